@@ -1,0 +1,74 @@
+"""Sparse linear models and sparse neural networks with the scikit-learn contract.
+
+SciPy tries ``from sksparse.cholmod import ...`` while it is itself half imported,
+so this module imports nothing but the standard library: the public names are
+looked up on first use, and the neural half loads torch only then.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sksparse.feature_selection import GroupLassoSelector
+    from sksparse.linear_model import OSCAR, L0Regressor
+    from sksparse.neural_network import SparseMLPClassifier
+
+__version__ = "0.1.0"
+
+_ROOM_OF_NAME = {
+    "GroupLassoSelector": "feature_selection",
+    "L0Regressor": "linear_model",
+    "OSCAR": "linear_model",
+    "SparseMLPClassifier": "neural_network",
+}
+_ROOMS = (
+    "feature_selection",
+    "linear_model",
+    "losses",
+    "neural_network",
+    "penalties",
+    "solvers",
+    "sparsifiers",
+)
+
+__all__ = [
+    "OSCAR",
+    "GroupLassoSelector",
+    "L0Regressor",
+    "SparseMLPClassifier",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOM_OF_NAME:
+        room = importlib.import_module(f"{__name__}.{_ROOM_OF_NAME[name]}")
+        return getattr(room, name)
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_ROOMS, "__version__"})
+
+
+def _warn_if_scikit_sparse_is_installed() -> None:
+    try:
+        version = metadata.version("scikit-sparse")
+    except metadata.PackageNotFoundError:
+        return
+    warnings.warn(
+        f"The distribution scikit-sparse {version} is installed in this environment. It and the "
+        "distribution sksparse both install the import package `sksparse` and overwrite each "
+        "other's files. Uninstall both, then install only the one you need here; use a second "
+        "environment for the other.",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
+_warn_if_scikit_sparse_is_installed()
