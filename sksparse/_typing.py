@@ -1,0 +1,12 @@
+"""Types shared by all rooms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.floating[Any]]
+Indices = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]

@@ -1,0 +1,190 @@
+"""What the user passed, checked and turned into arrays.
+
+Every check runs before any work is done; its error names the argument, the value and the remedy.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from ._typing import Array, Indices
+
+
+@contextmanager
+def intact_on_failure(estimator: BaseEstimator) -> Iterator[None]:
+    """Give the estimator back the attributes it had, should the block raise."""
+    saved = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(saved)
+        raise
+
+
+def warn_unless_converged(message: str) -> None:
+    """Issue a ``ConvergenceWarning`` for a non-empty message."""
+    if message:
+        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+
+
+def check_data(
+    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, y_numeric: bool
+) -> tuple[Any, Any, Array]:
+    """Features as float32 or float64 (dense or CSC), targets, weights with sum one."""
+    X, y = validate_data(
+        estimator,
+        X,
+        y,
+        accept_sparse="csc",
+        dtype=[np.float64, np.float32],
+        y_numeric=y_numeric,
+    )
+    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    total = float(weights.sum())
+    if total == 0:
+        raise ValueError(
+            "sample_weight is zero for every sample; give at least one sample a positive weight."
+        )
+    return X, y, weights / total
+
+
+def check_start(coef: Any, n_features: int) -> Array | None:
+    """Coefficients of an earlier fit as a warm start, if they fit the data."""
+    if coef is None or np.shape(coef) != (n_features,):
+        return None
+    return np.asarray(coef, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of features as the user named them.
+
+    Parameters
+    ----------
+    names : ndarray of shape (n_groups,)
+        Labels, positions in the list, or keys of the dict, in that order.
+    labels : ndarray of shape (n_features,)
+        Position in ``names`` of each feature's group.
+    """
+
+    names: Any
+    labels: Indices
+
+
+def check_groups(groups: Any, n_features: int, feature_names: Any) -> Groups:
+    """Resolve the ``groups`` parameter to a partition of the features.
+
+    Parameters
+    ----------
+    groups : None, array-like of shape (n_features,), list of index lists, or dict
+        None puts every feature in a group of its own. A dict maps a name to columns, given as
+        positions or as names.
+    n_features : int
+        Number of features.
+    feature_names : ndarray of shape (n_features,) or None
+        Names of the features, where X had them.
+
+    Raises
+    ------
+    ValueError
+        Where a column is unknown, in two groups or in none.
+    """
+    if groups is None:
+        return Groups(np.arange(n_features), np.arange(n_features, dtype=np.intp))
+    if isinstance(groups, Mapping):
+        names = np.array(list(groups), dtype=object)
+        return Groups(names, _from_members(groups, n_features, feature_names))
+    groups = list(groups)
+    if groups and all(np.ndim(g) == 1 for g in groups):
+        members = dict(enumerate(groups))
+        labels = _from_members(members, n_features, feature_names)
+        return Groups(np.arange(len(groups)), labels)
+    if len(groups) != n_features or any(np.ndim(g) != 0 for g in groups):
+        raise ValueError(
+            f"groups must hold one label per feature ({n_features}), index lists, or be a dict of "
+            f"name -> columns; got {len(groups)} entries: {_short(groups)}."
+        )
+    names, labels = np.unique(np.asarray(groups), return_inverse=True)
+    return Groups(names, labels.astype(np.intp))
+
+
+def _from_members(members: Mapping[Any, Any], n_features: int, feature_names: Any) -> Indices:
+    labels = np.full(n_features, -1, dtype=np.intp)
+    known = {} if feature_names is None else {n: j for j, n in enumerate(feature_names)}
+    for number, (name, columns) in enumerate(members.items()):
+        columns = [columns] if isinstance(columns, str) else list(columns)
+        if not columns:
+            raise ValueError(f"groups: group {name!r} is empty; leave it out.")
+        for column in columns:
+            j = _position(column, name, n_features, known)
+            if labels[j] >= 0:
+                other = list(members)[labels[j]]
+                raise ValueError(
+                    f"groups overlap: column {column!r} is in groups {other!r} and {name!r}; "
+                    "every feature belongs to exactly one group."
+                )
+            labels[j] = number
+    missing = np.flatnonzero(labels < 0)
+    if missing.size:
+        left = [feature_names[j] if known else int(j) for j in missing]
+        raise ValueError(
+            f"groups are incomplete: no group holds column(s) {_short(left)}; every feature "
+            "belongs to exactly one group, so add a group of one for each feature on its own."
+        )
+    return labels
+
+
+def _position(column: Any, group: Any, n_features: int, known: dict[Any, int]) -> int:
+    if isinstance(column, str):
+        if column not in known:
+            names = f"the columns are {_short(list(known))}" if known else "X has no column names"
+            raise ValueError(f"groups: unknown column {column!r} in group {group!r}; {names}.")
+        return known[column]
+    if isinstance(column, (bool, np.bool_)) or not isinstance(column, (int, np.integer)):
+        raise ValueError(
+            f"groups: column {column!r} in group {group!r} is neither a position nor a name."
+        )
+    if not 0 <= column < n_features:
+        raise ValueError(
+            f"groups: column {column!r} in group {group!r} is out of range; positions go from 0 "
+            f"to {n_features - 1}."
+        )
+    return int(column)
+
+
+def check_penalty_weights(penalty_weights: Any, groups: Groups) -> Array:
+    """One non-negative finite factor per group; None means the square root of the group's size."""
+    if penalty_weights is None:
+        return np.sqrt(np.bincount(groups.labels))
+    n_groups = len(groups.names)
+    try:
+        weights = np.asarray(penalty_weights, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"penalty_weights must be numbers, one per group; got {_short(penalty_weights)}."
+        ) from error
+    if weights.shape != (n_groups,):
+        raise ValueError(
+            f"penalty_weights must hold one factor per group, shape ({n_groups},); got shape "
+            f"{weights.shape}."
+        )
+    if not np.all(np.isfinite(weights)) or np.any(weights < 0):
+        raise ValueError(
+            f"penalty_weights must be finite and non-negative; got {_short(penalty_weights)}."
+        )
+    return weights
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."

@@ -1,0 +1,3 @@
+"""Linear models that use few features."""
+
+__all__: list[str] = []

@@ -1,0 +1,138 @@
+"""What the linear regressors share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+
+from .._typing import Array, Mask
+from .._validation import check_data, check_start, intact_on_failure, warn_unless_converged
+from ..losses import Squared
+from ..solvers import Design, Solution
+
+
+class SparseLinearRegressor(RegressorMixin, BaseEstimator, ABC):
+    """Fit, prediction and support of a squared-loss regressor.
+
+    A subclass names its parameters and says how the validated problem is solved.
+    """
+
+    fit_intercept: bool
+    warm_start: bool
+    coef_: Array
+    intercept_: float
+    n_features_in_: int
+
+    _common_constraints: ClassVar[dict[str, list[Any]]] = {
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "fit_intercept": ["boolean"],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+    }
+
+    @abstractmethod
+    def _solve(self, design: Design, loss: Squared, start: Array | None) -> Solution:
+        """Solve the problem that the parameters describe."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SparseLinearRegressor:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training features, float32 or float64, dense in any memory order or sparse; other
+            types are converted. Never modified.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights; an integer weight equals so many repetitions of the sample.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        with intact_on_failure(self):
+            self._validate_params()
+            X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True)
+            start = check_start(getattr(self, "coef_", None), X.shape[1])
+            solution = self._solve(
+                Design(X), Squared(y, weights), start if self.warm_start else None
+            )
+            self.coef_ = solution.coef.astype(X.dtype)
+            self.intercept_ = X.dtype.type(solution.intercept)
+            self.n_iter_ = solution.n_iter
+            self._store(solution)
+        warn_unless_converged(solution.message)
+        return self
+
+    @abstractmethod
+    def _store(self, solution: Solution) -> None:
+        """Set the fitted attributes of the family."""
+
+    def predict(self, X: Any) -> Array:
+        """Predict ``X @ coef_ + intercept_``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Predictions, in the float type of ``X``.
+        """
+        check_is_fitted(self)
+        X = validate_data(
+            self, X, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32], reset=False
+        )
+        return np.asarray(safe_sparse_dot(X, self.coef_) + self.intercept_)
+
+    def get_support(self, indices: bool = False) -> Mask | Any:
+        """Which features the model uses.
+
+        Parameters
+        ----------
+        indices : bool, default=False
+            Return positions instead of a mask.
+
+        Returns
+        -------
+        support : ndarray
+            Mask of shape (n_features,), or the positions of its true entries.
+        """
+        check_is_fitted(self)
+        mask = self.coef_ != 0
+        return np.flatnonzero(mask) if indices else mask
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """Names of the features that the model uses.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of all features, where the model was not fitted on named columns.
+
+        Returns
+        -------
+        names : ndarray of str
+            Names of the features with a non-zero coefficient.
+        """
+        check_is_fitted(self)
+        return _check_feature_names_in(self, input_features)[self.get_support()]
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

@@ -1,0 +1,14 @@
+"""Data terms ``f(z) = (1 / sum_i s_i) sum_i s_i loss(y_i, z_i)`` of the linear predictor ``z``.
+
+A loss is built on the targets ``y`` of shape (n_samples,) and sample weights that already sum to
+one, so every value, gradient and curvature below carries the weights. A new loss is one file that
+derives from :class:`Loss`, and one line here.
+"""
+
+from ._base import Loss
+from ._logistic import Logistic
+from ._squared import Squared
+
+LOSSES: dict[str, type[Loss]] = {"squared": Squared, "logistic": Logistic}
+
+__all__ = ["LOSSES", "Logistic", "Loss", "Squared"]

@@ -1,0 +1,49 @@
+"""The log loss of a two-class problem."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from scipy.special import expit, xlogy
+
+from .._typing import Array
+from ._base import Loss
+
+# Rounding can push y + u / s out of [0, 1] by a few ulps without the point being infeasible.
+_DOMAIN_SLACK = 1e-12
+
+
+class Logistic(Loss):
+    """The log loss, ``loss(y, z) = log(1 + exp(z)) - y z``, for targets 0 and 1."""
+
+    quadratic: ClassVar[bool] = False
+
+    def value(self, z: Array) -> float:
+        return float(self.weights @ (np.logaddexp(0.0, z) - self.y * z))
+
+    def gradient(self, z: Array) -> Array:
+        return self.weights * (expit(z) - self.y)
+
+    def curvature(self, z: Array) -> Array:
+        p = expit(z)
+        return self.weights * p * (1.0 - p)
+
+    def curvature_bound(self) -> Array:
+        return 0.25 * self.weights
+
+    def conjugate(self, u: Array) -> float:
+        used = self.weights > 0
+        if np.any(u[~used] != 0.0):
+            return np.inf
+        s = self.weights[used]
+        v = self.y[used] + u[used] / s
+        if v.min() < -_DOMAIN_SLACK or v.max() > 1.0 + _DOMAIN_SLACK:
+            return np.inf
+        v = np.clip(v, 0.0, 1.0)
+        return float(s @ (xlogy(v, v) + xlogy(1.0 - v, 1.0 - v)))
+
+    def best_constant(self) -> float:
+        # Bounded, so that a problem whose weights silence one class still has a finite answer.
+        share = np.clip(self.weights @ self.y, 1e-12, 1.0 - 1e-12)
+        return float(np.log(share) - np.log1p(-share))

@@ -1,0 +1,39 @@
+"""Half the squared error."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from .._typing import Array
+from ._base import Loss
+
+
+class Squared(Loss):
+    """Half the squared error, ``loss(y, z) = (y - z)^2 / 2``, for real targets."""
+
+    quadratic: ClassVar[bool] = True
+
+    def value(self, z: Array) -> float:
+        residual = self.y - z
+        return 0.5 * float(self.weights @ (residual * residual))
+
+    def gradient(self, z: Array) -> Array:
+        return self.weights * (z - self.y)
+
+    def curvature(self, z: Array) -> Array:
+        return self.weights
+
+    def curvature_bound(self) -> Array:
+        return self.weights
+
+    def conjugate(self, u: Array) -> float:
+        used = self.weights > 0
+        if np.any(u[~used] != 0.0):
+            return np.inf
+        u, s = u[used], self.weights[used]
+        return float(u @ (0.5 * u / s + self.y[used]))
+
+    def best_constant(self) -> float:
+        return float(self.weights @ self.y)

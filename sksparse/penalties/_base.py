@@ -1,0 +1,42 @@
+"""What every penalty offers to a solver."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from .._typing import Array, Indices
+
+
+class Penalty(ABC):
+    """A penalty of a coefficient vector, at unit strength."""
+
+    @abstractmethod
+    def value(self, coef: Array) -> float:
+        """Penalty of ``coef``."""
+
+    @abstractmethod
+    def prox(self, v: Array, step: float) -> Array:
+        """Proximal operator ``argmin_w ||w - v||^2 / 2 + step * value(w)``."""
+
+
+class ConvexPenalty(Penalty):
+    """A convex, positively homogeneous penalty: it has a dual norm and a subdifferential."""
+
+    @abstractmethod
+    def dual_norm(self, gradient: Array) -> float:
+        """Largest ``<gradient, w>`` over ``value(w) <= 1``, never-penalised features left out.
+
+        At the gradient of the null model this is the smallest strength that selects nothing.
+        """
+
+    @abstractmethod
+    def violations(self, coef: Array, gradient: Array, alpha: float) -> Array:
+        """How far ``-gradient`` is from ``alpha`` times the subdifferential, per unit.
+
+        The unit is a group for block penalties and a feature for sorted ones; the optimum is where
+        all entries are zero, and a working set grows where they are large.
+        """
+
+    @abstractmethod
+    def unpenalised(self) -> Indices:
+        """Indices of the features that are never penalised."""

@@ -1,0 +1,27 @@
+"""The group lasso penalty."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._typing import Array
+from ._blocks import BlockPenalty, Blocks
+
+
+class GroupL2(BlockPenalty):
+    """``sum_g weights_g ||w_g||_2`` (Yuan and Lin, 2006).
+
+    Parameters
+    ----------
+    blocks : Blocks
+        The groups.
+    weights : ndarray of shape (n_groups,)
+        Non-negative factors; a group with factor zero is never penalised.
+    """
+
+    def __init__(self, blocks: Blocks, weights: Array) -> None:
+        super().__init__(blocks, np.zeros(len(blocks.labels)), weights)
+
+    def dual_norm(self, gradient: Array) -> float:
+        used = self.l2 > 0
+        return float(np.max(self.blocks.norms(gradient)[used] / self.l2[used], initial=0.0))

@@ -1,0 +1,26 @@
+"""The lasso penalty."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._typing import Array
+from ._blocks import BlockPenalty, Blocks
+
+
+class L1(BlockPenalty):
+    """``sum_j weights_j |w_j|`` (Tibshirani, 1996).
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_features,)
+        Non-negative factors; a feature with factor zero is never penalised.
+    """
+
+    def __init__(self, weights: Array) -> None:
+        blocks = Blocks.from_labels(np.arange(len(weights), dtype=np.intp))
+        super().__init__(blocks, weights, np.zeros(len(weights)))
+
+    def dual_norm(self, gradient: Array) -> float:
+        used = self.l1 > 0
+        return float(np.max(np.abs(gradient[used]) / self.l1[used], initial=0.0))

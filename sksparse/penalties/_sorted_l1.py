@@ -1,0 +1,76 @@
+"""The sorted L1 penalty of SLOPE and OSCAR."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._typing import Array, Indices
+from ._base import ConvexPenalty
+
+
+def oscar_weights(n_features: int, pairwise: float) -> Array:
+    """Weights that make the sorted L1 norm the OSCAR penalty.
+
+    ``sum_{j<k} max(|w_j|, |w_k|)`` counts the i-th largest magnitude ``n_features - i`` times, so a
+    share ``pairwise`` of its mean over partners and a share ``1 - pairwise`` of the L1 norm make
+    ``(1 - pairwise) + pairwise * (n_features - i) / (n_features - 1)``.
+    """
+    below = np.arange(n_features - 1, -1, -1, dtype=np.float64)
+    return (1.0 - pairwise) + pairwise * below / max(n_features - 1, 1)
+
+
+class SortedL1(ConvexPenalty):
+    """``sum_i weights_i |w|_(i)`` with ``|w|_(1) >= |w|_(2) >= ...`` (Bogdan et al., 2015).
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_features,)
+        Non-negative and non-increasing.
+    """
+
+    def __init__(self, weights: Array) -> None:
+        self.weights = np.asarray(weights, dtype=np.float64)
+
+    def value(self, coef: Array) -> float:
+        return float(self.weights @ _descending(np.abs(coef)))
+
+    def prox(self, v: Array, step: float) -> Array:
+        from .._kernels.sorted_l1 import prox_sorted_l1
+
+        return prox_sorted_l1(np.asarray(v, dtype=np.float64), step * self.weights)
+
+    def dual_norm(self, gradient: Array) -> float:
+        budget = np.cumsum(self.weights)
+        used = budget > 0
+        load = np.cumsum(_descending(np.abs(gradient)))
+        return float(np.max(load[used] / budget[used], initial=0.0))
+
+    def violations(self, coef: Array, gradient: Array, alpha: float) -> Array:
+        # The subdifferential factors over clusters of tied magnitudes: in each, every sum of the k
+        # largest aligned gradients stays below the sum of the first k weights of the cluster, and
+        # for non-zero clusters the total is equal. Excesses are per feature.
+        magnitudes = np.abs(coef)
+        aligned = np.where(coef == 0, np.abs(gradient), -np.sign(coef) * gradient)
+        order = np.lexsort((-aligned, -magnitudes))
+        excess = np.cumsum(aligned[order] - alpha * self.weights)
+        ends = np.append(np.flatnonzero(np.diff(magnitudes[order])), len(order) - 1)
+        result = np.zeros(len(coef))
+        start, before = 0, 0.0
+        for end in ends:
+            cluster = order[start : end + 1]
+            mean_excess = (excess[start : end + 1] - before) / np.arange(1, end - start + 2)
+            # Every feature of an over-full prefix is a candidate to move.
+            over = np.flatnonzero(mean_excess > 0)
+            if over.size:
+                result[cluster[: over[-1] + 1]] = mean_excess.max()
+            if magnitudes[cluster[0]] > 0:
+                result[cluster] = np.maximum(result[cluster], abs(mean_excess[-1]))
+            start, before = end + 1, excess[end]
+        return result
+
+    def unpenalised(self) -> Indices:
+        return np.empty(0, dtype=np.intp)
+
+
+def _descending(values: Array) -> Array:
+    return np.sort(values)[::-1]

@@ -1,0 +1,191 @@
+"""Working-set block coordinate descent for block penalties.
+
+The outer loop reads all of X once per step, for the gradient; everything else happens on the
+groups that violate optimality. A squared loss keeps its Gram matrix over the working set; other
+losses are met by proximal Newton steps (Lee, Sun and Saunders, 2014) with a line search.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .._typing import Array, Indices
+from ..penalties import BlockPenalty
+from ._block_inner import Working, minimise
+from ._gram import GramCache
+from ._loop import Iterate, Solver
+from ._problem import Problem, duality_gap
+from ._quadratic import GramQuadratic, Quadratic, quadratic_from_columns
+from ._solution import Certificate
+
+# Groups that the first working set may hold; it doubles from there.
+_FIRST_GROUPS = 10
+# A Gram matrix pays while a pass over it is cheaper than one over the columns, within reason.
+_LARGEST_GRAM = 4000
+_LARGEST_NEWTON_GRAM = 600
+_NEWTON_STEPS = 10
+_LINE_SEARCH_STEPS = 30
+# Curvature below this share of the largest is raised to it, which keeps Newton models bounded.
+_CURVATURE_FLOOR = 1e-8
+
+
+@dataclass
+class BlockIterate(Iterate):
+    """Iterate of block descent."""
+
+    z: Array = field(default_factory=lambda: np.empty(0))
+    gradient: Array = field(default_factory=lambda: np.empty(0))
+    violations: Array = field(default_factory=lambda: np.empty(0))
+    groups: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+
+
+class BlockDescent(Solver[BlockIterate]):
+    """Minimise a smooth loss plus a block penalty.
+
+    Parameters
+    ----------
+    penalty : BlockPenalty
+        The penalty, also that of the problem.
+    gram : GramCache or None, default=None
+        Gram matrix over the columns met so far, to share between the strengths of a path.
+    **options
+        ``tol``, ``max_iter`` and ``verbose`` of :class:`Solver`.
+    """
+
+    def __init__(
+        self, penalty: BlockPenalty, *, gram: GramCache | None = None, **options: float
+    ) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        self.penalty = penalty
+        self.gram = gram
+
+    def start(self, problem: Problem, coef: Array | None) -> BlockIterate:
+        coef = np.zeros(problem.design.n_features) if coef is None else coef.astype(np.float64)
+        state = BlockIterate(coef=coef, intercept=problem.null_intercept)
+        state.z = problem.design.matvec(coef) + state.intercept
+        if problem.fit_intercept and np.any(coef):
+            _centre(problem, state)
+        unpenalised = self.penalty.blocks.labels[self.penalty.unpenalised()]
+        used = self.penalty.blocks.labels[np.flatnonzero(coef)]
+        state.groups = np.union1d(unpenalised, used).astype(np.intp)
+        return state
+
+    def certify(self, problem: Problem, state: BlockIterate) -> Certificate:
+        state.gradient = problem.design.rmatvec(problem.loss.gradient(state.z))
+        state.violations = self.penalty.violations(state.coef, state.gradient, problem.alpha)
+        worst = float(state.violations.max()) / problem.gradient_scale
+        return Certificate("relative violation of the optimality conditions", worst)
+
+    def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
+        z = problem.design.matvec(coef) + intercept
+        return duality_gap(problem, self.penalty, coef, z, problem.objective(coef, z))
+
+    def step(self, problem: Problem, state: BlockIterate) -> None:
+        worst = float(state.violations.max())
+        state.groups = _enlarge(state.groups, state.violations)
+        working = Working(self.penalty, state.groups)
+        tol = max(1e-2 * worst, 0.3 * self.tol * problem.gradient_scale)
+        if problem.loss.quadratic:
+            self._solve_squared(problem, state, working, tol)
+        else:
+            self._solve_newton(problem, state, working, tol)
+
+    def _solve_squared(
+        self, problem: Problem, state: BlockIterate, working: Working, tol: float
+    ) -> None:
+        features, weights = working.features, problem.loss.weights
+        before = state.coef[features]
+        quadratic: Quadratic
+        if len(features) <= _LARGEST_GRAM:
+            if self.gram is None:
+                self.gram = GramCache(problem.design, weights, problem.fit_intercept)
+            matrix = self.gram.matrix(features)
+            quadratic = GramQuadratic(matrix, -state.gradient[features], before)
+        else:
+            quadratic = quadratic_from_columns(
+                problem.design.columns(features),
+                problem.loss.gradient(state.z),
+                weights,
+                before,
+                centre=problem.fit_intercept,
+                gram=False,
+            )
+        after = minimise(quadratic, working, problem.alpha, before, tol)
+        state.progress = bool(np.any(after != before))
+        state.coef[features] = after
+        state.z = problem.design.matvec(state.coef) + state.intercept
+        if problem.fit_intercept:
+            _centre(problem, state)
+
+    def _solve_newton(
+        self, problem: Problem, state: BlockIterate, working: Working, tol: float
+    ) -> None:
+        features = working.features
+        columns = problem.design.columns(features)
+        state.progress = False
+        for _ in range(_NEWTON_STEPS):
+            before = state.coef[features]
+            gradient = problem.loss.gradient(state.z)
+            curvature = problem.loss.curvature(state.z)
+            curvature = np.maximum(curvature, _CURVATURE_FLOOR * curvature.max())
+            quadratic = quadratic_from_columns(
+                columns.copy(),
+                gradient,
+                curvature,
+                before,
+                centre=problem.fit_intercept,
+                gram=len(features) <= _LARGEST_NEWTON_GRAM,
+            )
+            delta = minimise(quadratic, working, problem.alpha, before, 0.1 * tol) - before
+            move = np.asarray(columns @ delta)
+            shift = 0.0
+            if problem.fit_intercept:
+                shift = -float(gradient.sum() + curvature @ move) / float(curvature.sum())
+            if not _line_search(problem, state, features, delta, move + shift, shift):
+                return
+            state.progress = True
+            inner = columns.T @ problem.loss.gradient(state.z)
+            left = working.penalty.violations(state.coef[features], inner, problem.alpha)
+            if left.max() <= tol:
+                return
+
+
+def _line_search(
+    problem: Problem,
+    state: BlockIterate,
+    features: Indices,
+    delta: Array,
+    move: Array,
+    shift: float,
+) -> bool:
+    """Go the largest tried share of a Newton step that lowers the objective; False if none does."""
+    objective = problem.objective(state.coef, state.z)
+    coef, share = state.coef.copy(), 1.0
+    for _ in range(_LINE_SEARCH_STEPS):
+        coef[features] = state.coef[features] + share * delta
+        z = state.z + share * move
+        if problem.objective(coef, z) < objective:
+            state.coef, state.z = coef, z
+            state.intercept += share * shift
+            return True
+        share *= 0.5
+    return False
+
+
+def _centre(problem: Problem, state: BlockIterate) -> None:
+    """Make the intercept optimal for the coefficients, up to one Newton step."""
+    gradient = problem.loss.gradient(state.z)
+    shift = -float(gradient.sum() / problem.loss.curvature(state.z).sum())
+    state.intercept += shift
+    state.z += shift
+
+
+def _enlarge(groups: Indices, violations: Array) -> Indices:
+    """Add the groups that violate optimality most, at most as many as there are already."""
+    outside = violations.copy()
+    outside[groups] = 0.0
+    room = max(_FIRST_GROUPS, len(groups))
+    new = np.argsort(-outside, kind="stable")[:room]
+    return np.concatenate((groups, new[outside[new] > 0])).astype(np.intp)

@@ -1,0 +1,82 @@
+"""Gram matrices of the columns in use, grown as they are needed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._typing import Array, Indices
+from ._design import Design, scaled_columns
+
+
+def gram_block(
+    design: Design, left: Indices, right: Indices, weights: Array, centre: bool
+) -> Array:
+    """``sum_i weights_i (x_i - m)(x_i - m)^T`` between two sets of columns, m their means."""
+    total = weights.sum()
+    if design.is_sparse:
+        a, b = design.X[:, left], design.X[:, right]
+        weighted = b.multiply(weights[:, None]).tocsc()
+        product = np.asarray((a.T @ weighted).todense(), dtype=np.float64)
+        if not centre:
+            return product
+        return product - np.outer(a.T @ weights, b.T @ weights) / total
+    roots = np.sqrt(weights)
+
+    def centred(features: Indices) -> Array:
+        columns = design.columns(features)
+        means = columns.T @ weights / total if centre else np.zeros(len(features))
+        return np.asarray(scaled_columns(columns, roots, means))
+
+    a = centred(left)
+    b = a if right is left else centred(right)
+    return np.asarray(a.T @ b)
+
+
+class GramCache:
+    """The weighted, centred Gram matrix over a growing set of columns.
+
+    It depends on the features and weights alone, so it outlives a strength and serves a whole
+    path of them.
+
+    Parameters
+    ----------
+    design : Design
+        Features.
+    weights : ndarray of shape (n_samples,)
+        Sample weights with sum one.
+    centre : bool
+        Whether columns are centred, as they are when an intercept is fitted.
+    """
+
+    def __init__(self, design: Design, weights: Array, centre: bool) -> None:
+        self._design, self._weights, self._centre = design, weights, centre
+        self._position = np.full(design.n_features, -1, dtype=np.intp)
+        self._store = np.empty((0, 0))
+        self.features = np.empty(0, dtype=np.intp)
+
+    def matrix(self, features: Indices) -> Array:
+        """Gram matrix of ``features``, C-contiguous, computing what is not yet known."""
+        self._extend(features[self._position[features] < 0])
+        at = self._position[features]
+        if len(at) == len(self.features) and np.array_equal(features, self.features):
+            return np.ascontiguousarray(self._store[: len(at), : len(at)])
+        return self._store[np.ix_(at, at)]
+
+    def _extend(self, new: Indices) -> None:
+        if not new.size:
+            return
+        known = len(self.features)
+        total = known + len(new)
+        if total > len(self._store):
+            capacity = min(max(total, 2 * len(self._store)), self._design.n_features)
+            store = np.empty((capacity, capacity))
+            store[:known, :known] = self._store[:known, :known]
+            self._store = store
+        corner = gram_block(self._design, new, new, self._weights, self._centre)
+        self._store[known:total, known:total] = corner
+        if known:
+            cross = gram_block(self._design, self.features, new, self._weights, self._centre)
+            self._store[:known, known:total] = cross
+            self._store[known:total, :known] = cross.T
+        self._position[new] = np.arange(known, total)
+        self.features = np.concatenate((self.features, new))

@@ -1,0 +1,65 @@
+"""What a solver returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from .._typing import Array
+
+
+class Status(Enum):
+    """Why a solver stopped."""
+
+    CONVERGED = "converged"
+    MAX_ITER = "maximum number of iterations reached"
+    INTERRUPTED = "interrupted"
+    STALLED = "no further progress in this precision"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Evidence for how good an answer is.
+
+    Parameters
+    ----------
+    name : str
+        What ``value`` measures.
+    value : float
+        Relative distance to optimality; an answer is accepted when it is at most ``tol``.
+    """
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Coefficients with the evidence for them.
+
+    Parameters
+    ----------
+    coef : ndarray of shape (n_features,)
+        Coefficients, float64.
+    intercept : float
+        Intercept.
+    status : Status
+        Why the solver stopped.
+    certificate : Certificate
+        How good the answer is.
+    gap : float
+        Duality gap in units of the objective, at most this far from the optimum; nan where the
+        problem is not convex.
+    n_iter : int
+        Outer iterations, at least 1.
+    message : str
+        Empty when converged; otherwise the value reached and the remedy.
+    """
+
+    coef: Array
+    intercept: float
+    status: Status
+    certificate: Certificate
+    gap: float
+    n_iter: int
+    message: str
