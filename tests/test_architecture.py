@@ -1,0 +1,203 @@
+"""The shape of the package: which room imports which, and what a kernel file may hold."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import sksparse
+
+PACKAGE = Path(sksparse.__file__).parent
+LONGEST_FILE = 450
+
+# What each room stands on directly; it may import that and whatever lies beneath.
+BENEATH = {
+    "_kernels": (),
+    "losses": ("_kernels",),
+    "penalties": ("_kernels",),
+    "solvers": ("losses", "penalties"),
+    "linear_model": ("solvers",),
+    "sparsifiers": ("penalties",),
+    "neural_network": ("sparsifiers",),
+    "compression": ("neural_network",),
+    "feature_selection": ("linear_model", "neural_network"),
+    "inspection": (),
+    "datasets": (),
+}
+# Single modules that every room may import, lowest first; each may import those before it.
+LEAVES = ("_typing", "exceptions", "_validation")
+
+SUITESPARSE_NAMES = {
+    "amd", "btf", "camd", "ccolamd", "cholmod", "colamd", "cxsparse", "graphblas", "klu",
+    "lagraph", "ldl", "mongoose", "paru", "rbio", "spex", "spqr", "suitesparse", "umfpack",
+}  # fmt: skip
+
+KERNEL_IMPORTS = {"__future__", "math", "numba", "numpy", "typing"}
+COMPILERS = {"cfunc", "generated_jit", "guvectorize", "jit", "njit", "stencil", "vectorize"}
+
+
+def allowed_rooms(room: str) -> set[str]:
+    """Everything that a room or leaf may import, itself included."""
+    if room in LEAVES:
+        return set(LEAVES[: LEAVES.index(room) + 1])
+    return {room, *LEAVES}.union(*(allowed_rooms(below) for below in BENEATH[room]))
+
+
+def room_of(path: Path, package: Path) -> str:
+    return path.relative_to(package).parts[0].removesuffix(".py")
+
+
+def imported_modules(path: Path, package: Path) -> Iterator[tuple[int, str]]:
+    """Line and absolute dotted name of every import in a file, wherever it stands."""
+    parents = [package.name, *path.relative_to(package).parts[:-1]]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            anchor = parents[: len(parents) - node.level + 1] if node.level else []
+            for alias in node.names:
+                yield node.lineno, ".".join([*anchor, *filter(None, [node.module]), alias.name])
+
+
+def source_files(package: Path) -> list[Path]:
+    return sorted(package.rglob("*.py"))
+
+
+def back_edges(package: Path) -> list[str]:
+    """Imports inside the package that do not follow the map above."""
+    found = []
+    for path in source_files(package):
+        if path == package / "__init__.py":
+            continue  # the front door offers names of every room
+        room = room_of(path, package)
+        if room not in BENEATH and room not in LEAVES:
+            found.append(f"{path.name}: the room {room!r} is not on the map of this test")
+            continue
+        for line, name in imported_modules(path, package):
+            top, *inner = name.split(".")
+            if top == package.name and (not inner or inner[0] not in allowed_rooms(room)):
+                found.append(f"{path.relative_to(package)}:{line}: {room} imports {name}")
+    return found
+
+
+def kernel_faults(path: Path, package: Path) -> list[str]:
+    """What keeps a kernel file from being compiled and cached on its own."""
+    faults = [
+        f"{path.name}:{line}: imports {name}"
+        for line, name in imported_modules(path, package)
+        if name.split(".")[0] not in KERNEL_IMPORTS
+    ]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            for decorator in node.decorator_list:
+                call = re.match(r"(?:numba\.)?(\w+)\b", ast.unparse(decorator))
+                if call and call[1] in COMPILERS and not _is_cached(decorator):
+                    faults.append(f"{path.name}:{node.lineno}: {node.name} needs cache=True")
+    return faults
+
+
+def _is_cached(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Call) and any(
+        keyword.arg == "cache" and ast.unparse(keyword.value) == "True"
+        for keyword in decorator.keywords
+    )
+
+
+def plant(package: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = package / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return package
+
+
+def test_imports_flow_one_way() -> None:
+    assert back_edges(PACKAGE) == []
+
+
+@pytest.mark.parametrize(
+    "file, line",
+    [
+        ("penalties/_l1.py", "from sksparse.solvers import Solver"),
+        ("penalties/_l1.py", "from ..solvers import Solver"),
+        ("penalties/_l1.py", "from .. import solvers"),
+        ("penalties/_l1.py", "import sksparse.solvers._loop"),
+        ("penalties/deep/_l1.py", "from ...solvers._loop import Solver"),
+        ("penalties/_l1.py", "def late():\n    from ..linear_model import OSCAR"),
+        ("losses/__init__.py", "from ..penalties import L1"),
+        ("linear_model/_l0.py", "from ..neural_network import SparseMLPClassifier"),
+        ("linear_model/_l0.py", "from sksparse import OSCAR"),
+        ("linear_model/_l0.py", "import sksparse"),
+        ("solvers/_loop.py", "from .._kernels import x\nfrom ..linear_model import OSCAR"),
+        ("_validation.py", "from .losses import LOSSES"),
+        ("_typing.py", "from ._validation import check_data"),
+        ("attic/_old.py", "import numpy"),
+    ],
+)
+def test_a_planted_back_edge_is_found(tmp_path: Path, file: str, line: str) -> None:
+    package = plant(tmp_path / "sksparse", {"__init__.py": "", file: line})
+    assert len(back_edges(package)) == 1
+
+
+@pytest.mark.parametrize(
+    "file, line",
+    [
+        ("feature_selection/_group.py", "from ..linear_model._base import fit\nimport torch"),
+        ("solvers/_loop.py", "from ..losses import Loss\nfrom .._kernels import loops"),
+        ("neural_network/_mlp.py", "from ..penalties import L1\nfrom . import _net"),
+        ("linear_model/_l0.py", "from .._validation import check_data\nfrom ._base import fit"),
+    ],
+)
+def test_an_import_from_beneath_is_no_back_edge(tmp_path: Path, file: str, line: str) -> None:
+    assert back_edges(plant(tmp_path / "sksparse", {file: line})) == []
+
+
+def test_kernel_files_stand_alone() -> None:
+    files = source_files(PACKAGE / "_kernels")
+    assert len(files) > 1, "no kernel was found, so this test looks in the wrong place"
+    assert [fault for path in files for fault in kernel_faults(path, PACKAGE)] == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from numba import njit\n@njit\ndef f(x): return x",
+        "from numba import njit\n@njit(fastmath=True)\ndef f(x): return x",
+        "import numba\n@numba.njit(cache=False)\ndef f(x): return x",
+        "from numba import njit\n@njit(parallel=True)\ndef f(x): return x",
+        "from .other import soft_threshold",
+        "from sksparse._kernels.other import soft_threshold",
+        "from ..penalties import L1",
+    ],
+)
+def test_a_kernel_file_that_does_not_stand_alone_is_found(tmp_path: Path, source: str) -> None:
+    package = plant(tmp_path / "sksparse", {"_kernels/loop.py": source})
+    assert len(kernel_faults(package / "_kernels/loop.py", package)) == 1
+
+
+def test_only_kernels_import_numba() -> None:
+    users = {
+        room_of(path, PACKAGE)
+        for path in source_files(PACKAGE)
+        for _, name in imported_modules(path, PACKAGE)
+        if name.split(".")[0] == "numba"
+    }
+    assert users == {"_kernels"}
+
+
+def test_no_module_is_named_after_a_suitesparse_component() -> None:
+    names = {part for path in source_files(PACKAGE) for part in path.relative_to(PACKAGE).parts}
+    assert {name.removesuffix(".py").lstrip("_") for name in names} & SUITESPARSE_NAMES == set()
+
+
+def test_no_file_grows_too_long() -> None:
+    lengths = {
+        str(path.relative_to(PACKAGE)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in source_files(PACKAGE)
+    }
+    assert {name: n for name, n in lengths.items() if n >= LONGEST_FILE} == {}

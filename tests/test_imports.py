@@ -1,0 +1,136 @@
+"""What importing the package costs and drags in, each checked in a process of its own."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sklearn.base import BaseEstimator
+
+import sksparse
+
+# These load torch the moment they are imported; everything else must never do so.
+NEURAL_ROOMS = {"compression", "neural_network", "sparsifiers"}
+ROOMS = sorted(module.name for module in pkgutil.iter_modules(sksparse.__path__) if module.ispkg)
+LIGHT_ROOMS = [room for room in ROOMS if room not in NEURAL_ROOMS]
+
+LOADED = "import sys; print(*[m for m in ('numba', 'torch', 'skorch') if m in sys.modules])"
+
+
+def run_python(code: str, *path: Path, flags: tuple[str, ...] = ()) -> str:
+    """Standard output of a fresh interpreter that sees `path` before everything else."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path))}
+    done = subprocess.run(
+        [sys.executable, *flags, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def linear_estimators() -> list[type[BaseEstimator]]:
+    """Public estimators that have no business with torch."""
+    modules = [importlib.import_module(f"sksparse.{room}") for room in LIGHT_ROOMS]
+    found = [getattr(module, name) for module in modules for name in getattr(module, "__all__", [])]
+    return [each for each in found if inspect.isclass(each) and issubclass(each, BaseEstimator)]
+
+
+def test_the_top_level_imports_only_the_standard_library() -> None:
+    loaded = run_python(
+        "import sys; before = set(sys.modules); import sksparse\n"
+        "print(*{m.split('.')[0] for m in set(sys.modules) - before} - sys.stdlib_module_names)"
+    )
+    assert loaded == "sksparse"
+
+
+@pytest.mark.parametrize("room", LIGHT_ROOMS)
+def test_a_room_of_the_linear_half_imports_neither_numba_nor_torch(room: str) -> None:
+    assert run_python(f"import sksparse.{room}\n{LOADED}") == ""
+
+
+@pytest.mark.parametrize("estimator", linear_estimators(), ids=lambda each: each.__name__)
+def test_a_linear_estimator_never_imports_torch(estimator: type[BaseEstimator]) -> None:
+    loaded = run_python(
+        "import numpy as np\n"
+        "from sklearn.base import is_classifier\n"
+        f"from {estimator.__module__} import {estimator.__name__} as Estimator\n"
+        "rng = np.random.default_rng(0); X = rng.normal(size=(40, 6))\n"
+        "y = X[:, 0] + 0.1 * rng.normal(size=40)\n"
+        "Estimator().fit(X, y > 0 if is_classifier(Estimator()) else y)\n"
+        f"{LOADED}"
+    )
+    assert "torch" not in loaded
+    assert "skorch" not in loaded
+
+
+@pytest.mark.parametrize("name", sksparse.__all__)
+def test_a_public_name_is_found_where_the_top_level_says(name: str) -> None:
+    room = importlib.import_module(f"sksparse.{sksparse._ROOM_OF_NAME[name]}")
+    assert getattr(sksparse, name) is getattr(room, name)
+    assert name in dir(sksparse)
+
+
+def test_every_public_room_is_reached_by_attribute() -> None:
+    public = [room for room in ROOMS if not room.startswith("_")]
+    names = ", ".join(f"sksparse.{room}.__name__" for room in public)
+    reached = run_python(f"import sksparse; print({names})")
+    assert reached.split() == [f"sksparse.{room}" for room in public]
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'cholmod'"):
+        sksparse.cholmod  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["cholmod", "umfpack", "spqr"])
+def test_the_modules_of_scikit_sparse_are_not_ours(name: str) -> None:
+    with pytest.raises(ImportError):
+        importlib.import_module(f"sksparse.{name}")
+
+
+def test_scipy_optimize_imports_beside_us_without_cholmod() -> None:
+    answer = run_python(
+        "import scipy.optimize._linprog_ip as ip, sys\n"
+        "from scipy.optimize import linprog\n"
+        "answer = linprog([1.0], A_ub=[[-1.0]], b_ub=[-2.0])\n"
+        "print(ip.has_cholmod, 'sksparse' in sys.modules, answer.x)",
+        flags=("-W", "error"),
+    )
+    assert answer == "False True [2.]"
+
+
+def warnings_of_import(*path: Path) -> list[str]:
+    """Messages of the warnings that two imports of the package give."""
+    answer = run_python(
+        "import json, warnings\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        "    import sksparse\n"
+        "    import sksparse, scipy.optimize\n"
+        "print(json.dumps([str(w.message) for w in caught]))",
+        *path,
+    )
+    return json.loads(answer)
+
+
+def test_importing_warns_once_beside_an_installed_scikit_sparse(tmp_path: Path) -> None:
+    information = tmp_path / "scikit_sparse-0.4.16.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Name: scikit-sparse\nVersion: 0.4.16\n")
+    (message,) = warnings_of_import(tmp_path)
+    assert "scikit-sparse 0.4.16 is installed" in message
+    assert "Uninstall both" in message
+
+
+def test_importing_does_not_warn_without_scikit_sparse(tmp_path: Path) -> None:
+    assert warnings_of_import(tmp_path) == []
