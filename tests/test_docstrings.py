@@ -77,6 +77,9 @@ def test_a_public_class_or_function_is_documented(name: str) -> None:
     if inspect.isclass(PUBLIC[name]) and "__init__" not in vars(PUBLIC[name]):
         # an inherited constructor is documented where it is written
         found = [fault for fault in found if not fault.startswith("PR01")]
+    if not is_estimator(PUBLIC[name]):
+        # a part may refer to its base class for the meaning of a parameter
+        found = [fault for fault in found if not fault.startswith("PR04")]
     assert found == []
 
 
