@@ -1,3 +1,5 @@
 """Linear models that use few features."""
 
-__all__: list[str] = []
+from ._oscar import OSCAR
+
+__all__ = ["OSCAR"]

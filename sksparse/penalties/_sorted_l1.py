@@ -59,10 +59,9 @@ class SortedL1(ConvexPenalty):
         for end in ends:
             cluster = order[start : end + 1]
             mean_excess = (excess[start : end + 1] - before) / np.arange(1, end - start + 2)
-            # Every feature of an over-full prefix is a candidate to move.
-            over = np.flatnonzero(mean_excess > 0)
-            if over.size:
-                result[cluster[: over[-1] + 1]] = mean_excess.max()
+            # A feature is a candidate to move as far as some prefix that holds it is over-full.
+            over_full = np.maximum.accumulate(mean_excess[::-1])[::-1]
+            result[cluster] = np.maximum(over_full, 0.0)
             if magnitudes[cluster[0]] > 0:
                 result[cluster] = np.maximum(result[cluster], abs(mean_excess[-1]))
             start, before = end + 1, excess[end]

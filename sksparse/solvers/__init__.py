@@ -12,6 +12,7 @@ from ._gram import GramCache
 from ._loop import Iterate, Solver
 from ._problem import Problem
 from ._solution import Certificate, Solution, Status
+from ._sorted_descent import SortedDescent
 
 __all__ = [
     "BlockDescent",
@@ -22,5 +23,6 @@ __all__ = [
     "Problem",
     "Solution",
     "Solver",
+    "SortedDescent",
     "Status",
 ]

@@ -14,16 +14,16 @@ import numpy as np
 from .._typing import Array, Indices
 from ..penalties import BlockPenalty
 from ._block_inner import Working, minimise
-from ._gram import GramCache
-from ._loop import Iterate, Solver
+from ._gram import GramCache, SquaredQuadratics
+from ._loop import GradientIterate, Solver, centre
 from ._problem import Problem, duality_gap
-from ._quadratic import GramQuadratic, Quadratic, quadratic_from_columns
+from ._quadratic import quadratic_from_columns
 from ._solution import Certificate
+from ._working_set import enlarge
 
 # Groups that the first working set may hold; it doubles from there.
 _FIRST_GROUPS = 10
-# A Gram matrix pays while a pass over it is cheaper than one over the columns, within reason.
-_LARGEST_GRAM = 4000
+# A Newton model is used once, so its Gram matrix has to pay at once.
 _LARGEST_NEWTON_GRAM = 600
 _NEWTON_STEPS = 10
 _LINE_SEARCH_STEPS = 30
@@ -32,12 +32,9 @@ _CURVATURE_FLOOR = 1e-8
 
 
 @dataclass
-class BlockIterate(Iterate):
+class BlockIterate(GradientIterate):
     """Iterate of block descent."""
 
-    z: Array = field(default_factory=lambda: np.empty(0))
-    gradient: Array = field(default_factory=lambda: np.empty(0))
-    violations: Array = field(default_factory=lambda: np.empty(0))
     groups: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
 
 
@@ -50,23 +47,29 @@ class BlockDescent(Solver[BlockIterate]):
         The penalty, also that of the problem.
     gram : GramCache or None, default=None
         Gram matrix over the columns met so far, to share between the strengths of a path.
-    **options
-        ``tol``, ``max_iter`` and ``verbose`` of :class:`Solver`.
+    tol, max_iter, verbose
+        As in :class:`Solver`.
     """
 
     def __init__(
-        self, penalty: BlockPenalty, *, gram: GramCache | None = None, **options: float
+        self,
+        penalty: BlockPenalty,
+        *,
+        gram: GramCache | None = None,
+        tol: float,
+        max_iter: int,
+        verbose: int = 0,
     ) -> None:
-        super().__init__(**options)  # type: ignore[arg-type]
+        super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
         self.penalty = penalty
-        self.gram = gram
+        self._quadratics = SquaredQuadratics(gram)
 
     def start(self, problem: Problem, coef: Array | None) -> BlockIterate:
         coef = np.zeros(problem.design.n_features) if coef is None else coef.astype(np.float64)
         state = BlockIterate(coef=coef, intercept=problem.null_intercept)
         state.z = problem.design.matvec(coef) + state.intercept
         if problem.fit_intercept and np.any(coef):
-            _centre(problem, state)
+            centre(problem, state)
         unpenalised = self.penalty.blocks.labels[self.penalty.unpenalised()]
         used = self.penalty.blocks.labels[np.flatnonzero(coef)]
         state.groups = np.union1d(unpenalised, used).astype(np.intp)
@@ -84,7 +87,7 @@ class BlockDescent(Solver[BlockIterate]):
 
     def step(self, problem: Problem, state: BlockIterate) -> None:
         worst = float(state.violations.max())
-        state.groups = _enlarge(state.groups, state.violations)
+        state.groups = enlarge(state.groups, state.violations, _FIRST_GROUPS)
         working = Working(self.penalty, state.groups)
         tol = max(1e-2 * worst, 0.3 * self.tol * problem.gradient_scale)
         if problem.loss.quadratic:
@@ -95,29 +98,15 @@ class BlockDescent(Solver[BlockIterate]):
     def _solve_squared(
         self, problem: Problem, state: BlockIterate, working: Working, tol: float
     ) -> None:
-        features, weights = working.features, problem.loss.weights
+        features = working.features
         before = state.coef[features]
-        quadratic: Quadratic
-        if len(features) <= _LARGEST_GRAM:
-            if self.gram is None:
-                self.gram = GramCache(problem.design, weights, problem.fit_intercept)
-            matrix = self.gram.matrix(features)
-            quadratic = GramQuadratic(matrix, -state.gradient[features], before)
-        else:
-            quadratic = quadratic_from_columns(
-                problem.design.columns(features),
-                problem.loss.gradient(state.z),
-                weights,
-                before,
-                centre=problem.fit_intercept,
-                gram=False,
-            )
+        quadratic = self._quadratics.at(problem, state, features)
         after = minimise(quadratic, working, problem.alpha, before, tol)
         state.progress = bool(np.any(after != before))
         state.coef[features] = after
         state.z = problem.design.matvec(state.coef) + state.intercept
         if problem.fit_intercept:
-            _centre(problem, state)
+            centre(problem, state)
 
     def _solve_newton(
         self, problem: Problem, state: BlockIterate, working: Working, tol: float
@@ -172,20 +161,3 @@ def _line_search(
             return True
         share *= 0.5
     return False
-
-
-def _centre(problem: Problem, state: BlockIterate) -> None:
-    """Make the intercept optimal for the coefficients, up to one Newton step."""
-    gradient = problem.loss.gradient(state.z)
-    shift = -float(gradient.sum() / problem.loss.curvature(state.z).sum())
-    state.intercept += shift
-    state.z += shift
-
-
-def _enlarge(groups: Indices, violations: Array) -> Indices:
-    """Add the groups that violate optimality most, at most as many as there are already."""
-    outside = violations.copy()
-    outside[groups] = 0.0
-    room = max(_FIRST_GROUPS, len(groups))
-    new = np.argsort(-outside, kind="stable")[:room]
-    return np.concatenate((groups, new[outside[new] > 0])).astype(np.intp)

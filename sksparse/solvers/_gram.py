@@ -6,6 +6,12 @@ import numpy as np
 
 from .._typing import Array, Indices
 from ._design import Design, scaled_columns
+from ._loop import GradientIterate
+from ._problem import Problem
+from ._quadratic import GramQuadratic, Quadratic, quadratic_from_columns
+
+# Larger working sets are met through their columns: a Gram matrix must fit and pay.
+_LARGEST_GRAM = 4000
 
 
 def gram_block(
@@ -80,3 +86,32 @@ class GramCache:
             self._store[known:total, :known] = cross.T
         self._position[new] = np.arange(known, total)
         self.features = np.concatenate((self.features, new))
+
+
+class SquaredQuadratics:
+    """Quadratics of a squared loss over changing working sets, from one Gram cache.
+
+    Parameters
+    ----------
+    gram : GramCache or None
+        Cache to share; a new one is made at first use otherwise.
+    """
+
+    def __init__(self, gram: GramCache | None) -> None:
+        self._gram = gram
+
+    def at(self, problem: Problem, state: GradientIterate, features: Indices) -> Quadratic:
+        """The loss over ``features`` around an iterate whose gradient is known."""
+        coef, weights = state.coef[features], problem.loss.weights
+        if len(features) <= _LARGEST_GRAM:
+            if self._gram is None:
+                self._gram = GramCache(problem.design, weights, problem.fit_intercept)
+            return GramQuadratic(self._gram.matrix(features), -state.gradient[features], coef)
+        return quadratic_from_columns(
+            problem.design.columns(features),
+            problem.loss.gradient(state.z),
+            weights,
+            coef,
+            centre=problem.fit_intercept,
+            gram=False,
+        )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+import numpy as np
 
 from .._typing import Array
 from ._problem import Problem
@@ -30,6 +32,33 @@ class Iterate:
     coef: Array
     intercept: float
     progress: bool = True
+
+
+@dataclass
+class GradientIterate(Iterate):
+    """An iterate with its predictor, and what the last certificate was made of.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n_samples,)
+        ``X @ coef + intercept``.
+    gradient : ndarray of shape (n_features,)
+        Gradient of the loss over the coefficients.
+    violations : ndarray
+        Violations of optimality, per unit of the penalty.
+    """
+
+    z: Array = field(default_factory=lambda: np.empty(0))
+    gradient: Array = field(default_factory=lambda: np.empty(0))
+    violations: Array = field(default_factory=lambda: np.empty(0))
+
+
+def centre(problem: Problem, state: GradientIterate) -> None:
+    """Make the intercept optimal for the coefficients, up to one Newton step."""
+    gradient = problem.loss.gradient(state.z)
+    shift = -float(gradient.sum() / problem.loss.curvature(state.z).sum())
+    state.intercept += shift
+    state.z += shift
 
 
 class Solver(ABC, Generic[State]):

@@ -20,6 +20,8 @@ class Quadratic(ABC):
     """A quadratic, with the state at ``w = 0`` in ``origin``."""
 
     origin: Array
+    #: Multiplications in one product with H.
+    size: int
 
     @abstractmethod
     def kernel_form(self) -> Any:
@@ -32,6 +34,14 @@ class Quadratic(ABC):
     @abstractmethod
     def value(self, coef: Array, state: Array) -> float:
         """Value at ``coef``, up to a constant."""
+
+    @abstractmethod
+    def descent(self, state: Array) -> Array:
+        """Minus the gradient at a state."""
+
+    @abstractmethod
+    def reduced(self, basis: sp.csc_array) -> Array:
+        """``basis.T H basis``."""
 
     @abstractmethod
     def block(self, start: int, stop: int) -> Array:
@@ -47,6 +57,7 @@ class GramQuadratic(Quadratic):
 
     def __init__(self, matrix: Array, descent: Array, coef: Array) -> None:
         self.matrix = matrix
+        self.size = matrix.size
         self.origin = descent + matrix @ coef
 
     def kernel_form(self) -> Any:
@@ -60,6 +71,12 @@ class GramQuadratic(Quadratic):
     def value(self, coef: Array, state: Array) -> float:
         return -0.5 * float(coef @ (self.origin + state))
 
+    def descent(self, state: Array) -> Array:
+        return state
+
+    def reduced(self, basis: sp.csc_array) -> Array:
+        return np.asarray(basis.T @ (basis.T @ self.matrix).T)
+
     def block(self, start: int, stop: int) -> Array:
         return self.matrix[start:stop, start:stop]
 
@@ -69,6 +86,7 @@ class DenseQuadratic(Quadratic):
 
     def __init__(self, matrix: Array, residual: Array, coef: Array) -> None:
         self.matrix = matrix
+        self.size = matrix.size
         self.origin = residual + matrix @ coef
 
     def kernel_form(self) -> Any:
@@ -81,6 +99,13 @@ class DenseQuadratic(Quadratic):
 
     def value(self, coef: Array, state: Array) -> float:
         return 0.5 * float(state @ state)
+
+    def descent(self, state: Array) -> Array:
+        return self.matrix.T @ state
+
+    def reduced(self, basis: sp.csc_array) -> Array:
+        columns = np.asarray(basis.T @ self.matrix.T)
+        return columns @ columns.T
 
     def block(self, start: int, stop: int) -> Array:
         part = self.matrix[:, start:stop]
@@ -95,6 +120,7 @@ class SparseQuadratic(Quadratic):
     ) -> None:
         self.scaled, self.roots, self.means = scaled, roots, means
         self.total = float(roots @ roots)
+        self.size = scaled.nnz
         self.origin = np.append(residual, 0.0) + self.product(coef)
 
     def kernel_form(self) -> Any:
@@ -109,6 +135,13 @@ class SparseQuadratic(Quadratic):
     def value(self, coef: Array, state: Array) -> float:
         residual = state[:-1] - state[-1] * self.roots
         return 0.5 * float(residual @ residual)
+
+    def descent(self, state: Array) -> Array:
+        return np.asarray(self.scaled.T @ state[:-1] - self.total * state[-1] * self.means)
+
+    def reduced(self, basis: sp.csc_array) -> Array:
+        columns, means = self.scaled @ basis, basis.T @ self.means
+        return (columns.T @ columns).toarray() - self.total * np.outer(means, means)
 
     def block(self, start: int, stop: int) -> Array:
         part, means = self.scaled[:, start:stop], self.means[start:stop]

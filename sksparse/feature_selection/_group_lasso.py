@@ -1,0 +1,314 @@
+"""Selection of whole groups of features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.feature_selection import SelectorMixin
+from sklearn.utils import ClassifierTags, Tags
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted
+
+from .._typing import Array, Mask
+from .._validation import (
+    Groups,
+    check_data,
+    check_groups,
+    check_penalty_weights,
+    check_start,
+    intact_on_failure,
+    warn_unless_converged,
+)
+from ..losses import LOSSES, Loss
+from ..penalties import L1, BlockPenalty, Blocks, GroupL2, SparseGroup
+from ..solvers import BlockDescent, Design, Problem, Solution
+
+
+class GroupLassoSelector(SelectorMixin, BaseEstimator):
+    """Keep the groups of features that a group lasso model uses.
+
+    Minimises over coefficients w and intercept b, with s the sample weights::
+
+        1 / (sum_i s_i) * sum_i s_i loss(y_i, x_i w + b)
+            + alpha * (1 - l1_ratio) * sum_g penalty_weights_g ||w_g||_2
+            + alpha * l1_ratio * ||w||_1
+
+    and keeps the features of the groups with a non-zero coefficient: the one-hot columns of a
+    categorical feature enter or leave together.
+
+    Parameters
+    ----------
+    alpha : float, default=0.01
+        Strength of the penalty, non-negative; larger values keep fewer groups. In units of the
+        loss over the coefficients, as in :class:`sklearn.linear_model.Lasso`.
+    groups : array-like of shape (n_features,), list of index lists, dict or None, default=None
+        The groups: one label per feature; or the positions of each group's features; or a dict of
+        group name to columns, given by position or by name. Every feature belongs to exactly one
+        group. None puts each feature in a group of its own, which is the lasso. Names are resolved
+        when fitting; :func:`one_hot_groups` finds the dict of a fitted encoder.
+    l1_ratio : float, default=0.0
+        Share of the L1 norm, from 0 (group lasso) to 1 (lasso). In between is the sparse group
+        lasso, which also drops single features of the groups that it keeps.
+    penalty_weights : array-like of shape (n_groups,), default=None
+        Factor of each group's norm, in the order of ``groups``; labels are sorted. Zero means
+        never penalised and always kept. None is the square root of the group's size.
+    loss : {"auto", "squared", "logistic"}, default="auto"
+        Half the squared error, or the log loss for two classes. "auto" takes the log loss when
+        the targets have two distinct values, the squared error for other numbers.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept, which is never penalised.
+    max_iter : int, default=100
+        Largest number of passes over all features; each solves the problem over a working set of
+        groups.
+    tol : float, default=1e-6
+        The fit stops when the optimality conditions hold up to ``tol`` times the largest gradient
+        entry of the model without features. For float32 features it is at least 1.2e-5.
+    warm_start : bool, default=False
+        Start from the coefficients of the previous fit.
+    verbose : int, default=0
+        A positive value prints a line for each pass.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Coefficients, in the float type of the features. For the log loss they belong to the
+        second of ``classes_``.
+    intercept_ : float
+        Intercept.
+    classes_ : ndarray of shape (2,)
+        The two classes, where the loss is logistic.
+    groups_ : ndarray of shape (n_groups,)
+        Names of the groups: sorted labels, positions in the list, or keys of the dict.
+    selected_groups_ : ndarray
+        Names of the groups that are kept.
+    dual_gap_ : float
+        Duality gap: the objective is at most this far above its minimum; nan when ``alpha`` is 0.
+    optimality_ : float
+        Largest violation of the optimality conditions over groups, in the units of ``tol``.
+    n_iter_ : int
+        Number of passes.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X had them.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When ``tol`` is not reached; names the value reached and the remedy.
+
+    See Also
+    --------
+    one_hot_groups : Groups of the columns that a one-hot encoder makes.
+    sksparse.linear_model.OSCAR : Groups found from the data.
+
+    Notes
+    -----
+    Bring the features to a common scale first. With ``l1_ratio=0`` whole groups are kept, a column
+    that happens to have a zero coefficient included; otherwise a feature is kept when its
+    coefficient is not zero or its group is never penalised.
+
+    The solver is block coordinate descent over a working set of groups with extrapolation, inside
+    proximal Newton steps for the log loss.
+
+    References
+    ----------
+    .. [1] M. Yuan and Y. Lin (2006). "Model selection and estimation in regression with grouped
+       variables". Journal of the Royal Statistical Society B 68, 49-67.
+    .. [2] N. Simon, J. Friedman, T. Hastie and R. Tibshirani (2013). "A sparse-group lasso".
+       Journal of Computational and Graphical Statistics 22, 231-245.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sksparse.feature_selection import GroupLassoSelector
+    >>> X = pd.DataFrame(
+    ...     {
+    ...         "red": [1, 0, 0, 1, 0, 0],
+    ...         "blue": [0, 1, 0, 0, 1, 0],
+    ...         "size": [1.0, 2.0, 0.5, 1.5, 1.0, 2.0],
+    ...         "age": [0.2, 0.1, 0.2, 0.1, 0.2, 0.1],
+    ...     }
+    ... )
+    >>> y = [4.0, 7.1, 0.6, 4.4, 6.0, 2.1]
+    >>> groups = {"colour": ["red", "blue"], "size": ["size"], "age": ["age"]}
+    >>> selector = GroupLassoSelector(alpha=0.1, groups=groups)
+    >>> selector = selector.set_output(transform="pandas").fit(X, y)
+    >>> selector.selected_groups_.tolist()
+    ['colour', 'size']
+    >>> selector.transform(X).columns.tolist()
+    ['red', 'blue', 'size']
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "groups": ["array-like", Mapping, None],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "penalty_weights": ["array-like", None],
+        "loss": [StrOptions({"auto", *LOSSES})],
+        "fit_intercept": ["boolean"],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+    }
+
+    coef_: Array
+    intercept_: float
+    selected_groups_: Any
+    n_features_in_: int
+
+    def __init__(
+        self,
+        alpha: float = 0.01,
+        groups: Any = None,
+        *,
+        l1_ratio: float = 0.0,
+        penalty_weights: Any = None,
+        loss: str = "auto",
+        fit_intercept: bool = True,
+        max_iter: int = 100,
+        tol: float = 1e-6,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
+        self.alpha = alpha
+        self.groups = groups
+        self.l1_ratio = l1_ratio
+        self.penalty_weights = penalty_weights
+        self.loss = loss
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> GroupLassoSelector:
+        """Fit the model and select groups.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training features, float32 or float64, dense in any memory order or sparse; other
+            types are converted. Never modified.
+        y : array-like of shape (n_samples,)
+            Targets: numbers, or two classes of any type.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights; an integer weight equals so many repetitions of the sample.
+
+        Returns
+        -------
+        self : object
+            The fitted selector.
+        """
+        with intact_on_failure(self):
+            self._validate_params()
+            X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
+            name, targets, classes = _check_targets(y, self.loss, weights)
+            feature_names = getattr(self, "feature_names_in_", None)
+            groups = check_groups(self.groups, X.shape[1], feature_names)
+            factors = check_penalty_weights(self.penalty_weights, groups)
+            start = check_start(getattr(self, "coef_", None), X.shape[1])
+            penalty = _make_penalty(groups, factors, self.l1_ratio)
+            loss = LOSSES[name](targets, weights)
+            solution = self._solve(Design(X), loss, penalty, start if self.warm_start else None)
+            self._store(solution, groups, factors, classes, X.dtype)
+        warn_unless_converged(solution.message)
+        return self
+
+    def _solve(
+        self, design: Design, loss: Loss, penalty: BlockPenalty, start: Array | None
+    ) -> Solution:
+        problem = Problem(design, loss, penalty, self.alpha, self.fit_intercept)
+        solver = BlockDescent(
+            penalty, tol=self.tol, max_iter=self.max_iter, verbose=int(self.verbose)
+        )
+        return solver.solve(problem, start)
+
+    def _store(
+        self, solution: Solution, groups: Groups, factors: Array, classes: Any, dtype: Any
+    ) -> None:
+        used = solution.coef != 0
+        always = factors == 0
+        selected = always.copy()
+        selected[groups.labels[used]] = True
+        whole = selected if self.l1_ratio == 0 else always
+        self._support = used | whole[groups.labels]
+        self.coef_ = solution.coef.astype(dtype)
+        self.intercept_ = dtype.type(solution.intercept)
+        self.groups_ = groups.names
+        self.selected_groups_ = groups.names[selected]
+        self.dual_gap_ = solution.gap
+        self.optimality_ = solution.certificate.value
+        self.n_iter_ = solution.n_iter
+        if classes is not None:
+            self.classes_ = classes
+        elif "classes_" in vars(self):
+            del self.classes_
+
+    def _get_support_mask(self) -> Mask:
+        check_is_fitted(self)
+        return self._support
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.target_tags.required = True
+        if self.loss == "logistic":
+            tags.classifier_tags = ClassifierTags(multi_class=False)
+        return tags
+
+
+def _make_penalty(groups: Groups, factors: Array, l1_ratio: float) -> BlockPenalty:
+    if l1_ratio == 1:
+        return L1((factors > 0)[groups.labels].astype(np.float64))
+    blocks = Blocks.from_labels(groups.labels)
+    if l1_ratio == 0:
+        return GroupL2(blocks, factors)
+    return SparseGroup(blocks, factors, l1_ratio)
+
+
+def _check_targets(y: Any, loss: str, weights: Array) -> tuple[str, Array, Any]:
+    """Name of the loss, targets in its coding, and the classes of the log loss."""
+    if loss == "squared":
+        return loss, _as_numbers(y), None
+    kind = type_of_target(y, input_name="y", raise_unknown=True)
+    values = np.unique(y[weights > 0])
+    got = f"got {len(values)} class(es): {values[:5].tolist()}"
+    if loss == "auto":
+        if len(values) < 2:
+            raise ValueError(
+                f"loss='auto' needs y with at least two values, {got}; give samples of more, or "
+                "choose loss='squared' if a constant numeric target is meant."
+            )
+        loss = "logistic" if len(values) == 2 and kind == "binary" else "squared"
+        if loss == "squared" and y.dtype.kind not in "biuf":
+            raise ValueError(
+                f"loss='auto' needs numeric targets or exactly two classes, {got}; select one "
+                "class against the rest, or encode the targets as numbers."
+            )
+        return _check_targets(y, loss, weights)
+    check_classification_targets(y)
+    if len(values) != 2:
+        raise ValueError(
+            f"loss='logistic' needs exactly two classes among the samples with positive weight, "
+            f"{got}. Only binary classification is supported: select one class against the rest, "
+            "or use loss='squared' for numeric targets."
+        )
+    return loss, (y == values[1]).astype(np.float64), values
+
+
+def _as_numbers(y: Any) -> Array:
+    try:
+        numbers = y.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"loss='squared' needs numeric targets, got y of dtype {y.dtype} with values like "
+            f"{y[0]!r}; use loss='logistic' for two classes."
+        ) from error
+    return np.asarray(numbers)
