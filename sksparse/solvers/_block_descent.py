@@ -120,7 +120,7 @@ class BlockDescent(Solver[BlockIterate]):
             curvature = problem.loss.curvature(state.z)
             curvature = np.maximum(curvature, _CURVATURE_FLOOR * curvature.max())
             quadratic = quadratic_from_columns(
-                columns.copy(),
+                columns,
                 gradient,
                 curvature,
                 before,
@@ -149,13 +149,14 @@ def _line_search(
     move: Array,
     shift: float,
 ) -> bool:
-    """Go the largest tried share of a Newton step that lowers the objective; False if none does."""
-    objective = problem.objective(state.coef, state.z)
+    """Go the largest tried share of a Newton step that does not raise the objective; False if none."""
+    # Close to the optimum a good step changes the objective by less than its rounding.
+    bound = problem.objective(state.coef, state.z) * (1.0 + 8.0 * np.finfo(np.float64).eps)
     coef, share = state.coef.copy(), 1.0
     for _ in range(_LINE_SEARCH_STEPS):
         coef[features] = state.coef[features] + share * delta
         z = state.z + share * move
-        if problem.objective(coef, z) < objective:
+        if problem.objective(coef, z) <= bound:
             state.coef, state.z = coef, z
             state.intercept += share * shift
             return True

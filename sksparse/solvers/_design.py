@@ -71,11 +71,11 @@ class Design:
 
 
 def scaled_columns(columns: Any, roots: Array, means: Array) -> Any:
-    """``diag(roots) (columns - means)``, in place for dense; sparse keeps its means implicit."""
+    """``diag(roots) (columns - means)`` in the same order; sparse keeps its means implicit."""
     if sp.issparse(columns):
         scaled = columns.copy()
         scaled.data *= roots[scaled.indices]
         return scaled
-    columns -= means
-    columns *= roots[:, None]
-    return columns
+    scaled = columns - means
+    scaled *= roots[:, None]
+    return scaled

@@ -153,8 +153,8 @@ def quadratic_from_columns(
 ) -> Quadratic:
     """Second-order model of a loss around ``coef``, the intercept minimised out if ``centre``.
 
-    ``columns`` (a float64 array or CSC matrix) is consumed. ``gradient`` and ``curvature`` are the
-    loss's, per sample; ``gram`` asks for H itself.
+    ``columns`` is a float64 Fortran-ordered array or a CSC matrix. ``gradient`` and ``curvature``
+    are the loss's, per sample; ``gram`` asks for H itself.
     """
     total = curvature.sum()
     roots = np.sqrt(curvature)
