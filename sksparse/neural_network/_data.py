@@ -1,0 +1,154 @@
+"""Training data as weighted distinct rows, sliced into batches without copying X.
+
+A fit depends on the data through its weighted empirical distribution alone: equal rows
+with equal targets are merged and their weights added, rows of weight zero are left out,
+and the order is that of a hash of the rows. Repeating a row and doubling its weight is
+therefore the same fit, bit for bit, as is any permutation of the rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Protocol
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from sksparse._typing import Array, Indices
+
+_CHUNK = 4096
+
+
+class Table(Protocol):
+    """Features of which rows can be taken as one dense tensor."""
+
+    def take(self, rows: Tensor) -> Tensor:
+        """The given rows, as a dense tensor on the device of training."""
+        ...
+
+
+class DenseTable:
+    """A dense matrix, shared with the caller's array where that is float32 already."""
+
+    def __init__(self, X: Array, device: torch.device) -> None:
+        self._X = shared_tensor(X).to(device)
+
+    def take(self, rows: Tensor) -> Tensor:
+        return self._X.index_select(0, rows)
+
+
+class SparseTable:
+    """A CSR matrix of which only the batch in use is ever dense."""
+
+    def __init__(self, X: sparse.csr_array, device: torch.device) -> None:
+        self._X = X
+        self._device = device
+
+    def take(self, rows: Tensor) -> Tensor:
+        return torch.from_numpy(self._X[rows.cpu().numpy()].toarray()).to(self._device)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a table with targets and weights, ready to be sliced.
+
+    Parameters
+    ----------
+    table : Table
+        The features of all rows.
+    y : torch.Tensor of shape (n_all, ...)
+        The targets of all rows.
+    weight : torch.Tensor of shape (n_all,) or None
+        Weights with mean 1 over the rows in use; None when all are equal.
+    index : torch.Tensor of shape (n_rows,)
+        Numbers of the rows in use.
+    """
+
+    table: Table
+    y: Tensor
+    weight: Tensor | None
+    index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def batches(
+        self, size: int, *, shuffle: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """Features, targets and weights of one batch after the other."""
+        index = self.index
+        if shuffle:
+            index = index[torch.randperm(len(index)).to(index.device)]
+        for rows in index.split(size):
+            weight = None if self.weight is None else self.weight.index_select(0, rows)
+            yield self.table.take(rows), self.y.index_select(0, rows), weight
+
+
+def make_table(X: Array | sparse.csr_array, device: torch.device) -> Table:
+    """Wrap validated features for slicing."""
+    return SparseTable(X, device) if sparse.issparse(X) else DenseTable(X, device)
+
+
+def make_rows(
+    table: Table, y: Indices | Array, weight: Array, index: Indices, device: torch.device
+) -> Rows:
+    """The given rows of a table, with weights scaled to mean 1 over them."""
+    chosen = weight[index]
+    scaled = None
+    if np.ptp(chosen) > 0:
+        scaled = torch.from_numpy((weight / chosen.mean()).astype(np.float32)).to(device)
+    return Rows(table, torch.from_numpy(y).to(device), scaled, torch.from_numpy(index).to(device))
+
+
+def merge_equal_rows(
+    X: Array | sparse.csr_array, y: Indices | Array, weight: Array
+) -> tuple[Indices, Array]:
+    """One number for each distinct row of positive weight, and the summed weights.
+
+    Parameters
+    ----------
+    X : {ndarray, csr_array} of shape (n_samples, n_features)
+        Features, float32.
+    y : ndarray of shape (n_samples,)
+        Targets.
+    weight : ndarray of shape (n_samples,)
+        Weights, not negative.
+
+    Returns
+    -------
+    index : ndarray of shape (n_rows,)
+        One representative of each group of equal rows, ordered by the hash of the rows.
+    merged : ndarray of shape (n_samples,)
+        The sum of the weights of the group at its representative, elsewhere 0.
+    """
+    positive = np.flatnonzero(weight > 0)
+    hashes = _hash_rows(X, y, positive)
+    _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
+    index = positive[first]
+    merged = np.zeros(len(weight))
+    merged[index] = np.bincount(group, weights=weight[positive])
+    return index, merged
+
+
+def _hash_rows(X: Array | sparse.csr_array, y: Indices | Array, rows: Indices) -> Indices:
+    """64 bits a row: among a million distinct rows two agree with probability 3e-8."""
+    digests = []
+    for start in range(0, len(rows), _CHUNK):
+        part = rows[start : start + _CHUNK]
+        features = X[part].toarray() if sparse.issparse(X) else X[part]
+        # adding zero turns -0.0 into 0.0, which is the same number in other bits
+        block = np.column_stack([features, y[part].astype(np.float32)]) + np.float32(0)
+        digests += [blake2b(row, digest_size=8).digest() for row in block]
+    return np.frombuffer(b"".join(digests), dtype=np.uint64)
+
+
+def shared_tensor(X: Array) -> Tensor:
+    """A tensor on the memory of an array, which may be read-only: nothing writes to it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(X)

@@ -1,0 +1,54 @@
+"""What a fitted network looks like, as numpy and plain Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import nn
+
+from sksparse._typing import Array
+from sksparse.sparsifiers import prunable_tensors
+
+
+def density_by_tensor(module: nn.Module) -> dict[str, float]:
+    """The share of weights that are not zero in each prunable tensor, by name."""
+    return {
+        name: float((w.detach() != 0).double().mean())
+        for name, w in prunable_tensors(module).items()
+    }
+
+
+def sparsity(module: nn.Module) -> float:
+    """The share of exact zeros among all prunable weights."""
+    weights = list(prunable_tensors(module).values())
+    zeros = sum(int((w.detach() == 0).sum()) for w in weights)
+    return zeros / sum(w.numel() for w in weights)
+
+
+def live_widths(coefs: Sequence[Array]) -> tuple[int, ...]:
+    """Units of every layer, inputs first, on a path of non-zero weights from input to output.
+
+    Outputs are counted as they are. A unit left without inputs emits a constant, which is
+    a bias of the next layer and no unit.
+    """
+    forward = [np.ones(coefs[0].shape[0], dtype=bool)]
+    for coef in coefs:
+        forward.append((coef[forward[-1]] != 0).any(axis=0))
+    backward = [np.ones(coefs[-1].shape[1], dtype=bool)]
+    for coef in reversed(coefs):
+        backward.append((coef[:, backward[-1]] != 0).any(axis=1))
+    live = [f & b for f, b in zip(forward, reversed(backward), strict=True)]
+    return (*(int(units.sum()) for units in live[:-1]), coefs[-1].shape[1])
+
+
+def path_importances(coefs: Sequence[Array]) -> Array:
+    """The sum over all paths from a feature to the outputs of the product of ``|w|``.
+
+    Scaled to sum 1; all zero where no path is left.
+    """
+    strength = np.ones(coefs[-1].shape[1])
+    for coef in reversed(coefs):
+        strength = np.abs(coef).astype(np.float64) @ strength
+    total = strength.sum()
+    return strength / total if total > 0 else strength

@@ -1,0 +1,35 @@
+"""How a network becomes sparse: one method a file, found by name.
+
+``SPARSIFIERS`` maps the name that an estimator takes to the class of the method.
+"""
+
+from __future__ import annotations
+
+from sksparse.sparsifiers._base import (
+    Phase,
+    Sparsifier,
+    SparsifierRun,
+    Task,
+    prunable_tensors,
+)
+from sksparse.sparsifiers._dense import Dense
+from sksparse.sparsifiers._hard_concrete import HardConcrete
+from sksparse.sparsifiers._magnitude import Magnitude
+
+SPARSIFIERS: dict[str | None, type[Sparsifier]] = {
+    None: Dense,
+    "l0": HardConcrete,
+    "magnitude": Magnitude,
+}
+
+__all__ = [
+    "SPARSIFIERS",
+    "Dense",
+    "HardConcrete",
+    "Magnitude",
+    "Phase",
+    "Sparsifier",
+    "SparsifierRun",
+    "Task",
+    "prunable_tensors",
+]

@@ -1,0 +1,60 @@
+"""No sparsification: the network that the others are compared with."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from sksparse.sparsifiers._base import Phase, Sparsifier, SparsifierRun, Task
+
+
+class Dense(Sparsifier):
+    r"""Train the network as it is, without sparsity.
+
+    The objective is :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i + \frac{\eta}{2} \|W\|^2`
+    with the weight decay :math:`\eta` of the estimator; `alpha` and `target_sparsity`
+    have no meaning here and must be left at None.
+
+    Raises
+    ------
+    ValueError
+        In ``attach``, when a strength or a target sparsity is asked for.
+
+    Examples
+    --------
+    >>> from sksparse.sparsifiers import Dense
+    >>> Dense()
+    Dense()
+    """
+
+    def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
+        """Make the run of one fit.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The network about to be trained.
+        task : Task
+            What the estimator asks for.
+
+        Returns
+        -------
+        run : SparsifierRun
+            A run of one plain phase.
+        """
+        for name, value in (("alpha", task.alpha), ("target_sparsity", task.target_sparsity)):
+            if value:
+                raise ValueError(
+                    f"{name}={value!r} needs a sparsifier, but sparsifier=None trains a dense "
+                    f"network; choose a sparsifier such as 'l0' or 'magnitude', or leave "
+                    f"{name}=None."
+                )
+        return _DenseRun(module, task)
+
+
+class _DenseRun(SparsifierRun):
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("train", self.task.max_iter),)
+
+    def begin_phase(self, phase: Phase) -> None:
+        pass

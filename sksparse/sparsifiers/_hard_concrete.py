@@ -1,0 +1,212 @@
+"""L0 regularisation by hard-concrete gates (Louizos, Welling & Kingma, 2018)."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor, nn
+
+from sksparse.sparsifiers._base import ParameterGroup, Phase, Sparsifier, SparsifierRun, Task
+from sksparse.sparsifiers._masks import n_kept
+
+_NOISE_EDGE = 1e-6
+_LOG_ALPHA_BOUND = math.log(1e2)
+
+
+class HardConcrete(Sparsifier):
+    """X."""
+
+    _parameter_constraints: dict = {
+        "granularity": [StrOptions({"weight", "input"})],
+        "beta": [Interval(Real, 0, None, closed="neither")],
+        "gamma": [Interval(Real, None, 0, closed="neither")],
+        "zeta": [Interval(Real, 1, None, closed="neither")],
+        "droprate_init": [Interval(Real, 0, 1, closed="neither")],
+        "gate_fraction": [Interval(Real, 0, 1, closed="right")],
+        "gate_travel": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        *,
+        granularity: str = "weight",
+        beta: float = 2 / 3,
+        gamma: float = -0.1,
+        zeta: float = 1.1,
+        droprate_init: float = 0.2,
+        gate_fraction: float = 0.6,
+        gate_travel: float = 20.0,
+    ) -> None:
+        self.granularity = granularity
+        self.beta = beta
+        self.gamma = gamma
+        self.zeta = zeta
+        self.droprate_init = droprate_init
+        self.gate_fraction = gate_fraction
+        self.gate_travel = gate_travel
+
+    def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
+        self._validate_params()
+        return _HardConcreteRun(self, module, task)
+
+
+class HardConcreteDistribution:
+    """The stretched and clipped binary concrete distribution, as functions of log_alpha."""
+
+    def __init__(self, beta: float = 2 / 3, gamma: float = -0.1, zeta: float = 1.1) -> None:
+        self.beta = beta
+        self.gamma = gamma
+        self.zeta = zeta
+        self._shift = beta * math.log(-gamma / zeta)
+
+    def sample(self, log_alpha: Tensor) -> Tensor:
+        """One gate in [0, 1] for each entry, differentiable in log_alpha."""
+        noise = torch.rand_like(log_alpha).logit_(eps=_NOISE_EDGE)
+        return self._stretch(torch.sigmoid((noise + log_alpha) / self.beta))
+
+    def probability_nonzero(self, log_alpha: Tensor) -> Tensor:
+        """P(z != 0)."""
+        return torch.sigmoid(log_alpha - self._shift)
+
+    def test_gate(self, log_alpha: Tensor) -> Tensor:
+        """The deterministic gate used once training is over."""
+        return self._stretch(torch.sigmoid(log_alpha))
+
+    def _stretch(self, s: Tensor) -> Tensor:
+        return (s * (self.zeta - self.gamma) + self.gamma).clamp(0.0, 1.0)
+
+
+class _HardConcreteRun(SparsifierRun):
+    """Gates in one flat tensor over all layers, so that a batch pays for each formula once."""
+
+    def __init__(self, options: HardConcrete, module: nn.Module, task: Task) -> None:
+        super().__init__(module, task)
+        self._options = options
+        self._gates = HardConcreteDistribution(options.beta, options.gamma, options.zeta)
+        self._shapes = [_gate_shape(w, options.granularity) for w in self.weights.values()]
+        sizes = [math.prod(shape) for shape in self._shapes]
+        device = next(iter(self.weights.values())).device
+        centre = math.log(1 - options.droprate_init) - math.log(options.droprate_init)
+        self.log_alpha = nn.Parameter(
+            centre + 0.01 * torch.randn(sum(sizes), device=device)
+        )
+        self._sizes = sizes
+        self._group_size = torch.cat(
+            [
+                torch.full((n,), w.numel() / n, device=device)
+                for n, w in zip(sizes, self.weights.values(), strict=True)
+            ]
+        )
+        self._training_gates = True
+        self._alpha = 0.1 / task.n_samples if task.alpha is None else task.alpha
+        steps = self.phases[0].epochs * task.steps_per_epoch
+        self._gate_rate = max(1.0, options.gate_travel / max(steps, 1) / task.learning_rate)
+        self._multiplier = 0.0
+        self._ascent = 50.0 / max(steps, 1)
+        self._excess = 0.0
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        gate_epochs = math.ceil(self._options.gate_fraction * self.task.max_iter)
+        return (
+            Phase("gates", gate_epochs, may_stop=self.task.target_sparsity is None),
+            Phase("retrain", self.task.max_iter - gate_epochs, anneal=True),
+        )
+
+    def begin_phase(self, phase: Phase) -> None:
+        if phase.name == "retrain":
+            self._close_gates()
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        groups = super().parameter_groups()
+        if self._training_gates:
+            groups[0]["weight_decay"] = 0.0
+            groups.append(
+                {"params": [self.log_alpha], "weight_decay": 0.0, "factor": self._gate_rate}
+            )
+        return groups
+
+    def tensors(self, *, training: bool) -> dict[str, Tensor]:
+        if not self._training_gates:
+            return {}
+        gate = self._gates.sample if training else self._gates.test_gate
+        gates = self._by_tensor(gate(self.log_alpha))
+        return {name: w * gates[name] for name, w in self.weights.items()}
+
+    def penalty(self) -> Tensor | None:
+        if not self._training_gates:
+            return None
+        probability = self._gates.probability_nonzero(self.log_alpha)
+        expected = probability @ self._group_size
+        target = self.task.target_sparsity
+        if target is None:
+            total = self._alpha * expected
+        else:
+            excess = expected / self.n_weights - (1 - target)
+            self._excess = float(excess)
+            total = self._multiplier * excess
+        if self.task.weight_decay:
+            kept = self._by_tensor(probability)
+            squares = [(kept[name] * w.square()).sum() for name, w in self.weights.items()]
+            total = total + 0.5 * self.task.weight_decay * torch.stack(squares).sum()
+        return total
+
+    def after_step(self) -> None:
+        if not self._training_gates:
+            super().after_step()
+            return
+        with torch.no_grad():
+            self.log_alpha.clamp_(-_LOG_ALPHA_BOUND, _LOG_ALPHA_BOUND)
+        if self.task.target_sparsity is not None:
+            self._multiplier = max(0.0, self._multiplier + self._ascent * self._excess)
+
+    def density(self) -> float:
+        if not self._training_gates:
+            return super().density()
+        with torch.no_grad():
+            is_open = (self._gates.test_gate(self.log_alpha) > 0).to(self._group_size.dtype)
+            return float(is_open @ self._group_size) / self.n_weights
+
+    def _by_tensor(self, flat: Tensor) -> dict[str, Tensor]:
+        parts = flat.split(self._sizes)
+        return {
+            name: part.view(shape)
+            for name, part, shape in zip(self.weights, parts, self._shapes, strict=True)
+        }
+
+    def _close_gates(self) -> None:
+        """Multiply the test gates into the weights and fix which are zero."""
+        self._training_gates = False
+        with torch.no_grad():
+            log_alphas = self._by_tensor(self.log_alpha.detach())
+            gates = self._by_tensor(self._gates.test_gate(self.log_alpha))
+            keep = {name: (gates[name] > 0).expand_as(w) for name, w in self.weights.items()}
+            if self.task.target_sparsity is not None:
+                keep = _keep_ranked(self.weights, log_alphas, self.task.target_sparsity)
+            for name, w in self.weights.items():
+                w.mul_(gates[name].clamp(min=0.01))
+        self.freeze(keep)
+
+
+def _gate_shape(weight: Tensor, granularity: str) -> tuple[int, ...]:
+    """One gate a weight, or one for each input unit (channel) of the tensor."""
+    if granularity == "weight":
+        return tuple(weight.shape)
+    return (1, weight.shape[1], *[1] * (weight.ndim - 2))
+
+
+def _keep_ranked(
+    weights: dict[str, nn.Parameter], log_alphas: dict[str, Tensor], sparsity: float
+) -> dict[str, Tensor]:
+    """Keep the exact number of weights: by gate first, within equal gates by magnitude."""
+    gate = torch.cat([log_alphas[name].expand_as(w).flatten() for name, w in weights.items()])
+    size = torch.cat([w.detach().abs().flatten() for w in weights.values()])
+    by_size = torch.argsort(size, stable=True, descending=True)
+    order = by_size[torch.argsort(gate[by_size], stable=True, descending=True)]
+    keep = torch.zeros(len(gate), dtype=torch.bool, device=gate.device)
+    keep[order[: n_kept(len(gate), sparsity)]] = True
+    parts = keep.split([w.numel() for w in weights.values()])
+    return {n: p.view_as(w) for (n, w), p in zip(weights.items(), parts, strict=True)}
