@@ -1,0 +1,33 @@
+"""Run a benchmark by name: ``python -m benchmarks [overheads] [--write]``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from . import overheads
+from .report import Report
+
+BENCHMARKS = {"overheads": overheads.run}
+RESULTS = Path(__file__).parent / "RESULTS.md"
+
+
+def main() -> None:
+    """Print the tables, and write them to RESULTS.md on request."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
+    parser.add_argument("--write", action="store_true", help="write the tables to RESULTS.md")
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(BENCHMARKS)
+    if unknown:
+        parser.error(f"unknown benchmark {sorted(unknown)}; there is {sorted(BENCHMARKS)}")
+    for name in arguments.names or BENCHMARKS:
+        report = Report(name)
+        BENCHMARKS[name](report)
+        print(report.text())
+        if arguments.write:
+            report.write(RESULTS)
+
+
+if __name__ == "__main__":
+    main()
