@@ -1,0 +1,172 @@
+"""Correlations of centred columns of unit length, with each other and with a target.
+
+With l2 regularisation a column's length includes it, ``sqrt(x_j^T S x_j + l2)``, as if a row
+``sqrt(l2) e_j`` were appended to the data; correlations of two columns then carry it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+
+from .._typing import Array, Indices
+from ._gram import GramCache
+from ._problem import Problem
+
+# Numbers that a temporary block of columns holds, so that it stays in the processor's cache.
+_BLOCK = 2**18
+# A standard deviation at most this share of the mean is rounding.
+_CONSTANT = 1e-13
+# Above this ratio of mean to standard deviation, columns are centred before they are multiplied.
+_FAR_FROM_ZERO = 100.0
+
+
+class Columns:
+    """Centred columns of a design, met through products; sparse ones keep their means implicit."""
+
+    def __init__(self, columns: Any, weights: Array, means: Array) -> None:
+        self.means = means
+        if not sp.issparse(columns):
+            columns = columns - means
+            self.means = np.zeros(len(means))
+        self.columns, self.weights = columns, weights
+
+    def matvec(self, coef: Array) -> Array:
+        """Combination of the columns."""
+        return np.asarray(self.columns @ coef - self.means @ coef)
+
+    def rmatvec(self, v: Array) -> Array:
+        """Weighted inner product of each column with ``v``."""
+        v = self.weights * v
+        return np.asarray(self.columns.T @ v - self.means * v.sum())
+
+    def weighted(self) -> Any:
+        """The stored columns times the sample weights."""
+        if sp.issparse(self.columns):
+            return sp.csc_array(self.columns.multiply(self.weights[:, None]))
+        return self.columns * self.weights[:, None]
+
+
+class Correlations:
+    """The data of a least-squares problem in scale-free form.
+
+    Parameters
+    ----------
+    problem : Problem
+        Features, targets and weights.
+    l2 : float
+        Strength of the ridge penalty ``l2 / 2 ||w||_2^2``.
+    gram : GramCache or None
+        Gram matrix over the columns met so far; a new one is made otherwise.
+
+    Attributes
+    ----------
+    lengths : ndarray of shape (n_features,)
+        Length of each column; infinite for constant ones, which thereby correlate with nothing.
+    usable : ndarray
+        Features that are not constant.
+    target_length : float
+        Standard deviation of the target, or its root mean square without an intercept; one where
+        that is zero.
+    null_loss : float
+        Loss of the model without features, for a target of that length.
+    target : ndarray of shape (n_features,)
+        Correlation of each column with the target.
+    """
+
+    def __init__(self, problem: Problem, l2: float, gram: GramCache | None) -> None:
+        self.design, self.weights, self.l2 = problem.design, problem.loss.weights, l2
+        self._centre = problem.fit_intercept
+        self._gram = gram or GramCache(self.design, self.weights, self._centre)
+        self.target_mean = problem.null_intercept
+        self._residual = problem.loss.y - self.target_mean
+        length = float(np.sqrt(self.weights @ self._residual**2))
+        constant = length <= _CONSTANT * abs(self.target_mean)
+        self.target_length = 1.0 if constant else length
+        self.null_loss = 0.5 * self.target_length**2
+        self._measure()
+        self.target /= self.lengths * (np.inf if constant else length)
+
+    def _measure(self) -> None:
+        p = self.design.n_features
+        self.means, variances, self.target = np.zeros(p), np.empty(p), np.empty(p)
+        if self.design.is_sparse:
+            X = self.design.X
+            if self._centre:
+                self.means = np.asarray(X.T @ self.weights)
+            variances = self.design.variances(self.weights, self.means)
+            weighted = self.weights * self._residual
+            self.target = np.asarray(X.T @ weighted) - self.means * weighted.sum()
+            # Differences of squares leave this much of a constant column.
+            rounding = _CONSTANT * self.means**2
+        else:
+            for block in self._blocks(self.design.n_samples):
+                self._measure_block(block, variances)
+            rounding = (_CONSTANT * self.means) ** 2
+        lengths = np.sqrt(variances + self.l2)
+        self.lengths = np.where(variances > rounding, lengths, np.inf)
+        self.usable = np.flatnonzero(np.isfinite(self.lengths))
+        self._far = bool(np.any(np.abs(self.means) > _FAR_FROM_ZERO * self.lengths))
+
+    def _measure_block(self, block: slice, variances: Array) -> None:
+        columns = np.asarray(self.design.X[:, block], dtype=np.float64)
+        means = self.weights @ columns if self._centre else np.zeros(columns.shape[1])
+        columns = columns - means
+        self.means[block] = means
+        self.target[block] = (self.weights * self._residual) @ columns
+        columns *= columns
+        variances[block] = self.weights @ columns
+
+    def _blocks(self, height: int) -> Iterator[slice]:
+        """Blocks of columns that give arrays with so many rows a bounded size."""
+        width = min(max(_BLOCK // max(height, 1), 16), 4096)
+        for start in range(0, self.design.n_features, width):
+            yield slice(start, min(start + width, self.design.n_features))
+
+    def among(self, features: Indices) -> Array:
+        """Correlations between the given columns; the diagonal is one."""
+        matrix = self._gram.matrix(features) / self.lengths[features]
+        matrix /= self.lengths[features, None]
+        matrix[np.diag_indices_from(matrix)] = 1.0
+        return matrix
+
+    def columns(self, features: Indices) -> Columns:
+        """The given columns, centred."""
+        return Columns(self.design.columns(features), self.weights, self.means[features])
+
+    def with_all(self, features: Indices) -> Iterator[tuple[slice, Array]]:
+        """Correlations of the given columns with all, a block of those at a time."""
+        chosen = self.columns(features)
+        weighted = chosen.weighted()
+        copies = self._far or self.design.dtype != np.float64
+        height = self.design.n_samples if copies else len(features)
+        for block in self._blocks(height):
+            columns = self.design.X[:, block]
+            if self.design.is_sparse:
+                product = (weighted.T @ columns).toarray()
+                product -= np.outer(chosen.means, self.means[block])
+            else:
+                if copies:
+                    columns = columns - self.means[block]
+                product = weighted.T @ columns
+            product /= self.lengths[features, None]
+            product /= self.lengths[block]
+            yield block, product
+
+    def refit(self, features: Indices) -> Array:
+        """Least-squares (or ridge) coefficients of independent columns, in their own units.
+
+        Normal equations, with the solution refined against the residual of the data.
+        """
+        factor = scipy.linalg.cho_factor(self.among(features))
+        lengths, columns = self.lengths[features], self.columns(features)
+        coef = np.zeros(len(features))
+        for _ in range(3):
+            residual = self._residual - columns.matvec(coef)
+            gradient = columns.rmatvec(residual) - self.l2 * coef
+            coef += scipy.linalg.cho_solve(factor, gradient / lengths) / lengths
+        return coef

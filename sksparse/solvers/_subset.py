@@ -1,0 +1,192 @@
+"""Best subset by coordinate descent and exact add, drop and swap moves.
+
+Hazimeh and Mazumder (Operations Research, 2020) pair coordinate descent with swaps; here every
+move is judged by its exact refit. Moves are searched in a working set of columns; a pass over all
+columns then says what the best add, drop and swap with any of them would gain, and brings in
+those that gain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .._typing import Array, Indices
+from ._correlations import Correlations
+from ._gram import GramCache
+from ._loop import Iterate, Solver
+from ._problem import Problem
+from ._solution import Certificate
+from ._subset_inner import COLLINEAR, Subproblem, Support
+
+# Up to this many columns the working set is everything from the start.
+_SMALL = 500
+# Larger problems start with this many columns, or so many times the features asked for.
+_FIRST, _FIRST_PER_FEATURE = 400, 4
+# Columns that join a working set at once.
+_MOST_NEW = 200
+
+
+@dataclass
+class SubsetIterate(Iterate):
+    """A support, and what the last certificate was made of.
+
+    Parameters
+    ----------
+    data : Correlations
+        The problem in scale-free form, in which the null model loses 1.
+    alpha : float
+        Price of a feature in units of the null model's loss.
+    limit : int
+        Largest number of features.
+    support : ndarray
+        Features of the model.
+    working : ndarray
+        Columns in the working set; empty before the first step.
+    gains : ndarray of shape (n_features,)
+        Relative gain of the best add of each column, or swap for it.
+    """
+
+    data: Correlations = field(kw_only=True)
+    alpha: float = field(kw_only=True)
+    limit: int = field(kw_only=True)
+    support: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+    working: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+    gains: Array = field(default_factory=lambda: np.empty(0))
+
+
+class SubsetDescent(Solver[SubsetIterate]):
+    """Minimise a squared loss plus ``alpha ||w||_0 + l2 / 2 ||w||_2^2``.
+
+    Parameters
+    ----------
+    l2 : float, default=0.0
+        Strength of the ridge penalty.
+    max_features : int or None, default=None
+        Largest number of non-zero coefficients; the problem's ``alpha`` is then not used.
+    gram : GramCache or None, default=None
+        Gram matrix over the columns met so far, to share between the problems of a path.
+    tol, max_iter, verbose
+        As in :class:`Solver`.
+    """
+
+    def __init__(
+        self,
+        *,
+        l2: float = 0.0,
+        max_features: int | None = None,
+        gram: GramCache | None = None,
+        tol: float,
+        max_iter: int,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
+        self.l2 = l2
+        self.max_features = max_features
+        self.gram = gram
+
+    def start(self, problem: Problem, coef: Array | None) -> SubsetIterate:
+        data = Correlations(problem, self.l2, self.gram)
+        n, p = problem.design.n_samples, problem.design.n_features
+        limit = self.max_features or p
+        return SubsetIterate(
+            coef=np.zeros(p) if coef is None else coef,
+            intercept=data.target_mean,
+            data=data,
+            alpha=0.0 if self.max_features else problem.alpha / data.null_loss,
+            limit=limit if self.l2 > 0 else min(limit, n),
+            gains=data.target**2,
+        )
+
+    def certify(self, problem: Problem, state: SubsetIterate) -> Certificate:
+        name = "largest relative gain of a single add, drop or swap"
+        if not state.working.size and state.data.usable.size:
+            # Nothing has been tried: no local property of the start would say enough.
+            return Certificate(name, np.inf)
+        support = self._factorise(state)
+        state.gains = _column_gains(state, support)
+        drops = state.alpha - support.importances
+        worst = max(state.gains.max(initial=0.0), drops.max(initial=0.0))
+        return Certificate(name, float(worst))
+
+    def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
+        return np.nan
+
+    def step(self, problem: Problem, state: SubsetIterate) -> None:
+        first = not state.working.size
+        state.working = _first_columns(state) if first else _more_columns(state)
+        inner = Subproblem(
+            gram=state.data.among(state.working),
+            target=state.data.target[state.working],
+            alpha=state.alpha,
+            limit=min(state.limit, len(state.working)),
+            threshold=float(np.clip(0.1 * self.tol, 1e-12, 1e-9)),
+        )
+        found = self._explore(inner, state) if first else inner.search(_positions(state))
+        support = np.sort(state.working[found.columns])
+        state.progress = first or not np.array_equal(support, state.support)
+        state.support = support
+        state.coef = np.zeros_like(state.coef)
+        state.coef[support] = state.data.refit(support)
+        state.intercept = state.data.target_mean - float(state.data.means @ state.coef)
+
+    def _explore(self, inner: Subproblem, state: SubsetIterate) -> Support:
+        """Best end of several descents."""
+        forward = inner.search(np.empty(0, dtype=np.intp), swaps=False)
+        starts = [forward.columns, inner.overshoot(forward)]
+        scale = state.data.lengths / state.data.target_length
+        coef = (state.coef * scale)[state.working]
+        if np.any(coef):
+            starts.append(np.flatnonzero(coef))
+        if self.max_features is None:
+            starts.append(inner.coordinate_descent(coef))
+        return min((inner.search(start) for start in starts), key=inner.objective)
+
+    def _factorise(self, state: SubsetIterate) -> Support:
+        data, features = state.data, state.support
+        return Support.of(features, data.among(features), data.target[features])
+
+
+def _column_gains(state: SubsetIterate, support: Support) -> Array:
+    """Best gain that each column outside the support can bring."""
+    from .._kernels.subset import swap_gains
+
+    data, can_add = state.data, len(support.columns) < state.limit
+    gains = np.full(data.design.n_features, -np.inf)
+    coef, diagonal = support.coef, np.diag(support.inverse).copy()
+    for block, cross in data.with_all(support.columns):
+        rows, spare, descent = support.beside(cross, data.target[block])
+        part = gains[block]
+        if can_add:
+            free = spare > COLLINEAR
+            part[free] = descent[free] ** 2 / spare[free] - state.alpha
+        swap_gains(rows, spare, descent, coef, diagonal, COLLINEAR, part)
+    gains[support.columns] = -np.inf
+    return gains
+
+
+def _first_columns(state: SubsetIterate) -> Indices:
+    """Columns that correlate with the target most, and those of the start."""
+    usable = state.data.usable
+    if len(usable) <= _SMALL:
+        return usable
+    room = max(_FIRST, _FIRST_PER_FEATURE * (state.limit if state.alpha == 0 else 0))
+    best = usable[np.argsort(-state.gains[usable], kind="stable")[:room]]
+    known = np.intersect1d(np.flatnonzero(state.coef), usable)
+    return np.concatenate((best, np.setdiff1d(known, best)))
+
+
+def _more_columns(state: SubsetIterate) -> Indices:
+    """The working set, and the columns outside it that gain most."""
+    gains = state.gains.copy()
+    gains[state.working] = -np.inf
+    new = np.argsort(-gains, kind="stable")[:_MOST_NEW]
+    return np.concatenate((state.working, new[gains[new] > 0]))
+
+
+def _positions(state: SubsetIterate) -> Indices:
+    """Where the support stands in the working set."""
+    position = np.empty(len(state.coef), dtype=np.intp)
+    position[state.working] = np.arange(len(state.working))
+    return position[state.support]
