@@ -13,6 +13,7 @@ from ._loop import Iterate, Solver
 from ._problem import Problem
 from ._solution import Certificate, Solution, Status
 from ._sorted_descent import SortedDescent
+from ._subset import SubsetDescent
 
 __all__ = [
     "BlockDescent",
@@ -25,4 +26,5 @@ __all__ = [
     "Solver",
     "SortedDescent",
     "Status",
+    "SubsetDescent",
 ]

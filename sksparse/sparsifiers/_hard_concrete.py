@@ -146,7 +146,7 @@ class _HardConcreteRun(SparsifierRun):
             total = self._alpha * expected
         else:
             excess = expected / self.n_weights - (1 - target)
-            self._excess = float(excess)
+            self._excess = float(excess.detach())
             total = self._multiplier * excess
         if self.task.weight_decay:
             kept = self._by_tensor(probability)
