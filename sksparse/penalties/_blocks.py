@@ -18,6 +18,10 @@ class Blocks:
     ----------
     labels : ndarray of shape (n_features,)
         Group number of each feature, from 0 to n_groups - 1, every number in use.
+    order : ndarray of shape (n_features,)
+        Features sorted by group.
+    pointers : ndarray of shape (n_groups + 1,)
+        Where each group starts in ``order``, and the end.
     """
 
     labels: Indices

@@ -14,6 +14,18 @@ def oscar_weights(n_features: int, pairwise: float) -> Array:
     ``sum_{j<k} max(|w_j|, |w_k|)`` counts the i-th largest magnitude ``n_features - i`` times, so a
     share ``pairwise`` of its mean over partners and a share ``1 - pairwise`` of the L1 norm make
     ``(1 - pairwise) + pairwise * (n_features - i) / (n_features - 1)``.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of features.
+    pairwise : float
+        Share of the pairwise term, from 0 to 1.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_features,)
+        Non-increasing from 1 to ``1 - pairwise``.
     """
     below = np.arange(n_features - 1, -1, -1, dtype=np.float64)
     return (1.0 - pairwise) + pairwise * below / max(n_features - 1, 1)

@@ -149,7 +149,7 @@ def _line_search(
     move: Array,
     shift: float,
 ) -> bool:
-    """Go the largest tried share of a Newton step that does not raise the objective; False if none."""
+    """Go the largest tried share of a step that does not raise the objective, if there is one."""
     # Close to the optimum a good step changes the objective by less than its rounding.
     bound = problem.objective(state.coef, state.z) * (1.0 + 8.0 * np.finfo(np.float64).eps)
     coef, share = state.coef.copy(), 1.0
