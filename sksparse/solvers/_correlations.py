@@ -92,34 +92,33 @@ class Correlations:
         self.target /= self.lengths * (np.inf if constant else length)
 
     def _measure(self) -> None:
-        p = self.design.n_features
-        self.means, variances, self.target = np.zeros(p), np.empty(p), np.empty(p)
         if self.design.is_sparse:
-            X = self.design.X
-            if self._centre:
-                self.means = np.asarray(X.T @ self.weights)
-            variances = self.design.variances(self.weights, self.means)
-            weighted = self.weights * self._residual
-            self.target = np.asarray(X.T @ weighted) - self.means * weighted.sum()
+            variances = self._measure_sparse()
             # Differences of squares leave this much of a constant column.
             rounding = _CONSTANT * self.means**2
         else:
-            for block in self._blocks(self.design.n_samples):
-                self._measure_block(block, variances)
+            variances = self._measure_dense()
             rounding = (_CONSTANT * self.means) ** 2
-        lengths = np.sqrt(variances + self.l2)
+        lengths = np.sqrt(np.maximum(variances, 0.0) + self.l2)
         self.lengths = np.where(variances > rounding, lengths, np.inf)
         self.usable = np.flatnonzero(np.isfinite(self.lengths))
         self._far = bool(np.any(np.abs(self.means) > _FAR_FROM_ZERO * self.lengths))
 
-    def _measure_block(self, block: slice, variances: Array) -> None:
-        columns = np.asarray(self.design.X[:, block], dtype=np.float64)
-        means = self.weights @ columns if self._centre else np.zeros(columns.shape[1])
-        columns = columns - means
-        self.means[block] = means
-        self.target[block] = (self.weights * self._residual) @ columns
-        columns *= columns
-        variances[block] = self.weights @ columns
+    def _measure_sparse(self) -> Array:
+        X, residual = self.design.X, self.weights * self._residual
+        self.means = np.zeros(X.shape[1])
+        if self._centre:
+            self.means = np.asarray(X.T @ self.weights)
+        self.target = np.asarray(X.T @ residual) - self.means * residual.sum()
+        return self.design.variances(self.weights, self.means)
+
+    def _measure_dense(self) -> Array:
+        from .._kernels.moments import moments_by_columns, moments_by_rows
+
+        X = self.design.X
+        measure = moments_by_columns if X.strides[0] < X.strides[1] else moments_by_rows
+        self.means, variances, self.target = measure(X, self.weights, self._residual, self._centre)
+        return variances
 
     def _blocks(self, height: int) -> Iterator[slice]:
         """Blocks of columns that give arrays with so many rows a bounded size."""

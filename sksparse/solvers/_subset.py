@@ -173,8 +173,8 @@ def _first_columns(state: SubsetIterate) -> Indices:
         return usable
     room = max(_FIRST, _FIRST_PER_FEATURE * (state.limit if state.alpha == 0 else 0))
     best = usable[np.argsort(-state.gains[usable], kind="stable")[:room]]
-    known = np.intersect1d(np.flatnonzero(state.coef), usable)
-    return np.concatenate((best, np.setdiff1d(known, best)))
+    known = np.flatnonzero(state.coef)
+    return np.concatenate((best, np.setdiff1d(known[np.isin(known, usable)], best)))
 
 
 def _more_columns(state: SubsetIterate) -> Indices:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import lapack
 
 from .._typing import Array, Indices
 
@@ -27,14 +27,14 @@ class Support:
     ----------
     columns : ndarray of shape (k,)
         Columns of the support, those that depend on others left out.
-    factor : ndarray of shape (k, k)
-        Lower Cholesky factor of their correlations.
+    root : ndarray of shape (k, k)
+        Inverse of the lower Cholesky factor of their correlations.
     target : ndarray of shape (k,)
-        ``factor^{-1}`` times their correlations with the target.
+        ``root`` times their correlations with the target.
     """
 
     columns: Indices
-    factor: Array
+    root: Array
     target: Array
 
     @classmethod
@@ -44,9 +44,8 @@ class Support:
             return cls(columns, np.empty((0, 0)), np.empty(0))
         factor, pivots, rank, _ = lapack.dpstrf(among, tol=COLLINEAR, lower=1)
         order = pivots[:rank] - 1
-        factor = np.tril(factor[:rank, :rank])
-        solved = solve_triangular(factor, target[order], lower=True)
-        return cls(columns[order], factor, solved)
+        root, _ = lapack.dtrtri(np.tril(factor[:rank, :rank]), lower=1)
+        return cls(columns[order], root, root @ target[order])
 
     @property
     def explained(self) -> float:
@@ -56,13 +55,12 @@ class Support:
     @property
     def coef(self) -> Array:
         """Coefficients in units of unit-length columns and target."""
-        return np.asarray(solve_triangular(self.factor.T, self.target))
+        return np.asarray(self.root.T @ self.target)
 
     @property
     def inverse(self) -> Array:
         """Inverse of the correlations of the support."""
-        half = solve_triangular(self.factor, np.eye(len(self.columns)), lower=True)
-        return np.asarray(half.T @ half)
+        return np.asarray(self.root.T @ self.root)
 
     @property
     def importances(self) -> Array:
@@ -74,10 +72,9 @@ class Support:
 
         ``cross`` holds their correlations with the support, ``target`` those with the target.
         """
-        half = solve_triangular(self.factor, cross, lower=True)
+        half = self.root @ cross
         spare = 1.0 - np.einsum("ij,ij->j", half, half)
-        descent = target - self.target @ half
-        return solve_triangular(self.factor.T, half), spare, descent
+        return self.root.T @ half, spare, target - self.target @ half
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,56 @@
+"""Weighted means, variances and covariances with a target of all columns, in one pass over X.
+
+Sums are taken of differences from the first row, so that a large mean costs no digits.
+``weights`` have sum one; without centring the moments are those about zero.
+"""
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, fastmath={"contract"})
+def moments_by_rows(X, weights, target, centre):
+    """Moments of a matrix whose rows are contiguous; see ``moments_by_columns``."""
+    n, p = X.shape
+    means, variances, covariances = np.zeros(p), np.zeros(p), np.zeros(p)
+    shift = X[0].astype(np.float64) if centre else np.zeros(p)
+    for i in range(n):
+        w, t = weights[i], target[i]
+        row = X[i]
+        for j in range(p):
+            x = row[j] - shift[j]
+            wx = w * x
+            means[j] += wx
+            variances[j] += wx * x
+            covariances[j] += wx * t
+    if centre:
+        total = np.dot(weights, target)
+        for j in range(p):
+            variances[j] -= means[j] * means[j]
+            covariances[j] -= means[j] * total
+            means[j] += shift[j]
+    return means, variances, covariances
+
+
+@njit(cache=True, fastmath={"reassoc", "contract"})
+def moments_by_columns(X, weights, target, centre):
+    """Means, variances and covariances with the target; columns of X are contiguous."""
+    n, p = X.shape
+    means, variances, covariances = np.zeros(p), np.zeros(p), np.zeros(p)
+    total = np.dot(weights, target)
+    for j in range(p):
+        column = X[:, j]
+        shift = np.float64(column[0]) if centre else 0.0
+        mean, variance, covariance = 0.0, 0.0, 0.0
+        for i in range(n):
+            x = column[i] - shift
+            wx = weights[i] * x
+            mean += wx
+            variance += wx * x
+            covariance += wx * target[i]
+        if centre:
+            variance -= mean * mean
+            covariance -= mean * total
+            mean += shift
+        means[j], variances[j], covariances[j] = mean, variance, covariance
+    return means, variances, covariances
