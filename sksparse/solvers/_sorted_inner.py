@@ -102,50 +102,56 @@ def _solve_pattern(
     linear system; where it leaves the pattern, the segment towards it is followed to the border.
     Returns the coefficients and what is left of the ``budget`` of multiplications.
     """
-    descent = quadratic.descent(quadratic.origin)
-    levels, cluster = np.unique(np.abs(coef), return_inverse=True)
-    while n_clusters := np.count_nonzero(levels):
-        cost = quadratic.size + n_clusters**3 / 3.0
-        if cost > budget:
-            break
+    # Magnitudes and clusters go from small to large, zero apart.
+    used = np.flatnonzero(coef)
+    levels, cluster = np.unique(np.abs(coef[used]), return_inverse=True)
+    cost = quadratic.size + len(levels) ** 3 / 3.0
+    if not used.size or cost > budget:
+        return coef, budget
+    signs = np.sign(coef[used])
+    basis = sp.csc_array((signs, (used, cluster)), shape=(len(coef), len(levels)))
+    system = quadratic.reduced(basis)
+    pull = basis.T @ quadratic.descent(quadratic.origin)
+    pull -= alpha * _cluster_weights(penalty.weights, cluster)
+    while len(levels) and cost <= budget:
         budget -= cost
-        basis = _cluster_basis(coef, levels, cluster)
-        costs = alpha * _cluster_weights(penalty.weights, levels, cluster)
-        current = levels[levels > 0]
         try:
-            factor = scipy.linalg.cho_factor(quadratic.reduced(basis))
+            factor = scipy.linalg.cho_factor(system, check_finite=False)
         except np.linalg.LinAlgError:
             break
-        target = scipy.linalg.cho_solve(factor, basis.T @ descent - costs)
-        gaps = np.diff(current, prepend=0.0)
-        target_gaps = np.diff(target, prepend=0.0)
-        if not np.all(np.isfinite(target)):
-            break
+        target = scipy.linalg.cho_solve(factor, pull, check_finite=False)
+        gaps, target_gaps = np.diff(levels, prepend=0.0), np.diff(target, prepend=0.0)
         closing = target_gaps <= 0
         if not closing.any():
-            levels = np.concatenate((levels[levels == 0], target))
+            levels = target
             break
         shares = gaps[closing] / (gaps[closing] - target_gaps[closing])
-        share = shares.min()
-        gaps += share * (target_gaps - gaps)
-        gaps[np.flatnonzero(closing)[shares == share]] = 0.0
-        moved = np.concatenate((levels[levels == 0], np.cumsum(np.maximum(gaps, 0.0))))
-        levels, merged = np.unique(moved, return_inverse=True)
-        cluster = merged[cluster]
-    return np.sign(coef) * levels[cluster], budget
+        gaps += shares.min() * (target_gaps - gaps)
+        gaps[np.flatnonzero(closing)[shares == shares.min()]] = 0.0
+        levels, system, pull, cluster = _merge(np.maximum(gaps, 0.0), system, pull, cluster)
+        cost = len(levels) ** 3 / 3.0
+    result = np.zeros_like(coef)
+    kept = cluster >= 0
+    result[used[kept]] = signs[kept] * levels[cluster[kept]]
+    return result, budget
 
 
-def _cluster_basis(coef: Array, levels: Array, cluster: Indices) -> sp.csc_array:
-    """Signs of the coefficients, one column for each non-zero cluster."""
-    zeros = int(levels[0] == 0)
-    rows = np.flatnonzero(cluster >= zeros)
-    entries = (np.sign(coef[rows]), (rows, cluster[rows] - zeros))
-    return sp.csc_array(entries, shape=(len(coef), len(levels) - zeros))
+def _merge(
+    gaps: Array, system: Array, pull: Array, cluster: Indices
+) -> tuple[Array, Array, Array, Indices]:
+    """Join each cluster without a gap to the one below; number -1 are those joined to zero."""
+    starts = np.flatnonzero(gaps > 0)
+    renumber = np.append(np.cumsum(gaps > 0) - 1, -1)
+    if not starts.size:
+        return np.empty(0), np.empty((0, 0)), np.empty(0), renumber[cluster]
+    rows = np.add.reduceat(system, starts, axis=0)
+    both = np.add.reduceat(rows, starts, axis=1)
+    return np.cumsum(gaps[starts]), both, np.add.reduceat(pull, starts), renumber[cluster]
 
 
-def _cluster_weights(weights: Array, levels: Array, cluster: Indices) -> Array:
-    """Sum of the sorted weights that each non-zero cluster takes, smallest magnitude first."""
-    counts = np.bincount(cluster, minlength=len(levels))
+def _cluster_weights(weights: Array, cluster: Indices) -> Array:
+    """Sum of the sorted weights that each cluster takes, smallest magnitude first."""
+    counts = np.bincount(cluster)[::-1]
     # Ranks start at the largest magnitude.
-    sums = np.add.reduceat(weights, np.concatenate(([0], np.cumsum(counts[::-1])[:-1])))[::-1]
-    return sums[int(levels[0] == 0) :]
+    ranked = weights[: len(cluster)]
+    return np.add.reduceat(ranked, np.concatenate(([0], np.cumsum(counts[:-1]))))[::-1]
