@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Integral, Real
-from typing import Any, Self
+from threading import RLock
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +31,12 @@ from sksparse.neural_network._modules import ACTIVATIONS, build_mlp
 from sksparse.neural_network._trainer import PREDICT_ROWS, PhasedNet, Score, Stopping
 from sksparse.sparsifiers import SPARSIFIERS, Sparsifier, SparsifierRun, Task
 
+#: Weights times batch rows from which a second thread paid off when measured.
+_WORTH_THREADS = 2**25
+
+#: torch has one random state and one thread count in a process: fits take turns.
+_TRAINING = RLock()
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -42,7 +49,7 @@ class Problem:
     stratify: bool
 
 
-class BaseSparseMLP(BaseEstimator, ABC):
+class BaseSparseMLP(BaseEstimator):
     """A multilayer perceptron trained by a skorch net under a sparsifier."""
 
     _parameter_constraints: dict = {
@@ -75,20 +82,9 @@ class BaseSparseMLP(BaseEstimator, ABC):
         """Bias vectors, one for each weight matrix."""
         return [b.detach().numpy().copy() for b in self.module_.parameters() if b.ndim == 1]
 
-    @abstractmethod
-    def _fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> None:
-        """Validate, train and set the fitted attributes."""
-
-    def _fit_on_copy(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Self:
-        """Fit a shallow copy and take its state over, so that a failed refit changes nothing."""
-        trial = copy.copy(self)
-        trial._fit(X, y, sample_weight)
-        self.__dict__ = vars(trial)
-        return self
-
     def _hidden_widths(self) -> list[int]:
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
-        valid = sizes.ndim == 1 and all(isinstance(n, Integral) and n >= 1 for n in sizes)
+        valid = sizes.ndim == 1 and all(isinstance(n, int | np.integer) and n >= 1 for n in sizes)
         if not valid:
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} is not a sequence of positive "
@@ -107,7 +103,8 @@ class BaseSparseMLP(BaseEstimator, ABC):
         table = make_table(X, device)
         train = make_rows(table, problem.y, weight, learn, device)
         valid = None if check is None else make_rows(table, problem.y, weight, check, device)
-        with isolated_random_state(seed, device):
+        work = self._resolve_batch_size(len(learn)) * sum(a * b for a, b in pairwise(widths))
+        with _TRAINING, isolated_random_state(seed, device), one_thread_if_small(work):
             module = self._start_module(widths).to(device)
             net = self._make_net(module, train, problem)
             interrupted = net.train_phases(train, valid)
@@ -119,10 +116,24 @@ class BaseSparseMLP(BaseEstimator, ABC):
                 stacklevel=4,
             )
         self._take_over(module.cpu().eval(), net)
+        if not interrupted and not self.early_stopping:
+            self._warn_if_still_falling()
 
-    def _split(
-        self, index: Indices, problem: Problem, seed: int
-    ) -> tuple[Indices, Indices | None]:
+    def _warn_if_still_falling(self) -> None:
+        last_phase = self.history_[-1]["phase"]
+        losses = [e["loss"] for e in self.history_ if e["phase"] == last_phase]
+        span = min(self.n_iter_no_change, len(losses) - 1)
+        fall = (losses[-1 - span] - losses[-1]) / span if span else 0.0
+        if fall > self.tol and self.n_iter_ >= self.max_iter:
+            warnings.warn(
+                f"The objective still fell by {fall:.2g} per epoch, more than tol={self.tol:g}, "
+                f"when max_iter={self.max_iter} epochs were used up; raise max_iter or "
+                "learning_rate_init, or scale X.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _split(self, index: Indices, problem: Problem, seed: int) -> tuple[Indices, Indices | None]:
         if not self.early_stopping:
             return index, None
         labels = problem.y[index] if problem.stratify else None
@@ -190,7 +201,7 @@ class BaseSparseMLP(BaseEstimator, ABC):
 
     def _resolve_batch_size(self, n_rows: int) -> int:
         if self.batch_size == "auto":
-            return min(n_rows, 200)
+            return min(n_rows, max(16, n_rows // 10), 200)
         return min(n_rows, self.batch_size)
 
     def _take_over(self, module: nn.Module, net: PhasedNet) -> None:
@@ -209,13 +220,13 @@ class BaseSparseMLP(BaseEstimator, ABC):
     def _forward(self, X: ArrayLike) -> Tensor:
         """The outputs of the network for validated features."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
         device = resolve_device(self.device)
+        checked: Any = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
         module = self.module_
         if device.type != "cpu":
             module = copy.deepcopy(module).to(device)
-        rows = torch.arange(X.shape[0], device=device)
-        table = make_table(X, device)
+        rows = torch.arange(checked.shape[0], device=device)
+        table = make_table(checked, device)
         with torch.inference_mode():
             parts = [module(table.take(part)) for part in rows.split(PREDICT_ROWS)]
         return torch.cat(parts).cpu()
@@ -242,6 +253,23 @@ def isolated_random_state(seed: int, device: torch.device) -> Iterator[None]:
         else:
             torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def one_thread_if_small(work: int) -> Iterator[None]:
+    """Compute small batches on one thread, where waking a second costs more than it does.
+
+    Parameters
+    ----------
+    work : int
+        Weights times rows of a batch.
+    """
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1 if work < _WORTH_THREADS else n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def _draw_seed(random_state: Any) -> int:

@@ -15,13 +15,155 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sksparse._typing import Array, Indices
+from sksparse._validation import intact_on_failure
 from sksparse.neural_network._base import BaseSparseMLP, Problem
 from sksparse.neural_network._modules import WeightedCrossEntropy, weighted_accuracy
 from sksparse.sparsifiers import Sparsifier
 
 
 class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
-    """X."""
+    r"""A multilayer perceptron that is trained sparse.
+
+    The objective is
+
+    .. math::
+
+        \frac{1}{\sum_i s_i} \sum_i s_i \, \ell(y_i, f_W(x_i))
+        + \alpha \, \Omega(W) + \frac{\eta}{2} \|W\|^2
+
+    with the log loss :math:`\ell`, sample weights :math:`s`, the sparsity strength
+    `alpha`, the penalty :math:`\Omega` of the sparsifier and the weight decay :math:`\eta`;
+    biases are not penalised and never pruned. After ``fit`` the pruned weights are exactly
+    zero and ``module_`` is a plain torch network.
+
+    A fit depends on the samples only through their weighted distribution: equal rows of
+    equal class are merged and their weights added, and the order of the rows is of no account.
+    The network computes in float32.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of each hidden layer.
+    sparsifier : {"l0", "magnitude"}, Sparsifier or None, default="l0"
+        How the network becomes sparse: hard-concrete gates
+        (:class:`~sksparse.sparsifiers.HardConcrete`), iterative magnitude pruning
+        (:class:`~sksparse.sparsifiers.Magnitude`), an object with options of its own, which
+        is cloned, or None for a dense network.
+    alpha : float, default=None
+        Strength of the sparsity, not negative. Its meaning is that of the sparsifier:
+        price of a weight for "l0", threshold in standard deviations for "magnitude". A
+        larger value gives a sparser network. None takes the default of the sparsifier.
+    target_sparsity : float, default=None
+        Share of the weights to set to zero, from 0 up to but not including 1, met to one
+        weight. Where it is given, it governs and `alpha` is not used.
+    weight_decay : float, default=1e-3
+        Factor :math:`\eta` of half the squared norm of the weights.
+    activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, \
+            default="relu"
+        Activation of the hidden units.
+    batch_size : int or "auto", default="auto"
+        Rows in a batch. "auto" is a tenth of the distinct training rows, at least 16 and at
+        most 200.
+    learning_rate_init : float, default=1e-3
+        Learning rate of Adam at the beginning.
+    max_iter : int, default=200
+        Epochs of all phases (train, prune, retrain) together, at most.
+    early_stopping : bool, default=False
+        Whether to set `validation_fraction` of the rows aside, stratified by class, to
+        end phases when the accuracy on them stalls, and to return the weights that
+        scored best in the last phase. Otherwise the objective decides when to end.
+    validation_fraction : float, default=0.1
+        Share of the distinct rows set aside by `early_stopping`.
+    n_iter_no_change : int, default=10
+        Epochs without an improvement of `tol` after which a phase ends.
+    tol : float, default=1e-4
+        The least change of objective or accuracy that counts as improvement.
+    class_weight : dict or "balanced", default=None
+        Factors on the weights of samples by class label. "balanced" gives every class the
+        same total weight.
+    warm_start : bool, default=False
+        Whether to begin from the weights of the earlier fit, zeros included, instead of
+        random ones; for example to raise the sparsity step by step.
+    device : {"auto", "cpu", "cuda"}, default="auto"
+        Where to compute. "auto" is CUDA where there is one.
+    verbose : bool or int, default=0
+        Whether to print a line for every epoch.
+    random_state : int, RandomState instance or None, default=None
+        Seed of initial weights, batches and gates. An int makes fits on one machine
+        equal bit for bit. The global random states of numpy and torch are left alone.
+
+    Attributes
+    ----------
+    module_ : torch.nn.Sequential
+        The fitted network on the CPU: linear layers and activations.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    coefs_ : list of ndarray of shape (n_units_in, n_units_out)
+        Weight matrices, the one of the inputs first.
+    intercepts_ : list of ndarray of shape (n_units_out,)
+        Bias vectors.
+    sparsity_ : float
+        Share of exact zeros among all weights, biases aside.
+    density_by_layer_ : dict of str to float
+        Share of non-zero weights in each weight tensor, by its name in ``module_``.
+    architecture_ : tuple of int
+        Width of every layer, inputs and outputs included, counting only units on a path of
+        non-zero weights from an input to an output.
+    feature_importances_ : ndarray of shape (n_features,)
+        Sum over all paths from a feature to the outputs of the product of absolute weights,
+        scaled to sum 1; zero for a feature that the network does not use. Comparable
+        where the features have comparable scales.
+    history_ : list of dict
+        For every epoch: epoch, phase, loss, sparsity, seconds and, with early stopping,
+        valid_score.
+    loss_ : float
+        The objective in the last epoch.
+    n_iter_ : int
+        Number of epochs.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X had string names.
+
+    Raises
+    ------
+    ValueError
+        When a parameter or the data are unfit, before any work is done.
+    FloatingPointError
+        When the loss becomes infinite or not a number.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When the objective still falls by more than `tol` per epoch at the end of the last
+        phase, or when a KeyboardInterrupt cuts training short: the network is then
+        finished, at its full sparsity, as it stands.
+
+    See Also
+    --------
+    sksparse.sparsifiers.HardConcrete : The sparsifier "l0".
+    sksparse.sparsifiers.Magnitude : The sparsifier "magnitude".
+    sklearn.neural_network.MLPClassifier : The dense network.
+
+    References
+    ----------
+    C. Louizos, M. Welling and D. P. Kingma, "Learning sparse neural networks through L0
+    regularization", ICLR 2018.
+
+    S. Han, J. Pool, J. Tran and W. Dally, "Learning both weights and connections for
+    efficient neural networks", NIPS 2015.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sksparse.neural_network import SparseMLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = SparseMLPClassifier((20,), target_sparsity=0.5, random_state=0).fit(X, y)
+    >>> model.sparsity_
+    0.5
+    >>> bool(model.score(X, y) > 0.9)
+    True
+    """
 
     _parameter_constraints: dict = {
         **BaseSparseMLP._parameter_constraints,
@@ -35,7 +177,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         sparsifier: str | Sparsifier | None = "l0",
         alpha: float | None = None,
         target_sparsity: float | None = None,
-        weight_decay: float = 1e-4,
+        weight_decay: float = 1e-3,
         activation: str = "relu",
         batch_size: int | str = "auto",
         learning_rate_init: float = 1e-3,
@@ -90,7 +232,9 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         self : SparseMLPClassifier
             The fitted classifier.
         """
-        return self._fit_on_copy(X, y, sample_weight)
+        with intact_on_failure(self):
+            self._fit(X, y, sample_weight)
+        return self
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """Probabilities of the classes.
@@ -138,7 +282,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         check_is_fitted(self)
         return self.classes_[self._forward(X).argmax(dim=1).numpy()]
 
-    def _fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> None:
+    def _fit(self, X: Any, y: Any, sample_weight: ArrayLike | None) -> None:
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float32)
         check_classification_targets(y)
         weight = _check_weights(sample_weight, X)

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -135,7 +135,7 @@ def merge_equal_rows(
     return index, merged
 
 
-def _hash_rows(X: Array | sparse.csr_array, y: Indices | Array, rows: Indices) -> Indices:
+def _hash_rows(X: Any, y: Indices | Array, rows: Indices) -> Indices:
     """64 bits a row: among a million distinct rows two agree with probability 3e-8."""
     digests = []
     for start in range(0, len(rows), _CHUNK):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,11 +21,17 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 def build_mlp(widths: Sequence[int], activation: str) -> nn.Sequential:
-    """A multilayer perceptron: linear maps with an activation between them."""
+    """A multilayer perceptron: linear maps with an activation between them.
+
+    Glorot's initialisation, as in scikit-learn, gives the weights of all layers comparable
+    scales, without which one ranking of magnitudes over all layers would empty some of them.
+    """
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(widths[:-2], widths[1:-1], strict=True):
-        layers += [nn.Linear(n_in, n_out), ACTIVATIONS[activation]()]
-    return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))
+    for n_in, n_out in pairwise(widths):
+        linear = nn.Linear(n_in, n_out)
+        nn.init.xavier_uniform_(linear.weight)
+        layers += [linear, ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers[:-1])
 
 
 class WeightedCrossEntropy(nn.Module):

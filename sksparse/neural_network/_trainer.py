@@ -152,7 +152,7 @@ class PhasedNet(NeuralNet):
         self.notify("on_epoch_begin", dataset_train=train, dataset_valid=valid)
         start = time.perf_counter()
         objective = self._update_weights(train)
-        record = {
+        record: dict[str, Any] = {
             "phase": phase.name,
             "loss": objective,
             "sparsity": 1.0 - self.run.density(),

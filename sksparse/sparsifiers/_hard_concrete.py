@@ -14,10 +14,68 @@ from sksparse.sparsifiers._masks import n_kept
 
 _NOISE_EDGE = 1e-6
 _LOG_ALPHA_BOUND = math.log(1e2)
+#: What the multiplier gains while gates are trained at an excess density of 1 throughout.
+_ASCENT = 50.0
+#: A survivor whose own gate is closed keeps this share of its weight to be retrained from.
+_LEAST_GATE = 0.01
 
 
 class HardConcrete(Sparsifier):
-    """X."""
+    r"""Learn which weights to keep with stochastic hard-concrete gates.
+
+    Every weight (or every input unit of a layer) is multiplied by a random gate
+    :math:`z \in [0, 1]` that is exactly 0 or 1 with positive probability. The objective is
+
+    .. math::
+
+        \frac{1}{\sum_i s_i} \sum_i s_i \, \mathbb{E}_z \, \ell_i(W \odot z)
+        + \sum_j P(z_j \neq 0) \left(\alpha + \frac{\eta}{2} w_j^2\right)
+
+    over the weights :math:`j`, with the weight decay :math:`\eta` of the estimator: `alpha`
+    is the price of one expected non-zero weight in units of the mean loss, by default
+    ``0.1 / n_samples`` of distinct training samples. One gate sample serves a batch.
+
+    With `target_sparsity`, `alpha` is not used: it is replaced by a Lagrange multiplier
+    that rises while the expected density is above the target and falls while it is below.
+
+    After `gate_fraction` of the epochs the gates are fixed: with `alpha` those closed in
+    the deterministic network stay closed; with `target_sparsity` exactly the required number
+    of weights stays open, ranked by gate and within equal gates by magnitude. The survivors
+    are multiplied by their gates and retrained.
+
+    Parameters
+    ----------
+    granularity : {"weight", "input"}, default="weight"
+        Whether a gate belongs to one weight or to an input unit of a layer (an input
+        channel of a convolution) with all weights that leave it.
+    beta : float, default=2/3
+        Temperature of the concrete distribution.
+    gamma : float, default=-0.1
+        Lower end of the stretched interval, negative.
+    zeta : float, default=1.1
+        Upper end of the stretched interval, above 1.
+    droprate_init : float, default=0.2
+        The initial ``log_alpha`` is ``log(1 - d) - log(d)`` for this value d, up to noise.
+    gate_fraction : float, default=0.6
+        Share of the epochs in which gates are trained; the rest retrains the survivors.
+    gate_travel : float, default=20.0
+        Least distance that a ``log_alpha`` can travel while gates are trained. It raises
+        the learning rate of the gates where there are few updates.
+
+    References
+    ----------
+    C. Louizos, M. Welling and D. P. Kingma, "Learning sparse neural networks through L0
+    regularization", ICLR 2018.
+
+    J. Gallego-Posada et al., "Controlled sparsity via constrained optimization", NeurIPS
+    2022, for the multiplier.
+
+    Examples
+    --------
+    >>> from sksparse.sparsifiers import HardConcrete
+    >>> HardConcrete(granularity="input")
+    HardConcrete(granularity='input')
+    """
 
     _parameter_constraints: dict = {
         "granularity": [StrOptions({"weight", "input"})],
@@ -49,12 +107,32 @@ class HardConcrete(Sparsifier):
         self.gate_travel = gate_travel
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
+        """Make the run of one fit.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The network about to be trained.
+        task : Task
+            What the estimator asks for.
+
+        Returns
+        -------
+        run : SparsifierRun
+            A run of a phase that trains gates and one that retrains the survivors.
+        """
         self._validate_params()
         return _HardConcreteRun(self, module, task)
 
 
 class HardConcreteDistribution:
-    """The stretched and clipped binary concrete distribution, as functions of log_alpha."""
+    """The stretched and clipped binary concrete distribution, as functions of log_alpha.
+
+    Parameters
+    ----------
+    beta, gamma, zeta : float
+        Temperature and ends of the stretched interval, as in ``HardConcrete``.
+    """
 
     def __init__(self, beta: float = 2 / 3, gamma: float = -0.1, zeta: float = 1.1) -> None:
         self.beta = beta
@@ -87,25 +165,23 @@ class _HardConcreteRun(SparsifierRun):
         self._options = options
         self._gates = HardConcreteDistribution(options.beta, options.gamma, options.zeta)
         self._shapes = [_gate_shape(w, options.granularity) for w in self.weights.values()]
-        sizes = [math.prod(shape) for shape in self._shapes]
+        self._sizes = [math.prod(shape) for shape in self._shapes]
         device = next(iter(self.weights.values())).device
-        centre = math.log(1 - options.droprate_init) - math.log(options.droprate_init)
-        self.log_alpha = nn.Parameter(
-            centre + 0.01 * torch.randn(sum(sizes), device=device)
-        )
-        self._sizes = sizes
+        open_logit = math.log(1 - options.droprate_init) - math.log(options.droprate_init)
+        noise = 0.01 * torch.randn(sum(self._sizes), device=device)
+        self.log_alpha = nn.Parameter(open_logit + noise)
         self._group_size = torch.cat(
             [
                 torch.full((n,), w.numel() / n, device=device)
-                for n, w in zip(sizes, self.weights.values(), strict=True)
+                for n, w in zip(self._sizes, self.weights.values(), strict=True)
             ]
         )
         self._training_gates = True
         self._alpha = 0.1 / task.n_samples if task.alpha is None else task.alpha
-        steps = self.phases[0].epochs * task.steps_per_epoch
-        self._gate_rate = max(1.0, options.gate_travel / max(steps, 1) / task.learning_rate)
+        steps = max(1, self.phases[0].epochs * task.steps_per_epoch)
+        self._gate_rate = max(1.0, options.gate_travel / (steps * task.learning_rate))
         self._multiplier = 0.0
-        self._ascent = 50.0 / max(steps, 1)
+        self._ascent = _ASCENT / steps
         self._excess = 0.0
 
     @property
@@ -187,7 +263,7 @@ class _HardConcreteRun(SparsifierRun):
             if self.task.target_sparsity is not None:
                 keep = _keep_ranked(self.weights, log_alphas, self.task.target_sparsity)
             for name, w in self.weights.items():
-                w.mul_(gates[name].clamp(min=0.01))
+                w.mul_(gates[name].clamp(min=_LEAST_GATE))
         self.freeze(keep)
 
 

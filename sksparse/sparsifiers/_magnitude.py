@@ -16,7 +16,7 @@ class Magnitude(Sparsifier):
 
     The network is trained on :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i +
     \frac{\eta}{2} \|W\|^2`. Then, in round :math:`r` of :math:`R`, a mask is fixed and the
-    survivors are retrained from their current values at a lower learning rate:
+    survivors are retrained from their current values:
 
     * with `alpha`, the quality :math:`q`, weights of layer :math:`l` with
       :math:`|w| < q \frac{r}{R} \mathrm{std}(W_l)` are pruned;
@@ -28,14 +28,16 @@ class Magnitude(Sparsifier):
 
     Parameters
     ----------
-    n_rounds : int, default=5
+    n_rounds : int, default=10
         Number of times to prune and retrain.
     scope : {"global", "layer"}, default="global"
         Whether `target_sparsity` is met by one ranking over all layers or in each layer.
-    train_fraction : float, default=0.5
+    train_fraction : float, default=0.3
         Share of the epochs spent before the first pruning.
-    retrain_learning_rate : float, default=0.5
-        Factor on the learning rate while the survivors are retrained.
+    retrain_learning_rate : float, default=1.0
+        Factor on the learning rate while the survivors are retrained. The paper lowers
+        the rate (0.1) after long training; with the few updates that small data gives, the
+        full rate, which falls to zero in the last round, recovers more.
 
     References
     ----------
@@ -62,10 +64,10 @@ class Magnitude(Sparsifier):
     def __init__(
         self,
         *,
-        n_rounds: int = 5,
+        n_rounds: int = 10,
         scope: str = "global",
-        train_fraction: float = 0.5,
-        retrain_learning_rate: float = 0.5,
+        train_fraction: float = 0.3,
+        retrain_learning_rate: float = 1.0,
     ) -> None:
         self.n_rounds = n_rounds
         self.scope = scope
