@@ -1,7 +1,7 @@
 """Weighted means, variances and covariances with a target of all columns, in one pass over X.
 
 Sums are taken of differences from the first row, so that a large mean costs no digits.
-``weights`` have sum one; without centring the moments are those about zero.
+``weights`` have sum one; without centring the means are zero and the moments those about zero.
 """
 
 import numpy as np
@@ -29,6 +29,8 @@ def moments_by_rows(X, weights, target, centre):
             variances[j] -= means[j] * means[j]
             covariances[j] -= means[j] * total
             means[j] += shift[j]
+    else:
+        means[:] = 0.0
     return means, variances, covariances
 
 
@@ -52,5 +54,7 @@ def moments_by_columns(X, weights, target, centre):
             variance -= mean * mean
             covariance -= mean * total
             mean += shift
+        else:
+            mean = 0.0
         means[j], variances[j], covariances[j] = mean, variance, covariance
     return means, variances, covariances

@@ -23,6 +23,10 @@ _BLOCK = 2**18
 _CONSTANT = 1e-13
 # Above this ratio of mean to standard deviation, columns are centred before they are multiplied.
 _FAR_FROM_ZERO = 100.0
+_REFINEMENTS = 5
+# Added to the squared length of each column, and far above rounding: what the Gram matrix says of
+# nearly dependent columns, by way of large cancelling coefficients, would be noise otherwise.
+JITTER = 1e-12
 
 
 class Columns:
@@ -127,10 +131,10 @@ class Correlations:
             yield slice(start, min(start + width, self.design.n_features))
 
     def among(self, features: Indices) -> Array:
-        """Correlations between the given columns; the diagonal is one."""
+        """Correlations between the given columns; the diagonal is ``1 + JITTER``."""
         matrix = self._gram.matrix(features) / self.lengths[features]
         matrix /= self.lengths[features, None]
-        matrix[np.diag_indices_from(matrix)] = 1.0
+        matrix[np.diag_indices_from(matrix)] = 1.0 + JITTER
         return matrix
 
     def columns(self, features: Indices) -> Columns:
@@ -164,7 +168,7 @@ class Correlations:
         factor = scipy.linalg.cho_factor(self.among(features))
         lengths, columns = self.lengths[features], self.columns(features)
         coef = np.zeros(len(features))
-        for _ in range(3):
+        for _ in range(_REFINEMENTS):
             residual = self._residual - columns.matvec(coef)
             gradient = columns.rmatvec(residual) - self.l2 * coef
             coef += scipy.linalg.cho_solve(factor, gradient / lengths) / lengths

@@ -20,10 +20,8 @@ from ._problem import Problem
 from ._solution import Certificate
 from ._subset_inner import COLLINEAR, Subproblem, Support
 
-# Up to this many columns the working set is everything from the start.
-_SMALL = 500
-# Larger problems start with this many columns, or so many times the features asked for.
-_FIRST, _FIRST_PER_FEATURE = 400, 4
+# The first working set has this many columns, or so many times the features asked for.
+_FIRST, _FIRST_PER_FEATURE = 300, 8
 # Columns that join a working set at once.
 _MOST_NEW = 200
 
@@ -135,8 +133,8 @@ class SubsetDescent(Solver[SubsetIterate]):
         """Best end of several descents."""
         forward = inner.search(np.empty(0, dtype=np.intp), swaps=False)
         starts = [forward.columns, inner.overshoot(forward)]
-        scale = state.data.lengths / state.data.target_length
-        coef = (state.coef * scale)[state.working]
+        lengths = state.data.lengths[state.working]
+        coef = state.coef[state.working] * lengths / state.data.target_length
         if np.any(coef):
             starts.append(np.flatnonzero(coef))
         if self.max_features is None:
@@ -169,9 +167,9 @@ def _column_gains(state: SubsetIterate, support: Support) -> Array:
 def _first_columns(state: SubsetIterate) -> Indices:
     """Columns that correlate with the target most, and those of the start."""
     usable = state.data.usable
-    if len(usable) <= _SMALL:
-        return usable
     room = max(_FIRST, _FIRST_PER_FEATURE * (state.limit if state.alpha == 0 else 0))
+    if len(usable) <= room:
+        return usable
     best = usable[np.argsort(-state.gains[usable], kind="stable")[:room]]
     known = np.flatnonzero(state.coef)
     return np.concatenate((best, np.setdiff1d(known[np.isin(known, usable)], best)))

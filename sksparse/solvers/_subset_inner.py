@@ -9,6 +9,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from .._typing import Array, Indices
+from ._correlations import JITTER
 
 # A column that keeps at most this share of its squared length beside others is collinear.
 COLLINEAR = 1e-9
@@ -42,7 +43,7 @@ class Support:
         """Factorise with pivoting; ``among`` and ``target`` are correlations of ``columns``."""
         if not len(columns):
             return cls(columns, np.empty((0, 0)), np.empty(0))
-        factor, pivots, rank, _ = lapack.dpstrf(among, tol=COLLINEAR, lower=1)
+        factor, pivots, rank, _ = lapack.dpstrf(among, tol=3.0 * JITTER, lower=1)
         order = pivots[:rank] - 1
         root, _ = lapack.dtrtri(np.tril(factor[:rank, :rank]), lower=1)
         return cls(columns[order], root, root @ target[order])
@@ -73,7 +74,7 @@ class Support:
         ``cross`` holds their correlations with the support, ``target`` those with the target.
         """
         half = self.root @ cross
-        spare = 1.0 - np.einsum("ij,ij->j", half, half)
+        spare = 1.0 + JITTER - np.einsum("ij,ij->j", half, half)
         return self.root.T @ half, spare, target - self.target @ half
 
 
@@ -145,7 +146,7 @@ class Subproblem:
             inverse=np.empty((room, room)),
             rows=np.empty((room, m)),
             coef=np.empty(room),
-            spare=np.ones(m),
+            spare=np.diag(self.gram).copy(),
             descent=self.target.copy(),
         )
         if size:
