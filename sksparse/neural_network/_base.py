@@ -211,7 +211,7 @@ class BaseSparseMLP(BaseEstimator):
             for epoch in net.history.to_list()
         ]
         self.n_iter_ = len(self.history_)
-        self.loss_ = self.history_[-1]["loss"]
+        self.loss_ = self.history_[-1]["loss"] if self.history_ else math.nan
         self.sparsity_ = _report.sparsity(module)
         self.density_by_layer_ = _report.density_by_tensor(module)
         self.architecture_ = _report.live_widths(self.coefs_)

@@ -305,14 +305,14 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
 
 
 def _check_weights(sample_weight: ArrayLike | None, X: Array) -> Array:
+    if sample_weight is not None and not np.any(sample_weight):
+        raise ValueError("sample_weight is zero for every sample; at least one must be positive.")
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
     if (weight < 0).any():
         raise ValueError(
-            f"Negative values in sample_weight: {weight.min()} at position {weight.argmin()}; "
-            "weights must be zero or positive."
+            f"sample_weight is {weight.min()} at position {weight.argmin()}; weights must be zero "
+            "or positive."
         )
-    if not weight.any():
-        raise ValueError("All values of sample_weight are zero; at least one must be positive.")
     return weight
 
 

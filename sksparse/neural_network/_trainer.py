@@ -127,6 +127,8 @@ class PhasedNet(NeuralNet):
                 self._train_phase(phase, train, valid)
             except KeyboardInterrupt:
                 interrupted = True
+                if self.history and "loss" not in self.history[-1]:
+                    self.history.pop()
         self.notify("on_train_end", X=None, y=None)
         self.run.finalize()
         return interrupted

@@ -33,7 +33,8 @@ class HardConcrete(Sparsifier):
 
     over the weights :math:`j`, with the weight decay :math:`\eta` of the estimator: `alpha`
     is the price of one expected non-zero weight in units of the mean loss, by default
-    ``0.1 / n_samples`` of distinct training samples. One gate sample serves a batch.
+    ``1 / n_samples`` of distinct training samples (the paper uses 0.1 and 1 over it). One
+    gate sample serves a batch.
 
     With `target_sparsity`, `alpha` is not used: it is replaced by a Lagrange multiplier
     that rises while the expected density is above the target and falls while it is below.
@@ -177,7 +178,7 @@ class _HardConcreteRun(SparsifierRun):
             ]
         )
         self._training_gates = True
-        self._alpha = 0.1 / task.n_samples if task.alpha is None else task.alpha
+        self._alpha = 1.0 / task.n_samples if task.alpha is None else task.alpha
         steps = max(1, self.phases[0].epochs * task.steps_per_epoch)
         self._gate_rate = max(1.0, options.gate_travel / (steps * task.learning_rate))
         self._multiplier = 0.0
@@ -263,7 +264,7 @@ class _HardConcreteRun(SparsifierRun):
             if self.task.target_sparsity is not None:
                 keep = _keep_ranked(self.weights, log_alphas, self.task.target_sparsity)
             for name, w in self.weights.items():
-                w.mul_(gates[name].clamp(min=_LEAST_GATE))
+                w.mul_(torch.where(gates[name] > 0, gates[name], _LEAST_GATE))
         self.freeze(keep)
 
 
