@@ -37,7 +37,7 @@ copybutton_prompt_is_regexp = True
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    "filename_pattern": r"\.py$",
+    "filename_pattern": r"plot_\w+\.py$",  # the quick start runs these again, so it is only shown
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,

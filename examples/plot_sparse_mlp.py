@@ -37,16 +37,16 @@ def n_weights(model, X, y):
 # ------------------------
 #
 # Three folds, so that each digit is read once by a network that has not seen it. Each model is
-# trained for as long as it improves, but at most for ``max_iter`` epochs.
+# trained until it improves no more.
 
 models = {
     "SparseMLPClassifier, l0": SparseMLPClassifier(
-        hidden_layer_sizes=(100,), sparsifier="l0", target_sparsity=0.9, random_state=0
+        (100,), sparsifier="l0", target_sparsity=0.9, random_state=0
     ),
     "SparseMLPClassifier, magnitude": SparseMLPClassifier(
-        hidden_layer_sizes=(100,), sparsifier="magnitude", target_sparsity=0.9, random_state=0
+        (100,), sparsifier="magnitude", target_sparsity=0.9, max_iter=300, random_state=0
     ),
-    "MLPClassifier": MLPClassifier(hidden_layer_sizes=(100,), max_iter=400, random_state=0),
+    "MLPClassifier": MLPClassifier((100,), max_iter=400, random_state=0),
 }
 scoring = {"accuracy": "accuracy", "features": n_inputs, "weights": n_weights}
 folds = StratifiedKFold(3, shuffle=True, random_state=0)

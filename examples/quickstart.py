@@ -24,7 +24,7 @@ from sksparse.linear_model import OSCAR, L0Regressor
 
 STORIES = {
     "plot_best_subset.py": "diabetes, 65 terms",
-    "plot_group_selection.py": "diabetes, 12 questions",
+    "plot_group_selection.py": "diabetes, 12 columns",
     "plot_oscar_clusters.py": "cell nuclei, 10 means",
     "plot_sparse_mlp.py": "digits, 8 x 8 pixels",
 }
@@ -57,10 +57,10 @@ def save_figures(folder: Path, name: str) -> list[Path]:
 
 def table(scores: dict[str, dict[str, pd.DataFrame]]) -> str:
     """One line for each story and model, from the folds of its cross-validation."""
-    line = "{:<22} {:<30} {:<22} {:>8} {:>7} {:>7}".format
+    line = "{:<21} {:<30} {:<22} {:>8} {:>7} {:>7}".format
     lines = [line("data", "model", "score", "features", "weights", "seconds")]
     for data, models in scores.items():
-        lines.append("-" * 100)
+        lines.append("-" * 99)
         for number, (model, folds) in enumerate(models.items()):
             lines.append(line("" if number else data, model, *summary(folds)))
     return "\n".join(lines)
