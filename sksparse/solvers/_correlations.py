@@ -30,12 +30,15 @@ JITTER = 1e-12
 
 
 class Columns:
-    """Centred columns of a design, met through products; sparse ones keep their means implicit."""
+    """Centred columns, met through products; sparse ones keep their means implicit.
+
+    ``columns`` is consumed.
+    """
 
     def __init__(self, columns: Any, weights: Array, means: Array) -> None:
         self.means = means
         if not sp.issparse(columns):
-            columns = columns - means
+            columns -= means
             self.means = np.zeros(len(means))
         self.columns, self.weights = columns, weights
 
@@ -48,11 +51,12 @@ class Columns:
         v = self.weights * v
         return np.asarray(self.columns.T @ v - self.means * v.sum())
 
-    def weighted(self) -> Any:
-        """The stored columns times the sample weights."""
+    def weigh(self) -> None:
+        """Multiply the stored columns by the sample weights, in place."""
         if sp.issparse(self.columns):
-            return sp.csc_array(self.columns.multiply(self.weights[:, None]))
-        return self.columns * self.weights[:, None]
+            self.columns.data *= self.weights[self.columns.indices]
+        else:
+            self.columns *= self.weights[:, None]
 
 
 class Correlations:
@@ -86,10 +90,10 @@ class Correlations:
         self.design, self.weights, self.l2 = problem.design, problem.loss.weights, l2
         self._centre = problem.fit_intercept
         self._gram = gram or GramCache(self.design, self.weights, self._centre)
-        self.target_mean = problem.null_intercept
-        self._residual = problem.loss.y - self.target_mean
+        self._target_mean = problem.null_intercept
+        self._residual = problem.loss.y - self._target_mean
         length = float(np.sqrt(self.weights @ self._residual**2))
-        constant = length <= _CONSTANT * abs(self.target_mean)
+        constant = length <= _CONSTANT * abs(self._target_mean)
         self.target_length = 1.0 if constant else length
         self.null_loss = 0.5 * self.target_length**2
         self._measure()
@@ -144,21 +148,25 @@ class Correlations:
     def with_all(self, features: Indices) -> Iterator[tuple[slice, Array]]:
         """Correlations of the given columns with all, a block of those at a time."""
         chosen = self.columns(features)
-        weighted = chosen.weighted()
+        chosen.weigh()
         copies = self._far or self.design.dtype != np.float64
         height = self.design.n_samples if copies else len(features)
         for block in self._blocks(height):
             columns = self.design.X[:, block]
             if self.design.is_sparse:
-                product = (weighted.T @ columns).toarray()
+                product = (chosen.columns.T @ columns).toarray()
                 product -= np.outer(chosen.means, self.means[block])
             else:
                 if copies:
                     columns = columns - self.means[block]
-                product = weighted.T @ columns
+                product = chosen.columns.T @ columns
             product /= self.lengths[features, None]
             product /= self.lengths[block]
             yield block, product
+
+    def intercept(self, coef: Array) -> float:
+        """The best intercept for given coefficients, zero where none is fitted."""
+        return self._target_mean - float(self.means @ coef)
 
     def refit(self, features: Indices) -> Array:
         """Least-squares (or ridge) coefficients of independent columns, in their own units.

@@ -88,9 +88,10 @@ class SubsetDescent(Solver[SubsetIterate]):
         data = Correlations(problem, self.l2, self.gram)
         n, p = problem.design.n_samples, problem.design.n_features
         limit = self.max_features or p
+        coef = np.zeros(p) if coef is None else coef
         return SubsetIterate(
-            coef=np.zeros(p) if coef is None else coef,
-            intercept=data.target_mean,
+            coef=coef,
+            intercept=data.intercept(coef),
             data=data,
             alpha=0.0 if self.max_features else problem.alpha / data.null_loss,
             limit=limit if self.l2 > 0 else min(limit, n),
@@ -102,7 +103,8 @@ class SubsetDescent(Solver[SubsetIterate]):
         if not state.working.size and state.data.usable.size:
             # Nothing has been tried: no local property of the start would say enough.
             return Certificate(name, np.inf)
-        support = self._factorise(state)
+        data, features = state.data, state.support
+        support = Support.of(features, data.among(features), data.target[features])
         state.gains = _column_gains(state, support)
         drops = state.alpha - support.importances
         worst = max(state.gains.max(initial=0.0), drops.max(initial=0.0))
@@ -127,7 +129,7 @@ class SubsetDescent(Solver[SubsetIterate]):
         state.support = support
         state.coef = np.zeros_like(state.coef)
         state.coef[support] = state.data.refit(support)
-        state.intercept = state.data.target_mean - float(state.data.means @ state.coef)
+        state.intercept = state.data.intercept(state.coef)
 
     def _explore(self, inner: Subproblem, state: SubsetIterate) -> Support:
         """Best end of several descents."""
@@ -140,10 +142,6 @@ class SubsetDescent(Solver[SubsetIterate]):
         if self.max_features is None:
             starts.append(inner.coordinate_descent(coef))
         return min((inner.search(start) for start in starts), key=inner.objective)
-
-    def _factorise(self, state: SubsetIterate) -> Support:
-        data, features = state.data, state.support
-        return Support.of(features, data.among(features), data.target[features])
 
 
 def _column_gains(state: SubsetIterate, support: Support) -> Array:

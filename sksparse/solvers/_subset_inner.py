@@ -12,7 +12,7 @@ from .._typing import Array, Indices
 from ._correlations import JITTER
 
 # A column that keeps at most this share of its squared length beside others is collinear.
-COLLINEAR = 1e-9
+COLLINEAR = 1e-8
 # Moves after which rank-one updates are replaced by a fresh factorisation.
 _MOVES = 64
 _SWEEPS = 200
