@@ -8,29 +8,39 @@ import numpy as np
 from numba import njit
 
 
+@njit(cache=True)
+def _total(weights, target):
+    total = 0.0
+    for i in range(weights.shape[0]):
+        total += weights[i] * target[i]
+    return total
+
+
 @njit(cache=True, fastmath={"contract"})
 def moments_by_rows(X, weights, target, centre):
     """Moments of a matrix whose rows are contiguous; see ``moments_by_columns``."""
     n, p = X.shape
     means, variances, covariances = np.zeros(p), np.zeros(p), np.zeros(p)
-    shift = X[0].astype(np.float64) if centre else np.zeros(p)
+    shift = np.zeros(p)
+    if centre:
+        for j in range(p):
+            shift[j] = X[0, j]
     for i in range(n):
         w, t = weights[i], target[i]
-        row = X[i]
         for j in range(p):
-            x = row[j] - shift[j]
+            x = X[i, j] - shift[j]
             wx = w * x
             means[j] += wx
             variances[j] += wx * x
             covariances[j] += wx * t
     if centre:
-        total = np.dot(weights, target)
+        total = _total(weights, target)
         for j in range(p):
             variances[j] -= means[j] * means[j]
             covariances[j] -= means[j] * total
             means[j] += shift[j]
     else:
-        means[:] = 0.0
+        means.fill(0.0)
     return means, variances, covariances
 
 
@@ -39,13 +49,12 @@ def moments_by_columns(X, weights, target, centre):
     """Means, variances and covariances with the target; columns of X are contiguous."""
     n, p = X.shape
     means, variances, covariances = np.zeros(p), np.zeros(p), np.zeros(p)
-    total = np.dot(weights, target)
+    total = _total(weights, target)
     for j in range(p):
-        column = X[:, j]
-        shift = np.float64(column[0]) if centre else 0.0
+        shift = np.float64(X[0, j]) if centre else 0.0
         mean, variance, covariance = 0.0, 0.0, 0.0
         for i in range(n):
-            x = column[i] - shift
+            x = X[i, j] - shift
             wx = weights[i] * x
             mean += wx
             variance += wx * x

@@ -32,11 +32,16 @@ class Tableau(NamedTuple):
 
 
 @njit(cache=True)
-def _sweep(gram, descent, coef, columns, threshold):
-    """Minimise over one coordinate after the other; return the largest move and new supports."""
+def _sweep(gram, descent, coef, everything, threshold):
+    """Minimise over all or all non-zero coordinates, one after the other.
+
+    Returns the largest move and how many coordinates entered or left the support.
+    """
     moved, flips = 0.0, 0
-    for j in columns:
+    for j in range(coef.shape[0]):
         old = coef[j]
+        if not everything and old == 0.0:
+            continue
         new = old + descent[j]
         if abs(new) <= threshold:
             new = 0.0
@@ -46,9 +51,8 @@ def _sweep(gram, descent, coef, columns, threshold):
         flips += (old == 0.0) != (new == 0.0)
         moved = max(moved, abs(delta))
         coef[j] = new
-        row = gram[j]
-        for k in range(row.shape[0]):
-            descent[k] -= delta * row[k]
+        for k in range(coef.shape[0]):
+            descent[k] -= delta * gram[j, k]
     return moved, flips
 
 
@@ -60,11 +64,9 @@ def coordinate_descent(gram, descent, coef, alpha, tol, max_sweeps):
     it moves no more; then all columns are checked again.
     """
     threshold = np.sqrt(alpha)
-    columns = np.arange(coef.shape[0])
     everything = True
     for _ in range(max_sweeps):
-        visited = columns if everything else np.flatnonzero(coef)
-        moved, flips = _sweep(gram, descent, coef, visited, threshold)
+        moved, flips = _sweep(gram, descent, coef, everything, threshold)
         if everything and moved <= tol:
             return
         everything = flips > 0 if everything else moved <= tol
@@ -76,7 +78,8 @@ def _add(gram, table, size, j):
     support, inverse, rows, coef, spare, descent = table
     left, gradient = spare[j], descent[j]
     new = rows[size]
-    new[:] = gram[j]
+    for k in range(new.shape[0]):
+        new[k] = gram[j, k]
     for a in range(size):
         h = gram[j, support[a]]
         for k in range(new.shape[0]):
@@ -129,9 +132,12 @@ def _drop(table, size, i):
     if i != last:
         support[i] = support[last]
         coef[i] = coef[last]
-        rows[i] = rows[last]
-        inverse[i, :size] = inverse[last, :size]
-        inverse[:size, i] = inverse[:size, last]
+        for k in range(gone.shape[0]):
+            gone[k] = rows[last, k]
+        for a in range(size):
+            inverse[i, a] = inverse[last, a]
+        for a in range(size):
+            inverse[a, i] = inverse[a, last]
 
 
 @njit(cache=True)
@@ -192,30 +198,22 @@ def local_search(gram, table, size, alpha, limit, swaps, floor, threshold, max_m
     diagonal = np.empty(table.coef.shape[0])
     for move in range(max_moves):
         rise, entry = _best_drop(table, size)
-        if size > limit or (size > 0 and alpha - rise > threshold):
+        fall, column = _best_add(table, floor) if size < limit else (-np.inf, -1)
+        if size > limit or (alpha - rise > threshold and alpha - rise >= fall - alpha):
             _drop(table, size, entry)
             size -= 1
             continue
-        if size < limit:
-            fall, column = _best_add(table, floor)
-            if fall - alpha > threshold:
-                _add(gram, table, size, column)
-                size += 1
-                continue
+        if fall - alpha > threshold:
+            _add(gram, table, size, column)
+            size += 1
+            continue
         if not swaps or size == 0:
             return size, move
         for i in range(size):
             diagonal[i] = table.inverse[i, i]
-        gains[:] = -np.inf
-        swap_gains(
-            table.rows[:size],
-            table.spare,
-            table.descent,
-            table.coef[:size],
-            diagonal[:size],
-            floor,
-            gains,
-        )
+        gains.fill(-np.inf)
+        rows, coef = table.rows[:size], table.coef[:size]
+        swap_gains(rows, table.spare, table.descent, coef, diagonal, floor, gains)
         column = np.argmax(gains)
         if not gains[column] > threshold:
             return size, move

@@ -20,8 +20,9 @@ from ._problem import Problem
 from ._solution import Certificate
 from ._subset_inner import COLLINEAR, Subproblem, Support
 
-# The first working set has this many columns, or so many times the features asked for.
-_FIRST, _FIRST_PER_FEATURE = 300, 8
+# The first working set has this many columns, or so many times the features that may be wanted,
+# or so many more than these.
+_FIRST, _FIRST_PER_FEATURE, _FIRST_BEYOND = 300, 8, 1000
 # Columns that join a working set at once.
 _MOST_NEW = 200
 
@@ -165,7 +166,8 @@ def _column_gains(state: SubsetIterate, support: Support) -> Array:
 def _first_columns(state: SubsetIterate) -> Indices:
     """Columns that correlate with the target most, and those of the start."""
     usable = state.data.usable
-    room = max(_FIRST, _FIRST_PER_FEATURE * (state.limit if state.alpha == 0 else 0))
+    wanted = state.limit if state.alpha == 0 else 0
+    room = max(_FIRST, min(_FIRST_PER_FEATURE * wanted, _FIRST_BEYOND + wanted))
     if len(usable) <= room:
         return usable
     best = usable[np.argsort(-state.gains[usable], kind="stable")[:room]]

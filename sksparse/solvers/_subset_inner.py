@@ -126,7 +126,8 @@ class Subproblem:
             if not moves:
                 return best
             trial = self.support(table.support[:size].copy())
-            if not self.objective(trial) < self.objective(best):
+            within = len(best.columns) <= self.limit
+            if within and not self.objective(trial) < self.objective(best):
                 return best
             best = trial
 

@@ -1,0 +1,180 @@
+"""Compiled best-subset moves against refits of every neighbour."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from sksparse._kernels.moments import moments_by_columns, moments_by_rows
+from sksparse._kernels.subset import Tableau, coordinate_descent, local_search, swap_gains
+
+FLOOR, THRESHOLD = 1e-9, 1e-12
+
+
+def correlations(rng: np.random.Generator, m: int, n: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Correlations of m related columns with each other and with a target."""
+    X = rng.standard_normal((n, m)) + 0.8 * rng.standard_normal((n, 1))
+    y = X[:, ::3].sum(axis=1) + rng.standard_normal(n)
+    X, y = X - X.mean(axis=0), y - y.mean()
+    X, y = X / np.linalg.norm(X, axis=0), y / np.linalg.norm(y)
+    return X.T @ X, X.T @ y
+
+
+def loss(gram: np.ndarray, target: np.ndarray, support: list[int]) -> float:
+    c = target[support]
+    return 1.0 - float(c @ np.linalg.solve(gram[np.ix_(support, support)], c))
+
+
+def tableau(gram: np.ndarray, target: np.ndarray, support: list[int], room: int) -> Tableau:
+    """A tableau from its definition."""
+    k, m = len(support), len(target)
+    inverse = np.linalg.inv(gram[np.ix_(support, support)])
+    rows, coef = inverse @ gram[support], inverse @ target[support]
+    table = Tableau(
+        np.full(room, -1),
+        np.full((room, room), np.nan),
+        np.full((room, m), np.nan),
+        np.full(room, np.nan),
+        np.diag(gram) - np.einsum("ij,ij->j", gram[support], rows),
+        target - gram[support].T @ coef,
+    )
+    table.support[:k], table.inverse[:k, :k], table.rows[:k] = support, inverse, rows
+    table.rows[:k, support] = np.eye(k)
+    table.coef[:k] = coef
+    table.spare[support] = table.descent[support] = 0.0
+    return table
+
+
+def used(table: Tableau, size: int) -> tuple[np.ndarray, ...]:
+    return (
+        table.inverse[:size, :size],
+        table.rows[:size],
+        table.coef[:size],
+        table.spare,
+        table.descent,
+    )
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.002, 0.05])
+@pytest.mark.parametrize("limit", [4, 12])
+@pytest.mark.parametrize("swaps", [True, False])
+def test_each_move_is_the_best_and_updates_exactly(
+    rng: np.random.Generator, alpha: float, limit: int, swaps: bool
+) -> None:
+    kinds = set()
+    for _ in range(20):
+        gram, target = correlations(rng, 12)
+        before = sorted(rng.choice(12, int(rng.integers(1, limit + 1)), replace=False).tolist())
+        table = tableau(gram, target, before, room=limit)
+        size, moves = local_search(
+            gram, table, len(before), alpha, limit, swaps, FLOOR, THRESHOLD, 1
+        )
+        after = table.support[:size].tolist()
+        outside = sorted(set(range(12)) - set(before))
+        steps = [[i for i in before if i != gone] for gone in before]
+        if len(before) < limit:
+            steps += [[*before, j] for j in outside]
+        start = loss(gram, target, before) + alpha * len(before)
+        best = min(loss(gram, target, s) + alpha * len(s) for s in steps)
+        if best >= start and swaps:
+            exchanges = product(before, outside)
+            steps = [[*(i for i in before if i != gone), j] for gone, j in exchanges]
+            best = min((loss(gram, target, s) + alpha * len(s) for s in steps), default=np.inf)
+        assert moves == (best < start)
+        reached = loss(gram, target, after) + alpha * size
+        assert reached == pytest.approx(min(best, start), abs=1e-12)
+        fresh = tableau(gram, target, after, room=limit)
+        for found, expected in zip(used(table, size), used(fresh, size), strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-9)
+        kinds.add(np.sign(size - len(before)) if moves else "none")
+    assert len(kinds) > 1
+
+
+def test_updates_do_not_drift_over_many_moves(rng: np.random.Generator) -> None:
+    gram, target = correlations(rng, 60, n=200)
+    start = rng.choice(60, 30, replace=False)
+    table = tableau(gram, target, start.tolist(), room=60)
+    size, moves = local_search(gram, table, 30, 0.001, 60, True, FLOOR, THRESHOLD, 1000)
+    assert 10 < moves < 1000
+    fresh = tableau(gram, target, table.support[:size].tolist(), room=60)
+    for found, expected in zip(used(table, size), used(fresh, size), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-10)
+
+
+def test_swap_gains_are_those_of_refits(rng: np.random.Generator) -> None:
+    gram, target = correlations(rng, 10)
+    support, outside = [1, 4, 7], [0, 2, 3, 5, 6, 8, 9]
+    table = tableau(gram, target, support, room=3)
+    gains = np.full(10, -np.inf)
+    _, rows, coef, spare, descent = used(table, 3)
+    swap_gains(rows, spare, descent, coef, np.diag(table.inverse).copy(), FLOOR, gains)
+    start = loss(gram, target, support)
+    expected = [
+        max(start - loss(gram, target, [*(i for i in support if i != gone), j]) for gone in support)
+        for j in outside
+    ]
+    np.testing.assert_allclose(gains[outside], expected, atol=1e-12)
+
+
+def test_collinear_columns_are_not_eligible(rng: np.random.Generator) -> None:
+    gram, target = correlations(rng, 6)
+    # Column 6 is the sum of columns 0 and 1.
+    mix = np.zeros((7, 6))
+    mix[:6], mix[6, :2] = np.eye(6), 1.0
+    mix[6] /= np.sqrt(mix[6] @ gram @ mix[6])
+    gram, target = mix @ gram @ mix.T, mix @ target
+    table = tableau(gram, target, [0], room=7)
+    size, _ = local_search(gram, table, 1, 0.0, 7, True, FLOOR, THRESHOLD, 100)
+    assert size == 6
+    assert not {0, 1, 6} <= set(table.support[:size].tolist())
+
+
+def test_too_large_a_support_drops_the_least_important_first(rng: np.random.Generator) -> None:
+    gram, target = correlations(rng, 8)
+    table = tableau(gram, target, list(range(8)), room=8)
+    left = list(range(8))
+    size, moves = local_search(gram, table, 8, 0.0, 5, False, FLOOR, THRESHOLD, 100)
+    for _ in range(3):
+        left = min(
+            ([i for i in left if i != gone] for gone in left), key=lambda s: loss(gram, target, s)
+        )
+    assert moves == 3
+    assert sorted(table.support[:size].tolist()) == left
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.005, 0.05, 2.0])
+def test_coordinate_descent_ends_coordinate_wise_minimal(
+    rng: np.random.Generator, alpha: float
+) -> None:
+    gram, target = correlations(rng, 15)
+    coef = np.zeros(15)
+    descent = target.copy()
+    coordinate_descent(gram, descent, coef, alpha, 1e-12, 10_000)
+    np.testing.assert_allclose(descent, target - gram @ coef, atol=1e-10)
+    value = descent + coef
+    expected = np.where(np.abs(value) > np.sqrt(alpha), value, 0.0)
+    np.testing.assert_allclose(coef, expected, atol=1e-10)
+    assert coef.any() == (alpha < 1.0)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("centre", [True, False])
+@pytest.mark.parametrize("mean", [0.0, 1e4])
+def test_moments(
+    rng: np.random.Generator, dtype: type, order: str, centre: bool, mean: float
+) -> None:
+    X = np.asarray(rng.standard_normal((50, 7)) + mean, dtype=dtype, order=order)
+    weights = rng.random(50)
+    weights /= weights.sum()
+    target = rng.standard_normal(50)
+    measure = moments_by_rows if order == "C" else moments_by_columns
+    means, variances, covariances = measure(X, weights, target, centre)
+    exact = X.astype(np.float64)
+    expected = weights @ exact if centre else np.zeros(7)
+    np.testing.assert_allclose(means, expected, rtol=1e-13, atol=1e-13)
+    centred = exact - expected
+    np.testing.assert_allclose(variances, weights @ centred**2, rtol=1e-11)
+    np.testing.assert_allclose(covariances, (weights * target) @ centred, rtol=1e-9, atol=1e-11)

@@ -1,0 +1,202 @@
+"""Best-subset descent: what its certificate says, and its working sets."""
+
+from __future__ import annotations
+
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from sksparse.losses import Squared
+from sksparse.penalties import L0
+from sksparse.solvers import Design, GramCache, Problem, Status, SubsetDescent
+from sksparse.solvers._correlations import Correlations
+from sksparse.solvers._subset_inner import Subproblem, Support
+
+
+def make_problem(
+    X: np.ndarray, y: np.ndarray, alpha: float, *, fit_intercept: bool = True
+) -> Problem:
+    weights = np.full(len(y), 1.0 / len(y))
+    return Problem(Design(X), Squared(y, weights), L0(), alpha, fit_intercept)
+
+
+def refit_loss(X: np.ndarray, y: np.ndarray, support: list[int], l2: float) -> float:
+    """Half the mean squared error of a least-squares or ridge refit, plus its ridge term."""
+    n, k = len(y), len(support)
+    A = np.r_[X[:, support] - X[:, support].mean(axis=0), np.sqrt(n * l2) * np.eye(k)]
+    b = np.r_[y - y.mean(), np.zeros(k)]
+    residual = b - A @ np.linalg.lstsq(A, b)[0] if k else b
+    return 0.5 * float(residual @ residual) / n
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+@pytest.mark.parametrize("size", [0, 1, 4])
+@pytest.mark.parametrize("max_features", [None, 4])
+def test_certificate_is_the_largest_gain_of_all_refits(
+    rng: np.random.Generator, sparse: bool, l2: float, size: int, max_features: int | None
+) -> None:
+    X = rng.standard_normal((30, 12)) + rng.standard_normal((30, 1)) + 3.0
+    y = X[:, :6] @ np.arange(1.0, 7.0) + rng.standard_normal(30)
+    alpha = 0.0 if max_features else 0.4
+    solver = SubsetDescent(l2=l2, max_features=max_features, tol=0.0, max_iter=1)
+    problem = make_problem(sp.csc_array(X) if sparse else X, y, alpha)
+    state = solver.start(problem, None)
+    state.working = np.arange(12)
+    state.support = np.sort(rng.choice(12, size, replace=False))
+    inside = state.support.tolist()
+    outside = sorted(set(range(12)) - set(inside))
+    moves = [[i for i in inside if i != gone] for gone in inside]
+    moves += [[*kept, j] for kept, j in product(moves, outside)]
+    if max_features is None or size < max_features:
+        moves += [[*inside, j] for j in outside]
+    here = refit_loss(X, y, inside, l2) + alpha * size
+    best = min(refit_loss(X, y, s, l2) + alpha * len(s) for s in moves)
+    expected = max(0.0, here - best) / (0.5 * y.var())
+    assert solver.certify(problem, state).value == pytest.approx(expected, abs=1e-9)
+
+
+def test_columns_that_matter_only_beside_others_join_the_working_set(
+    rng: np.random.Generator,
+) -> None:
+    # Column 1999 has no correlation with the target until column 0 is in the model.
+    X = rng.standard_normal((100, 2000))
+    X[:, 1999] = 0.3 * rng.standard_normal(100)
+    y = X[:, 0].copy()
+    X[:, 0] += X[:, 1999]
+    X[:, 1999] -= X[:, 1999] @ (y - y.mean()) / (y @ (y - y.mean())) * y
+    y = X[:, 0] - X[:, 1999]
+    X[:, 1999] -= (X[:, 1999] @ (y - y.mean())) / (y @ (y - y.mean())) * y
+    problem = make_problem(X, y, 1e-6)
+    assert np.argsort(-Correlations(problem, 0.0, None).target ** 2)[:1000].tolist().count(1999) == 0
+    solution = SubsetDescent(max_features=2, tol=1e-8, max_iter=100).solve(problem)
+    assert np.flatnonzero(solution.coef).tolist() == [0, 1999]
+    assert solution.n_iter > 2
+
+
+def test_gram_matrix_is_shared(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((50, 600))
+    problem = make_problem(X, X[:, :5].sum(axis=1), 0.0)
+    gram = GramCache(problem.design, problem.loss.weights, True)
+    alone = SubsetDescent(max_features=7, tol=1e-8, max_iter=100).solve(problem)
+    for k in (7, 3, 9, 7):
+        solver = SubsetDescent(max_features=k, gram=gram, tol=1e-8, max_iter=100)
+        solution = solver.solve(problem)
+    assert len(gram.features) >= 300
+    np.testing.assert_allclose(solution.coef, alone.coef, rtol=1e-9)
+
+
+def test_interruption_keeps_the_last_complete_iterate(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X = rng.standard_normal((50, 20))
+    problem = make_problem(X, X[:, 0] + 5.0, 0.01)
+    solver = SubsetDescent(tol=1e-8, max_iter=100)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(solver, "step", interrupted)
+    start = np.full(20, 0.5)
+    solution = solver.solve(problem, start)
+    assert solution.status is Status.INTERRUPTED
+    np.testing.assert_array_equal(solution.coef, start)
+    assert solution.intercept == pytest.approx((problem.loss.y - X @ start).mean())
+    assert "interrupted" in solution.message
+
+
+def make_subproblem(rng: np.random.Generator, m: int, limit: int, alpha: float) -> Subproblem:
+    X = rng.standard_normal((3 * m, m))
+    data = Correlations(make_problem(X, X @ rng.standard_normal(m), 0.0), 0.0, None)
+    return Subproblem(data.among(np.arange(m)), data.target, alpha, limit, 1e-10)
+
+
+def test_a_start_far_above_the_limit_comes_down_to_it(rng: np.random.Generator) -> None:
+    found = make_subproblem(rng, 200, limit=10, alpha=0.0).search(np.arange(200))
+    assert len(found.columns) == 10
+
+
+def test_a_search_never_ends_worse_than_it_started(rng: np.random.Generator) -> None:
+    for _ in range(10):
+        inner = make_subproblem(rng, 30, limit=30, alpha=0.01)
+        start = rng.choice(30, 10, replace=False)
+        before = inner.objective(inner.support(start))
+        forward = inner.search(start, swaps=False)
+        both = inner.search(forward.columns)
+        assert inner.objective(both) <= inner.objective(forward) + 1e-14 <= before + 2e-14
+
+
+def test_dependent_columns_are_left_out_of_a_support(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((40, 4))
+    X = np.c_[X, X[:, 0], X[:, 1] - X[:, 2]]
+    data = Correlations(make_problem(X, X.sum(axis=1), 0.0), 0.0, None)
+    everything = np.arange(6)
+    support = Support.of(everything, data.among(everything), data.target)
+    assert len(support.columns) == 4
+    assert support.explained == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("kind", ["dense", "fortran", "single", "sparse"])
+@pytest.mark.parametrize("mean", [0.0, 1e3])
+@pytest.mark.parametrize("l2", [0.0, 0.2])
+def test_correlations_and_refit(
+    rng: np.random.Generator, kind: str, mean: float, l2: float
+) -> None:
+    X = rng.standard_normal((60, 9)) * 10.0 ** rng.uniform(-3, 3, 9)
+    X += mean * X.std(axis=0)
+    if kind == "single":
+        X = X.astype(np.float32).astype(np.float64)
+    y = rng.standard_normal(60) + 10.0
+    weights = rng.random(60)
+    weights /= weights.sum()
+    forms = {
+        "dense": X,
+        "fortran": np.asfortranarray(X),
+        "single": X.astype(np.float32),
+        "sparse": sp.csc_array(X),
+    }
+    problem = Problem(Design(forms[kind]), Squared(y, weights), L0(), 0.0, True)
+    data = Correlations(problem, l2, None)
+    centred = X - weights @ X
+    gram = centred.T @ (weights[:, None] * centred) + l2 * np.eye(9)
+    lengths = np.sqrt(np.diag(gram))
+    residual = y - weights @ y
+    target = (weights * residual) @ centred / lengths / np.sqrt(weights @ residual**2)
+    # Sparse columns keep their means implicit, which costs digits where these are large.
+    atol = 1e-8 if kind == "sparse" else 1e-11
+    np.testing.assert_allclose(data.lengths, lengths, rtol=atol)
+    np.testing.assert_allclose(data.target, target, atol=atol)
+    chosen = np.array([5, 2, 7])
+    corner = (gram / np.outer(lengths, lengths))[chosen]
+    np.testing.assert_allclose(data.among(chosen), corner[:, chosen], atol=atol)
+    crosses = np.hstack([product for _, product in data.with_all(chosen)])
+    outside = np.setdiff1d(np.arange(9), chosen)
+    np.testing.assert_allclose(crosses[:, outside], corner[:, outside], atol=atol)
+    expected = np.linalg.solve(
+        gram[np.ix_(chosen, chosen)], centred[:, chosen].T @ (weights * residual)
+    )
+    np.testing.assert_allclose(data.refit(chosen), expected, rtol=1e-6 if mean else 1e-9)
+
+
+def test_refit_of_nearly_collinear_columns_is_least_squares(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((50, 3))
+    X[:, 2] = X[:, 0] + X[:, 1] + 1e-3 * X[:, 2]
+    y = X @ np.array([1.0, -2.0, 3.0])
+    data = Correlations(make_problem(X, y, 0.0), 0.0, None)
+    np.testing.assert_allclose(data.refit(np.arange(3)), [1.0, -2.0, 3.0], rtol=1e-8)
+
+
+def test_more_features_may_only_help(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((40, 15))
+    y = X @ rng.standard_normal(15) + rng.standard_normal(40)
+    problem = make_problem(X, y, 0.0)
+    losses = []
+    for k in range(1, 16):
+        solution = SubsetDescent(max_features=k, tol=1e-8, max_iter=100).solve(problem)
+        assert np.count_nonzero(solution.coef) == k
+        losses.append(problem.loss.value(X @ solution.coef + solution.intercept))
+    assert all(b <= a for a, b in zip(losses, losses[1:], strict=False))
+    best_pair = min(refit_loss(X, y, list(pair), 0.0) for pair in combinations(range(15), 2))
+    assert losses[1] == pytest.approx(best_pair)
