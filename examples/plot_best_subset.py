@@ -51,7 +51,7 @@ print("terms: ", ", ".join(names[best[-1].get_support()]))
 # On patients that no search has seen
 # -----------------------------------
 #
-# Ten outer folds score each model, its search included, on the patients that it was not given. The
+# Five outer folds score each model, its search included, on the patients that it was not given. The
 # baselines: the lasso on the same terms at the strength that cross-validation prefers, and least
 # squares on all terms.
 
@@ -67,7 +67,7 @@ models = {
     "LinearRegression": on_all_terms(LinearRegression()),
 }
 scoring = {"R²": "r2", "features": n_terms}
-outer = KFold(10, shuffle=True, random_state=1)
+outer = KFold(5, shuffle=True, random_state=1)
 scores = {}
 for name, model in models.items():
     scores[name] = pd.DataFrame(cross_validate(model, X, y, cv=outer, scoring=scoring, n_jobs=2))

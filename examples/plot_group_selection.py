@@ -109,7 +109,7 @@ models = {
     "LinearRegression": Pipeline([("encode", encode), ("model", LinearRegression())]),
 }
 scoring = {"R²": "r2", "features": n_questions, "weights": n_columns}
-outer = KFold(10, shuffle=True, random_state=1)
+outer = KFold(5, shuffle=True, random_state=1)
 scores = {}
 for name, model in models.items():
     scores[name] = pd.DataFrame(cross_validate(model, X, y, cv=outer, scoring=scoring, n_jobs=2))
