@@ -87,15 +87,17 @@ class SubsetDescent(Solver[SubsetIterate]):
 
     def start(self, problem: Problem, coef: Array | None) -> SubsetIterate:
         data = Correlations(problem, self.l2, self.gram)
-        n, p = problem.design.n_samples, problem.design.n_features
+        p = problem.design.n_features
         limit = self.max_features or p
+        if self.l2 == 0.0:
+            limit = min(limit, np.count_nonzero(problem.loss.weights) - problem.fit_intercept)
         coef = np.zeros(p) if coef is None else coef
         return SubsetIterate(
             coef=coef,
             intercept=data.intercept(coef),
             data=data,
             alpha=0.0 if self.max_features else problem.alpha / data.null_loss,
-            limit=limit if self.l2 > 0 else min(limit, n),
+            limit=limit,
             gains=data.target**2,
         )
 
