@@ -34,7 +34,7 @@ def intact_on_failure(estimator: BaseEstimator) -> Iterator[None]:
 def warn_unless_converged(message: str) -> None:
     """Issue a ``ConvergenceWarning`` for a non-empty message."""
     if message:
-        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
 
 def check_data(
@@ -148,7 +148,10 @@ def _position(column: Any, group: Any, n_features: int, known: dict[Any, int]) -
     if isinstance(column, str):
         if column not in known:
             names = f"the columns are {_short(list(known))}" if known else "X has no column names"
-            raise ValueError(f"groups: unknown column {column!r} in group {group!r}; {names}.")
+            raise ValueError(
+                f"groups: unknown column {column!r} in group {group!r}; {names}. If it encodes a "
+                "category that these samples lack, give the encoder its categories."
+            )
         return known[column]
     if isinstance(column, (bool, np.bool_)) or not isinstance(column, (int, np.integer)):
         raise ValueError(

@@ -33,8 +33,8 @@ class OSCAR(SparseLinearRegressor):
     ----------
     alpha : float, default=0.1
         Strength of the penalty, non-negative. As in :class:`sklearn.linear_model.Lasso` it is in
-        units of the target times the feature: with standardised features nothing is selected
-        above the largest covariance with the target.
+        units of the target times the feature. Nothing is selected above twice the largest
+        covariance of a feature with the target; without the pairwise term, above that covariance.
     pairwise : float, default=0.5
         Share of the pairwise term, from 0 (the lasso) to 1 (only the pairwise term). Larger
         values tie more coefficients.
