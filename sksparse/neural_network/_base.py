@@ -113,7 +113,7 @@ class BaseSparseMLP(BaseEstimator):
                 f"Training was interrupted after {len(net.history)} epochs; the network was "
                 "made sparse as it stood. Fit again with warm_start=True to go on from here.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         self._take_over(module.cpu().eval(), net)
         if not interrupted and not self.early_stopping:
@@ -130,7 +130,7 @@ class BaseSparseMLP(BaseEstimator):
                 f"when max_iter={self.max_iter} epochs were used up; raise max_iter or "
                 "learning_rate_init, or scale X.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=6,
             )
 
     def _split(self, index: Indices, problem: Problem, seed: int) -> tuple[Indices, Indices | None]:

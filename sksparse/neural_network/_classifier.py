@@ -305,7 +305,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
 
 
 def _check_weights(sample_weight: ArrayLike | None, X: Array) -> Array:
-    if sample_weight is not None and not np.any(sample_weight):
+    if sample_weight is not None and not np.any(np.asarray(sample_weight)):
         raise ValueError("sample_weight is zero for every sample; at least one must be positive.")
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
     if (weight < 0).any():

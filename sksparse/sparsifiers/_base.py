@@ -81,6 +81,27 @@ class Task:
     steps_per_epoch: int
     n_samples: int
 
+    def rate_to_travel(self, distance: float, epochs: int) -> float:
+        """Factor, at least 1, on the learning rate that lets a parameter travel far enough.
+
+        An update of Adam moves a parameter by about the learning rate. Where small data
+        gives few updates, the rate of the estimator may not reach what has to be reached.
+
+        Parameters
+        ----------
+        distance : float
+            How far a parameter that always moves one way should come.
+        epochs : int
+            Epochs at hand.
+
+        Returns
+        -------
+        factor : float
+            Factor on the learning rate of the estimator.
+        """
+        steps = max(1, epochs * self.steps_per_epoch)
+        return max(1.0, distance / (steps * self.learning_rate))
+
 
 def prunable_tensors(module: nn.Module) -> dict[str, nn.Parameter]:
     """The parameters of a module that may be pruned, by name.

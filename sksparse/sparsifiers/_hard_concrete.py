@@ -62,6 +62,9 @@ class HardConcrete(Sparsifier):
     gate_travel : float, default=20.0
         Least distance that a ``log_alpha`` can travel while gates are trained. It raises
         the learning rate of the gates where there are few updates.
+    retrain_travel : float, default=5.0
+        The same for a weight while the survivors are retrained: the fewer weights are
+        left, the larger they have to grow.
 
     References
     ----------
@@ -86,6 +89,7 @@ class HardConcrete(Sparsifier):
         "droprate_init": [Interval(Real, 0, 1, closed="neither")],
         "gate_fraction": [Interval(Real, 0, 1, closed="right")],
         "gate_travel": [Interval(Real, 0, None, closed="neither")],
+        "retrain_travel": [Interval(Real, 0, None, closed="left")],
     }
 
     def __init__(
@@ -98,6 +102,7 @@ class HardConcrete(Sparsifier):
         droprate_init: float = 0.2,
         gate_fraction: float = 0.6,
         gate_travel: float = 20.0,
+        retrain_travel: float = 5.0,
     ) -> None:
         self.granularity = granularity
         self.beta = beta
@@ -106,6 +111,7 @@ class HardConcrete(Sparsifier):
         self.droprate_init = droprate_init
         self.gate_fraction = gate_fraction
         self.gate_travel = gate_travel
+        self.retrain_travel = retrain_travel
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -179,18 +185,20 @@ class _HardConcreteRun(SparsifierRun):
         )
         self._training_gates = True
         self._alpha = 1.0 / task.n_samples if task.alpha is None else task.alpha
-        steps = max(1, self.phases[0].epochs * task.steps_per_epoch)
-        self._gate_rate = max(1.0, options.gate_travel / (steps * task.learning_rate))
+        gate_epochs = self.phases[0].epochs
+        self._gate_rate = task.rate_to_travel(options.gate_travel, gate_epochs)
         self._multiplier = 0.0
-        self._ascent = _ASCENT / steps
+        self._ascent = _ASCENT / max(1, gate_epochs * task.steps_per_epoch)
         self._excess = 0.0
 
     @property
     def phases(self) -> tuple[Phase, ...]:
         gate_epochs = math.ceil(self._options.gate_fraction * self.task.max_iter)
+        left = self.task.max_iter - gate_epochs
+        rate = self.task.rate_to_travel(self._options.retrain_travel, left)
         return (
             Phase("gates", gate_epochs, may_stop=self.task.target_sparsity is None),
-            Phase("retrain", self.task.max_iter - gate_epochs, anneal=True),
+            Phase("retrain", left, learning_rate=rate, anneal=True),
         )
 
     def begin_phase(self, phase: Phase) -> None:

@@ -34,10 +34,11 @@ class Magnitude(Sparsifier):
         Whether `target_sparsity` is met by one ranking over all layers or in each layer.
     train_fraction : float, default=0.3
         Share of the epochs spent before the first pruning.
-    retrain_learning_rate : float, default=1.0
-        Factor on the learning rate while the survivors are retrained. The paper lowers
-        the rate (0.1) after long training; with the few updates that small data gives, the
-        full rate, which falls to zero in the last round, recovers more.
+    retrain_travel : float, default=5.0
+        Least distance that a weight can travel in all retraining. The paper lowers the
+        learning rate to retrain after long training; small data gives few updates, and the
+        survivors have to grow, so the rate is raised where it would not reach so far. In
+        the last round it falls to zero.
 
     References
     ----------
@@ -55,7 +56,7 @@ class Magnitude(Sparsifier):
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
         "scope": [StrOptions({"global", "layer"})],
         "train_fraction": [Interval(Real, 0, 1, closed="left")],
-        "retrain_learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "retrain_travel": [Interval(Real, 0, None, closed="left")],
     }
 
     #: Quality of the thresholds where the estimator leaves ``alpha=None``.
@@ -67,12 +68,12 @@ class Magnitude(Sparsifier):
         n_rounds: int = 10,
         scope: str = "global",
         train_fraction: float = 0.3,
-        retrain_learning_rate: float = 1.0,
+        retrain_travel: float = 5.0,
     ) -> None:
         self.n_rounds = n_rounds
         self.scope = scope
         self.train_fraction = train_fraction
-        self.retrain_learning_rate = retrain_learning_rate
+        self.retrain_travel = retrain_travel
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -104,13 +105,14 @@ class _MagnitudeRun(SparsifierRun):
         rounds = self._options.n_rounds
         dense_epochs = round(self._options.train_fraction * self.task.max_iter)
         left = self.task.max_iter - dense_epochs
+        rate = self.task.rate_to_travel(self._options.retrain_travel, left)
         # the remainder goes to the last round, which trains at the final sparsity
         epochs = [left // rounds] * (rounds - 1) + [left // rounds + left % rounds]
         retrain = [
             Phase(
                 f"retrain {r + 1}",
                 n,
-                learning_rate=self._options.retrain_learning_rate,
+                learning_rate=rate,
                 anneal=r + 1 == rounds,
                 strength=(r + 1) / rounds,
             )

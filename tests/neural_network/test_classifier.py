@@ -57,7 +57,13 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 
 
 def make(name: Any = "l0", **changes: Any) -> SparseMLPClassifier:
-    options = {"max_iter": 15, "learning_rate_init": 0.01, "device": "cpu", "random_state": 0}
+    options = {
+        "max_iter": 15,
+        "batch_size": 60,
+        "learning_rate_init": 0.02,
+        "device": "cpu",
+        "random_state": 0,
+    }
     return SparseMLPClassifier((16,), sparsifier=name, **{**options, **changes})
 
 
