@@ -58,9 +58,9 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         weight. Where it is given, it governs and `alpha` is not used.
     weight_decay : float, default=1e-3
         Factor :math:`\eta` of half the squared norm of the weights.
-    activation : {"relu", "tanh", "logistic", "identity", "elu", "gelu", "silu"}, \
-            default="relu"
-        Activation of the hidden units.
+    activation : str, default="relu"
+        Activation of the hidden units: "relu", "tanh", "logistic", "identity", "elu", "gelu"
+        or "silu".
     batch_size : int or "auto", default="auto"
         Rows in a batch. "auto" is a tenth of the distinct training rows, at least 16 and at
         most 200.
@@ -122,7 +122,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         Number of epochs.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X had string names.
 
     Raises
