@@ -47,8 +47,8 @@ class L0Regressor(SparseLinearRegressor):
         The fit stops when no single add, drop or swap lowers the objective by more than ``tol``
         times the loss of the model without features. For float32 features it is at least 1.2e-5.
     warm_start : bool, default=False
-        Try the features of the previous fit as one more start. The answer can only improve, but
-        then depends on what was fitted before.
+        Try the features of the previous fit as one more start. The answer may be better, and then
+        depends on what was fitted before.
     verbose : int, default=0
         A positive value prints a line for each pass.
 

@@ -139,12 +139,14 @@ class SubsetDescent(Solver[SubsetIterate]):
         forward = inner.search(np.empty(0, dtype=np.intp), swaps=False)
         starts = [forward.columns, inner.overshoot(forward)]
         lengths = state.data.lengths[state.working]
-        coef = state.coef[state.working] * lengths / state.data.target_length
-        if np.any(coef):
-            starts.append(np.flatnonzero(coef))
+        previous = state.coef[state.working] * lengths / state.data.target_length
+        starts.append(np.flatnonzero(previous))
         if self.max_features is None:
-            starts.append(inner.coordinate_descent(coef))
-        return min((inner.search(start) for start in starts), key=inner.objective)
+            starts.append(inner.coordinate_descent(np.zeros_like(previous)))
+            starts.append(inner.coordinate_descent(previous))
+        unique = {tuple(np.sort(start)): start for start in starts if len(start)}
+        ends = [inner.search(start) for start in unique.values()]
+        return min([*ends, forward], key=inner.objective)
 
 
 def _column_gains(state: SubsetIterate, support: Support) -> Array:

@@ -43,7 +43,7 @@ class Support:
         """Factorise with pivoting; ``among`` and ``target`` are correlations of ``columns``."""
         if not len(columns):
             return cls(columns, np.empty((0, 0)), np.empty(0))
-        factor, pivots, rank, _ = lapack.dpstrf(among, tol=3.0 * JITTER, lower=1)
+        factor, pivots, rank, _ = lapack.dpstrf(among, tol=10.0 * JITTER, lower=1)
         order = pivots[:rank] - 1
         root, _ = lapack.dtrtri(np.tril(factor[:rank, :rank]), lower=1)
         return cls(columns[order], root, root @ target[order])

@@ -130,7 +130,7 @@ def test_no_single_add_drop_or_swap_improves(
 def test_orthonormal_design_is_hard_thresholding(rng: np.random.Generator, l2: float) -> None:
     n, p = 64, 20
     Q = np.linalg.qr(rng.standard_normal((n, p)))[0] * np.sqrt(n)
-    y = Q @ rng.standard_normal(p) + 0.1 * rng.standard_normal(n)
+    y = Q @ np.linspace(0.05, 1.5, p) + 0.1 * rng.standard_normal(n)
     marginal = Q.T @ y / n
     for alpha in (0.01, 0.1, 0.5):
         model = L0Regressor(alpha, l2=l2, fit_intercept=False).fit(Q, y)
@@ -303,6 +303,7 @@ def test_scales_and_large_means_do_not_matter(rng: np.random.Generator) -> None:
 
 
 def test_warm_start_never_ends_worse(rng: np.random.Generator) -> None:
+    # The working set holds all columns, so that every descent of a cold start is made as well.
     X = rng.standard_normal((50, 120)) + 1.5 * rng.standard_normal((50, 1))
     y = X[:, :15].sum(axis=1) + 3 * rng.standard_normal(50)
 
