@@ -17,6 +17,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sksparse import OSCAR, GroupLassoSelector, L0Regressor, SparseMLPClassifier
 
+# Short trainings of networks stop before they converge, and say so; that is not the point here.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
 CITIES = ["Bonn", "Lima", "Oslo"]
 GROUPS = {
     "city": [f"city_{name}" for name in CITIES],

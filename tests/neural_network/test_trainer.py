@@ -65,7 +65,7 @@ def test_any_module_is_trained_and_pruned(sparsifier: Sparsifier) -> None:
             target_sparsity=0.7,
             weight_decay=1e-3,
             learning_rate=0.02,
-            max_iter=20,
+            max_iter=40,
             steps_per_epoch=4,
             n_samples=120,
         )
@@ -87,4 +87,4 @@ def test_any_module_is_trained_and_pruned(sparsifier: Sparsifier) -> None:
     assert sum(int((w == 0).sum()) for w in weights) == round(0.7 * total)
     accuracy = (module.eval()(torch.from_numpy(X)).argmax(dim=1).numpy() == y).mean()
     assert accuracy > 0.85
-    assert sum(p.epochs for p in net.run.phases) == len(net.history) == 20
+    assert sum(p.epochs for p in net.run.phases) == len(net.history) == 40
