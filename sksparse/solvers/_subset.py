@@ -145,7 +145,7 @@ class SubsetDescent(Solver[SubsetIterate]):
             starts.append(inner.coordinate_descent(np.zeros_like(previous)))
             starts.append(inner.coordinate_descent(previous))
         unique = {tuple(np.sort(start)): start for start in starts if len(start)}
-        ends = [inner.search(start) for start in unique.values()]
+        ends = [inner.search(inner.independent(start)) for start in unique.values()]
         return min([*ends, forward], key=inner.objective)
 
 

@@ -22,12 +22,12 @@ _EXTRA = 10
 
 @dataclass(frozen=True)
 class Support:
-    """Independent columns with their factorisation.
+    """Columns with the factorisation of their correlations.
 
     Parameters
     ----------
     columns : ndarray of shape (k,)
-        Columns of the support, those that depend on others left out.
+        Columns of the support.
     root : ndarray of shape (k, k)
         Inverse of the lower Cholesky factor of their correlations.
     target : ndarray of shape (k,)
@@ -39,11 +39,16 @@ class Support:
     target: Array
 
     @classmethod
-    def of(cls, columns: Indices, among: Array, target: Array) -> Support:
-        """Factorise with pivoting; ``among`` and ``target`` are correlations of ``columns``."""
+    def of(
+        cls, columns: Indices, among: Array, target: Array, spare: float = 0.5 * JITTER
+    ) -> Support:
+        """Factorise with pivoting; ``among`` and ``target`` are correlations of ``columns``.
+
+        Columns that keep no more than ``spare`` beside others are left out; by default none.
+        """
         if not len(columns):
             return cls(columns, np.empty((0, 0)), np.empty(0))
-        factor, pivots, rank, _ = lapack.dpstrf(among, tol=10.0 * JITTER, lower=1)
+        factor, pivots, rank, _ = lapack.dpstrf(among, tol=spare, lower=1)
         order = pivots[:rank] - 1
         root, _ = lapack.dtrtri(np.tril(factor[:rank, :rank]), lower=1)
         return cls(columns[order], root, root @ target[order])
@@ -158,6 +163,11 @@ class Subproblem:
             table.inverse[:size, :size], table.rows[:size] = support.inverse, rows
             table.spare[:], table.descent[:] = spare, descent
         return table
+
+    def independent(self, columns: Indices) -> Indices:
+        """The given columns without those that are collinear with others."""
+        among = self.gram[np.ix_(columns, columns)]
+        return Support.of(columns, among, self.target[columns], COLLINEAR).columns
 
     def coordinate_descent(self, coef: Array) -> Indices:
         """Support of a coordinate-wise minimum near ``coef``."""
