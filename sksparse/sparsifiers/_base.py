@@ -12,6 +12,7 @@ Biases and the parameters of normalisation layers are never pruned.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,9 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 ParameterGroup = dict[str, Any]
+
+#: Adam trains the weights of common networks steadily up to about this learning rate.
+LARGEST_WEIGHT_RATE = 0.02
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,9 @@ class Task:
     steps_per_epoch: int
     n_samples: int
 
-    def rate_to_travel(self, distance: float, epochs: int) -> float:
+    def rate_to_travel(
+        self, distance: float, epochs: int, *, largest_rate: float = math.inf
+    ) -> float:
         """Factor, at least 1, on the learning rate that lets a parameter travel far enough.
 
         An update of Adam moves a parameter by about the learning rate. Where small data
@@ -93,6 +99,8 @@ class Task:
             How far a parameter that always moves one way should come.
         epochs : int
             Epochs at hand.
+        largest_rate : float, default=inf
+            The learning rate is not raised above this value.
 
         Returns
         -------
@@ -100,7 +108,8 @@ class Task:
             Factor on the learning rate of the estimator.
         """
         steps = max(1, epochs * self.steps_per_epoch)
-        return max(1.0, distance / (steps * self.learning_rate))
+        rate = min(distance / steps, largest_rate)
+        return max(1.0, rate / self.learning_rate)
 
 
 def prunable_tensors(module: nn.Module) -> dict[str, nn.Parameter]:

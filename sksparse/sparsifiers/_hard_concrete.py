@@ -9,7 +9,14 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
-from sksparse.sparsifiers._base import ParameterGroup, Phase, Sparsifier, SparsifierRun, Task
+from sksparse.sparsifiers._base import (
+    LARGEST_WEIGHT_RATE,
+    ParameterGroup,
+    Phase,
+    Sparsifier,
+    SparsifierRun,
+    Task,
+)
 from sksparse.sparsifiers._masks import n_kept
 
 _NOISE_EDGE = 1e-6
@@ -62,9 +69,9 @@ class HardConcrete(Sparsifier):
     gate_travel : float, default=20.0
         Least distance that a ``log_alpha`` can travel while gates are trained. It raises
         the learning rate of the gates where there are few updates.
-    retrain_travel : float, default=5.0
-        The same for a weight while the survivors are retrained: the fewer weights are
-        left, the larger they have to grow.
+    weight_travel : float, default=10.0
+        The same for a weight in each of the two phases, up to a rate of 0.02: the fewer
+        weights are left, the larger they have to grow.
 
     References
     ----------
@@ -89,7 +96,7 @@ class HardConcrete(Sparsifier):
         "droprate_init": [Interval(Real, 0, 1, closed="neither")],
         "gate_fraction": [Interval(Real, 0, 1, closed="right")],
         "gate_travel": [Interval(Real, 0, None, closed="neither")],
-        "retrain_travel": [Interval(Real, 0, None, closed="left")],
+        "weight_travel": [Interval(Real, 0, None, closed="left")],
     }
 
     def __init__(
@@ -102,7 +109,7 @@ class HardConcrete(Sparsifier):
         droprate_init: float = 0.2,
         gate_fraction: float = 0.6,
         gate_travel: float = 20.0,
-        retrain_travel: float = 5.0,
+        weight_travel: float = 10.0,
     ) -> None:
         self.granularity = granularity
         self.beta = beta
@@ -111,7 +118,7 @@ class HardConcrete(Sparsifier):
         self.droprate_init = droprate_init
         self.gate_fraction = gate_fraction
         self.gate_travel = gate_travel
-        self.retrain_travel = retrain_travel
+        self.weight_travel = weight_travel
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -185,21 +192,26 @@ class _HardConcreteRun(SparsifierRun):
         )
         self._training_gates = True
         self._alpha = 1.0 / task.n_samples if task.alpha is None else task.alpha
-        gate_epochs = self.phases[0].epochs
-        self._gate_rate = task.rate_to_travel(options.gate_travel, gate_epochs)
+        gating = self.phases[0]
+        rate = task.rate_to_travel(options.gate_travel, gating.epochs)
+        self._gate_factor = rate / gating.learning_rate
         self._multiplier = 0.0
-        self._ascent = _ASCENT / max(1, gate_epochs * task.steps_per_epoch)
+        self._ascent = _ASCENT / max(1, gating.epochs * task.steps_per_epoch)
         self._excess = 0.0
 
     @property
     def phases(self) -> tuple[Phase, ...]:
         gate_epochs = math.ceil(self._options.gate_fraction * self.task.max_iter)
-        left = self.task.max_iter - gate_epochs
-        rate = self.task.rate_to_travel(self._options.retrain_travel, left)
         return (
-            Phase("gates", gate_epochs, may_stop=self.task.target_sparsity is None),
-            Phase("retrain", left, learning_rate=rate, anneal=True),
+            self._phase("gates", gate_epochs, may_stop=self.task.target_sparsity is None),
+            self._phase("retrain", self.task.max_iter - gate_epochs, anneal=True),
         )
+
+    def _phase(self, name: str, epochs: int, **options: bool) -> Phase:
+        rate = self.task.rate_to_travel(
+            self._options.weight_travel, epochs, largest_rate=LARGEST_WEIGHT_RATE
+        )
+        return Phase(name, epochs, learning_rate=rate, **options)
 
     def begin_phase(self, phase: Phase) -> None:
         if phase.name == "retrain":
@@ -210,7 +222,7 @@ class _HardConcreteRun(SparsifierRun):
         if self._training_gates:
             groups[0]["weight_decay"] = 0.0
             groups.append(
-                {"params": [self.log_alpha], "weight_decay": 0.0, "factor": self._gate_rate}
+                {"params": [self.log_alpha], "weight_decay": 0.0, "factor": self._gate_factor}
             )
         return groups
 

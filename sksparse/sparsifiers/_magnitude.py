@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
-from sksparse.sparsifiers._base import Phase, Sparsifier, SparsifierRun, Task
+from sksparse.sparsifiers._base import LARGEST_WEIGHT_RATE, Phase, Sparsifier, SparsifierRun, Task
 from sksparse.sparsifiers._masks import keep_above_deviation, keep_top
 
 
@@ -34,11 +34,11 @@ class Magnitude(Sparsifier):
         Whether `target_sparsity` is met by one ranking over all layers or in each layer.
     train_fraction : float, default=0.3
         Share of the epochs spent before the first pruning.
-    retrain_travel : float, default=5.0
+    retrain_travel : float, default=10.0
         Least distance that a weight can travel in all retraining. The paper lowers the
         learning rate to retrain after long training; small data gives few updates, and the
-        survivors have to grow, so the rate is raised where it would not reach so far. In
-        the last round it falls to zero.
+        survivors have to grow, so the rate is raised where it would not reach so far,
+        up to 0.02. In the last round it falls to zero.
 
     References
     ----------
@@ -68,7 +68,7 @@ class Magnitude(Sparsifier):
         n_rounds: int = 10,
         scope: str = "global",
         train_fraction: float = 0.3,
-        retrain_travel: float = 5.0,
+        retrain_travel: float = 10.0,
     ) -> None:
         self.n_rounds = n_rounds
         self.scope = scope
@@ -105,7 +105,9 @@ class _MagnitudeRun(SparsifierRun):
         rounds = self._options.n_rounds
         dense_epochs = round(self._options.train_fraction * self.task.max_iter)
         left = self.task.max_iter - dense_epochs
-        rate = self.task.rate_to_travel(self._options.retrain_travel, left)
+        rate = self.task.rate_to_travel(
+            self._options.retrain_travel, left, largest_rate=LARGEST_WEIGHT_RATE
+        )
         # the remainder goes to the last round, which trains at the final sparsity
         epochs = [left // rounds] * (rounds - 1) + [left // rounds + left % rounds]
         retrain = [
