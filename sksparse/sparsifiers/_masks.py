@@ -16,9 +16,12 @@ def n_kept(n_weights: int, sparsity: float) -> int:
 
 
 def keep_above_deviation(weights: Mapping[str, Tensor], quality: float) -> Masks:
-    """Keep ``|w| >= quality * std(W)`` in each tensor (Han et al., 2015)."""
+    """Keep ``|w| >= quality * std(W)`` in each tensor (Han et al., 2015), but no zero.
+
+    A weight that is pruned stays so, also where its whole tensor is and the deviation is zero.
+    """
     return {
-        name: w.detach().abs() >= quality * w.detach().std(correction=0)
+        name: (w.detach().abs() >= quality * w.detach().std(correction=0)) & (w.detach() != 0)
         for name, w in weights.items()
     }
 

@@ -48,6 +48,14 @@ def test_threshold_is_quality_times_standard_deviation(module: nn.Module, qualit
         np.testing.assert_array_equal(mask.numpy(), np.abs(w) >= quality * w.std())
 
 
+def test_a_tensor_that_is_pruned_whole_stays_so(module: nn.Module) -> None:
+    weights = prunable_tensors(module)
+    with torch.no_grad():
+        for w in weights.values():
+            w.zero_()
+    assert not any(mask.any() for mask in keep_above_deviation(weights, 100.0).values())
+
+
 @pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.5, 0.97])
 @pytest.mark.parametrize("per_tensor", [False, True])
 def test_ranking_keeps_the_exact_number(
