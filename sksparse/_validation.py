@@ -18,6 +18,8 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ._typing import Array, Indices
 
+_NO_NAMES = "X has no column names: give positions, or a DataFrame (set_output of transformers)"
+
 
 @contextmanager
 def intact_on_failure(estimator: BaseEstimator) -> Iterator[None]:
@@ -114,6 +116,11 @@ def check_groups(groups: Any, n_features: int, feature_names: Any) -> Groups:
             f"groups must hold one label per feature ({n_features}), index lists, or be a dict of "
             f"name -> columns; got {len(groups)} entries: {_short(groups)}."
         )
+    if len({isinstance(g, str) for g in groups}) > 1 or any(g is None or g != g for g in groups):
+        raise ValueError(
+            f"groups must hold labels of one kind, all names or all numbers, none missing; got "
+            f"{_short(groups)}."
+        )
     names, labels = np.unique(np.asarray(groups), return_inverse=True)
     return Groups(names, labels.astype(np.intp))
 
@@ -122,7 +129,9 @@ def _from_members(members: Mapping[Any, Any], n_features: int, feature_names: An
     labels = np.full(n_features, -1, dtype=np.intp)
     known = {} if feature_names is None else {n: j for j, n in enumerate(feature_names)}
     for number, (name, columns) in enumerate(members.items()):
-        columns = [columns] if isinstance(columns, str) else list(columns)
+        columns = (
+            list(columns) if np.iterable(columns) and not isinstance(columns, str) else [columns]
+        )
         if not columns:
             raise ValueError(f"groups: group {name!r} is empty; leave it out.")
         for column in columns:
@@ -147,7 +156,7 @@ def _from_members(members: Mapping[Any, Any], n_features: int, feature_names: An
 def _position(column: Any, group: Any, n_features: int, known: dict[Any, int]) -> int:
     if isinstance(column, str):
         if column not in known:
-            names = f"the columns are {_short(list(known))}" if known else "X has no column names"
+            names = f"the columns are {_short(list(known))}" if known else _NO_NAMES
             raise ValueError(
                 f"groups: unknown column {column!r} in group {group!r}; {names}. If it encodes a "
                 "category that these samples lack, give the encoder its categories."
@@ -155,7 +164,8 @@ def _position(column: Any, group: Any, n_features: int, known: dict[Any, int]) -
         return known[column]
     if isinstance(column, (bool, np.bool_)) or not isinstance(column, (int, np.integer)):
         raise ValueError(
-            f"groups: column {column!r} in group {group!r} is neither a position nor a name."
+            f"groups: column {column!r} in group {group!r} is neither a position nor a name; give "
+            "integers, or column names of a DataFrame."
         )
     if not 0 <= column < n_features:
         raise ValueError(

@@ -59,7 +59,8 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
         never penalised and always kept. None is the square root of the group's size.
     loss : {"auto", "squared", "logistic"}, default="auto"
         Half the squared error, or the log loss for two classes. "auto" takes the log loss when
-        the targets have two distinct values, the squared error for other numbers.
+        the targets are two distinct whole numbers, booleans or names, the squared error for
+        other numbers.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     max_iter : int, default=100
@@ -100,7 +101,8 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
     Warns
     -----
     ConvergenceWarning
-        When ``tol`` is not reached; names the value reached and the remedy.
+        When ``tol`` is not reached, or an interruption from the keyboard ends the fit with the
+        last complete iterate; names the value reached and the remedy.
 
     See Also
     --------

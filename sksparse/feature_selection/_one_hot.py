@@ -44,32 +44,47 @@ def one_hot_groups(transformer: Any) -> dict[str, list[str]]:
     """
     check_is_fitted(transformer)
     names = [str(name) for name in transformer.get_feature_names_out()]
-    owners = _owners(transformer, names)
+    owners = _owners(transformer, names, _input_names(transformer))
     groups: dict[str, list[str]] = {}
     for owner, name in zip(owners, names, strict=True):
         groups.setdefault(owner, []).append(name)
     return groups
 
 
-def _owners(transformer: Any, names: list[str]) -> list[str]:
+def _input_names(transformer: Any) -> list[str]:
+    """Names of the columns that a transformer was fitted on."""
+    unnamed = [f"x{i}" for i in range(transformer.n_features_in_)]
+    return [str(name) for name in getattr(transformer, "feature_names_in_", unnamed)]
+
+
+def _owners(transformer: Any, names: list[str], inputs: list[str]) -> list[str]:
     """For each output column, the input column that it encodes, or else its own name."""
     if isinstance(transformer, Pipeline):
-        return _owners(transformer[-1], names)
+        return _owners(transformer[-1], names, inputs)
     if isinstance(transformer, OneHotEncoder):
-        return _one_hot_owners(transformer)
+        # Steps before an encoder may drop the names, and even columns.
+        same = len(inputs) == transformer.n_features_in_
+        return _one_hot_owners(transformer, inputs if same else _input_names(transformer))
     if isinstance(transformer, ColumnTransformer):
         owners = list(names)
-        for name, part, _ in transformer.transformers_:
+        for name, part, columns in transformer.transformers_:
             place = transformer.output_indices_[name]
             if place.stop > place.start and part not in ("drop", "passthrough"):
-                owners[place] = _owners(part, names[place])
+                owners[place] = _owners(part, names[place], _chosen(inputs, columns))
         return owners
     return names
 
 
-def _one_hot_owners(encoder: OneHotEncoder) -> list[str]:
-    unnamed = [f"x{i}" for i in range(encoder.n_features_in_)]
-    inputs = getattr(encoder, "feature_names_in_", unnamed)
+def _chosen(inputs: list[str], columns: Any) -> list[str]:
+    """Names of the columns that a part of a column transformer takes."""
+    if isinstance(columns, str):
+        return [columns]
+    if not isinstance(columns, slice) and all(isinstance(c, str) for c in columns):
+        return list(columns)
+    return [str(name) for name in np.atleast_1d(np.asarray(inputs, dtype=object)[columns])]
+
+
+def _one_hot_owners(encoder: OneHotEncoder, inputs: list[str]) -> list[str]:
     sizes = [_n_columns(encoder, i) for i in range(len(inputs))]
     return [str(name) for name in np.repeat(np.asarray(inputs, dtype=object), sizes)]
 

@@ -73,7 +73,8 @@ class OSCAR(SparseLinearRegressor):
     Warns
     -----
     ConvergenceWarning
-        When ``tol`` is not reached; names the value reached and the remedy.
+        When ``tol`` is not reached, or an interruption from the keyboard ends the fit with the
+        last complete iterate; names the value reached and the remedy.
 
     See Also
     --------

@@ -220,7 +220,8 @@ class BaseSparseMLP(BaseEstimator):
     def _forward(self, X: ArrayLike) -> Tensor:
         """The outputs of the network for validated features."""
         check_is_fitted(self)
-        device = resolve_device(self.device)
+        # A network trained on CUDA is served where there is none.
+        device = resolve_device("cpu" if self.device == "cpu" else "auto")
         checked: Any = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
         module = self.module_
         if device.type != "cpu":

@@ -76,7 +76,7 @@ class BlockDescent(Solver[BlockIterate]):
         return state
 
     def certify(self, problem: Problem, state: BlockIterate) -> Certificate:
-        state.gradient = problem.design.rmatvec(problem.loss.gradient(state.z))
+        state.gradient = problem.gradient(state.z)
         state.violations = self.penalty.violations(state.coef, state.gradient, problem.alpha)
         worst = float(state.violations.max()) / problem.gradient_scale
         return Certificate("relative violation of the optimality conditions", worst)
@@ -135,7 +135,7 @@ class BlockDescent(Solver[BlockIterate]):
             if not _line_search(problem, state, features, delta, move + shift, shift):
                 return
             state.progress = True
-            inner = columns.T @ problem.loss.gradient(state.z)
+            inner = columns.T @ problem.sample_gradient(state.z)
             left = working.penalty.violations(state.coef[features], inner, problem.alpha)
             if left.max() <= tol:
                 return

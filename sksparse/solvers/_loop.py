@@ -156,7 +156,7 @@ def _message(status: Status, certificate: Certificate, tol: float, max_iter: int
     reached = f"{certificate.name} is {certificate.value:.3g}, above tol={tol:.3g}"
     remedy = {
         Status.MAX_ITER: f"increase max_iter={max_iter}, or tol, or scale the features",
-        Status.INTERRUPTED: "the last complete iterate is kept; fit again to go on",
+        Status.INTERRUPTED: "the last complete iterate is kept; fit with warm_start=True to go on",
         Status.STALLED: "increase tol, or scale the features",
     }[status]
     return f"The solver stopped before convergence ({status.value}): {reached}. Remedy: {remedy}."

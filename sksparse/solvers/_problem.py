@@ -52,11 +52,25 @@ class Problem:
         """Intercept of the model without features."""
         return self.loss.best_constant() if self.fit_intercept else 0.0
 
+    def sample_gradient(self, z: Array) -> Array:
+        """Gradient of the loss over the predictor, orthogonal to the intercept where it is free.
+
+        Rounding of ``z`` leaves a small sum, which a column with a large mean would blow up.
+        """
+        gradient = self.loss.gradient(z)
+        if not self.fit_intercept:
+            return gradient
+        curvature = self.loss.curvature(z)
+        return gradient - curvature * (gradient.sum() / curvature.sum())
+
+    def gradient(self, z: Array) -> Array:
+        """Gradient of the loss over the coefficients, the intercept minimised out."""
+        return self.design.rmatvec(self.sample_gradient(z))
+
     @cached_property
     def null_gradient(self) -> Array:
         """Gradient of the loss over the coefficients, at the model without features."""
-        z = np.full(self.design.n_samples, self.null_intercept)
-        return self.design.rmatvec(self.loss.gradient(z))
+        return self.gradient(np.full(self.design.n_samples, self.null_intercept))
 
     @cached_property
     def gradient_scale(self) -> float:

@@ -67,7 +67,7 @@ class SortedDescent(Solver[SortedIterate]):
         state.z = problem.design.matvec(state.coef) + state.intercept
         if problem.fit_intercept:
             centre(problem, state)
-        state.gradient = problem.design.rmatvec(problem.loss.gradient(state.z))
+        state.gradient = problem.gradient(state.z)
         state.violations = self.penalty.violations(state.coef, state.gradient, problem.alpha)
         worst = float(state.violations.max()) / problem.gradient_scale
         return Certificate("relative violation of the optimality conditions", worst)

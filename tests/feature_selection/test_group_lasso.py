@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Lasso, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -292,3 +293,16 @@ def test_one_hot_columns_enter_and_leave_together(rng: np.random.Generator) -> N
     model.set_output(transform="pandas").fit(X, y)
     assert model[-1].selected_groups_.tolist() == ["city", "size"]
     assert model.transform(X).columns.tolist() == ["city_Bonn", "city_Lima", "city_Oslo", "size"]
+
+
+def test_one_hot_groups_keep_columns_apart_behind_steps_that_drop_names() -> None:
+    X = pd.DataFrame({"col": list("rgb") * 4, "size": list("SMLX") * 3})
+
+    def encoder() -> object:
+        return make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder())
+
+    for columns in (["col"], ["size"]), ([0], [1]), (slice(0, 1), [False, True]):
+        encode = make_column_transformer(*((encoder(), c) for c in columns)).fit(X)
+        groups = one_hot_groups(encode)
+        assert {name: len(members) for name, members in groups.items()} == {"col": 3, "size": 4}
+    assert list(one_hot_groups(encoder().fit(X))) == ["col", "size"]

@@ -250,3 +250,19 @@ def test_verbose_prints_progress(
     BlockDescent(penalty, tol=1e-6, max_iter=50, verbose=1).solve(problem)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("[BlockDescent] step 1: 0 features")
+
+
+@pytest.mark.parametrize("offset", [1e6, 1e9])
+@pytest.mark.parametrize(
+    "loss, name", [("squared", "group"), ("logistic", "l1"), ("squared", "oscar")]
+)
+def test_columns_with_a_large_mean(
+    loss: str, name: str, offset: float, rng: np.random.Generator
+) -> None:
+    X, y, weights = make_data(rng, loss)
+    X = np.delete(X, [7, 9, 11], axis=1)
+    penalty = make_penalty(name, P - 3)
+    near = solve(X, y, weights, loss, penalty, 0.1, tol=1e-6)[1]
+    X[:, 2] += offset
+    far = solve(X, y, weights, loss, penalty, 0.1, tol=1e-6)[1]
+    np.testing.assert_allclose(far.coef, near.coef, atol=1e-13 * offset + 1e-4)
