@@ -142,7 +142,7 @@ class L0Regressor(SparseLinearRegressor):
         self.verbose = verbose
 
     def _solve(self, design: Design, loss: Squared, start: Array | None) -> Solution:
-        k = self.max_features
+        k = None if self.max_features is None else int(self.max_features)
         if k is not None and k > design.n_features:
             raise ValueError(
                 f"max_features={k} is more than X has: n_features={design.n_features}; give a "
