@@ -56,7 +56,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
     target_sparsity : float, default=None
         Share of the weights to set to zero, from 0 up to but not including 1, met to one
         weight. Where it is given, it governs and `alpha` is not used.
-    weight_decay : float, default=1e-4
+    weight_decay : float, default=1e-3
         Factor :math:`\eta` of half the squared norm of the weights.
     activation : str, default="relu"
         Activation of the hidden units: "relu", "tanh", "logistic", "identity", "elu", "gelu"
@@ -177,7 +177,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         sparsifier: str | Sparsifier | None = "l0",
         alpha: float | None = None,
         target_sparsity: float | None = None,
-        weight_decay: float = 1e-4,
+        weight_decay: float = 1e-3,
         activation: str = "relu",
         batch_size: int | str = "auto",
         learning_rate_init: float = 1e-3,
