@@ -28,7 +28,7 @@ from sksparse._typing import Array, Indices
 from sksparse.neural_network import _report
 from sksparse.neural_network._data import Rows, make_rows, make_table, merge_equal_rows
 from sksparse.neural_network._modules import ACTIVATIONS, build_mlp
-from sksparse.neural_network._trainer import PREDICT_ROWS, PhasedNet, Score, Stopping
+from sksparse.neural_network._trainer import PREDICT_ROWS, PhasedNet, Score, Stopping, Updates
 from sksparse.sparsifiers import SPARSIFIERS, Sparsifier, SparsifierRun, Task
 
 #: Weights times batch rows from which a second thread paid off when measured.
@@ -191,6 +191,7 @@ class BaseSparseMLP(BaseEstimator):
             run=self._attach(module, task),
             score=problem.score,
             stopping=Stopping(self.n_iter_no_change, self.tol),
+            updates=Updates(),
         )
         return net.initialize()
 
@@ -222,10 +223,13 @@ class BaseSparseMLP(BaseEstimator):
         check_is_fitted(self)
         # A network trained on CUDA is served where there is none.
         device = resolve_device("cpu" if self.device == "cpu" else "auto")
-        checked: Any = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
+        checked: Any = validate_data(
+            self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False
+        )
         module = self.module_
-        if device.type != "cpu":
-            module = copy.deepcopy(module).to(device)
+        double = checked.dtype == np.float64
+        if double or device.type != "cpu":
+            module = copy.deepcopy(module).to(device, torch.float64 if double else torch.float32)
         rows = torch.arange(checked.shape[0], device=device)
         table = make_table(checked, device)
         with torch.inference_mode():

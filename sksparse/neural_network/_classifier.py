@@ -38,7 +38,8 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
 
     A fit depends on the samples only through their weighted distribution: equal rows of
     equal class are merged and their weights added, and the order of the rows is of no account.
-    The network computes in float32.
+    The network is trained in float32; predictions have the type of the features they are made of,
+    float32 or float64.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
     target_sparsity : float, default=None
         Share of the weights to set to zero, from 0 up to but not including 1, met to one
         weight. Where it is given, it governs and `alpha` is not used.
-    weight_decay : float, default=1e-3
+    weight_decay : float, default=1e-4
         Factor :math:`\eta` of half the squared norm of the weights.
     activation : str, default="relu"
         Activation of the hidden units: "relu", "tanh", "logistic", "identity", "elu", "gelu"
@@ -87,7 +88,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
     device : {"auto", "cpu", "cuda"}, default="auto"
         Where to compute. "auto" is CUDA where there is one.
     verbose : bool or int, default=0
-        Whether to print a line for every epoch.
+        1 shows a progress bar, 2 prints a line for every epoch.
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, batches and gates. An int makes fits on one machine
         equal bit for bit. The global random states of numpy and torch are left alone.
@@ -177,7 +178,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         sparsifier: str | Sparsifier | None = "l0",
         alpha: float | None = None,
         target_sparsity: float | None = None,
-        weight_decay: float = 1e-3,
+        weight_decay: float = 1e-4,
         activation: str = "relu",
         batch_size: int | str = "auto",
         learning_rate_init: float = 1e-3,
@@ -247,7 +248,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         Returns
         -------
         proba : ndarray of shape (n_samples, n_classes)
-            Probabilities in float32, in the order of ``classes_``.
+            Probabilities, in the order of ``classes_``.
         """
         return self._forward(X).softmax(dim=1).numpy()
 
@@ -262,7 +263,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         Returns
         -------
         log_proba : ndarray of shape (n_samples, n_classes)
-            Log probabilities in float32, in the order of ``classes_``.
+            Log probabilities, in the order of ``classes_``.
         """
         return self._forward(X).log_softmax(dim=1).numpy()
 

@@ -5,16 +5,11 @@
 
 from __future__ import annotations
 
-from sksparse.sparsifiers._base import (
-    Phase,
-    Sparsifier,
-    SparsifierRun,
-    Task,
-    prunable_tensors,
-)
+from sksparse.sparsifiers._base import Phase, Probe, Sparsifier, SparsifierRun, Task
 from sksparse.sparsifiers._dense import Dense
 from sksparse.sparsifiers._hard_concrete import HardConcrete
 from sksparse.sparsifiers._magnitude import Magnitude
+from sksparse.sparsifiers._parameters import FlatParameters, prunable_tensors
 
 SPARSIFIERS: dict[str | None, type[Sparsifier]] = {
     None: Dense,
@@ -25,9 +20,11 @@ SPARSIFIERS: dict[str | None, type[Sparsifier]] = {
 __all__ = [
     "SPARSIFIERS",
     "Dense",
+    "FlatParameters",
     "HardConcrete",
     "Magnitude",
     "Phase",
+    "Probe",
     "Sparsifier",
     "SparsifierRun",
     "Task",

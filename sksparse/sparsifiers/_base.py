@@ -2,26 +2,28 @@
 
 A ``Sparsifier`` holds options only. Its ``attach`` makes a ``SparsifierRun`` for one
 module; the run holds all state of one training and is thrown away afterwards, so that no
-scaffolding can remain in the fitted module or in its pickle. The module itself is never
-rewritten: a method that trains with changed weights (gates, noise) hands them to the
-trainer, which calls the module with them in place of its own.
+scaffolding can remain in the fitted module or in its pickle.
 
-A run sees *prunable tensors*, the parameters with two or more dimensions, of any module.
-Biases and the parameters of normalisation layers are never pruned.
+A run works on *prunable weights*, the parameters with two or more dimensions, of any module,
+as one flat tensor. The module is called with whatever values stand there: a method
+that trains with changed weights (gates, noise) keeps the weights that it learns elsewhere,
+in ``latent``, writes the changed ones before each batch, and turns the gradient by the
+changed ones into gradients by what it learns. Biases and the parameters of normalisation
+layers are never pruned.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
-ParameterGroup = dict[str, Any]
+from sksparse.sparsifiers._parameters import FlatParameters
 
 #: Adam trains the weights of common networks steadily up to about this learning rate.
 LARGEST_WEIGHT_RATE = 0.02
@@ -45,6 +47,9 @@ class Phase:
         Whether the phase ends when the objective or the validation score stalls.
     strength : float, default=1.0
         Share, from 0 to 1, of the final strength or sparsity that is in force.
+    average : bool, default=True
+        Whether the phase ends with the moving average of what it trained, where the
+        estimator asks for one; an average of exact zeros and other values is not zero.
     """
 
     name: str
@@ -53,6 +58,7 @@ class Phase:
     anneal: bool = False
     may_stop: bool = True
     strength: float = 1.0
+    average: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,8 @@ class Task:
         Updates in one epoch.
     n_samples : int
         Distinct training rows.
+    scheduled : bool, default=False
+        Whether the estimator prescribes the learning rates of all epochs.
     """
 
     alpha: float | None
@@ -84,6 +92,7 @@ class Task:
     max_iter: int
     steps_per_epoch: int
     n_samples: int
+    scheduled: bool = False
 
     def rate_to_travel(
         self, distance: float, epochs: int, *, largest_rate: float = math.inf
@@ -107,32 +116,80 @@ class Task:
         factor : float
             Factor on the learning rate of the estimator.
         """
+        if self.scheduled:
+            return 1.0
         steps = max(1, epochs * self.steps_per_epoch)
         rate = min(distance / steps, largest_rate)
         return max(1.0, rate / self.learning_rate)
 
 
-def prunable_tensors(module: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters of a module that may be pruned, by name.
+@dataclass(frozen=True)
+class Probe:
+    """The training data as a run may look at them when a phase begins.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Any module.
-
-    Returns
-    -------
-    tensors : dict of str to torch.nn.Parameter
-        The parameters with at least two dimensions, in the order of the module.
-
-    Examples
-    --------
-    >>> from torch import nn
-    >>> from sksparse.sparsifiers import prunable_tensors
-    >>> list(prunable_tensors(nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1))))
-    ['0.weight', '2.weight']
+        The network.
+    batches : callable
+        Yields features, targets and weights (or None) of one batch after the other.
+    criterion : callable
+        The mean loss of predictions, targets and weights.
     """
-    return {name: p for name, p in module.named_parameters() if p.ndim >= 2}
+
+    module: nn.Module
+    batches: Callable[[], Iterator[tuple[Tensor, Tensor, Tensor | None]]]
+    criterion: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+    def gradients(self, parameters: FlatParameters) -> Iterator[Tensor]:
+        """The gradient of the mean loss of one batch after the other by all weights.
+
+        Parameters
+        ----------
+        parameters : FlatParameters
+            Those of the module. Each gradient is overwritten by the next.
+
+        Yields
+        ------
+        gradient : torch.Tensor of shape (n_weights,)
+            Dense, whatever the masks.
+        """
+        was_training = self.module.training
+        self.module.eval()
+        for X, y, weight in self.batches():
+            parameters.zero_grad()
+            with torch.enable_grad():
+                self.criterion(self.module(X), y, weight).backward()
+            yield parameters.weight_gradient
+        parameters.zero_grad()
+        self.module.train(was_training)
+
+
+class LargerSteps:
+    """Lets a tensor take larger steps than the optimiser gives it, or smaller ones.
+
+    One group of parameters with one rate costs the optimiser half of what two do.
+
+    Parameters
+    ----------
+    tensor : torch.Tensor
+        What the optimiser updates.
+    factor : float
+        Factor on each of its steps.
+    """
+
+    def __init__(self, tensor: Tensor, factor: float) -> None:
+        self._tensor = tensor
+        self._before = torch.empty_like(tensor)
+        self._factor = factor
+
+    def remember(self) -> None:
+        """Note where the step begins."""
+        self._before.copy_(self._tensor)
+
+    def extend(self) -> None:
+        """Go the factor times as far from there."""
+        torch.lerp(self._before, self._tensor, self._factor, out=self._tensor)
 
 
 class Sparsifier(BaseEstimator, ABC):
@@ -162,66 +219,115 @@ class Sparsifier(BaseEstimator, ABC):
 class SparsifierRun(ABC):
     """One sparsified training: the verbs that the trainer calls, in this order.
 
-    For every phase ``begin_phase``, then ``parameter_groups`` for a fresh optimiser; for
-    every batch ``tensors``, ``penalty`` and, after the update, ``after_step``; at the very
+    For every phase ``begin_phase``, then ``learned`` for a fresh optimiser; for
+    every batch ``before_batch``, ``after_backward`` and, after the update, ``after_step``;
+    before each evaluation ``before_evaluation``; once an epoch ``penalty``; at the very
     end ``finalize``. Only ``phases`` and ``begin_phase`` must be written; the defaults of
-    the others train the module's own weights under the masks of ``freeze``.
+    the others train the module's own weights under the mask of ``freeze``.
 
     Parameters
     ----------
     module : torch.nn.Module
-        The network, whose prunable tensors become ``weights``.
+        The network.
     task : Task
         What the estimator asks for.
+
+    Attributes
+    ----------
+    parameters : FlatParameters
+        The module's parameters, with which it is called.
+    latent : torch.nn.Parameter of shape (n_weights,)
+        The weights that are learned: the module's own, until ``separate``.
+    latent_gradient : torch.Tensor of shape (n_weights,)
+        Its gradient.
+    mask : torch.Tensor of shape (n_weights,) or None
+        One where a weight is in use, zero where it is pruned; None before any pruning.
     """
 
     def __init__(self, module: nn.Module, task: Task) -> None:
         self.task = task
-        self.weights = prunable_tensors(module)
-        self.n_weights = sum(w.numel() for w in self.weights.values())
-        self._others = [p for p in module.parameters() if p.ndim < 2]
-        self._masks: dict[str, Tensor] = {}
+        self.module = module
+        self.parameters = FlatParameters(module)
+        self.n_weights = self.parameters.n_weights
+        self.mask: Tensor | None = None
+        self.others = nn.Parameter(self.parameters.others)
+        self.others.grad = self.parameters.other_gradient
+        self.unite()
 
     @property
     @abstractmethod
     def phases(self) -> tuple[Phase, ...]:
-        """The schedule; the last phase trains at the final sparsity."""
+        """The schedule; in the last phase the mask is the final one."""
 
     @abstractmethod
-    def begin_phase(self, phase: Phase) -> None:
+    def begin_phase(self, phase: Phase, probe: Probe) -> None:
         """Prune, freeze or rewind what the phase asks for."""
 
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """The groups of the optimiser; ``lr`` is the factor on the rate of the phase."""
-        decay = self.task.weight_decay
-        return [
-            {"params": list(self.weights.values()), "weight_decay": decay, "factor": 1.0},
-            {"params": self._others, "weight_decay": 0.0, "factor": 1.0},
-        ]
+    @property
+    def weights(self) -> Tensor:
+        """The weights of the module as one flat tensor that carries no gradient."""
+        return self.parameters.weights
 
-    def tensors(self, *, training: bool) -> dict[str, Tensor]:
-        """Differentiable tensors that stand in for parameters of the module, by name."""
-        return {}
+    @property
+    def tensors(self) -> dict[str, nn.Parameter]:
+        """The prunable tensors of the module, by name."""
+        return self.parameters.tensors
 
-    def penalty(self) -> Tensor | None:
-        """The differentiable term added to the mean loss of every batch."""
-        return None
+    def separate(self) -> None:
+        """Learn a copy of the weights; ``before_batch`` then writes those in use."""
+        self._learn(self.weights.clone(), torch.zeros_like(self.weights))
+
+    def unite(self) -> None:
+        """Learn the weights of the module themselves."""
+        self._learn(self.weights, self.parameters.weight_gradient)
+
+    def _learn(self, values: Tensor, gradient: Tensor) -> None:
+        self.latent = nn.Parameter(values)
+        self.latent_gradient = self.latent.grad = gradient
+
+    def learned(self) -> list[nn.Parameter]:
+        """What the optimiser updates in this phase."""
+        return [self.latent, self.others]
+
+    def before_batch(self) -> None:  # noqa: B027, most methods need nothing here
+        """Write the weights that the next batch is to see."""
+
+    def after_backward(self) -> None:
+        """Turn the gradient by the weights in use into gradients by what is learned.
+
+        The gradient of the penalty is added here; by default, that of the weight decay.
+        """
+        self.add_weight_decay()
+
+    def add_weight_decay(self) -> None:
+        """Add the gradient of half the squared norm times the weight decay."""
+        if self.task.weight_decay:
+            self.latent_gradient.add_(self.latent.data, alpha=self.task.weight_decay)
 
     def after_step(self) -> None:
         """Project after an update; by default, pruned weights back to exactly zero."""
-        if self._masks:
-            with torch.no_grad():
-                torch._foreach_mul_(list(self.weights.values()), list(self._masks.values()))
+        if self.mask is not None:
+            self.weights.mul_(self.mask)
+
+    def before_evaluation(self) -> None:
+        """Write the weights of the network as it would be returned now, without noise."""
+        if self.mask is not None:
+            self.weights.mul_(self.mask)
+
+    def penalty(self) -> float:
+        """What the objective adds to the mean loss; by default, the weight decay."""
+        return 0.5 * self.task.weight_decay * float(self.weights.square().sum())
 
     def density(self) -> float:
         """Share of the prunable weights that are in use now."""
-        return sum(int(torch.count_nonzero(w)) for w in self.weights.values()) / self.n_weights
+        return int(torch.count_nonzero(self.weights)) / self.n_weights
 
     def finalize(self) -> None:
         """Leave plain parameters with exact zeros in the module."""
         self.after_step()
+        self.parameters.release()
 
-    def freeze(self, keep: dict[str, Tensor]) -> None:
-        """Keep only the weights where the boolean tensors are true, from now on."""
-        self._masks = {name: keep[name].to(w.dtype) for name, w in self.weights.items()}
-        self.after_step()
+    def freeze(self, keep: Tensor) -> None:
+        """Keep only the weights where the flat boolean tensor is true, from now on."""
+        self.mask = keep.to(self.weights.dtype)
+        self.weights.mul_(self.mask)

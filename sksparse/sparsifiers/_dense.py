@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from sksparse.sparsifiers._base import Phase, Sparsifier, SparsifierRun, Task
+from sksparse.sparsifiers._base import Phase, Probe, Sparsifier, SparsifierRun, Task
 
 
 class Dense(Sparsifier):
@@ -56,5 +56,5 @@ class _DenseRun(SparsifierRun):
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("train", self.task.max_iter),)
 
-    def begin_phase(self, phase: Phase) -> None:
+    def begin_phase(self, phase: Phase, probe: Probe) -> None:
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from numbers import Real
 
 import torch
@@ -11,18 +12,23 @@ from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import (
     LARGEST_WEIGHT_RATE,
-    ParameterGroup,
+    LargerSteps,
     Phase,
+    Probe,
     Sparsifier,
     SparsifierRun,
     Task,
 )
-from sksparse.sparsifiers._masks import n_kept
+from sksparse.sparsifiers._local_gates import LocalGates
+from sksparse.sparsifiers._masks import keep_ranked, n_kept
+from sksparse.sparsifiers._parameters import UnitGates, multiply
 
 _NOISE_EDGE = 1e-6
 _LOG_ALPHA_BOUND = math.log(1e2)
 #: What the multiplier gains while gates are trained at an excess density of 1 throughout.
 _ASCENT = 50.0
+#: Batches that share one gradient of the penalty, which hardly changes in an update.
+_PENALTY_EVERY = 4
 #: A survivor whose own gate is closed keeps this share of its weight to be retrained from.
 _LEAST_GATE = 0.01
 
@@ -30,7 +36,7 @@ _LEAST_GATE = 0.01
 class HardConcrete(Sparsifier):
     r"""Learn which weights to keep with stochastic hard-concrete gates.
 
-    Every weight (or every input unit of a layer) is multiplied by a random gate
+    Every weight (or every unit of a layer) is multiplied by a random gate
     :math:`z \in [0, 1]` that is exactly 0 or 1 with positive probability. The objective is
 
     .. math::
@@ -40,8 +46,9 @@ class HardConcrete(Sparsifier):
 
     over the weights :math:`j`, with the weight decay :math:`\eta` of the estimator: `alpha`
     is the price of one expected non-zero weight in units of the mean loss, by default
-    ``1 / n_samples`` of distinct training samples (the paper uses 0.1 and 1 over it). One
-    gate sample serves a batch.
+    ``1 / n_samples`` of distinct training samples (the paper uses 0.1 and 1 over it). The
+    gradients are exact for the sampled gates and written out, not traced; every second
+    batch sees the mirror image of the noise before it, which lowers their variance.
 
     With `target_sparsity`, `alpha` is not used: it is replaced by a Lagrange multiplier
     that rises while the expected density is above the target and falls while it is below.
@@ -53,9 +60,16 @@ class HardConcrete(Sparsifier):
 
     Parameters
     ----------
-    granularity : {"weight", "input"}, default="weight"
-        Whether a gate belongs to one weight or to an input unit of a layer (an input
-        channel of a convolution) with all weights that leave it.
+    granularity : {"weight", "input", "output"}, default="weight"
+        Whether a gate belongs to one weight, to an input unit of a layer (an input channel
+        of a convolution) with all weights that leave it, or to an output unit with all
+        weights that enter it.
+    gate_samples : {"shared", "local"}, default="shared"
+        Whether one gate sample serves a batch or each row has its own, which makes the
+        gradients of wide batches less noisy; only for units of linear and convolution layers.
+    layer_strengths : sequence of float, default=None
+        Factors on `alpha` for the prunable tensors, in the order of the module. None weighs
+        all alike.
     beta : float, default=2/3
         Temperature of the concrete distribution.
     gamma : float, default=-0.1
@@ -89,7 +103,9 @@ class HardConcrete(Sparsifier):
     """
 
     _parameter_constraints: dict = {
-        "granularity": [StrOptions({"weight", "input"})],
+        "granularity": [StrOptions({"weight", "input", "output"})],
+        "gate_samples": [StrOptions({"shared", "local"})],
+        "layer_strengths": ["array-like", None],
         "beta": [Interval(Real, 0, None, closed="neither")],
         "gamma": [Interval(Real, None, 0, closed="neither")],
         "zeta": [Interval(Real, 1, None, closed="neither")],
@@ -103,6 +119,8 @@ class HardConcrete(Sparsifier):
         self,
         *,
         granularity: str = "weight",
+        gate_samples: str = "shared",
+        layer_strengths: Sequence[float] | None = None,
         beta: float = 2 / 3,
         gamma: float = -0.1,
         zeta: float = 1.1,
@@ -112,6 +130,8 @@ class HardConcrete(Sparsifier):
         weight_travel: float = 10.0,
     ) -> None:
         self.granularity = granularity
+        self.gate_samples = gate_samples
+        self.layer_strengths = layer_strengths
         self.beta = beta
         self.gamma = gamma
         self.zeta = zeta
@@ -136,6 +156,11 @@ class HardConcrete(Sparsifier):
             A run of a phase that trains gates and one that retrains the survivors.
         """
         self._validate_params()
+        if self.gate_samples == "local" and self.granularity == "weight":
+            raise ValueError(
+                "gate_samples='local' needs gates of units, but granularity='weight' has one for "
+                "each weight; set granularity='input' or 'output', or gate_samples='shared'."
+            )
         return _HardConcreteRun(self, module, task)
 
 
@@ -152,52 +177,100 @@ class HardConcreteDistribution:
         self.beta = beta
         self.gamma = gamma
         self.zeta = zeta
+        self.width = zeta - gamma
         self._shift = beta * math.log(-gamma / zeta)
 
-    def sample(self, log_alpha: Tensor) -> Tensor:
-        """One gate in [0, 1] for each entry, differentiable in log_alpha."""
-        noise = torch.rand_like(log_alpha).logit_(eps=_NOISE_EDGE)
-        return self._stretch(torch.sigmoid((noise + log_alpha) / self.beta))
+    def concrete(self, log_alpha: Tensor, noise: Tensor, *, out: Tensor | None = None) -> Tensor:
+        """The value in (0, 1) that is stretched and clipped, from standard logistic noise."""
+        return torch.add(noise, log_alpha, out=out).div_(self.beta).sigmoid_()
+
+    def gate(self, s: Tensor, *, out: Tensor | None = None) -> Tensor:
+        """The gate in [0, 1] of a value in (0, 1): stretched and clipped."""
+        return torch.mul(s, self.width, out=out).add_(self.gamma).clamp_(0.0, 1.0)
+
+    def slope(self, s: Tensor, z: Tensor, *, out: Tensor | None = None) -> Tensor:
+        """The derivative by log_alpha of the gate z of s."""
+        # z - z^2 is positive just where the gate is not clipped
+        inside = torch.addcmul(z, z, z, value=-1).sign_().mul_(self.width / self.beta)
+        return torch.addcmul(s, s, s, value=-1, out=out).mul_(inside)
 
     def probability_nonzero(self, log_alpha: Tensor) -> Tensor:
         """P(z != 0)."""
-        return torch.sigmoid(log_alpha - self._shift)
+        return torch.sub(log_alpha, self._shift).sigmoid_()
 
     def test_gate(self, log_alpha: Tensor) -> Tensor:
         """The deterministic gate used once training is over."""
-        return self._stretch(torch.sigmoid(log_alpha))
+        return self.gate(torch.sigmoid(log_alpha))
 
-    def _stretch(self, s: Tensor) -> Tensor:
-        return (s * (self.zeta - self.gamma) + self.gamma).clamp(0.0, 1.0)
+
+def logistic_noise(out: Tensor) -> Tensor:
+    """Fill a tensor with standard logistic noise."""
+    return out.uniform_(_NOISE_EDGE, 1 - _NOISE_EDGE).logit_()
 
 
 class _HardConcreteRun(SparsifierRun):
-    """Gates in one flat tensor over all layers, so that a batch pays for each formula once."""
+    """Gates in one flat tensor over all layers, with gradients in closed form."""
 
     def __init__(self, options: HardConcrete, module: nn.Module, task: Task) -> None:
         super().__init__(module, task)
         self._options = options
         self._gates = HardConcreteDistribution(options.beta, options.gamma, options.zeta)
-        self._shapes = [_gate_shape(w, options.granularity) for w in self.weights.values()]
-        self._sizes = [math.prod(shape) for shape in self._shapes]
-        device = next(iter(self.weights.values())).device
+        self._units = UnitGates(self.parameters, options.granularity)
         open_logit = math.log(1 - options.droprate_init) - math.log(options.droprate_init)
-        noise = 0.01 * torch.randn(sum(self._sizes), device=device)
-        self.log_alpha = nn.Parameter(open_logit + noise)
-        self._group_size = torch.cat(
-            [
-                torch.full((n,), w.numel() / n, device=device)
-                for n, w in zip(self._sizes, self.weights.values(), strict=True)
-            ]
-        )
-        self._training_gates = True
-        self._alpha = 1.0 / task.n_samples if task.alpha is None else task.alpha
+        start = open_logit + 0.01 * torch.randn_like(self._units.sizes)
+        self.log_alpha = nn.Parameter(start)
+        self._gate_gradient = torch.zeros_like(start)
+        self.log_alpha.grad = self._gate_gradient
+        self._noise, self._s, self._z, self._sums = (torch.empty_like(start) for _ in range(4))
+        self._decay, self._penalty_slope = (torch.zeros_like(start) for _ in range(2))
+        self._mirror = False
+        self._batch = 0
         gating = self.phases[0]
         rate = task.rate_to_travel(options.gate_travel, gating.epochs)
-        self._gate_factor = rate / gating.learning_rate
-        self._multiplier = 0.0
-        self._ascent = _ASCENT / max(1, gating.epochs * task.steps_per_epoch)
-        self._excess = 0.0
+        self._gate_steps = LargerSteps(self.log_alpha.data, rate / gating.learning_rate)
+        self._set_prices()
+        self._training_gates = True
+        self._local: LocalGates | None = None
+        if options.gate_samples == "local":
+            self._local = LocalGates(
+                module, self.parameters, self._units, self._local_gate, options.granularity
+            )
+        else:
+            self.separate()
+        self._make_views()
+
+    def _make_views(self) -> None:
+        """The views in which weights and units are multiplied: made once, not in every batch."""
+        units, like = self._units, self.weights
+        self._product = torch.empty_like(like)
+        self._of = {
+            "weights": units.weight_views(like),
+            "gradient": units.weight_views(self.parameters.weight_gradient),
+            "latent": units.weight_views(self.latent.data),
+            "latent gradient": units.weight_views(self.latent_gradient),
+            "product": units.weight_views(self._product),
+            "z": units.unit_views(self._z),
+            "sums": units.unit_views(self._sums),
+            "decay": units.unit_views(self._decay),
+        }
+
+    def _set_prices(self) -> None:
+        """The price of each open gate: fixed, or proportional to a multiplier that moves."""
+        task, sizes = self.task, self._units.sizes
+        strengths = self._options.layer_strengths
+        if strengths is not None:
+            factors = torch.as_tensor(list(strengths), dtype=sizes.dtype, device=sizes.device)
+            if len(factors) != len(self.tensors) or (factors < 0).any():
+                raise ValueError(
+                    f"layer_strengths={list(strengths)!r} must hold one factor, not negative, for "
+                    f"each of the {len(self.tensors)} weight tensors."
+                )
+            sizes = sizes * factors[self._units.layer]
+        alpha = 1.0 / task.n_samples if task.alpha is None else task.alpha
+        self._multiplier = torch.zeros_like(sizes[0])
+        self._unit_price = sizes / self.n_weights
+        self._price = alpha * sizes if task.target_sparsity is None else 0 * sizes
+        self._ascent = _ASCENT / max(1, self.phases[0].epochs * task.steps_per_epoch)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -213,97 +286,124 @@ class _HardConcreteRun(SparsifierRun):
         )
         return Phase(name, epochs, learning_rate=rate, **options)
 
-    def begin_phase(self, phase: Phase) -> None:
+    def begin_phase(self, phase: Phase, probe: Probe) -> None:
         if phase.name == "retrain":
             self._close_gates()
 
-    def parameter_groups(self) -> list[ParameterGroup]:
-        groups = super().parameter_groups()
-        if self._training_gates:
-            groups[0]["weight_decay"] = 0.0
-            groups.append(
-                {"params": [self.log_alpha], "weight_decay": 0.0, "factor": self._gate_factor}
-            )
-        return groups
+    def learned(self) -> list[nn.Parameter]:
+        return [*super().learned(), *([self.log_alpha] if self._training_gates else [])]
 
-    def tensors(self, *, training: bool) -> dict[str, Tensor]:
+    def before_batch(self) -> None:
         if not self._training_gates:
-            return {}
-        gate = self._gates.sample if training else self._gates.test_gate
-        gates = self._by_tensor(gate(self.log_alpha))
-        return {name: w * gates[name] for name, w in self.weights.items()}
-
-    def penalty(self) -> Tensor | None:
-        if not self._training_gates:
-            return None
-        probability = self._gates.probability_nonzero(self.log_alpha)
-        expected = probability @ self._group_size
-        target = self.task.target_sparsity
-        if target is None:
-            total = self._alpha * expected
+            return
+        self._gate_steps.remember()
+        if self._local is not None:
+            self._gate_gradient.zero_()
+            return
+        if self._mirror:
+            self._noise.neg_()
         else:
-            excess = expected / self.n_weights - (1 - target)
-            self._excess = float(excess.detach())
-            total = self._multiplier * excess
+            logistic_noise(self._noise)
+        self._mirror = not self._mirror
+        self._gates.concrete(self.log_alpha.data, self._noise, out=self._s)
+        self._gates.gate(self._s, out=self._z)
+        multiply(self._of["latent"], self._of["z"], out=self._of["weights"])
+
+    def after_backward(self) -> None:
+        if not self._training_gates:
+            super().after_backward()
+            return
+        if self._local is None:
+            of = self._of
+            multiply(of["gradient"], of["z"], out=of["latent gradient"])
+            torch.mul(self.parameters.weight_gradient, self.latent.data, out=self._product)
+            self._gates.slope(self._s, self._z, out=self._gate_gradient)
+            self._gate_gradient.mul_(self._unit_sums())
+        if self._batch % _PENALTY_EVERY == 0:
+            self._refresh_penalty_gradients()
+        self._batch += 1
+        self._gate_gradient.add_(self._penalty_slope)
         if self.task.weight_decay:
-            kept = self._by_tensor(probability)
-            squares = [(kept[name] * w.square()).sum() for name, w in self.weights.items()]
-            total = total + 0.5 * self.task.weight_decay * torch.stack(squares).sum()
-        return total
+            decays = zip(
+                self._of["latent gradient"], self._of["latent"], self._of["decay"], strict=True
+            )
+            for gradient, latent, decay in decays:
+                gradient.addcmul_(latent, decay)
+
+    def _unit_sums(self) -> Tensor:
+        """The sums of ``_product`` over each unit."""
+        if self._options.granularity == "weight":
+            return self._product
+        self._units.gather(self._of["product"], out=self._of["sums"])
+        return self._sums
+
+    def _refresh_penalty_gradients(self) -> None:
+        """What the penalty adds to the gradients in the batches up to the next refreshment."""
+        probability = self._gates.probability_nonzero(self.log_alpha.data)
+        if self.task.target_sparsity is not None:
+            excess = probability.dot(self._units.sizes) / self.n_weights
+            excess -= 1 - self.task.target_sparsity
+            self._multiplier.add_(excess, alpha=_PENALTY_EVERY * self._ascent).clamp_(min=0.0)
+            torch.mul(self._unit_price, self._multiplier, out=self._price)
+        price = self._price
+        if self.task.weight_decay:
+            torch.mul(self.latent.data, self.latent.data, out=self._product)
+            price = price.add(self._unit_sums(), alpha=0.5 * self.task.weight_decay)
+            torch.mul(probability, self.task.weight_decay, out=self._decay)
+        torch.addcmul(probability, probability, probability, value=-1, out=self._penalty_slope)
+        self._penalty_slope.mul_(price)
 
     def after_step(self) -> None:
-        if not self._training_gates:
+        if self._training_gates:
+            self._gate_steps.extend()
+            self.log_alpha.data.clamp_(-_LOG_ALPHA_BOUND, _LOG_ALPHA_BOUND)
+        else:
             super().after_step()
-            return
-        with torch.no_grad():
-            self.log_alpha.clamp_(-_LOG_ALPHA_BOUND, _LOG_ALPHA_BOUND)
-        if self.task.target_sparsity is not None:
-            self._multiplier = max(0.0, self._multiplier + self._ascent * self._excess)
+
+    def before_evaluation(self) -> None:
+        if self._training_gates and self._local is None:
+            gates = self._units.unit_views(self._gates.test_gate(self.log_alpha))
+            multiply(self._of["latent"], gates, out=self._of["weights"])
+
+    def penalty(self) -> float:
+        if not self._training_gates:
+            return super().penalty()
+        probability = self._gates.probability_nonzero(self.log_alpha)
+        torch.mul(self.latent, self.latent, out=self._product)
+        price = 0.5 * self.task.weight_decay * self._unit_sums()
+        if self.task.target_sparsity is None:
+            # with a target the multiplier belongs to a constraint, not to the objective
+            price = price + self._price
+        return float(probability @ price)
 
     def density(self) -> float:
         if not self._training_gates:
             return super().density()
-        with torch.no_grad():
-            is_open = (self._gates.test_gate(self.log_alpha) > 0).to(self._group_size.dtype)
-            return float(is_open @ self._group_size) / self.n_weights
+        is_open = (self._gates.test_gate(self.log_alpha) > 0).to(self._units.sizes.dtype)
+        return float(is_open @ self._units.sizes) / self.n_weights
 
-    def _by_tensor(self, flat: Tensor) -> dict[str, Tensor]:
-        parts = flat.split(self._sizes)
-        return {
-            name: part.view(shape)
-            for name, part, shape in zip(self.weights, parts, self._shapes, strict=True)
-        }
+    def _local_gate(self, units: slice, n_rows: int, *, training: bool) -> Tensor:
+        """One gate for each unit, in each row of a batch while training."""
+        log_alpha = self.log_alpha[units]
+        if not training:
+            return self._gates.test_gate(log_alpha).expand(n_rows, -1)
+        noise = logistic_noise(log_alpha.detach().new_empty((n_rows, len(log_alpha))))
+        s = torch.sigmoid((noise + log_alpha) / self._gates.beta)
+        return (s * self._gates.width + self._gates.gamma).clamp(0.0, 1.0)
 
     def _close_gates(self) -> None:
         """Multiply the test gates into the weights and fix which are zero."""
         self._training_gates = False
-        with torch.no_grad():
-            log_alphas = self._by_tensor(self.log_alpha.detach())
-            gates = self._by_tensor(self._gates.test_gate(self.log_alpha))
-            keep = {name: (gates[name] > 0).expand_as(w) for name, w in self.weights.items()}
-            if self.task.target_sparsity is not None:
-                keep = _keep_ranked(self.weights, log_alphas, self.task.target_sparsity)
-            for name, w in self.weights.items():
-                w.mul_(torch.where(gates[name] > 0, gates[name], _LEAST_GATE))
+        if self._local is not None:
+            self._local.remove()
+        log_alpha = self.log_alpha.detach()
+        gates = self._units.spread(self._gates.test_gate(log_alpha))
+        size = self.latent.detach().abs()
+        if self.task.target_sparsity is None:
+            keep = gates > 0
+        else:
+            count = n_kept(self.n_weights, self.task.target_sparsity)
+            keep = keep_ranked(self._units.spread(log_alpha), size, count)
+        self.weights.copy_(self.latent.detach() * torch.where(gates > 0, gates, _LEAST_GATE))
+        self.unite()
         self.freeze(keep)
-
-
-def _gate_shape(weight: Tensor, granularity: str) -> tuple[int, ...]:
-    """One gate a weight, or one for each input unit (channel) of the tensor."""
-    if granularity == "weight":
-        return tuple(weight.shape)
-    return (1, weight.shape[1], *[1] * (weight.ndim - 2))
-
-
-def _keep_ranked(
-    weights: dict[str, nn.Parameter], log_alphas: dict[str, Tensor], sparsity: float
-) -> dict[str, Tensor]:
-    """Keep the exact number of weights: by gate first, within equal gates by magnitude."""
-    gate = torch.cat([log_alphas[name].expand_as(w).flatten() for name, w in weights.items()])
-    size = torch.cat([w.detach().abs().flatten() for w in weights.values()])
-    by_size = torch.argsort(size, stable=True, descending=True)
-    order = by_size[torch.argsort(gate[by_size], stable=True, descending=True)]
-    keep = torch.zeros(len(gate), dtype=torch.bool, device=gate.device)
-    keep[order[: n_kept(len(gate), sparsity)]] = True
-    parts = keep.split([w.numel() for w in weights.values()])
-    return {n: p.view_as(w) for (n, w), p in zip(weights.items(), parts, strict=True)}

@@ -7,7 +7,14 @@ from numbers import Integral, Real
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
-from sksparse.sparsifiers._base import LARGEST_WEIGHT_RATE, Phase, Sparsifier, SparsifierRun, Task
+from sksparse.sparsifiers._base import (
+    LARGEST_WEIGHT_RATE,
+    Phase,
+    Probe,
+    Sparsifier,
+    SparsifierRun,
+    Task,
+)
 from sksparse.sparsifiers._masks import keep_above_deviation, keep_top
 
 
@@ -122,13 +129,15 @@ class _MagnitudeRun(SparsifierRun):
         ]
         return (Phase("train", dense_epochs, strength=0.0), *retrain)
 
-    def begin_phase(self, phase: Phase) -> None:
+    def begin_phase(self, phase: Phase, probe: Probe) -> None:
         if phase.strength == 0:
             return
+        sizes = self.parameters.sizes
         target = self.task.target_sparsity
         if target is None:
-            self.freeze(keep_above_deviation(self.weights, self._quality * phase.strength))
+            quality = self._quality * phase.strength
+            self.freeze(keep_above_deviation(self.weights, sizes, quality))
             return
-        scores = {name: w.detach().abs() for name, w in self.weights.items()}
         sparsity = 1 - (1 - target) ** phase.strength
-        self.freeze(keep_top(scores, sparsity, per_tensor=self._options.scope == "layer"))
+        per_tensor = self._options.scope == "layer"
+        self.freeze(keep_top(self.weights.abs(), sparsity, sizes=sizes, per_tensor=per_tensor))

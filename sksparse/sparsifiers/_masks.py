@@ -1,13 +1,11 @@
-"""Which weights to keep: pure functions from scores to boolean masks, by tensor name."""
+"""Which weights to keep: pure functions from flat scores to flat boolean masks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-
-Masks = dict[str, Tensor]
 
 
 def n_kept(n_weights: int, sparsity: float) -> int:
@@ -15,27 +13,42 @@ def n_kept(n_weights: int, sparsity: float) -> int:
     return n_weights - round(n_weights * sparsity)
 
 
-def keep_above_deviation(weights: Mapping[str, Tensor], quality: float) -> Masks:
+def keep_above_deviation(weights: Tensor, sizes: Sequence[int], quality: float) -> Tensor:
     """Keep ``|w| >= quality * std(W)`` in each tensor (Han et al., 2015), but no zero.
 
     A weight that is pruned stays so, also where its whole tensor is and the deviation is zero.
     """
-    return {
-        name: (w.detach().abs() >= quality * w.detach().std(correction=0)) & (w.detach() != 0)
-        for name, w in weights.items()
-    }
+    return torch.cat(
+        [(w.abs() >= quality * w.std(correction=0)) & (w != 0) for w in weights.split(sizes)]
+    )
 
 
-def keep_top(scores: Mapping[str, Tensor], sparsity: float, *, per_tensor: bool) -> Masks:
+def keep_largest(scores: Tensor, count: int) -> Tensor:
+    """Keep exactly the `count` weights with the largest scores."""
+    keep = torch.zeros_like(scores, dtype=torch.bool)
+    keep[torch.topk(scores, count).indices] = True
+    return keep
+
+
+def keep_counts(scores: Tensor, sizes: Sequence[int], counts: Sequence[int]) -> Tensor:
+    """Keep exactly the given number of weights with the largest scores in each tensor."""
+    parts = zip(scores.split(sizes), counts, strict=True)
+    return torch.cat([keep_largest(part, count) for part, count in parts])
+
+
+def keep_top(
+    scores: Tensor, sparsity: float, *, sizes: Sequence[int], per_tensor: bool = False
+) -> Tensor:
     """Keep exactly the share ``1 - sparsity`` with the largest scores, over all or per tensor."""
     if per_tensor:
-        return {name: _top(s.flatten(), sparsity).view_as(s) for name, s in scores.items()}
-    flat = _top(torch.cat([s.flatten() for s in scores.values()]), sparsity)
-    parts = flat.split([s.numel() for s in scores.values()])
-    return {name: part.view_as(s) for (name, s), part in zip(scores.items(), parts, strict=True)}
+        return keep_counts(scores, sizes, [n_kept(n, sparsity) for n in sizes])
+    return keep_largest(scores, n_kept(len(scores), sparsity))
 
 
-def _top(scores: Tensor, sparsity: float) -> Tensor:
-    keep = torch.zeros_like(scores, dtype=torch.bool)
-    keep[torch.topk(scores, n_kept(scores.numel(), sparsity)).indices] = True
+def keep_ranked(first: Tensor, second: Tensor, count: int) -> Tensor:
+    """Keep exactly `count` weights: by the first score, within equal ones by the second."""
+    by_second = torch.argsort(second, stable=True, descending=True)
+    order = by_second[torch.argsort(first[by_second], stable=True, descending=True)]
+    keep = torch.zeros_like(first, dtype=torch.bool)
+    keep[order[:count]] = True
     return keep

@@ -408,8 +408,12 @@ def test_warm_start_goes_on_from_the_earlier_weights(data: Any, name: str) -> No
 
 def test_verbose_prints_progress_and_silence_otherwise(data: Any, capsys: Any) -> None:
     make(max_iter=3).fit(*data)
-    assert capsys.readouterr().out == ""
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
     make(max_iter=3, verbose=1, early_stopping=True).fit(*data)
+    bar = capsys.readouterr().err
+    assert all(word in bar for word in ("3/3", "loss", "score", "sparsity"))
+    make(max_iter=3, verbose=2, early_stopping=True).fit(*data)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     assert all(word in lines[0] for word in ("epoch", "loss", "score", "sparsity"))

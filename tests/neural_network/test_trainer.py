@@ -9,7 +9,7 @@ from torch import nn
 
 from sksparse.neural_network._data import make_rows, make_table, merge_equal_rows
 from sksparse.neural_network._modules import WeightedCrossEntropy, weighted_accuracy
-from sksparse.neural_network._trainer import PhasedNet, Stopping
+from sksparse.neural_network._trainer import PhasedNet, Stopping, Updates
 from sksparse.sparsifiers import HardConcrete, Magnitude, Sparsifier, Task, prunable_tensors
 
 CPU = torch.device("cpu")
@@ -48,7 +48,13 @@ def test_weighted_loss_is_the_mean_of_weight_times_loss() -> None:
 
 
 @pytest.mark.parametrize(
-    "sparsifier", [HardConcrete(), HardConcrete(granularity="input"), Magnitude()]
+    "sparsifier",
+    [
+        HardConcrete(),
+        HardConcrete(granularity="input"),
+        HardConcrete(granularity="input", gate_samples="local"),
+        Magnitude(),
+    ],
 )
 def test_any_module_is_trained_and_pruned(sparsifier: Sparsifier) -> None:
     rng = np.random.default_rng(0)
@@ -80,6 +86,7 @@ def test_any_module_is_trained_and_pruned(sparsifier: Sparsifier) -> None:
             run=sparsifier.attach(module, task),
             score=weighted_accuracy,
             stopping=Stopping(patience=50, tol=1e-4),
+            updates=Updates(),
         ).initialize()
         assert not net.train_phases(rows, rows)
     weights = list(prunable_tensors(module).values())

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
-from torch.func import functional_call
 
 from sksparse.sparsifiers import HardConcrete, Task, prunable_tensors
-from sksparse.sparsifiers._hard_concrete import HardConcreteDistribution
+from sksparse.sparsifiers._hard_concrete import HardConcreteDistribution, logistic_noise
 
 
 def make_task(**changes: object) -> Task:
@@ -24,6 +25,19 @@ def make_task(**changes: object) -> Task:
         "n_samples": 100,
     }
     return Task(**{**options, **changes})  # type: ignore[arg-type]
+
+
+NO_PROBE: Any = None
+
+
+def attach(module: nn.Module, sparsifier: HardConcrete, **changes: object) -> Any:
+    return sparsifier.attach(module, make_task(**changes))
+
+
+@pytest.fixture(autouse=True)
+def untraced() -> Iterator[None]:
+    with torch.no_grad(), torch.random.fork_rng():
+        yield
 
 
 @pytest.fixture
@@ -58,7 +72,8 @@ def test_sampled_frequencies_follow_the_closed_form(log_alpha: float) -> None:
     n = 40_000
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        z = gates.sample(torch.full((n,), log_alpha))
+        level = torch.full((n,), log_alpha)
+        z = gates.gate(gates.concrete(level, logistic_noise(torch.empty(n))))
     assert z.min() >= 0
     assert z.max() <= 1
     p = gates.probability_nonzero(torch.tensor(log_alpha)).item()
@@ -77,75 +92,164 @@ def test_test_gate_is_exact_at_its_ends() -> None:
     assert gates.test_gate(torch.tensor(math.log(4))).item() == pytest.approx(0.86, abs=1e-6)
 
 
-@pytest.mark.parametrize("granularity", ["weight", "input"])
+@pytest.mark.parametrize("granularity", ["weight", "input", "output"])
 def test_penalty_is_the_price_of_the_expected_weights(module: nn.Module, granularity: str) -> None:
-    run = HardConcrete(granularity=granularity).attach(module, make_task(alpha=0.5))
-    with torch.no_grad():
-        run.log_alpha.fill_(0.0)
-    assert run.penalty().item() == pytest.approx(0.5 * 0.831822 * 45, rel=1e-5)
+    run = attach(module, HardConcrete(granularity=granularity), alpha=0.5)
+    run.log_alpha.data.fill_(0.0)
+    assert run.penalty() == pytest.approx(0.5 * 0.831822 * 45, rel=1e-5)
 
 
-@pytest.mark.parametrize("granularity", ["weight", "input"])
-def test_penalty_gradient_against_finite_differences(module: nn.Module, granularity: str) -> None:
+def test_layer_strengths_are_factors_of_the_price(module: nn.Module) -> None:
+    run = attach(module, HardConcrete(layer_strengths=[0.0, 2.0]), alpha=0.5)
+    run.log_alpha.data.fill_(0.0)
+    assert run.penalty() == pytest.approx(0.5 * 2 * 0.831822 * 15, rel=1e-5)
+    with pytest.raises(ValueError, match="layer_strengths"):
+        attach(module, HardConcrete(layer_strengths=[1.0]))
+
+
+@pytest.mark.parametrize("gate_samples", ["shared", "local"])
+@pytest.mark.parametrize("granularity", ["weight", "input", "output"])
+def test_gradients_are_those_of_the_objective(
+    module: nn.Module, granularity: str, gate_samples: str
+) -> None:
+    """The closed forms against autograd through the same gates, written down as defined."""
+    if granularity == "weight" and gate_samples == "local":
+        pytest.skip("a gate of its own for each weight and row is refused")
     module.double()
-    run = HardConcrete(granularity=granularity).attach(module, make_task(weight_decay=0.1))
-    run.log_alpha.data = run.log_alpha.data.double()
-    run._group_size = run._group_size.double()
-    run.penalty().backward()
-    step = 1e-6
-    for parameter in (run.log_alpha, module[0].weight):
-        flat = parameter.data.view(-1)
-        for i in (0, len(flat) - 1):
-            values = []
-            for shift in (step, -2 * step):
-                flat[i] += shift
-                values.append(run.penalty().item())
-            flat[i] += step
-            slope = (values[0] - values[1]) / (2 * step)
-            assert parameter.grad.view(-1)[i].item() == pytest.approx(slope, rel=1e-5, abs=1e-9)
+    sparsifier = HardConcrete(granularity=granularity, gate_samples=gate_samples)
+    run = attach(module, sparsifier, alpha=0.03, weight_decay=0.1)
+    generator = torch.Generator().manual_seed(1)
+    shape = run.log_alpha.shape
+    level = torch.randn(shape, generator=generator, dtype=torch.float64)
+    run.log_alpha.data.copy_(level)
+    X = torch.randn(7, 6, generator=generator, dtype=torch.float64)
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        run.before_batch()
+        run.parameters.zero_grad()
+        with torch.enable_grad():
+            module(X).square().mean().backward()
+        run.after_backward()
+
+    torch.set_grad_enabled(True)
+    log_alpha = level.clone().requires_grad_()
+    weights = [
+        w.clone().requires_grad_() for w in run.parameters.by_tensor(run.latent.data).values()
+    ]
+    shapes = run._units._shapes
+    parts = log_alpha.split(run._units.counts)
+    spread = [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        h = X
+        biases = [module[0].bias.detach(), module[2].bias.detach()]
+        noise = None if gate_samples == "local" else logistic_noise(torch.empty(shape).double())
+        noises = [None, None]
+        if noise is not None:
+            parts = noise.split(run._units.counts)
+            noises = [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+        for layer, (w, level_of, e) in enumerate(zip(weights, spread, noises, strict=True)):
+            if e is None:
+                e = logistic_noise(torch.empty(7, level_of.numel()).double())
+                z = concrete(level_of.flatten(), e)
+                h = (h * z) @ w.T if granularity == "input" else (h @ w.T) * z
+            else:
+                h = h @ (w * concrete(level_of, e)).T
+            h = h + biases[layer]
+            h = h.relu() if layer == 0 else h
+    loss = h.square().mean()
+    for w, level_of in zip(weights, spread, strict=True):
+        p = torch.sigmoid(level_of - 2 / 3 * math.log(0.1 / 1.1))
+        loss = loss + (p * (0.03 + 0.05 * w.square())).sum()
+    loss.backward()
+    torch.set_grad_enabled(False)
+    torch.testing.assert_close(run.log_alpha.grad, log_alpha.grad)
+    expected = torch.cat([w.grad.flatten() for w in weights])
+    torch.testing.assert_close(run.latent.grad, expected)
+
+
+def concrete(log_alpha: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    return (torch.sigmoid((log_alpha + noise) * 1.5) * 1.2 - 0.1).clamp(0, 1)
+
+
+def test_every_second_batch_mirrors_the_noise(module: nn.Module) -> None:
+    run = attach(module, HardConcrete())
+    seen = []
+    for _ in range(4):
+        run.before_batch()
+        seen.append(run._noise.clone())
+    torch.testing.assert_close(seen[1], -seen[0])
+    torch.testing.assert_close(seen[3], -seen[2])
+    assert not torch.equal(seen[2], seen[0])
 
 
 def test_input_gates_of_a_convolution_belong_to_channels() -> None:
     module = nn.Conv2d(3, 4, 5)
-    run = HardConcrete(granularity="input").attach(module, make_task())
+    before = module.weight.detach().clone()
+    run = attach(module, HardConcrete(granularity="input"))
     assert run.log_alpha.shape == (3,)
-    with torch.no_grad():
-        run.log_alpha.copy_(torch.tensor([-5.0, 5.0, -5.0]))
-    substitutes = run.tensors(training=False)
-    assert torch.count_nonzero(substitutes["weight"][:, [0, 2]]) == 0
-    torch.testing.assert_close(substitutes["weight"][:, 1], module.weight[:, 1])
+    run.log_alpha.data.copy_(torch.tensor([-5.0, 5.0, -5.0]))
+    run.before_evaluation()
+    assert torch.count_nonzero(module.weight[:, [0, 2]]) == 0
+    torch.testing.assert_close(module.weight.detach()[:, 1], before[:, 1])
 
 
-def test_finalized_module_equals_the_gated_one(module: nn.Module) -> None:
-    run = HardConcrete().attach(module, make_task(weight_decay=1e-3))
+@pytest.mark.parametrize("granularity", ["input", "output"])
+def test_local_gates_of_a_convolution_equal_shared_ones_when_certain(granularity: str) -> None:
+    x = torch.randn(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    outputs = []
+    for gate_samples in ("shared", "local"):
+        torch.manual_seed(0)
+        module = nn.Conv2d(3, 4, 5)
+        sparsifier = HardConcrete(granularity=granularity, gate_samples=gate_samples)
+        run = attach(module, sparsifier)
+        run.log_alpha.data.copy_(torch.tensor([-30.0, 30.0, -30.0, 30.0])[: len(run.log_alpha)])
+        run.before_batch()
+        outputs.append(module(x).detach())
+    torch.testing.assert_close(*outputs)
+
+
+def test_local_gates_are_refused_where_they_cannot_be() -> None:
+    local = HardConcrete(granularity="input", gate_samples="local")
+    with pytest.raises(ValueError, match="gate_samples='local' cannot gate 'weight_ih_l0'"):
+        attach(nn.LSTM(3, 4), local)
+    with pytest.raises(ValueError, match="granularity='weight'"):
+        attach(nn.Linear(3, 4), HardConcrete(gate_samples="local"))
+
+
+@pytest.mark.parametrize("gate_samples", ["shared", "local"])
+def test_finalized_module_equals_the_gated_one(module: nn.Module, gate_samples: str) -> None:
+    sparsifier = HardConcrete(granularity="input", gate_samples=gate_samples)
+    run = attach(module, sparsifier, weight_decay=1e-3)
     generator = torch.Generator().manual_seed(1)
-    run.log_alpha.data = 3 * torch.randn(run.log_alpha.shape, generator=generator)
+    run.log_alpha.data.copy_(3 * torch.randn(run.log_alpha.shape, generator=generator))
     X = torch.randn(7, 6, generator=generator)
-    gated = functional_call(module, run.tensors(training=False), (X,))
-    n_open = int((run.log_alpha > -math.log(11)).sum())
-    run.begin_phase(run.phases[-1])
+    module.eval()
+    run.before_evaluation()
+    gated = module(X).detach()
+    is_open = (run.log_alpha > -math.log(11)).float()
+    run.begin_phase(run.phases[-1], NO_PROBE)
     run.finalize()
     torch.testing.assert_close(module(X), gated)
-    assert sum(int(torch.count_nonzero(w)) for w in prunable_tensors(module).values()) == n_open
+    n_open = sum(int(torch.count_nonzero(w)) for w in prunable_tensors(module).values())
+    assert n_open == int(is_open @ run._units.sizes)
 
 
-@pytest.mark.parametrize("granularity", ["weight", "input"])
+@pytest.mark.parametrize("granularity", ["weight", "input", "output"])
 def test_target_is_met_to_one_weight(module: nn.Module, granularity: str) -> None:
-    task = make_task(alpha=None, target_sparsity=0.7)
-    run = HardConcrete(granularity=granularity).attach(module, task)
-    run.begin_phase(run.phases[-1])
+    sparsifier = HardConcrete(granularity=granularity)
+    run = attach(module, sparsifier, alpha=None, target_sparsity=0.7)
+    run.begin_phase(run.phases[-1], NO_PROBE)
     run.finalize()
     kept = sum(int(torch.count_nonzero(w)) for w in prunable_tensors(module).values())
     assert kept == 45 - round(0.7 * 45)
 
 
 def test_multiplier_rises_above_the_target_and_falls_below(module: nn.Module) -> None:
-    run = HardConcrete().attach(module, make_task(alpha=None, target_sparsity=0.7))
+    run = attach(module, HardConcrete(), alpha=None, target_sparsity=0.7)
     path = []
     for level in (5.0, -5.0, -5.0):
-        with torch.no_grad():
-            run.log_alpha.fill_(level)
-        run.penalty()
-        run.after_step()
-        path.append(run._multiplier)
+        run.log_alpha.data.fill_(level)
+        run._refresh_penalty_gradients()
+        path.append(float(run._multiplier))
     assert path[0] > path[1] >= path[2] >= 0
