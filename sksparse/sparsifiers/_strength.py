@@ -1,0 +1,35 @@
+"""A strength that is moved until the network has the density that was asked for."""
+
+from __future__ import annotations
+
+import math
+
+
+class StrengthControl:
+    """Raise a strength while the density is above its target, lower it while it is below.
+
+    Each update multiplies the strength by ``exp(gain * log(density / target))``, with the
+    logarithm clipped to one either way: integral control of the logarithms.
+
+    Parameters
+    ----------
+    start : float
+        The strength to begin with, positive.
+    target : float
+        The density to come to, positive.
+    n_updates : int
+        Updates to come.
+    travel : float, default=12.0
+        How far the logarithm of the strength can come in all updates.
+    """
+
+    def __init__(self, start: float, target: float, n_updates: int, travel: float = 12.0) -> None:
+        self.strength = start
+        self._target = target
+        self._gain = travel / max(1, n_updates)
+
+    def update(self, density: float) -> float:
+        """Take note of a density and return the strength for what follows."""
+        error = math.log(max(density, 1e-12) / self._target)
+        self.strength *= math.exp(self._gain * min(1.0, max(-1.0, error)))
+        return self.strength
