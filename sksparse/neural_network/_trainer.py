@@ -212,7 +212,7 @@ class PhasedNet(NeuralNet):
         plateau = _Plateau(self.stopping)
         keep_state = phase is self.run.phases[-1] and valid is not None
         for epoch in range(phase.epochs):
-            group["lr"] = self.lr * self._rate_factor(phase, epoch)
+            group["lr"] = self.run.rate = self.lr * self._rate_factor(phase, epoch)
             value = self._train_epoch(phase, train, valid)
             with self._evaluation():
                 stop = plateau.update(value, self.module_, keep_state=keep_state)

@@ -242,10 +242,13 @@ class SparsifierRun(ABC):
         Its gradient.
     mask : torch.Tensor of shape (n_weights,) or None
         One where a weight is in use, zero where it is pruned; None before any pruning.
+    rate : float
+        The learning rate of the epoch, set by the trainer: the step of a proximal method.
     """
 
     def __init__(self, module: nn.Module, task: Task) -> None:
         self.task = task
+        self.rate = task.learning_rate
         self.module = module
         self.parameters = FlatParameters(module)
         self.n_weights = self.parameters.n_weights
