@@ -8,11 +8,13 @@ from __future__ import annotations
 from sksparse.sparsifiers._base import Phase, Probe, Sparsifier, SparsifierRun, Task
 from sksparse.sparsifiers._dense import Dense
 from sksparse.sparsifiers._hard_concrete import HardConcrete
+from sksparse.sparsifiers._learned_gates import LearnedGates
 from sksparse.sparsifiers._magnitude import Magnitude
 from sksparse.sparsifiers._parameters import FlatParameters, prunable_tensors
 
 SPARSIFIERS: dict[str | None, type[Sparsifier]] = {
     None: Dense,
+    "gates": LearnedGates,
     "l0": HardConcrete,
     "magnitude": Magnitude,
 }
@@ -22,6 +24,7 @@ __all__ = [
     "Dense",
     "FlatParameters",
     "HardConcrete",
+    "LearnedGates",
     "Magnitude",
     "Phase",
     "Probe",
