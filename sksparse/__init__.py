@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sksparse.feature_selection import GroupLassoSelector
     from sksparse.linear_model import OSCAR, L0Regressor
-    from sksparse.neural_network import SparseMLPClassifier
+    from sksparse.neural_network import (
+        SparseMLPClassifier,
+        SparseMLPRegressor,
+        SparseNetClassifier,
+        SparseNetRegressor,
+    )
 
 __version__ = "0.1.0"
 
@@ -24,6 +29,9 @@ _ROOM_OF_NAME = {
     "L0Regressor": "linear_model",
     "OSCAR": "linear_model",
     "SparseMLPClassifier": "neural_network",
+    "SparseMLPRegressor": "neural_network",
+    "SparseNetClassifier": "neural_network",
+    "SparseNetRegressor": "neural_network",
 }
 _ROOMS = (
     "feature_selection",
@@ -40,6 +48,9 @@ __all__ = [
     "GroupLassoSelector",
     "L0Regressor",
     "SparseMLPClassifier",
+    "SparseMLPRegressor",
+    "SparseNetClassifier",
+    "SparseNetRegressor",
 ]
 
 

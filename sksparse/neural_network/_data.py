@@ -81,10 +81,14 @@ class Rows:
         self, size: int, *, shuffle: bool = False
     ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         """Features, targets and weights of one batch after the other."""
-        index = self.index
+        parts = list(self.index.split(size))
         if shuffle:
-            index = index[torch.randperm(len(index)).to(index.device)]
-        for rows in index.split(size):
+            order = torch.randperm(len(self)).to(self.index.device)
+            parts = list(self.index[order].split(size))
+            if len(parts) > 1 and len(parts[-1]) == 1:
+                # batch normalisation has nothing to compare a single row with
+                parts[-2:] = [torch.cat(parts[-2:])]
+        for rows in parts:
             weight = None if self.weight is None else self.weight.index_select(0, rows)
             yield self.table.take(rows), self.y.index_select(0, rows), weight
 
@@ -112,7 +116,7 @@ def merge_equal_rows(
 
     Parameters
     ----------
-    X : {ndarray, csr_array} of shape (n_samples, n_features)
+    X : {ndarray, csr_array} of shape (n_samples, n_features, ...)
         Features, float32.
     y : ndarray of shape (n_samples,)
         Targets.
@@ -142,7 +146,8 @@ def _hash_rows(X: Any, y: Indices | Array, rows: Indices) -> Indices:
         part = rows[start : start + _CHUNK]
         features = X[part].toarray() if sparse.issparse(X) else X[part]
         # adding zero turns -0.0 into 0.0, which is the same number in other bits
-        block = np.column_stack([features, y[part].astype(np.float32)]) + np.float32(0)
+        flat = features.reshape(len(part), -1)
+        block = np.column_stack([flat, y[part].astype(np.float32)]) + np.float32(0)
         digests += [blake2b(row, digest_size=8).digest() for row in block]
     return np.frombuffer(b"".join(digests), dtype=np.uint64)
 

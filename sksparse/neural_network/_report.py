@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from sksparse._typing import Array
@@ -24,6 +26,19 @@ def sparsity(module: nn.Module) -> float:
     weights = list(prunable_tensors(module).values())
     zeros = sum(int((w.detach() == 0).sum()) for w in weights)
     return zeros / sum(w.numel() for w in weights)
+
+
+def path_matrices(module: nn.Module) -> list[Array]:
+    """The matrices (units in, units out) of a perceptron, with the scale of normalisations."""
+    matrices: list[Array] = []
+    for layer in module.children():
+        if isinstance(layer, nn.Linear):
+            matrices.append(layer.weight.detach().numpy().T.astype(np.float64))
+        elif isinstance(layer, nn.BatchNorm1d):
+            variance: Any = layer.running_var
+            deviation = torch.sqrt(variance + layer.eps)
+            matrices[-1] = matrices[-1] * (layer.weight.detach() / deviation).numpy()
+    return matrices
 
 
 def live_widths(coefs: Sequence[Array]) -> tuple[int, ...]:
@@ -49,6 +64,6 @@ def path_importances(coefs: Sequence[Array]) -> Array:
     """
     strength = np.ones(coefs[-1].shape[1])
     for coef in reversed(coefs):
-        strength = np.abs(coef).astype(np.float64) @ strength
+        strength = np.abs(coef) @ strength
     total = strength.sum()
     return strength / total if total > 0 else strength

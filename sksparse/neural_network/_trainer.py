@@ -55,11 +55,14 @@ class Updates:
         Decay of the moving average of the weights that is evaluated and returned; 0 for none.
     max_grad_norm : float, default=None
         Longer gradients are scaled down to this norm.
+    state : dict, default=None
+        State of an earlier optimiser to begin with.
     """
 
     schedule: str = "auto"
     ema_decay: float = 0.0
     max_grad_norm: float | None = None
+    state: dict[str, Any] | None = None
 
     def rate(self, progress: float) -> float:
         """Factor on the learning rate when a share `progress` of all epochs is over."""
@@ -163,7 +166,15 @@ class PhasedNet(NeuralNet):
         """Build the optimiser over what the sparsifier learns in this phase."""
         learned = [p for p in self.run.learned() if p.numel()]
         self.optimizer_ = self.optimizer(learned, lr=self.lr, **self.get_params_for("optimizer"))
+        if self.updates.state is not None:
+            self.optimizer_.load_state_dict(self.updates.state)
         return self
+
+    @property
+    def optimizer_state(self) -> dict[str, Any]:
+        """What the optimiser remembers, to go on with later."""
+        state: dict[str, Any] = self.optimizer_.state_dict()
+        return state
 
     def train_phases(self, train: Rows, valid: Rows | None) -> bool:
         """Run all phases and finalize; an interrupt ends training, not the phases.
@@ -268,6 +279,8 @@ class PhasedNet(NeuralNet):
         total = torch.zeros((), device=train.index.device)
         with torch.no_grad():
             for X, y, weight in train.batches(self.batch_size, shuffle=True):
+                if self.callbacks:
+                    self.notify("on_batch_begin", batch=(X, y), training=True)
                 run.before_batch()
                 run.parameters.zero_grad()
                 with torch.enable_grad():
@@ -281,6 +294,8 @@ class PhasedNet(NeuralNet):
                 if self._average is not None:
                     self._average.update()
                 total += loss * len(X)
+                if self.callbacks:
+                    self.notify("on_batch_end", batch=(X, y), training=True, loss=loss)
         return float(total) / len(train)
 
     @contextmanager

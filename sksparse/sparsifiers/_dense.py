@@ -11,13 +11,14 @@ class Dense(Sparsifier):
     r"""Train the network as it is, without sparsity.
 
     The objective is :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i + \frac{\eta}{2} \|W\|^2`
-    with the weight decay :math:`\eta` of the estimator; `alpha` and `target_sparsity`
-    have no meaning here and must be left at None.
+    with the weight decay :math:`\eta` of the estimator. There is nothing whose strength `alpha`
+    could be, so that a grid search may hold the dense network beside the others; a
+    `target_sparsity` cannot be met and is refused.
 
     Raises
     ------
     ValueError
-        In ``attach``, when a strength or a target sparsity is asked for.
+        In ``attach``, when a target sparsity is asked for.
 
     Examples
     --------
@@ -41,13 +42,12 @@ class Dense(Sparsifier):
         run : SparsifierRun
             A run of one plain phase.
         """
-        for name, value in (("alpha", task.alpha), ("target_sparsity", task.target_sparsity)):
-            if value:
-                raise ValueError(
-                    f"{name}={value!r} needs a sparsifier, but sparsifier=None trains a dense "
-                    f"network; choose a sparsifier such as 'l0' or 'magnitude', or leave "
-                    f"{name}=None."
-                )
+        if task.target_sparsity:
+            raise ValueError(
+                f"target_sparsity={task.target_sparsity!r} needs a sparsifier, but "
+                "sparsifier=None trains a dense network; choose a sparsifier such as 'l0' or "
+                "'magnitude', or leave target_sparsity=None."
+            )
         return _DenseRun(module, task)
 
 

@@ -1,31 +1,59 @@
-"""The estimator contract of scikit-learn, for every sparsifier that changes the code path."""
+"""The estimator contract of scikit-learn, for every sparsifier."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sklearn.base import BaseEstimator
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from torch import nn
 
-from sksparse.neural_network import SparseMLPClassifier
-from sksparse.sparsifiers import HardConcrete, Magnitude
+from sksparse.neural_network import (
+    SparseMLPClassifier,
+    SparseMLPRegressor,
+    SparseNetClassifier,
+    SparseNetRegressor,
+)
+from sksparse.sparsifiers import SPARSIFIERS, HardConcrete, Magnitude
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-SMALL = {
-    "hidden_layer_sizes": (10,),
+SMALL: dict[str, Any] = {
     "max_iter": 15,
     "batch_size": 50,
     "learning_rate_init": 0.05,
     "device": "cpu",
 }
+MLP: dict[str, Any] = {"hidden_layer_sizes": (10,), **SMALL}
+
+
+class Network(nn.Sequential):
+    """A class is a function that makes modules, and one whose name has no address in it."""
+
+    def __init__(self, n_features: int, n_outputs: int) -> None:
+        super().__init__(nn.Linear(n_features, 10), nn.Tanh(), nn.Linear(10, n_outputs))
+
+
+@parametrize_with_checks([SparseMLPClassifier(sparsifier=name, **MLP) for name in SPARSIFIERS])
+def test_classifier_contract(
+    estimator: BaseEstimator, check: Callable[[BaseEstimator], None]
+) -> None:
+    check(estimator)
+
+
+@parametrize_with_checks([SparseMLPRegressor(sparsifier=name, **MLP) for name in SPARSIFIERS])
+def test_regressor_contract(
+    estimator: BaseEstimator, check: Callable[[BaseEstimator], None]
+) -> None:
+    check(estimator)
 
 
 @parametrize_with_checks(
-    [SparseMLPClassifier(sparsifier=name, **SMALL) for name in ("l0", "magnitude", None)]
+    [SparseNetClassifier(Network, **SMALL), SparseNetRegressor(Network, **SMALL)]
 )
-def test_estimator_contract(
+def test_contract_with_a_module(
     estimator: BaseEstimator, check: Callable[[BaseEstimator], None]
 ) -> None:
     check(estimator)
@@ -34,12 +62,13 @@ def test_estimator_contract(
 @pytest.mark.slow
 @parametrize_with_checks(
     [
-        SparseMLPClassifier(sparsifier="l0", target_sparsity=0.5, **SMALL),
-        SparseMLPClassifier(sparsifier=HardConcrete(granularity="input"), **SMALL),
-        SparseMLPClassifier(sparsifier=Magnitude(scope="layer"), target_sparsity=0.5, **SMALL),
+        SparseMLPClassifier(sparsifier="l0", target_sparsity=0.5, **MLP),
+        SparseMLPClassifier(sparsifier=HardConcrete(granularity="input"), **MLP),
+        SparseMLPClassifier(sparsifier=Magnitude(scope="layer"), target_sparsity=0.5, **MLP),
+        SparseMLPClassifier(solver="sgd", batch_norm=True, dropout=0.2, ema_decay=0.9, **MLP),
     ]
 )
-def test_estimator_contract_of_options(
+def test_contract_of_options(
     estimator: BaseEstimator, check: Callable[[BaseEstimator], None]
 ) -> None:
     check(estimator)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sksparse.neural_network._data import make_rows, make_table, merge_equal_rows
-from sksparse.neural_network._modules import WeightedCrossEntropy, weighted_accuracy
+from sksparse.neural_network._objectives import WeightedCrossEntropy, weighted_accuracy
 from sksparse.neural_network._trainer import PhasedNet, Stopping, Updates
 from sksparse.sparsifiers import HardConcrete, Magnitude, Sparsifier, Task, prunable_tensors
 
@@ -77,7 +77,7 @@ def test_any_module_is_trained_and_pruned(sparsifier: Sparsifier) -> None:
         )
         net = PhasedNet(
             module,
-            criterion=WeightedCrossEntropy,
+            criterion=WeightedCrossEntropy(),
             optimizer=torch.optim.Adam,
             lr=0.02,
             batch_size=30,

@@ -1,0 +1,32 @@
+"""What the estimators for a module of the user's own share."""
+
+from __future__ import annotations
+
+import copy
+
+from sklearn.utils import Tags
+from torch import nn
+
+from sksparse.neural_network._base import BaseSparseNet
+
+
+class ModuleMixin(BaseSparseNet):
+    """A module that is given, or a function that makes one."""
+
+    _parameter_constraints: dict = {"module": [nn.Module, callable]}
+
+    def _build_module(self, n_features: int, n_outputs: int) -> nn.Module:
+        if isinstance(self.module, nn.Module):
+            return copy.deepcopy(self.module)
+        module = self.module(n_features, n_outputs)
+        if not isinstance(module, nn.Module):
+            raise ValueError(
+                f"module={self.module!r} returned {module!r} for {n_features} features and "
+                f"{n_outputs} outputs; it must return a torch.nn.Module."
+            )
+        return module
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags

@@ -1,0 +1,164 @@
+"""The parts that the docstrings of the network estimators share, written once."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+T = TypeVar("T")
+
+OBJECTIVE = r"""The objective is
+
+    .. math::
+
+        \frac{1}{\sum_i s_i} \sum_i s_i \, \ell(y_i, f_W(x_i))
+        + \alpha \, \Omega(W) + \frac{\eta}{2} \|W\|^2
+
+    with sample weights :math:`s`, the sparsity strength `alpha`, the penalty :math:`\Omega` of
+    the sparsifier and the weight decay :math:`\eta`; biases are not penalised and never
+    pruned. After ``fit`` the pruned weights are exactly zero and ``module_`` is a plain torch
+    network.
+
+    A fit depends on the samples only through their weighted distribution: equal rows of
+    equal target are merged and their weights added, and the order of the rows is of no
+    account. The network is trained in float32; predictions have the type of the features they
+    are made of, float32 or float64."""
+
+STRENGTH = """sparsifier : str, Sparsifier or None, default="l0"
+        How the network becomes sparse: a name of ``sksparse.sparsifiers.SPARSIFIERS`` such as
+        "l0" (:class:`~sksparse.sparsifiers.HardConcrete`) or "magnitude"
+        (:class:`~sksparse.sparsifiers.Magnitude`), an object with options of its own, which
+        is cloned, or None for a dense network.
+    alpha : float, default=None
+        Strength of the sparsity, not negative. Its meaning is that of the sparsifier, for
+        example the price of a weight for "l0" or a threshold in standard deviations for
+        "magnitude". A larger value gives a sparser network. None takes the default of the
+        sparsifier.
+    target_sparsity : float, default=None
+        Share of the weights to set to zero, from 0 up to but not including 1. Where it is
+        given, it governs and `alpha` is not used."""
+
+TRAINING = """solver : {"adam", "sgd"}, default="adam"
+        The optimiser; "sgd" is stochastic gradient descent with Nesterov `momentum`.
+    momentum : float, default=0.9
+        Momentum of "sgd", from 0 up to but not including 1.
+    weight_decay : float, default=1e-4
+        Factor :math:`\\eta` of half the squared norm of the weights.
+    batch_size : int or "auto", default="auto"
+        Rows in a batch. "auto" is a tenth of the distinct training rows, at least 16 and at
+        most 200.
+    learning_rate : {"auto", "constant", "cosine", "step"}, default="auto"
+        Course of the learning rate. "auto" is what the sparsifier asks for in each of its
+        phases, raised where few updates are at hand. The others begin at
+        `learning_rate_init` and hold over all phases: unchanged, down to zero along half a
+        cosine, or divided by ten at half and again at three quarters of `max_iter`.
+    learning_rate_init : float, default=1e-3
+        Learning rate at the beginning.
+    max_iter : int, default=200
+        Epochs of all phases (train, prune, retrain) together, at most.
+    ema_decay : float, default=0.0
+        Decay, per update, of a moving average of the weights that is evaluated and returned in
+        place of the last weights; 0 for none, 0.999 is common.
+    max_grad_norm : float, default=None
+        Gradients with a longer norm are scaled down to it. None leaves them as they are.
+    early_stopping : bool, default=False
+        Whether to set `validation_fraction` of the rows aside, to end phases when the score
+        on them stalls, and to return the weights that scored best in the last phase, which
+        have the final sparsity. Otherwise the objective decides when to end.
+    validation_fraction : float, default=0.1
+        Share of the distinct rows set aside by `early_stopping`, stratified by class.
+    n_iter_no_change : int, default=10
+        Epochs without an improvement of `tol` after which a phase ends.
+    tol : float, default=1e-4
+        The least change of objective or score that counts as improvement."""
+
+TEACHING = """teacher : estimator, default=None
+        A fitted model to learn from beside the targets (knowledge distillation), which knows
+        the same classes or targets. Where the student is cloned, as in a grid search,
+        wrap it in :class:`sklearn.frozen.FrozenEstimator`, or it is cloned unfitted.
+    temperature : float, default=2.0
+        Temperature at which a classifier matches the teacher's probabilities; larger values
+        teach more of the unlikely classes. Regressors do not use it.
+    distill_weight : float, default=0.5
+        Share of the teacher in the loss, from 0 to 1.
+    callbacks : list, default=None
+        Callbacks of skorch, notified at the begin and end of training, epochs and batches; they
+        are copied. One that raises KeyboardInterrupt ends training.
+    warm_start : bool, default=False
+        Whether to begin from the weights of the earlier fit, zeros included, instead of
+        random ones; for example to raise the sparsity step by step.
+    device : {"auto", "cpu", "cuda"}, default="auto"
+        Where to compute. "auto" is CUDA where there is one.
+    verbose : bool or int, default=0
+        1 shows a progress bar, 2 prints a line for every epoch.
+    random_state : int, RandomState instance or None, default=None
+        Seed of initial weights, batches and gates. An int makes fits on one machine
+        equal bit for bit. The global random states of numpy and torch are left alone."""
+
+FITTED = """sparsity_ : float
+        Share of exact zeros among all weights, biases aside.
+    density_by_layer_ : dict of str to float
+        Share of non-zero weights in each weight tensor, by its name in ``module_``.
+    history_ : list of dict
+        For every epoch: epoch, phase, loss, sparsity, seconds and, with early stopping,
+        valid_score.
+    loss_ : float
+        The objective in the last epoch; where `target_sparsity` governs, without the price
+        of sparsity.
+    n_iter_ : int
+        Number of epochs.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had string names."""
+
+PERCEPTRON = """activation : str, default="relu"
+        Activation of the hidden units: "relu", "tanh", "logistic", "identity", "elu", "gelu"
+        or "silu".
+    dropout : float or sequence of float, default=0.0
+        Probability with which a hidden unit is dropped in training, or a sequence for the
+        inputs and each hidden layer.
+    batch_norm : bool, default=False
+        Whether to normalise what enters each activation over the batch."""
+
+UNITS = """coefs_ : list of ndarray of shape (n_units_in, n_units_out)
+        Weight matrices, the one of the inputs first.
+    intercepts_ : list of ndarray of shape (n_units_out,)
+        Bias vectors.
+    architecture_ : tuple of int
+        Width of every layer, inputs and outputs included, counting only units on a path of
+        non-zero weights from an input to an output.
+    feature_importances_ : ndarray of shape (n_features,)
+        Sum over all paths from a feature to the outputs of the product of absolute weights,
+        scaled to sum 1; zero for a feature that the network does not use. Comparable
+        where the features have comparable scales."""
+
+RAISES = """ValueError
+        When a parameter or the data are unfit, before any work is done.
+    FloatingPointError
+        When the loss becomes infinite or not a number.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When the objective still falls by more than `tol` per epoch at the end of the last
+        phase, or when a KeyboardInterrupt cuts training short: the network is then
+        finished, at its full sparsity, as it stands."""
+
+_PARTS = {
+    "objective": OBJECTIVE,
+    "strength": STRENGTH,
+    "training": TRAINING,
+    "teaching": TEACHING,
+    "fitted": FITTED,
+    "perceptron": PERCEPTRON,
+    "units": UNITS,
+    "raises": RAISES,
+}
+
+
+def with_shared_docs(cls: type[T]) -> type[T]:
+    """Put the shared parts where the docstring of a class names them in double angle quotes."""
+    if cls.__doc__:  # python -OO strips docstrings
+        for name, text in _PARTS.items():
+            cls.__doc__ = cls.__doc__.replace(f"<<{name}>>", text)
+    return cls

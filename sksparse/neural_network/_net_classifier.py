@@ -1,0 +1,143 @@
+"""Any torch module as a classifier that is trained sparse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from sksparse.neural_network._any_module import ModuleMixin
+from sksparse.neural_network._classification import NetClassifierMixin
+from sksparse.neural_network._docs import with_shared_docs
+from sksparse.sparsifiers import Sparsifier
+
+
+@with_shared_docs
+class SparseNetClassifier(NetClassifierMixin, ModuleMixin):
+    r"""Any torch module as a classifier that is trained sparse.
+
+    <<objective>>
+
+    The loss :math:`\ell` is the log loss; the module returns one logit for each class.
+
+    Parameters
+    ----------
+    module : torch.nn.Module or callable
+        The network, which is copied, with the weights it has; or a function that is called with
+        the number of features (``X.shape[1]``) and the number of outputs and returns it.
+    <<strength>>
+    <<training>>
+    class_weight : dict or "balanced", default=None
+        Factors on the weights of samples by class label. "balanced" gives every class the
+        same total weight.
+    <<teaching>>
+
+    Attributes
+    ----------
+    module_ : torch.nn.Module
+        The fitted network on the CPU.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    <<fitted>>
+
+    Raises
+    ------
+    <<raises>>
+
+    See Also
+    --------
+    SparseNetRegressor : The same for regression.
+    SparseMLPClassifier : A multilayer perceptron that is built for the data.
+
+    References
+    ----------
+    C. Louizos, M. Welling and D. P. Kingma, "Learning sparse neural networks through L0
+    regularization", ICLR 2018.
+
+    S. Han, J. Pool, J. Tran and W. Dally, "Learning both weights and connections for
+    efficient neural networks", NIPS 2015.
+
+    G. Hinton, O. Vinyals and J. Dean, "Distilling the knowledge in a neural network", 2015.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from torch import nn
+    >>> from sksparse.neural_network import SparseNetClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> images = X.reshape(-1, 1, 8, 8) / 16
+    >>> module = nn.Sequential(
+    ...     nn.Conv2d(1, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(72, 10)
+    ... )
+    >>> model = SparseNetClassifier(
+    ...     module, sparsifier="magnitude", target_sparsity=0.8, tol=0.01, random_state=0
+    ... ).fit(images, y)
+    >>> model.density_by_layer_.keys()
+    dict_keys(['0.weight', '4.weight'])
+    >>> bool(model.score(images, y) > 0.9)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **NetClassifierMixin._parameter_constraints,
+        **ModuleMixin._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        module: nn.Module | Callable[[int, int], nn.Module],
+        *,
+        sparsifier: str | Sparsifier | None = "l0",
+        alpha: float | None = None,
+        target_sparsity: float | None = None,
+        solver: str = "adam",
+        momentum: float = 0.9,
+        weight_decay: float = 1e-4,
+        batch_size: int | str = "auto",
+        learning_rate: str = "auto",
+        learning_rate_init: float = 1e-3,
+        max_iter: int = 200,
+        ema_decay: float = 0.0,
+        max_grad_norm: float | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        class_weight: dict[Any, float] | str | None = None,
+        teacher: Any = None,
+        temperature: float = 2.0,
+        distill_weight: float = 0.5,
+        callbacks: list[Any] | None = None,
+        warm_start: bool = False,
+        device: str = "auto",
+        verbose: bool | int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.module = module
+        self.sparsifier = sparsifier
+        self.alpha = alpha
+        self.target_sparsity = target_sparsity
+        self.solver = solver
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.ema_decay = ema_decay
+        self.max_grad_norm = max_grad_norm
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.class_weight = class_weight
+        self.teacher = teacher
+        self.temperature = temperature
+        self.distill_weight = distill_weight
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state

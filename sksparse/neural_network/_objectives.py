@@ -1,0 +1,103 @@
+"""What a network learns: losses of a batch, scores, and the lessons of a teacher.
+
+A criterion takes predictions, targets and weights (None where all are 1) and returns the
+mean over the batch of weight times loss. Targets are one tensor, with the teacher's
+beside the true ones where there is a teacher.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class WeightedCrossEntropy(nn.Module):
+    """The log loss of logits."""
+
+    def forward(self, logits: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+        if weight is None:
+            return F.cross_entropy(logits, y)
+        return (F.cross_entropy(logits, y, reduction="none") * weight).mean()
+
+
+class WeightedSquaredError(nn.Module):
+    """Half the squared error, in the mean over the outputs."""
+
+    def forward(self, output: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+        return _weighted_mean(0.5 * (output - y).square().mean(dim=1), weight)
+
+
+class DistilledCrossEntropy(nn.Module):
+    """Log loss and divergence from a teacher's probabilities at a temperature.
+
+    ``(1 - a) CE(y, softmax(z)) + a T^2 KL(q, softmax(z / T))``; the factor keeps the
+    gradients of the second term, which shrink like ``1 / T^2``, at the scale of the first.
+
+    Parameters
+    ----------
+    temperature : float
+        The temperature T.
+    share : float
+        The share a of the teacher.
+    """
+
+    def __init__(self, temperature: float, share: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.share = share
+
+    def forward(self, logits: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+        labels, lesson = y[:, 0].long(), y[:, 1:]
+        hard = F.cross_entropy(logits, labels, reduction="none")
+        student = F.log_softmax(logits / self.temperature, dim=1)
+        soft = F.kl_div(student, lesson, reduction="none").sum(dim=1)
+        loss = (1 - self.share) * hard + self.share * self.temperature**2 * soft
+        return _weighted_mean(loss, weight)
+
+
+class DistilledSquaredError(nn.Module):
+    """Half the squared distance from the targets and from a teacher's predictions.
+
+    Parameters
+    ----------
+    share : float
+        The share of the teacher.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, output: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+        truth, lesson = y.chunk(2, dim=1)
+        loss = (1 - self.share) * (output - truth).square() + self.share * (
+            output - lesson
+        ).square()
+        return _weighted_mean(0.5 * loss.mean(dim=1), weight)
+
+
+def weighted_accuracy(logits: Tensor, y: Tensor, weight: Tensor) -> float:
+    """The share of the weight of rows whose largest logit is that of their class."""
+    labels = y if y.ndim == 1 else y[:, 0]
+    hits = (logits.argmax(dim=1) == labels).to(weight.dtype)
+    return float((hits * weight).sum() / weight.sum())
+
+
+def weighted_r2(output: Tensor, y: Tensor, weight: Tensor) -> float:
+    """The mean over the outputs of the share of variance that is explained."""
+    truth, weight = y[:, : output.shape[1]], weight[:, None]
+    centre = (weight * truth).sum(dim=0) / weight.sum()
+    residual = (weight * (truth - output).square()).sum(dim=0)
+    total = (weight * (truth - centre).square()).sum(dim=0)
+    return float((1 - residual / total.clamp(min=torch.finfo(total.dtype).tiny)).mean())
+
+
+def soften(probabilities: Tensor, temperature: float) -> Tensor:
+    """The probabilities at a temperature, from those at temperature 1."""
+    floor = torch.finfo(probabilities.dtype).tiny
+    return torch.softmax(probabilities.clamp(min=floor).log() / temperature, dim=1)
+
+
+def _weighted_mean(loss: Tensor, weight: Tensor | None) -> Tensor:
+    return loss.mean() if weight is None else (loss * weight).mean()

@@ -1,0 +1,74 @@
+"""What the multilayer perceptrons share: how they are built and described."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
+
+from sksparse._typing import Array
+from sksparse.neural_network import _report
+from sksparse.neural_network._base import BaseSparseNet
+from sksparse.neural_network._modules import ACTIVATIONS, build_mlp
+
+
+class PerceptronMixin(BaseSparseNet):
+    """Linear layers with an activation between them."""
+
+    _parameter_constraints: dict = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "dropout": ["array-like", Interval(Real, 0, 1, closed="left")],
+        "batch_norm": ["boolean"],
+    }
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """Weight matrices of shape (units in, units out), inputs first."""
+        return [layer.weight.detach().numpy().T.copy() for layer in self._linear_layers()]
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """Bias vectors, one for each weight matrix."""
+        return [layer.bias.detach().numpy().copy() for layer in self._linear_layers()]
+
+    def _linear_layers(self) -> list[nn.Linear]:
+        return [layer for layer in self.module_.children() if isinstance(layer, nn.Linear)]
+
+    def _build_module(self, n_features: int, n_outputs: int) -> nn.Module:
+        hidden = self._hidden_widths()
+        widths = [n_features, *hidden, n_outputs]
+        rates = self._dropout_rates(len(hidden))
+        return build_mlp(widths, self.activation, rates, batch_norm=self.batch_norm)
+
+    def _hidden_widths(self) -> list[int]:
+        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
+        valid = sizes.ndim == 1 and all(isinstance(n, int | np.integer) and n >= 1 for n in sizes)
+        if not valid:
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} is not a sequence of positive "
+                "integers; give the number of units of each hidden layer, such as (100,) or "
+                "(300, 100)."
+            )
+        return [int(n) for n in sizes]
+
+    def _dropout_rates(self, n_hidden: int) -> list[float]:
+        if isinstance(self.dropout, Real):
+            return [0.0, *[float(self.dropout)] * n_hidden]
+        rates = [float(rate) for rate in self.dropout]
+        if len(rates) != n_hidden + 1 or not all(0 <= rate < 1 for rate in rates):
+            raise ValueError(
+                f"dropout={self.dropout!r} must be one probability below 1, or {n_hidden + 1} of "
+                f"them: for the inputs and each of the {n_hidden} hidden layers."
+            )
+        return rates
+
+    def _describe(self, module: nn.Module) -> dict[str, Any]:
+        matrices = _report.path_matrices(module)
+        return {
+            "architecture_": _report.live_widths(matrices),
+            "feature_importances_": _report.path_importances(matrices),
+        }

@@ -1,0 +1,23 @@
+"""One more epoch on a network as it is: what is zero stays zero."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from sksparse.sparsifiers._base import Phase, Probe, Sparsifier, SparsifierRun, Task
+
+
+class KeepZeros(Sparsifier):
+    """Train the weights that are not zero; ``partial_fit`` does so."""
+
+    def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
+        return _KeepZerosRun(module, task)
+
+
+class _KeepZerosRun(SparsifierRun):
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("update", self.task.max_iter),)
+
+    def begin_phase(self, phase: Phase, probe: Probe) -> None:
+        self.freeze(self.weights != 0)
