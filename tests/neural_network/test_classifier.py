@@ -277,7 +277,6 @@ def test_small_and_degenerate_data(name: Any) -> None:
         ({"learning_rate_init": 0.0}, ["learning_rate_init", "0.0"]),
         ({"class_weight": "heavy"}, ["class_weight", "heavy"]),
         ({"device": "abacus"}, ["device", "abacus"]),
-        ({"sparsifier": None, "alpha": 0.1}, ["alpha=0.1", "sparsifier=None"]),
         ({"sparsifier": None, "target_sparsity": 0.5}, ["target_sparsity=0.5"]),
         ({"sparsifier": HardConcrete(gamma=0.5)}, ["gamma", "0.5"]),
     ],
