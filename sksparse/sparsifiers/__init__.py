@@ -11,12 +11,14 @@ from sksparse.sparsifiers._hard_concrete import HardConcrete
 from sksparse.sparsifiers._learned_gates import LearnedGates
 from sksparse.sparsifiers._magnitude import Magnitude
 from sksparse.sparsifiers._parameters import FlatParameters, prunable_tensors
+from sksparse.sparsifiers._variational import VariationalDropout
 
 SPARSIFIERS: dict[str | None, type[Sparsifier]] = {
     None: Dense,
     "gates": LearnedGates,
     "l0": HardConcrete,
     "magnitude": Magnitude,
+    "variational": VariationalDropout,
 }
 
 __all__ = [
@@ -31,5 +33,6 @@ __all__ = [
     "Sparsifier",
     "SparsifierRun",
     "Task",
+    "VariationalDropout",
     "prunable_tensors",
 ]
