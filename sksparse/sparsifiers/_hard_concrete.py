@@ -76,8 +76,9 @@ class HardConcrete(Sparsifier):
         Lower end of the stretched interval, negative.
     zeta : float, default=1.1
         Upper end of the stretched interval, above 1.
-    droprate_init : float, default=0.2
-        The initial ``log_alpha`` is ``log(1 - d) - log(d)`` for this value d, up to noise.
+    droprate_init : float or sequence of float, default=0.2
+        The initial ``log_alpha`` is ``log(1 - d) - log(d)`` for this value d, up to noise;
+        a sequence has one value for each prunable tensor.
     gate_fraction : float, default=0.6
         Share of the epochs in which gates are trained; the rest retrains the survivors.
     gate_travel : float, default=20.0
@@ -109,7 +110,7 @@ class HardConcrete(Sparsifier):
         "beta": [Interval(Real, 0, None, closed="neither")],
         "gamma": [Interval(Real, None, 0, closed="neither")],
         "zeta": [Interval(Real, 1, None, closed="neither")],
-        "droprate_init": [Interval(Real, 0, 1, closed="neither")],
+        "droprate_init": ["array-like", Interval(Real, 0, 1, closed="neither")],
         "gate_fraction": [Interval(Real, 0, 1, closed="right")],
         "gate_travel": [Interval(Real, 0, None, closed="neither")],
         "weight_travel": [Interval(Real, 0, None, closed="left")],
@@ -124,7 +125,7 @@ class HardConcrete(Sparsifier):
         beta: float = 2 / 3,
         gamma: float = -0.1,
         zeta: float = 1.1,
-        droprate_init: float = 0.2,
+        droprate_init: float | Sequence[float] = 0.2,
         gate_fraction: float = 0.6,
         gate_travel: float = 20.0,
         weight_travel: float = 10.0,
@@ -216,8 +217,8 @@ class _HardConcreteRun(SparsifierRun):
         self._options = options
         self._gates = HardConcreteDistribution(options.beta, options.gamma, options.zeta)
         self._units = UnitGates(self.parameters, options.granularity)
-        open_logit = math.log(1 - options.droprate_init) - math.log(options.droprate_init)
-        start = open_logit + 0.01 * torch.randn_like(self._units.sizes)
+        rates = self._by_layer("droprate_init", options.droprate_init)
+        start = -rates.logit() + 0.01 * torch.randn_like(self._units.sizes)
         self.log_alpha = nn.Parameter(start)
         self._gate_gradient = torch.zeros_like(start)
         self.log_alpha.grad = self._gate_gradient
@@ -259,18 +260,25 @@ class _HardConcreteRun(SparsifierRun):
         task, sizes = self.task, self._units.sizes
         strengths = self._options.layer_strengths
         if strengths is not None:
-            factors = torch.as_tensor(list(strengths), dtype=sizes.dtype, device=sizes.device)
-            if len(factors) != len(self.tensors) or (factors < 0).any():
-                raise ValueError(
-                    f"layer_strengths={list(strengths)!r} must hold one factor, not negative, for "
-                    f"each of the {len(self.tensors)} weight tensors."
-                )
-            sizes = sizes * factors[self._units.layer]
+            sizes = sizes * self._by_layer("layer_strengths", strengths)
         alpha = 1.0 / task.n_samples if task.alpha is None else task.alpha
         self._multiplier = torch.zeros_like(sizes[0])
         self._unit_price = sizes / self.n_weights
         self._price = alpha * sizes if task.target_sparsity is None else 0 * sizes
         self._ascent = _ASCENT / max(1, self.phases[0].epochs * task.steps_per_epoch)
+
+    def _by_layer(self, name: str, values: float | Sequence[float]) -> Tensor:
+        """The value of its tensor for each unit."""
+        like = self._units.sizes
+        if isinstance(values, Real):
+            return torch.full_like(like, float(values))
+        given = like.new_tensor([float(value) for value in values])
+        if len(given) != len(self.tensors) or (given < 0).any():
+            raise ValueError(
+                f"{name}={list(values)!r} must hold one value, not negative, for each of the "
+                f"{len(self.tensors)} weight tensors."
+            )
+        return given[self._units.layer]
 
     @property
     def phases(self) -> tuple[Phase, ...]:
