@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -267,7 +268,7 @@ class _HardConcreteRun(SparsifierRun):
         self._price = alpha * sizes if task.target_sparsity is None else 0 * sizes
         self._ascent = _ASCENT / max(1, self.phases[0].epochs * task.steps_per_epoch)
 
-    def _by_layer(self, name: str, values: float | Sequence[float]) -> Tensor:
+    def _by_layer(self, name: str, values: Any) -> Tensor:
         """The value of its tensor for each unit."""
         like = self._units.sizes
         if isinstance(values, Real):
