@@ -1,23 +1,22 @@
-"""Proximal operator of the sorted L1 norm."""
+"""Pooling for the proximal operator of the sorted L1 norm."""
 
 import numpy as np
 from numba import njit
 
 
 @njit(cache=True)
-def prox_sorted_l1(v, weights):
-    """``argmin_w ||w - v||^2 / 2 + sum_i weights_i |w|_(i)`` by pooling adjacent violators.
+def pool_adjacent(values):
+    """The non-negative, non-increasing sequence that is nearest to `values`.
 
-    The sorted magnitudes minus the weights are made non-increasing: a stack of blocks, each with
-    its mean, where a block that exceeds its left neighbour is merged into it.
+    A stack of blocks, each with its sum, where a block whose mean exceeds that of its left
+    neighbour is merged into it; in the end every entry is the mean of its block, or zero.
     """
-    p = v.shape[0]
-    order = np.argsort(-np.abs(v))
+    p = values.shape[0]
     total = np.empty(p)
     size = np.empty(p, dtype=np.intp)
     top = 0
     for i in range(p):
-        total[top] = abs(v[order[i]]) - weights[i]
+        total[top] = values[i]
         size[top] = 1
         while top > 0 and total[top - 1] * size[top] <= total[top] * size[top - 1]:
             total[top - 1] += total[top]
@@ -28,8 +27,6 @@ def prox_sorted_l1(v, weights):
     at = 0
     for block in range(top):
         mean = max(total[block] / size[block], 0.0)
-        for _ in range(size[block]):
-            j = order[at]
-            result[j] = mean if v[j] >= 0.0 else -mean
-            at += 1
+        result[at : at + size[block]] = mean
+        at += size[block]
     return result

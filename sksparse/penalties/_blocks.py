@@ -8,6 +8,7 @@ import numpy as np
 
 from .._typing import Array, Indices
 from ._base import ConvexPenalty
+from ._operators import block_factors, soft_threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,6 @@ class Blocks:
         )
 
 
-def soft_threshold(v: Array, threshold: Array | float) -> Array:
-    """Shrink each entry of ``v`` towards zero by ``threshold``."""
-    return np.sign(v) * np.maximum(np.abs(v) - threshold, 0.0)
-
-
 class BlockPenalty(ConvexPenalty):
     """``sum_j l1_j |w_j| + sum_g l2_g ||w_g||_2`` over a partition into groups.
 
@@ -88,10 +84,8 @@ class BlockPenalty(ConvexPenalty):
     def prox(self, v: Array, step: float) -> Array:
         # Soft thresholding first, the group shrinkage second: the other order is not the prox.
         shrunk = soft_threshold(v, step * self.l1)
-        norms = self.blocks.norms(shrunk)
-        kept = np.maximum(norms - step * self.l2, 0.0)
-        factors = np.divide(kept, norms, out=np.zeros_like(norms), where=norms > 0)
-        return shrunk * factors[self.blocks.labels]
+        factors = block_factors(self.blocks.norms(shrunk), step * self.l2)
+        return np.asarray(shrunk * factors[self.blocks.labels])
 
     def dual_norm(self, gradient: Array) -> float:
         magnitudes = np.abs(gradient)

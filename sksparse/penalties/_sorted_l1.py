@@ -6,6 +6,7 @@ import numpy as np
 
 from .._typing import Array, Indices
 from ._base import ConvexPenalty
+from ._operators import sorted_magnitudes
 
 
 def oscar_weights(n_features: int, pairwise: float) -> Array:
@@ -47,9 +48,8 @@ class SortedL1(ConvexPenalty):
         return float(self.weights @ _descending(np.abs(coef)))
 
     def prox(self, v: Array, step: float) -> Array:
-        from .._kernels.sorted_l1 import prox_sorted_l1
-
-        return prox_sorted_l1(np.asarray(v, dtype=np.float64), step * self.weights)
+        v = np.asarray(v, dtype=np.float64)
+        return np.copysign(sorted_magnitudes(np.abs(v), step * self.weights), v)
 
     def dual_norm(self, gradient: Array) -> float:
         budget = np.cumsum(self.weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy.optimize import isotonic_regression
 
 from sksparse.penalties import (
@@ -16,6 +17,7 @@ from sksparse.penalties import (
     SparseGroup,
     oscar_weights,
 )
+from sksparse.penalties._operators import block_factors, soft_threshold, sorted_magnitudes
 
 P = 9
 BLOCKS = Blocks.from_labels(np.array([2, 0, 1, 0, 2, 2, 1, 0, 0]))
@@ -168,3 +170,31 @@ def test_sparse_group_ends_are_lasso_and_group_lasso(rng: np.random.Generator) -
     np.testing.assert_allclose(almost_lasso.prox(v, 0.3), lasso.prox(v, 0.3), atol=1e-6)
     assert almost_group.dual_norm(v) == pytest.approx(group.dual_norm(v), rel=1e-9)
     assert almost_lasso.dual_norm(v) == pytest.approx(lasso.dual_norm(v), rel=1e-6)
+
+
+@pytest.mark.parametrize("p", [1, 7, 300])
+def test_operators_shrink_torch_tensors_as_they_do_arrays(p: int, rng: np.random.Generator) -> None:
+    v, thresholds = rng.standard_normal(p), rng.random(p)
+    tensor = torch.from_numpy(v)
+    for threshold in (0.3, thresholds):
+        same = threshold if isinstance(threshold, float) else torch.from_numpy(threshold)
+        shrunk = soft_threshold(v, threshold)
+        np.testing.assert_array_equal(soft_threshold(tensor, same).numpy(), shrunk)
+        assert ((shrunk == 0) == (np.abs(v) <= threshold)).all()
+        factors = block_factors(np.abs(v), threshold)
+        np.testing.assert_array_equal(block_factors(tensor.abs(), same).numpy(), factors)
+        np.testing.assert_allclose(factors * v, shrunk, atol=1e-15)
+
+
+def test_a_block_of_norm_zero_has_factor_zero() -> None:
+    np.testing.assert_array_equal(block_factors(np.zeros(2), np.array([0.0, 1.0])), [0.0, 0.0])
+
+
+def test_sorted_magnitudes_keep_order_and_type(rng: np.random.Generator) -> None:
+    v = rng.random(50).astype(np.float32)
+    shrunk = sorted_magnitudes(v, np.linspace(0.5, 0.1, 50))
+    assert shrunk.dtype == np.float32
+    order = np.argsort(v)
+    assert (np.diff(shrunk[order]) >= 0).all()
+    assert (shrunk[v <= 0.1] == 0).all()
+    assert not len(sorted_magnitudes(v[:0], np.empty(0)))
