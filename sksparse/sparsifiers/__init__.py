@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from sksparse.sparsifiers._base import Phase, Probe, Sparsifier, SparsifierRun, Task
+from sksparse.sparsifiers._bayesian import BayesianGroups
 from sksparse.sparsifiers._dense import Dense
 from sksparse.sparsifiers._hard_concrete import HardConcrete
 from sksparse.sparsifiers._learned_gates import LearnedGates
@@ -15,6 +16,7 @@ from sksparse.sparsifiers._variational import VariationalDropout
 
 SPARSIFIERS: dict[str | None, type[Sparsifier]] = {
     None: Dense,
+    "bayesian": BayesianGroups,
     "gates": LearnedGates,
     "l0": HardConcrete,
     "magnitude": Magnitude,
@@ -23,6 +25,7 @@ SPARSIFIERS: dict[str | None, type[Sparsifier]] = {
 
 __all__ = [
     "SPARSIFIERS",
+    "BayesianGroups",
     "Dense",
     "FlatParameters",
     "HardConcrete",
