@@ -24,9 +24,13 @@ def keep_above_deviation(weights: Tensor, sizes: Sequence[int], quality: float) 
 
 
 def keep_largest(scores: Tensor, count: int) -> Tensor:
-    """Keep exactly the `count` weights with the largest scores."""
-    keep = torch.zeros_like(scores, dtype=torch.bool)
-    keep[torch.topk(scores, count).indices] = True
+    """Keep exactly the `count` weights with the largest scores; equal ones by index."""
+    if count == 0:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    cut = scores.kthvalue(len(scores) - count + 1).values
+    keep = scores > cut
+    ties = (scores == cut).nonzero().squeeze(1)
+    keep[ties[: count - int(keep.sum())]] = True
     return keep
 
 
