@@ -56,9 +56,9 @@ class Magnitude(Sparsifier):
     n_rounds : int, default=10
         Number of times to prune and retrain in the iterative schedule. In the gradual one,
         number of times that the statistics of the criterion are computed.
-    train_fraction : float, default=0.3
+    train_fraction : float, default=0.2
         Share of the epochs spent before the first pruning.
-    prune_fraction : float, default=0.4
+    prune_fraction : float, default=0.5
         Share of the epochs in which the gradual schedule prunes; with `train_fraction` below
         1. The rest retrains under the final mask.
     update_every : int, default=50
@@ -123,8 +123,8 @@ class Magnitude(Sparsifier):
         schedule: str = "gradual",
         scope: str = "global",
         n_rounds: int = 10,
-        train_fraction: float = 0.3,
-        prune_fraction: float = 0.4,
+        train_fraction: float = 0.2,
+        prune_fraction: float = 0.5,
         update_every: int = 50,
         retrain_travel: float = 10.0,
         l1: float = 0.0,

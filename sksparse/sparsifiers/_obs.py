@@ -18,10 +18,10 @@ from sksparse.sparsifiers._masks import keep_largest
 from sksparse.sparsifiers._parameters import FlatParameters
 
 #: Up to this many weights in use the inverse is exact, and they go one by one.
-FEW_WEIGHTS = 1024
+FEW_WEIGHTS = 512
 
 #: Rows of the training data whose curvature is used, for few weights and for many.
-ROWS_FOR_FEW, ROWS_FOR_MANY = 512, 100
+ROWS_FOR_FEW, ROWS_FOR_MANY = 256, 32
 
 #: Rows times weights whose gradients are held at once.
 _LARGEST_SAMPLE = 2**23
@@ -30,7 +30,7 @@ _LARGEST_SAMPLE = 2**23
 DAMPING = 1e-2
 
 #: Rounds in which many weights go: the saliencies are computed again in each.
-_STEPS = 5
+_STEPS = 3
 
 #: Gradients that enter the inverse together.
 _BLOCK = 64

@@ -218,7 +218,8 @@ def test_scopes_share_the_weights_out(schedule: str, scope: str) -> None:
 
 def test_gradual_sparsity_rises_along_a_cubic_and_weights_come_back() -> None:
     module = make_chain()
-    run = make_run(module, target_sparsity=0.8, max_iter=50, steps_per_epoch=4)
+    options = Magnitude(update_every=1)
+    run = make_run(module, options, target_sparsity=0.8, max_iter=50, steps_per_epoch=4)
     (train, prune, _) = run.phases
     trainer = Trainer(module, 6)
     with torch.no_grad():
@@ -324,7 +325,7 @@ def test_weights_other_than_of_chains_are_pruned(module: nn.Module) -> None:
         {"schedule": "never"},
         {"update_every": 0},
         {"l1": -1.0},
-        {"prune_fraction": 0.7},
+        {"prune_fraction": 0.8},
         {"criterion": "obs"},
         {"scope": "layer", "criterion": "obs", "schedule": "iterative"},
     ],

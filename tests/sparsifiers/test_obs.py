@@ -120,32 +120,36 @@ def monks(problem: int) -> tuple[np.ndarray, np.ndarray]:
     y = {
         1: (a[0] == a[1]) | (a[4] == 1),
         2: (robots == 1).sum(1) == 2,
-        3: ((a[4] == 3) & (a[3] == 1)) | ((a[4] != 4) & (a[1] != 3)),
     }[problem]
     X = np.column_stack([a[j] == v for j, n in enumerate(levels) for v in range(1, n + 1)])
     return X.astype(np.float32), y.astype(int)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("problem, n_train, n_hidden", [(1, 124, 3), (2, 169, 3)])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("problem, n_train, n_kept", [(1, 124, 14), (2, 169, 20)])
 def test_few_weights_are_left_of_a_network_for_the_monks(
-    problem: int, n_train: int, n_hidden: int
+    problem: int, n_train: int, n_kept: int
 ) -> None:
+    """A network of 57 weights still knows the rule with as few as were published, or near."""
     X, y = monks(problem)
     train = np.random.RandomState(0).permutation(len(X))[:n_train]
-    n_weights = n_hidden * 19
-    best = 0.0
-    for seed in range(5):
+    scores = []
+    for seed in range(3):
         model = SparseMLPClassifier(
-            (n_hidden,),
+            (3,),
             activation="tanh",
-            sparsifier=Magnitude(criterion="obs", schedule="iterative", n_rounds=20),
-            target_sparsity=1 - 20 / n_weights,
+            sparsifier=Magnitude(
+                criterion="obs", schedule="iterative", n_rounds=20, train_fraction=0.5
+            ),
+            target_sparsity=1 - n_kept / 57,
+            batch_size=32,
             learning_rate_init=0.01,
             weight_decay=1e-3,
-            max_iter=2000,
+            max_iter=1000,
+            n_iter_no_change=1000,
             random_state=seed,
         ).fit(X[train], y[train])
-        assert sum(int((w != 0).sum()) for w in model.coefs_) == 20
-        best = max(best, model.score(X, y))
-    assert best == 1.0
+        assert sum(int((w != 0).sum()) for w in model.coefs_) == n_kept
+        scores.append(model.score(X, y))
+    assert max(scores) == 1.0
