@@ -9,9 +9,17 @@ from sksparse.sparsifiers._base import Phase, Probe, Sparsifier, SparsifierRun, 
 from sksparse.sparsifiers._bayesian import BayesianGroups
 from sksparse.sparsifiers._dense import Dense
 from sksparse.sparsifiers._hard_concrete import HardConcrete
+from sksparse.sparsifiers._l1 import L1Shrinkage
 from sksparse.sparsifiers._learned_gates import LearnedGates
+from sksparse.sparsifiers._lottery import LotteryTicket
 from sksparse.sparsifiers._magnitude import Magnitude
+from sksparse.sparsifiers._movement import Movement
 from sksparse.sparsifiers._parameters import FlatParameters, prunable_tensors
+from sksparse.sparsifiers._rigl import RigL
+from sksparse.sparsifiers._snip import SNIP
+from sksparse.sparsifiers._surgery import DynamicSurgery
+from sksparse.sparsifiers._synflow import SynFlow
+from sksparse.sparsifiers._topk import TopK
 from sksparse.sparsifiers._variational import VariationalDropout
 
 SPARSIFIERS: dict[str | None, type[Sparsifier]] = {
@@ -19,23 +27,39 @@ SPARSIFIERS: dict[str | None, type[Sparsifier]] = {
     "bayesian": BayesianGroups,
     "gates": LearnedGates,
     "l0": HardConcrete,
+    "l1": L1Shrinkage,
+    "lottery": LotteryTicket,
     "magnitude": Magnitude,
+    "movement": Movement,
+    "rigl": RigL,
+    "snip": SNIP,
+    "surgery": DynamicSurgery,
+    "synflow": SynFlow,
+    "topk": TopK,
     "variational": VariationalDropout,
 }
 
 __all__ = [
+    "SNIP",
     "SPARSIFIERS",
     "BayesianGroups",
     "Dense",
+    "DynamicSurgery",
     "FlatParameters",
     "HardConcrete",
+    "L1Shrinkage",
     "LearnedGates",
+    "LotteryTicket",
     "Magnitude",
+    "Movement",
     "Phase",
     "Probe",
+    "RigL",
     "Sparsifier",
     "SparsifierRun",
+    "SynFlow",
     "Task",
+    "TopK",
     "VariationalDropout",
     "prunable_tensors",
 ]
