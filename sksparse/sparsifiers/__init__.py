@@ -19,6 +19,7 @@ from sksparse.sparsifiers._rigl import RigL
 from sksparse.sparsifiers._snip import SNIP
 from sksparse.sparsifiers._surgery import DynamicSurgery
 from sksparse.sparsifiers._synflow import SynFlow
+from sksparse.sparsifiers._targeted import TargetedDropout
 from sksparse.sparsifiers._topk import TopK
 from sksparse.sparsifiers._variational import VariationalDropout
 
@@ -35,6 +36,7 @@ SPARSIFIERS: dict[str | None, type[Sparsifier]] = {
     "snip": SNIP,
     "surgery": DynamicSurgery,
     "synflow": SynFlow,
+    "targeted": TargetedDropout,
     "topk": TopK,
     "variational": VariationalDropout,
 }
@@ -58,6 +60,7 @@ __all__ = [
     "Sparsifier",
     "SparsifierRun",
     "SynFlow",
+    "TargetedDropout",
     "Task",
     "TopK",
     "VariationalDropout",

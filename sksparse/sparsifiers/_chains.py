@@ -81,6 +81,21 @@ class Chains:
             total += n_rows * int(kept.sum()) * int(torch.Size(shape[2:]).numel())
         return total
 
+    def norms(self, weights: Tensor) -> Tensor:
+        """For each unit the norm of the weights that enter it, or where unknown leave it."""
+        tensors = list(self._parameters.by_tensor(weights).values())
+        before = [None, *tensors[:-1]]
+        is_linked = [False, *self._is_linked[:-1]]
+        norms = []
+        for here, previous, linked in zip(tensors, before, is_linked, strict=True):
+            n = here.shape[1]
+            if linked and previous is not None:
+                entering = torch.linalg.vector_norm(previous.reshape(len(previous), -1), dim=1)
+                norms.append(entering.repeat_interleave(n // len(entering)))
+            else:
+                norms.append(torch.linalg.vector_norm(here.transpose(0, 1).reshape(n, -1), dim=1))
+        return torch.cat(norms)
+
     def keep_best(self, uselessness: Tensor, magnitude: Tensor, count: int) -> Tensor:
         """Keep exactly `count` weights: whole units of least score, the last one in part.
 
