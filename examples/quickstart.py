@@ -2,7 +2,7 @@
 The quick start
 ===============
 
-Run the four stories of this gallery one after the other, save their plots, and print what each
+Run the stories of this gallery one after the other, save their plots, and print what each
 estimator kept and scored beside its baselines. ``make demo`` does it, or
 ``python examples/quickstart.py FOLDER``; FOLDER is where the plots go.
 """
@@ -26,6 +26,7 @@ STORIES = {
     "plot_best_subset.py": "diabetes, 65 terms",
     "plot_group_selection.py": "diabetes, 12 columns",
     "plot_oscar_clusters.py": "cell nuclei, 10 means",
+    "plot_sparse_digits.py": "digits, ever sparser",
     "plot_sparse_mlp.py": "digits, 8 x 8 pixels",
 }
 NOTES = """\

@@ -35,6 +35,7 @@ _ROOM_OF_NAME = {
 }
 _ROOMS = (
     "feature_selection",
+    "inspection",
     "linear_model",
     "losses",
     "neural_network",

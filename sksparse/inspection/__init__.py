@@ -1,0 +1,14 @@
+"""Pictures of fitted sparse networks, in the manner of scikit-learn's displays.
+
+A display is built from a fitted estimator with ``from_estimator``, or from plain arrays with its
+constructor and ``plot``. What is drawn is kept as attributes, so that a figure can be changed
+afterwards. matplotlib is imported when something is drawn, torch never.
+"""
+
+from __future__ import annotations
+
+from sksparse.inspection._sparsity_path import SparsityPathDisplay
+from sksparse.inspection._sparsity_pattern import SparsityPatternDisplay
+from sksparse.inspection._training_history import TrainingHistoryDisplay
+
+__all__ = ["SparsityPathDisplay", "SparsityPatternDisplay", "TrainingHistoryDisplay"]
