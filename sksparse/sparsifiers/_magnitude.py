@@ -34,8 +34,8 @@ class Magnitude(Sparsifier):
     at its old value when others have become less than it, until the mask is final.
 
     Biases are never pruned, and a weight that is pruned for good stays exactly zero.
-    Dropout modules are corrected while the survivors are retrained, :math:`D_r = D_o
-    \sqrt{C_r / C_o}` with the connections C of the layer that they feed, and restored at the end.
+    Dropout modules are corrected under each mask, :math:`D_r = D_o \sqrt{C_r / C_o}` with the
+    connections C of the layer that they feed, and restored at the end.
 
     Parameters
     ----------

@@ -98,8 +98,12 @@ class _PruningRun(SparsifierRun):
             self.weights.mul_(keep | kept)
             remove_dead_units(self.module)
             self.weights.copy_(before)
-        self.freeze(kept)
-        self._dropout.adapt(self.parameters.by_tensor(kept.to(scores.dtype)))
+        self._fix(kept)
+
+    def _fix(self, keep: Tensor) -> None:
+        """Put a mask in force, and the dropout that belongs to it."""
+        self.freeze(keep)
+        self._dropout.adapt(self.parameters.by_tensor(keep.to(self.weights.dtype)))
 
     def _others_kept(self, keep: Tensor, scores: Tensor) -> Tensor:
         """As many weights, all of live units where that can be."""
@@ -208,5 +212,5 @@ class GradualPruning(_PruningRun):
         scores = self._scores(self.weights)
         sparsity = strength * (self.task.target_sparsity or 0.0)
         self._asleep.copy_(self.weights)
-        self.freeze(self._kept(scores, self.weights, strength, sparsity))
+        self._fix(self._kept(scores, self.weights, strength, sparsity))
         self._asleep.sub_(self.weights)
