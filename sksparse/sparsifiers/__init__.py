@@ -9,6 +9,7 @@ from sksparse.sparsifiers._base import Phase, Probe, Sparsifier, SparsifierRun, 
 from sksparse.sparsifiers._bayesian import BayesianGroups
 from sksparse.sparsifiers._dense import Dense
 from sksparse.sparsifiers._hard_concrete import HardConcrete
+from sksparse.sparsifiers._ising import IsingDropout
 from sksparse.sparsifiers._l1 import L1Shrinkage
 from sksparse.sparsifiers._learned_gates import LearnedGates
 from sksparse.sparsifiers._lottery import LotteryTicket
@@ -27,6 +28,7 @@ SPARSIFIERS: dict[str | None, type[Sparsifier]] = {
     None: Dense,
     "bayesian": BayesianGroups,
     "gates": LearnedGates,
+    "ising": IsingDropout,
     "l0": HardConcrete,
     "l1": L1Shrinkage,
     "lottery": LotteryTicket,
@@ -49,6 +51,7 @@ __all__ = [
     "DynamicSurgery",
     "FlatParameters",
     "HardConcrete",
+    "IsingDropout",
     "L1Shrinkage",
     "LearnedGates",
     "LotteryTicket",

@@ -55,6 +55,11 @@ class Chains:
         linked = _linked_tensors(module, parameters)
         self._is_linked = [pair in linked for pair in pairwise(parameters.tensors)] + [False]
 
+    @property
+    def is_one_chain(self) -> bool:
+        """Whether the units of every tensor but the last enter the next."""
+        return all(self._is_linked[:-1])
+
     def _used_rows(self, keep: Tensor) -> list[Tensor | None]:
         """For each tensor, which output units have successors; None where that is unknown."""
         parts = keep.split(self._units.counts)

@@ -56,3 +56,11 @@ def keep_ranked(first: Tensor, second: Tensor, count: int) -> Tensor:
     keep = torch.zeros_like(first, dtype=torch.bool)
     keep[order[:count]] = True
     return keep
+
+
+def rank_shares(values: Tensor) -> Tensor:
+    """For each number of a matrix its rank in its row as a share of the row, flat."""
+    n_rows, n = values.shape
+    order = torch.argsort(values, dim=1, stable=True)
+    shares = torch.arange(n, device=values.device, dtype=values.dtype).div_(n)
+    return torch.empty_like(values).scatter_(1, order, shares.expand(n_rows, n)).view(-1)

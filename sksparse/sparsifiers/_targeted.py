@@ -18,7 +18,7 @@ from sksparse.sparsifiers._base import (
     Task,
 )
 from sksparse.sparsifiers._chains import Chains
-from sksparse.sparsifiers._masks import keep_largest, keep_ranked, n_kept
+from sksparse.sparsifiers._masks import keep_largest, keep_ranked, n_kept, rank_shares
 from sksparse.sparsifiers._parameters import UnitGates
 
 #: Batches that share one set of targets: magnitudes change little in an update.
@@ -182,14 +182,14 @@ class _TargetedRun(SparsifierRun):
             return ~keep_largest(size, count)
         whole = self._options.scope == "layer"
         parts = self.parameters.by_tensor(size).values()
-        shares = [_rank_shares(part.reshape(1 if whole else len(part), -1)) for part in parts]
+        shares = [rank_shares(part.reshape(1 if whole else len(part), -1)) for part in parts]
         return ~keep_ranked(torch.cat(shares), size, count)
 
     def _unit_shares(self) -> Tensor:
         """For each unit the share of the units of its layer that have a larger norm."""
         norms = self._chains.norms(self.latent.data)
         parts = norms.split(self._units.counts)
-        return torch.cat([_rank_shares(-part[None]) for part in parts])
+        return torch.cat([rank_shares(-part[None]) for part in parts])
 
     def ramp(self) -> tuple[float, float]:
         """The targeting proportion and the rate of dropout of this batch."""
@@ -235,11 +235,3 @@ class _TargetedRun(SparsifierRun):
     def after_step(self) -> None:
         if not self._dropping:
             super().after_step()
-
-
-def _rank_shares(values: Tensor) -> Tensor:
-    """For each number of a matrix its rank in its row as a share of the row, flat."""
-    n_rows, n = values.shape
-    order = torch.argsort(values, dim=1, stable=True)
-    shares = torch.arange(n, device=values.device, dtype=values.dtype).div_(n)
-    return torch.empty_like(values).scatter_(1, order, shares.expand(n_rows, n)).view(-1)
