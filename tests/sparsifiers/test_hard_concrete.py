@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from sksparse.sparsifiers import HardConcrete, Task, prunable_tensors
-from sksparse.sparsifiers._hard_concrete import HardConcreteDistribution, logistic_noise
+from sksparse.sparsifiers._concrete import HardConcreteDistribution, logistic_noise
 
 
 def make_task(**changes: object) -> Task:
