@@ -16,6 +16,9 @@ from sksparse.sparsifiers._base import (
     Task,
 )
 
+#: Batches between two cuts at most, and cuts at least, where the options leave it open.
+_SELDOM = 16
+_MANY_CUTS = 200
 #: The logarithm of the compression where neither a strength nor a sparsity is asked for.
 DEFAULT_LOG_COMPRESSION = math.log(10.0)
 
@@ -76,14 +79,14 @@ class Course:
         Share of the epochs in which weights are cut.
     travel : float
         Least distance that a weight can travel in each phase after the first.
-    update_every : int
-        Batches between two cuts.
+    update_every : int or None
+        Batches between two cuts; None is 16, or fewer, so that there are some 200 cuts.
     """
 
     train_fraction: float
     cut_fraction: float
     travel: float
-    update_every: int
+    update_every: int | None
 
 
 class GradualRun(SparsifierRun):
@@ -112,6 +115,7 @@ class GradualRun(SparsifierRun):
         self._course = course
         self._batch = 0
         self._n_batches = 1
+        self._every = course.update_every or _SELDOM
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -131,6 +135,8 @@ class GradualRun(SparsifierRun):
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         if phase.name == "cut":
             self._n_batches = max(1, phase.epochs * self.task.steps_per_epoch)
+            if self._course.update_every is None:
+                self._every = max(1, min(_SELDOM, self._n_batches // _MANY_CUTS))
             self.cutting = True
             self.begin_cut()
         elif phase.name == "retrain":
@@ -142,7 +148,7 @@ class GradualRun(SparsifierRun):
         if not self.cutting:
             return
         self._batch += 1
-        if self._batch % self._course.update_every == 0:
+        if self._batch % self._every == 0:
             self.cut()
 
     @property

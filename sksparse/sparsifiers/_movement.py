@@ -33,8 +33,8 @@ class Movement(Sparsifier):
 
     Parameters
     ----------
-    update_every : int, default=16
-        Updates from one mask to the next.
+    update_every : int, default=None
+        Updates from one mask to the next. None is 16, or fewer, so that there are some 200.
     scope : {"global", "layer"}, default="global"
         Whether the largest scores are those of the network or those of each layer.
     train_fraction : float, default=0.2
@@ -58,7 +58,7 @@ class Movement(Sparsifier):
     """
 
     _parameter_constraints: dict = {
-        "update_every": [Interval(Integral, 1, None, closed="left")],
+        "update_every": [Interval(Integral, 1, None, closed="left"), None],
         "scope": [StrOptions({"global", "layer"})],
         "train_fraction": [Interval(Real, 0, 1, closed="left")],
         "cut_fraction": [Interval(Real, 0, 1, closed="left")],
@@ -68,7 +68,7 @@ class Movement(Sparsifier):
     def __init__(
         self,
         *,
-        update_every: int = 16,
+        update_every: int | None = None,
         scope: str = "global",
         train_fraction: float = 0.2,
         cut_fraction: float = 0.4,

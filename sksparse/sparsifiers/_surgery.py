@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Integral, Real
 
 import torch
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import Sparsifier, SparsifierRun, Task
@@ -33,9 +33,9 @@ class DynamicSurgery(Sparsifier):
     layer :math:`l` at the end of the dense phase. In the last phase the mask is fixed.
 
     The paper has :math:`\alpha = 1`, the default; the thresholds rise to their values in the
-    first half of the surgery. With `target_sparsity`, `alpha` is 1 and :math:`c` is chosen at each
-    change of the mask such that the sparsity rises along a cubic to the target, which is met to
-    one weight. Biases are never pruned.
+    first half of the surgery. With `target_sparsity` the threshold is chosen at
+    each change of the mask such that the sparsity rises along a cubic to the target, which is met
+    to one weight. Biases are never pruned.
 
     Parameters
     ----------
@@ -47,8 +47,16 @@ class DynamicSurgery(Sparsifier):
         Exponent of the same.
     hysteresis : float, default=0.1
         Half the width of the band in which the mask stays, relative to the threshold.
-    update_every : int, default=16
-        Updates between two attempts to change the mask.
+    splice_decay : float, default=0.01
+        Share by which the values of cut weights shrink in each update, so that those return
+        whose gradients insist. An optimiser such as Adam moves every weight by about its
+        learning rate, and noise alone would lead many back; 0 is the paper.
+    scope : {"global", "layer"}, default="global"
+        How a target is met: by one threshold for all layers, or by a common :math:`c` in the
+        thresholds of the layers.
+    update_every : int, default=None
+        Updates between two attempts to change the mask. None is 16, or fewer, so that there are
+        some 200 attempts.
     train_fraction : float, default=0.2
         Share of the epochs before the surgery.
     cut_fraction : float, default=0.4
@@ -73,7 +81,9 @@ class DynamicSurgery(Sparsifier):
         "gamma": [Interval(Real, 0, None, closed="left")],
         "power": [Interval(Real, 0, None, closed="left")],
         "hysteresis": [Interval(Real, 0, 1, closed="left")],
-        "update_every": [Interval(Integral, 1, None, closed="left")],
+        "splice_decay": [Interval(Real, 0, 1, closed="both")],
+        "scope": [StrOptions({"global", "layer"})],
+        "update_every": [Interval(Integral, 1, None, closed="left"), None],
         "train_fraction": [Interval(Real, 0, 1, closed="left")],
         "cut_fraction": [Interval(Real, 0, 1, closed="left")],
         "weight_travel": [Interval(Real, 0, None, closed="left")],
@@ -89,7 +99,9 @@ class DynamicSurgery(Sparsifier):
         gamma: float = 1e-4,
         power: float = 1.0,
         hysteresis: float = 0.1,
-        update_every: int = 16,
+        splice_decay: float = 0.01,
+        scope: str = "global",
+        update_every: int | None = None,
         train_fraction: float = 0.2,
         cut_fraction: float = 0.4,
         weight_travel: float = 10.0,
@@ -98,6 +110,8 @@ class DynamicSurgery(Sparsifier):
         self.gamma = gamma
         self.power = power
         self.hysteresis = hysteresis
+        self.splice_decay = splice_decay
+        self.scope = scope
         self.update_every = update_every
         self.train_fraction = train_fraction
         self.cut_fraction = cut_fraction
@@ -134,6 +148,7 @@ class _SurgeryRun(GradualRun):
         self._options = options
         self._factor = options.default_alpha if task.alpha is None else task.alpha
         self.in_use = torch.ones_like(self.weights)
+        self._forgetting = self.in_use.clone()
         self._measure()
 
     def _measure(self) -> None:
@@ -154,6 +169,11 @@ class _SurgeryRun(GradualRun):
         if self.cutting:
             torch.mul(self.latent.data, self.in_use, out=self.weights)
 
+    def after_step(self) -> None:
+        if self.cutting and self._options.splice_decay:
+            self.latent.data.mul_(self._forgetting)
+        super().after_step()
+
     def before_evaluation(self) -> None:
         super().before_evaluation()
         self.before_batch()
@@ -167,7 +187,13 @@ class _SurgeryRun(GradualRun):
         options = self._options
         probability = (1.0 + options.gamma * self._batch) ** -options.power
         if float(torch.rand(())) < probability:
-            self.in_use.copy_(self._chosen(self.on_the_way(1.0)))
+            self._use(self._chosen(self.on_the_way(1.0)))
+
+    def _use(self, keep: Tensor) -> None:
+        """Take a mask over; cut weights are forgotten from now on."""
+        self.in_use.copy_(keep)
+        decay = self._options.splice_decay
+        self._forgetting = self.in_use.mul(decay).add_(1.0 - decay)
 
     def final_mask(self) -> Tensor:
         keep = self._chosen(1.0)
@@ -187,6 +213,7 @@ class _SurgeryRun(GradualRun):
             return torch.cat(
                 [part >= factor * max(mean + c * std, 0.0) for part, (mean, std) in parts]
             )
-        for part, (mean, std) in parts:
-            part.sub_(mean).div_(std or 1.0)
+        if self._options.scope == "layer":
+            for part, (mean, std) in parts:
+                part.sub_(mean).div_(std or 1.0)
         return keep_largest(size, n_kept(self.n_weights, target * share))

@@ -28,8 +28,8 @@ class TopK(Sparsifier):
 
     Parameters
     ----------
-    update_every : int, default=16
-        Updates from one projection to the next.
+    update_every : int, default=None
+        Updates from one projection to the next. None is 16, or fewer, so that there are some 200.
     scope : {"global", "layer"}, default="global"
         Whether the largest weights are those of the network or those of each layer.
     train_fraction : float, default=0.2
@@ -53,7 +53,7 @@ class TopK(Sparsifier):
     """
 
     _parameter_constraints: dict = {
-        "update_every": [Interval(Integral, 1, None, closed="left")],
+        "update_every": [Interval(Integral, 1, None, closed="left"), None],
         "scope": [StrOptions({"global", "layer"})],
         "train_fraction": [Interval(Real, 0, 1, closed="left")],
         "cut_fraction": [Interval(Real, 0, 1, closed="left")],
@@ -63,7 +63,7 @@ class TopK(Sparsifier):
     def __init__(
         self,
         *,
-        update_every: int = 16,
+        update_every: int | None = None,
         scope: str = "global",
         train_fraction: float = 0.2,
         cut_fraction: float = 0.4,

@@ -143,7 +143,7 @@ def test_without_thresholds_it_is_plain_gradient_descent(module: nn.Module) -> N
 
 
 def test_a_target_is_a_common_factor_of_the_deviations(module: nn.Module) -> None:
-    run = make_run(module, DynamicSurgery(), target_sparsity=0.8)
+    run = make_run(module, DynamicSurgery(scope="layer"), target_sparsity=0.8)
     begin(run)
     at_the_end(run)
     run.cut()
@@ -156,7 +156,35 @@ def test_a_target_is_a_common_factor_of_the_deviations(module: nn.Module) -> Non
     assert max(dropped for dropped, _ in levels) <= min(kept for _, kept in levels)
 
 
-@pytest.mark.parametrize("options", [{"hysteresis": 1.0}, {"update_every": 0}, {"gamma": -1.0}])
+def test_one_threshold_for_all_layers_lets_returning_weights_in_at_its_upper_edge(
+    module: nn.Module,
+) -> None:
+    run = make_run(module, DynamicSurgery(), target_sparsity=0.8)
+    begin(run)
+    at_the_end(run)
+    run.in_use[::2] = 0.0
+    before = run.in_use.clone()
+    run.cut()
+    rank = run.latent.data.abs() / torch.where(before > 0, 0.9, 1.1)
+    assert run.in_use.sum() == 32
+    assert rank[run.in_use == 0].max() <= rank[run.in_use == 1].min()
+
+
+def test_cut_weights_are_forgotten_and_others_are_not(module: nn.Module) -> None:
+    run = make_run(module, DynamicSurgery(splice_decay=0.25, update_every=1), target_sparsity=0.5)
+    begin(run)
+    at_the_end(run)
+    run.after_step()
+    values = run.latent.data.clone()
+    cut = run.in_use == 0
+    run.after_step()
+    torch.testing.assert_close(run.latent.data[cut], 0.75 * values[cut])
+    assert torch.equal(run.latent.data[~cut], values[~cut])
+
+
+@pytest.mark.parametrize(
+    "options", [{"hysteresis": 1.0}, {"update_every": 0}, {"splice_decay": 2.0}]
+)
 def test_bad_options_are_named(module: nn.Module, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         make_run(module, DynamicSurgery(**options))
