@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from numbers import Real
 
 import torch
@@ -64,6 +65,10 @@ class BayesianGroups(Sparsifier):
     ----------
     prior : {"normal_jeffreys", "horseshoe"}, default="normal_jeffreys"
         The prior of the scales.
+    layer_strengths : sequence of float, default=None
+        Factors on the divergence of the scales of the prunable tensors, in the order of the
+        module: where units are few and their weights many, those of the weights would decide
+        alone. None weighs all alike.
     threshold : float, default=None
         A unit is removed from here on: by the logarithm of variance over squared mean of its
         scale ("normal_jeffreys", None is 0) or by the negative logarithm of its mode
@@ -94,6 +99,7 @@ class BayesianGroups(Sparsifier):
 
     _parameter_constraints: dict = {
         "prior": [StrOptions({"normal_jeffreys", "horseshoe"})],
+        "layer_strengths": ["array-like", None],
         "threshold": [Real, None],
         "tau": [Interval(Real, 0, 1, closed="neither")],
         "warmup_fraction": [Interval(Real, 0, 1, closed="both")],
@@ -106,6 +112,7 @@ class BayesianGroups(Sparsifier):
         self,
         *,
         prior: str = "normal_jeffreys",
+        layer_strengths: Sequence[float] | None = None,
         threshold: float | None = None,
         tau: float = 1e-5,
         warmup_fraction: float = 0.1,
@@ -114,6 +121,7 @@ class BayesianGroups(Sparsifier):
         weight_travel: float = 10.0,
     ) -> None:
         self.prior = prior
+        self.layer_strengths = layer_strengths
         self.threshold = threshold
         self.tau = tau
         self.warmup_fraction = warmup_fraction
@@ -148,6 +156,7 @@ class _BayesianRun(SparsifierRun):
         self._units = UnitGates(self.parameters, "input")
         self._chains = Chains(module, self.parameters, self._units)
         self.scales = self._make_scales()
+        self._factors = self._layer_factors()[self.scales.column_layer]
         self._threshold = self.scales.threshold
         if options.threshold is not None:
             self._threshold = options.threshold
@@ -171,6 +180,18 @@ class _BayesianRun(SparsifierRun):
         if self._options.prior == "horseshoe":
             return Horseshoe(layer, self.weights, self._options.tau)
         return NormalJeffreys(layer, self.weights)
+
+    def _layer_factors(self) -> Tensor:
+        strengths = self._options.layer_strengths
+        if strengths is None:
+            return self.weights.new_ones(len(self.tensors))
+        factors = self.weights.new_tensor(list(strengths))
+        if len(factors) != len(self.tensors) or (factors < 0).any():
+            raise ValueError(
+                f"layer_strengths={list(strengths)!r} must hold one factor, not negative, for "
+                f"each of the {len(self.tensors)} weight tensors."
+            )
+        return factors
 
     def _plan_noise(self) -> None:
         """Set the rates and strengths of the first phase."""
@@ -241,7 +262,7 @@ class _BayesianRun(SparsifierRun):
         self.latent_gradient.add_(self.latent.data, alpha=strength)
         self._slope.add_(self._variance, alpha=0.5 * strength).sub_(0.5 * strength)
         gradient: Tensor = self.scales.values.grad  # type: ignore[assignment]
-        gradient.add_(self.scales.divergence_gradient(), alpha=strength)
+        gradient.addcmul_(self.scales.divergence_gradient(), self._factors, value=strength)
         self._batch += 1
         if self._control is None or self._batch < self._warmup_batches:
             return
@@ -274,7 +295,7 @@ class _BayesianRun(SparsifierRun):
         means, log_variance = self.latent.data, self.log_variance.data
         squares = means.square().sum()
         of_weights = 0.5 * (squares + (log_variance.exp() - log_variance - 1).sum())
-        total = self._strength * (of_weights + self.scales.divergence())
+        total = self._strength * (of_weights + self.scales.divergence() @ self._factors)
         return float(total + 0.5 * self.task.weight_decay * squares)
 
     def density(self) -> float:

@@ -31,13 +31,15 @@ class ScalePosterior(ABC):
     ----------
     values : torch.nn.Parameter
         All parameters of the distributions, with a gradient that is kept in place.
+    column_layer : torch.Tensor
+        The number of the layer that each column of ``values`` belongs to.
     """
 
     #: Where ``score`` says that a unit is removed.
     threshold: float
 
     def __init__(self, layer: Tensor, values: Tensor) -> None:
-        self.layer = layer
+        self.layer = self.column_layer = layer
         self.values = nn.Parameter(values)
         self.values.grad = torch.zeros_like(values)
         counts = torch.bincount(layer).tolist()
@@ -58,7 +60,7 @@ class ScalePosterior(ABC):
 
     @abstractmethod
     def divergence(self) -> Tensor:
-        """The divergence from the prior, summed."""
+        """The divergence from the prior of what stands in each column of ``values``."""
 
     @abstractmethod
     def divergence_gradient(self) -> Tensor:
@@ -89,7 +91,7 @@ class NormalJeffreys(ScalePosterior):
         return log_variance - (mean * mean + _EPSILON).log()
 
     def divergence(self) -> Tensor:
-        return divergence(self.score().clamp(-_LOG_ALPHA_BOUND, _LOG_ALPHA_BOUND)).sum()
+        return divergence(self.score().clamp(-_LOG_ALPHA_BOUND, _LOG_ALPHA_BOUND))
 
     def divergence_gradient(self) -> Tensor:
         mean, log_alpha = self.values.data[0], self.score()
@@ -126,6 +128,7 @@ class Horseshoe(ScalePosterior):
         # half way between the scale of a unit in use and that of the layer alone
         self.threshold = -0.5 * math.log(tau)
         super().__init__(layer, values)
+        self.column_layer = torch.cat([layer, torch.arange(n_layers, device=layer.device)])
 
     def sample(self, layer: int, n_rows: int) -> Tensor:
         units, whole = self.values[:, self._parts[layer]], self.values[:, self._n_units + layer]
@@ -161,7 +164,7 @@ class Horseshoe(ScalePosterior):
         above, below = self._excesses()
         of_gamma = above - 0.5 * (a + log_v + math.log(2) + 1 - self._log_scale)
         of_inverse = below - 0.5 * (-b + log_w + math.log(2) + 1)
-        return of_gamma.sum() + of_inverse.sum()
+        return of_gamma + of_inverse
 
     def divergence_gradient(self) -> Tensor:
         _, _, log_v, log_w = self.values.data

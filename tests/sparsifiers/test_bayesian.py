@@ -74,14 +74,14 @@ def test_horseshoe_divergence_against_monte_carlo() -> None:
     of_gamma = 5 * (q - gamma(log_x, 1.0)) + 2 * (q - gamma(log_x, tau**2))
     sampled = of_gamma + 7 * (q - inverse)
     error = 4 * sampled.std().item() / math.sqrt(len(log_x))
-    assert scales.divergence().item() == pytest.approx(sampled.mean().item(), abs=error)
+    assert scales.divergence().sum().item() == pytest.approx(sampled.mean().item(), abs=error)
 
 
 def test_horseshoe_divergence_is_zero_nowhere_and_positive() -> None:
     scales = posterior("horseshoe")
     for _ in range(50):
         scales.values.data.normal_()
-        assert scales.divergence() > 0
+        assert (scales.divergence() > 0).all()
 
 
 @pytest.mark.parametrize("prior", PRIORS)
@@ -92,9 +92,9 @@ def test_divergence_gradient_agrees_with_finite_differences(prior: str) -> None:
     for place in range(values.numel()):
         flat = values.view(-1)
         flat[place] += step
-        above = scales.divergence()
+        above = scales.divergence().sum()
         flat[place] -= 2 * step
-        slope = (above - scales.divergence()) / (2 * step)
+        slope = (above - scales.divergence().sum()) / (2 * step)
         flat[place] += step
         assert found.view(-1)[place].item() == pytest.approx(slope.item(), abs=1e-5, rel=1e-5)
 
@@ -237,6 +237,22 @@ def test_target_is_met_to_one_weight_by_units(module: nn.Module, prior: str, tar
     assert kept == 45 - round(target * 45)
     whole = first.any(0).sum() * first.any(1).sum() + second.any(0).sum() * 3
     assert whole - kept < 5 + 3 + 6
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+def test_layer_strengths_are_factors_of_the_divergence(module: nn.Module, prior: str) -> None:
+    slopes = []
+    for factors in ([1.0, 1.0], [0.0, 3.0]):
+        sparsifier = BayesianGroups(prior=prior, layer_strengths=factors, warmup_fraction=0.0)
+        run = attach(module, sparsifier)
+        run._batch = 10**6
+        run.before_batch()
+        run.after_backward()
+        slopes.append((run.scales.values.grad, run.scales.column_layer))
+    (plain, layer), (weighted, _) = slopes
+    torch.testing.assert_close(weighted, plain * torch.tensor([0.0, 3.0])[layer])
+    with pytest.raises(ValueError, match="layer_strengths"):
+        attach(module, BayesianGroups(layer_strengths=[1.0]))
 
 
 def test_wrong_options() -> None:
