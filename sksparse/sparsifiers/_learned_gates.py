@@ -47,7 +47,7 @@ class LearnedGates(Sparsifier):
     the identity on [0, 1], to which they are clipped after each update.
 
     With `target_sparsity`, `alpha` is not used: it is replaced by a multiplier that rises
-    while the mean gate is above the target density and falls while it is below.
+    while the mean gate is above the target density and restarts from zero below it.
 
     After `gate_fraction` of the epochs the gates are fixed: with `alpha` those below 1/2 are
     closed; with `target_sparsity` exactly the required number stays open, ranked by
@@ -58,7 +58,7 @@ class LearnedGates(Sparsifier):
     bimodality : float, default=0.5
         Price :math:`\rho` of the variance, in multiples of `alpha`. Where no data speak, a
         gate falls from below :math:`(\rho + 1) / 2 \rho` and rises from above, so that
-        up to 1 all gates fall.
+        below 1 all gates fall.
     gate_init : float or sequence of float, default=1.0
         Initial gates, from 0.5 to 1: one number, or one for each prunable tensor in the order
         of the module.
@@ -196,7 +196,8 @@ class _LearnedGatesRun(SparsifierRun):
         if self.task.target_sparsity is not None and self._batch % _CONTROL_EVERY == 0:
             excess = self.gates.data.mean() - (1 - self.task.target_sparsity)
             self._price.add_(excess, alpha=_CONTROL_EVERY * self._ascent / self.n_weights)
-            self._price.clamp_(min=0.0)
+            # below the target it restarts from zero, or it would push far beyond before it falls
+            self._price.mul_(excess > 0)
         self._batch += 1
         # straight through: the gate is clipped to [0, 1], where the slope of the step is taken as 1
         torch.mul(slope, self.latent.data, out=self._gate_gradient)

@@ -67,7 +67,7 @@ def test_gates_flow_away_from_the_unstable_point() -> None:
 
 
 @pytest.mark.parametrize("variance_price", [0.0, 0.5, 0.99])
-def test_up_to_bimodality_one_all_gates_fall(variance_price: float) -> None:
+def test_below_bimodality_one_all_gates_fall(variance_price: float) -> None:
     assert flow([0.2, 0.7, 1.0], 1.0, variance_price) == [0.0, 0.0, 0.0]
 
 
@@ -149,15 +149,15 @@ def test_target_is_met_to_one_weight(module: nn.Module, target: float) -> None:
     assert kept == 45 - round(target * 45)
 
 
-def test_multiplier_rises_above_the_target_and_falls_below(module: nn.Module) -> None:
+def test_multiplier_rises_above_the_target_and_restarts_below(module: nn.Module) -> None:
     run = attach(module, LearnedGates(), alpha=None, target_sparsity=0.7)
     path = []
-    for level in (1.0, 0.0, 0.0):
+    for level in (1.0, 0.9, 0.0):
         run.gates.data.fill_(level)
         run._batch = 0
         run.after_backward()
         path.append(float(run._price))
-    assert path[0] > path[1] >= path[2] >= 0
+    assert path[1] > path[0] > path[2] == 0
 
 
 def test_digits_at_a_target_a_grid_of_strengths_and_repeated_predictions() -> None:
