@@ -16,7 +16,8 @@ from sksparse.sparsifiers._base import (
     Task,
 )
 
-#: Batches between two cuts at most, and cuts at least, where the options leave it open.
+#: Batches between two cuts, which cost about as much as a batch, and how many cuts to aim at.
+_OFTEN = 4
 _SELDOM = 16
 _MANY_CUTS = 200
 #: The logarithm of the compression where neither a strength nor a sparsity is asked for.
@@ -80,7 +81,7 @@ class Course:
     travel : float
         Least distance that a weight can travel in each phase after the first.
     update_every : int or None
-        Batches between two cuts; None is 16, or fewer, so that there are some 200 cuts.
+        Batches between two cuts; None is from 4 to 16, to have 200 cuts or more.
     """
 
     train_fraction: float
@@ -136,7 +137,7 @@ class GradualRun(SparsifierRun):
         if phase.name == "cut":
             self._n_batches = max(1, phase.epochs * self.task.steps_per_epoch)
             if self._course.update_every is None:
-                self._every = max(1, min(_SELDOM, self._n_batches // _MANY_CUTS))
+                self._every = max(_OFTEN, min(_SELDOM, self._n_batches // _MANY_CUTS))
             self.cutting = True
             self.begin_cut()
         elif phase.name == "retrain":

@@ -50,7 +50,7 @@ class L1Shrinkage(Sparsifier):
         :math:`w \leftarrow w - \lambda \alpha \, \mathrm{sign}(w)`.
     threshold : float, default=0.01
         For ``solver="subgradient"``, where no weight is exactly zero: those of at most
-        this magnitude are pruned in the end, and count as zero before.
+        this magnitude, or of one shrinkage, are pruned in the end, and count as zero before.
     train_fraction : float, default=0.1
         Share of the epochs before the shrinkage.
     cut_fraction : float, default=0.5
@@ -170,7 +170,11 @@ class _L1Run(GradualRun):
         return keep
 
     def _left(self) -> Tensor:
-        return self.weights.abs() > self._threshold
+        threshold = self._threshold
+        if self._crosses:
+            # a weight that crosses zero again and again is within one shrinkage of it
+            threshold = max(threshold, self.rate * self._strength)
+        return self.weights.abs() > threshold
 
 
 def shrink(weights: Tensor, amount: float) -> None:

@@ -34,7 +34,7 @@ class Movement(Sparsifier):
     Parameters
     ----------
     update_every : int, default=None
-        Updates from one mask to the next. None is 16, or fewer, so that there are some 200.
+        Updates from one mask to the next. None is from 4 to 16, to have 200 or more.
     scope : {"global", "layer"}, default="global"
         Whether the largest scores are those of the network or those of each layer.
     train_fraction : float, default=0.2

@@ -55,8 +55,7 @@ class DynamicSurgery(Sparsifier):
         How a target is met: by one threshold for all layers, or by a common :math:`c` in the
         thresholds of the layers.
     update_every : int, default=None
-        Updates between two attempts to change the mask. None is 16, or fewer, so that there are
-        some 200 attempts.
+        Updates between two attempts to change the mask. None is from 4 to 16, to have 200 or more.
     train_fraction : float, default=0.2
         Share of the epochs before the surgery.
     cut_fraction : float, default=0.4

@@ -121,7 +121,8 @@ def test_subgradients_give_no_exact_zeros_before_the_threshold() -> None:
     run, path = descend("subgradient", 0.1, 500)
     assert all((w != 0).all() for w in path)
     run.begin_phase(run.phases[-1], NO_PROBE)
-    left = path[-1][np.abs(path[-1]) > 0.01]
+    # every step shrinks by 0.2 * 0.1, so that closer to zero than that means nothing
+    left = path[-1][np.abs(path[-1]) > 0.02]
     assert 0 < torch.count_nonzero(run.weights) == len(left) < 15
 
 
