@@ -24,12 +24,12 @@ def run(report: Report) -> None:
     data = report.load("mnist.npz")
     X_train, X_test = (images(data[name]) for name in ("X_train", "X_test"))
     y_train, y_test = data["y_train"], data["y_test"]
-    results = {}
+    merged = {}
     for name in report.rows or ROWS:
         row = ROWS[name]
-        results[name] = measure(row.make, row.n_seeds, (X_train, y_train, X_test, y_test))
-        print(name, results[name], flush=True)
-    merged = report.merge(results, ROWS)
+        result = measure(row.make, row.n_seeds, (X_train, y_train, X_test, y_test))
+        print(name, result, flush=True)
+        merged = report.merge({name: result}, ROWS)
     report.note(
         "Test error (mean and range over the seeds) and compression, the 266 200 weights of "
         "784-300-100-10 (545 000 of 784-500-300-10) over those that are not zero. Pixels in "
