@@ -25,7 +25,7 @@ from sksparse.sparsifiers._masks import n_kept, rank_shares
 from sksparse.sparsifiers._parameters import FlatParameters, UnitGates
 
 #: Prices between which units are ranked by their field alone.
-_LADDER = 32
+_LADDER = 16
 #: Weight of what was known before in the averages over batches.
 _MEMORY = 0.7
 _TINY = 1e-12
@@ -177,7 +177,7 @@ class IsingDropout(Sparsifier):
     coupling : float, default=1.0
         Factor :math:`\lambda` of the couplings. The larger it is, the more units
         that feed each other stay or go together.
-    solve_every : int, default=10
+    solve_every : int, default=50
         Batches from one solution to the next.
     ramp_fraction : float, default=0.8
         Share of the epochs with dropout in which price or target rise, from 0.
@@ -214,7 +214,7 @@ class IsingDropout(Sparsifier):
         self,
         *,
         coupling: float = 1.0,
-        solve_every: int = 10,
+        solve_every: int = 50,
         ramp_fraction: float = 0.8,
         dropout_fraction: float = 0.6,
         weight_travel: float = 10.0,
