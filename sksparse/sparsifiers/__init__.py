@@ -8,6 +8,8 @@ from __future__ import annotations
 from sksparse.sparsifiers._base import Phase, Probe, Sparsifier, SparsifierRun, Task
 from sksparse.sparsifiers._bayesian import BayesianGroups
 from sksparse.sparsifiers._dense import Dense
+from sksparse.sparsifiers._group import GroupShrinkage, SparseGroupShrinkage
+from sksparse.sparsifiers._growl import GrOWL, stored_weights
 from sksparse.sparsifiers._hard_concrete import HardConcrete
 from sksparse.sparsifiers._ising import IsingDropout
 from sksparse.sparsifiers._l1 import L1Shrinkage
@@ -15,6 +17,7 @@ from sksparse.sparsifiers._learned_gates import LearnedGates
 from sksparse.sparsifiers._lottery import LotteryTicket
 from sksparse.sparsifiers._magnitude import Magnitude
 from sksparse.sparsifiers._movement import Movement
+from sksparse.sparsifiers._oscar import OscarShrinkage
 from sksparse.sparsifiers._parameters import FlatParameters, prunable_tensors
 from sksparse.sparsifiers._rigl import RigL
 from sksparse.sparsifiers._snip import SNIP
@@ -29,13 +32,17 @@ SPARSIFIERS: dict[str | None, type[Sparsifier]] = {
     "bayesian": BayesianGroups,
     "gates": LearnedGates,
     "ising": IsingDropout,
+    "group": GroupShrinkage,
+    "growl": GrOWL,
     "l0": HardConcrete,
     "l1": L1Shrinkage,
     "lottery": LotteryTicket,
     "magnitude": Magnitude,
     "movement": Movement,
+    "oscar": OscarShrinkage,
     "rigl": RigL,
     "snip": SNIP,
+    "sparse_group": SparseGroupShrinkage,
     "surgery": DynamicSurgery,
     "synflow": SynFlow,
     "targeted": TargetedDropout,
@@ -50,6 +57,8 @@ __all__ = [
     "Dense",
     "DynamicSurgery",
     "FlatParameters",
+    "GrOWL",
+    "GroupShrinkage",
     "HardConcrete",
     "IsingDropout",
     "L1Shrinkage",
@@ -57,9 +66,11 @@ __all__ = [
     "LotteryTicket",
     "Magnitude",
     "Movement",
+    "OscarShrinkage",
     "Phase",
     "Probe",
     "RigL",
+    "SparseGroupShrinkage",
     "Sparsifier",
     "SparsifierRun",
     "SynFlow",
@@ -68,4 +79,5 @@ __all__ = [
     "TopK",
     "VariationalDropout",
     "prunable_tensors",
+    "stored_weights",
 ]
