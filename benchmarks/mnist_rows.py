@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sksparse.neural_network import SparseMLPClassifier
-from sksparse.sparsifiers import HardConcrete, Magnitude
+from sksparse.sparsifiers import DynamicSurgery, HardConcrete, LotteryTicket, Magnitude
 
 N_TRAIN = 60_000
 
@@ -78,6 +78,20 @@ def gates_of_units(seed: int, strengths: list[float] | None, **changes: Any) -> 
     return lenet(seed, **{**options, **changes})
 
 
+def ticket(
+    seed: int, n_rounds: int, sparsity: float, max_iter: int, *, reinit: bool = False
+) -> SparseMLPClassifier:
+    """Pruning in rounds, each from the initial weights."""
+    sparsifier = LotteryTicket(n_rounds=n_rounds, weight_travel=0, reinit=reinit)
+    return lenet(
+        seed,
+        sparsifier=sparsifier,
+        target_sparsity=sparsity,
+        learning_rate="auto",
+        max_iter=max_iter,
+    )
+
+
 ROWS = {
     "dense": Row(
         lambda seed: lenet(
@@ -101,6 +115,30 @@ ROWS = {
     "l0, strengths by layer": Row(
         lambda seed: gates_of_units(seed, [0.8, 7.0, 150.0], dropout=[0.0, 0.1, 0.0], max_iter=80),
         "Louizos 2018: 266-88-33, 1.8 %",
+        n_seeds=1,
+    ),
+    "surgery, 56x": Row(
+        lambda seed: lenet(
+            seed,
+            sparsifier=DynamicSurgery(train_fraction=0.1, cut_fraction=0.6),
+            target_sparsity=1 - 1 / 56,
+            learning_rate="auto",
+            max_iter=50,
+        ),
+        "Guo 2016: 1.99 %",
+    ),
+    "dense, length of a lottery round": Row(
+        lambda seed: lenet(seed, sparsifier=None, max_iter=6), "to compare", n_seeds=5
+    ),
+    "lottery, 21 % left": Row(
+        lambda seed: ticket(seed, 7, 0.79, max_iter=48), "at or below the dense row", n_seeds=5
+    ),
+    "lottery, 3.5 % left": Row(
+        lambda seed: ticket(seed, 15, 0.965, max_iter=64), "to compare", n_seeds=1
+    ),
+    "lottery, 3.5 % left, drawn anew": Row(
+        lambda seed: ticket(seed, 15, 0.965, max_iter=64, reinit=True),
+        "clearly worse than the ticket",
         n_seeds=1,
     ),
 }

@@ -48,8 +48,8 @@ def run(report: Report) -> None:
         merged = report.merge({name: result}, sets)
     report.note(
         f"Mean test accuracy in percent (R² x 100 for diabetes) and its standard error over "
-        f"{N_FOLDS} folds, twice on data of less than {LARGE} entries; default settings throughout, "
-        "one hidden layer of 100."
+        f"{N_FOLDS} folds, twice on data of less than {LARGE} entries; default settings "
+        "throughout, one hidden layer of 100."
     )
     methods = list(models(False))
     rows = [
