@@ -170,8 +170,8 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         taught = getattr(self.teacher, "classes_", classes)
         if not np.array_equal(taught, classes):
             raise ValueError(
-                f"The teacher {self.teacher!r} knows the classes {np.asarray(taught).tolist()}, but y holds "
-                f"{classes.tolist()}; give a teacher of the same classes."
+                f"The teacher {self.teacher!r} knows the classes {np.asarray(taught).tolist()}, "
+                f"but y holds {classes.tolist()}; give a teacher of the same classes."
             )
         lesson = lesson_of(self.teacher, "predict_proba", raw, len(classes))
         soft = soften(torch.from_numpy(lesson), self.temperature).numpy()

@@ -208,7 +208,7 @@ class IsingDropout(Sparsifier):
     }
 
     #: The price of a unit where the estimator leaves ``alpha=None``.
-    default_alpha = 0.9
+    default_alpha = 0.7
 
     def __init__(
         self,
