@@ -26,7 +26,8 @@ class GroupShrinkage(ProximalSparsifier):
 
     over the groups :math:`g` of each tensor, of :math:`|g|` weights: its rows, with all weights
     that enter an output unit (filter), and its columns, with all weights that leave an input
-    unit (channel). Whole units go, and the tensors can be replaced by smaller ones.
+    unit (channel). Whole units go, and the tensors can be replaced by smaller ones. The rows of
+    the last tensor are left out: its outputs are no units to remove.
 
     The loss is followed by Adam, the penalty by its proximal operator, block soft
     thresholding, so that zeros are exact: a group is zero if its norm does not exceed the
@@ -40,8 +41,10 @@ class GroupShrinkage(ProximalSparsifier):
 
     With `target_sparsity` the strength follows the density, which is led down evenly. When
     it arrives, or after `shrink_fraction` of the epochs, groups are zeroed in the order of
-    their root mean square weight, and in the last one the smallest weights, until the
-    number is met. What is left is retrained without the penalty, which takes its bias away.
+    their norms relative to the mean norm in their tensor, and in the last one the smallest
+    weights, until the number is met. What is left is retrained without the penalty, which
+    takes its bias away. Units that have lost their inputs or their outputs are removed with all
+    their weights, where the network is an ``nn.Sequential`` of linear layers.
 
     Parameters
     ----------

@@ -43,8 +43,8 @@ class OscarShrinkage(ProximalSparsifier):
     zero as long as Adam moves it by less than the smallest threshold.
 
     With `target_sparsity` the strength follows the density, which is led down evenly. When
-    it arrives, or after `shrink_fraction` of the epochs, the smallest weights (groups) are
-    zeroed until the number is met. What is left is retrained without the penalty, which takes
+    it arrives, or after `shrink_fraction` of the epochs, the weights (groups) that are
+    smallest relative to the mean in their tensor are zeroed until the number is met. What is left is retrained without the penalty, which takes
     away its bias and the ties.
 
     Parameters
