@@ -44,8 +44,8 @@ class OscarShrinkage(ProximalSparsifier):
 
     With `target_sparsity` the strength follows the density, which is led down evenly. When
     it arrives, or after `shrink_fraction` of the epochs, the weights (groups) that are
-    smallest relative to the mean in their tensor are zeroed until the number is met. What is left is retrained without the penalty, which takes
-    away its bias and the ties.
+    smallest relative to the mean in their tensor are zeroed until the number is met. What is
+    left is retrained without the penalty, which takes away its bias and the ties.
 
     Parameters
     ----------
