@@ -45,7 +45,7 @@ class GrOWL(ProximalSparsifier):
     `shrink_fraction` of the epochs, the units with the least norm relative to the mean norm in
     their tensor are zeroed, and in the last one the smallest weights, until the number is
     met. Hidden units that nothing leaves are removed with the weights that enter them. Then
-    the units of each tensor that are left are clustered by affinity propagation, with the similarity
+    the units of each tensor that are left are clustered by affinity propagation; the similarity is
     :math:`w_i^T w_k / \max(\|w_i\|^2, \|w_k\|^2)`, which is 1 for equal weights only. Every unit
     takes the mean weights of its cluster, and is trained on with the mean of their gradients:
     its weights stay equal to those of the others, and one copy is enough
