@@ -88,6 +88,7 @@ def ticket(
         sparsifier=sparsifier,
         target_sparsity=sparsity,
         learning_rate="auto",
+        weight_decay=1e-4,
         max_iter=max_iter,
     )
 
@@ -123,12 +124,15 @@ ROWS = {
             sparsifier=DynamicSurgery(train_fraction=0.1, cut_fraction=0.6),
             target_sparsity=1 - 1 / 56,
             learning_rate="auto",
+            weight_decay=1e-4,
             max_iter=50,
         ),
         "Guo 2016: 1.99 %",
     ),
     "dense, length of a lottery round": Row(
-        lambda seed: lenet(seed, sparsifier=None, max_iter=6), "to compare", n_seeds=5
+        lambda seed: lenet(seed, sparsifier=None, weight_decay=1e-4, max_iter=6),
+        "to compare",
+        n_seeds=5,
     ),
     "lottery, 21 % left": Row(
         lambda seed: ticket(seed, 7, 0.79, max_iter=48), "at or below the dense row", n_seeds=5
@@ -139,6 +143,34 @@ ROWS = {
     "lottery, 3.5 % left, drawn anew": Row(
         lambda seed: ticket(seed, 15, 0.965, max_iter=64, reinit=True),
         "clearly worse than the ticket",
+        n_seeds=1,
+    ),
+    "gates, 20x": Row(
+        lambda seed: lenet(
+            seed,
+            sparsifier="gates",
+            target_sparsity=0.95,
+            batch_size=100,
+            learning_rate="auto",
+            learning_rate_init=1e-3,
+            weight_decay=1e-4,
+            dropout=[0.1, 0.2, 0.1],
+            ema_decay=0.999,
+        ),
+        "asked: 1.7 %",
+        n_seeds=1,
+    ),
+    "variational, 68x": Row(
+        lambda seed: lenet(
+            seed,
+            sparsifier="variational",
+            target_sparsity=1 - 1 / 68,
+            batch_size=100,
+            learning_rate="auto",
+            learning_rate_init=1e-3,
+            weight_decay=1e-4,
+        ),
+        "Molchanov 2017: 1.92 %",
         n_seeds=1,
     ),
 }

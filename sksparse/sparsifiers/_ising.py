@@ -157,7 +157,7 @@ class IsingDropout(Sparsifier):
     times the standard deviation of what unit :math:`i` passes on, and the field :math:`b_i` is
     that deviation: units that are idle or saturated pass on a constant and are cheap to drop.
     In each layer both are scaled to a mean of 1, over units, of their sum over successors. `alpha`
-    is the price of a unit, by default 0.9, in units of :math:`m_i`: of what a unit of its
+    is the price of a unit, by default 0.7, in units of :math:`m_i`: of what a unit of its
     layer adds on average while all states are 1.
 
     Every `solve_every` batches one batch is trained with all units, from which the couplings
