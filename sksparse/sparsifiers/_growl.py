@@ -21,6 +21,12 @@ from sksparse.sparsifiers._parameters import prunable_tensors
 from sksparse.sparsifiers._proximal import ProximalSparsifier
 
 
+#: Share of the units of a tensor, times the root of the density, that are pruned after all others.
+_SECURE = 0.8
+#: Larger than the salience of a unit over the mean.
+_FIRST = 1e6
+
+
 class GrOWL(ProximalSparsifier):
     r"""Prune input units by sorted norms, tie similar ones, and train them tied.
 
@@ -42,9 +48,9 @@ class GrOWL(ProximalSparsifier):
     step is that of :class:`OscarShrinkage`.
 
     With `target_sparsity` the strength follows the density. When it arrives, or after
-    `shrink_fraction` of the epochs, the units with the least norm relative to the mean norm in
-    their tensor are zeroed, and in the last one the smallest weights, until the number is
-    met. Hidden units that nothing leaves are removed with the weights that enter them. Then
+    `shrink_fraction` of the epochs, the units that matter least are zeroed, but no tensor is emptied, and in the last one the
+    smallest weights, until the number is met. Norms are equal where they were pooled, so it is the
+    norm times the root mean square of its gradients, relative to the tensor, that counts. Hidden units that nothing leaves are removed with the weights that enter them. Then
     the units of each tensor that are left are clustered by affinity propagation; the similarity is
     :math:`w_i^T w_k / \max(\|w_i\|^2, \|w_k\|^2)`, which is 1 for equal weights only. Every unit
     takes the mean weights of its cluster, and is trained on with the mean of their gradients:
@@ -205,6 +211,20 @@ class _GrOWLRun(SortedRun):
 
     def sorted_weights(self, n: int) -> Array:
         return falling_weights(n, self._options.pairwise, self._options.sorted_fraction)
+
+    def group_scores(self) -> Tensor:
+        """What counts of a unit, relative to its tensor: pooled norms are equal and rank nothing."""
+        units = self.groups.units
+        salience = self.groups.norms() * self.groups.mean(self.gradient_squares()).sqrt()
+        # the best of each tensor stay, or one tensor is emptied for the sake of the others
+        secure = _SECURE * (self._n_kept / self.n_weights) ** 0.5
+        scores = []
+        for part in salience.split(units.counts):
+            mean = part.sum() / (part != 0).sum().clamp(min=1)
+            best = part.argsort().argsort() >= (1 - secure) * len(part)
+            scores.append(part / mean.clamp(min=torch.finfo(part.dtype).tiny) + _FIRST * best)
+        spared = self.factors[units.layer] == 0
+        return units.spread(torch.cat(scores) + 2 * _FIRST * spared)
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         super().begin_phase(phase, probe)
