@@ -20,9 +20,8 @@ from sksparse.sparsifiers._oscar import SortedRun
 from sksparse.sparsifiers._parameters import prunable_tensors
 from sksparse.sparsifiers._proximal import ProximalSparsifier
 
-
 #: Share of the units of a tensor, times the root of the density, that are pruned after all others.
-_SECURE = 0.8
+_SECURE = 0.6
 #: Larger than the salience of a unit over the mean.
 _FIRST = 1e6
 
@@ -48,10 +47,12 @@ class GrOWL(ProximalSparsifier):
     step is that of :class:`OscarShrinkage`.
 
     With `target_sparsity` the strength follows the density. When it arrives, or after
-    `shrink_fraction` of the epochs, the units that matter least are zeroed, but no tensor is emptied, and in the last one the
-    smallest weights, until the number is met. Norms are equal where they were pooled, so it is the
-    norm times the root mean square of its gradients, relative to the tensor, that counts. Hidden units that nothing leaves are removed with the weights that enter them. Then
-    the units of each tensor that are left are clustered by affinity propagation; the similarity is
+    `shrink_fraction` of the epochs, the units that matter least are zeroed, but no tensor
+    is emptied, and in the last one the smallest weights, until the number is met. Norms are equal
+    where they were pooled, so it is the norm times the root mean square of its gradients,
+    relative to the tensor, that counts. Hidden units that nothing leaves are removed with the
+    weights that enter them. Then the units of each tensor that are left are clustered by affinity
+    propagation; the similarity is
     :math:`w_i^T w_k / \max(\|w_i\|^2, \|w_k\|^2)`, which is 1 for equal weights only. Every unit
     takes the mean weights of its cluster, and is trained on with the mean of their gradients:
     its weights stay equal to those of the others, and one copy is enough
@@ -213,7 +214,7 @@ class _GrOWLRun(SortedRun):
         return falling_weights(n, self._options.pairwise, self._options.sorted_fraction)
 
     def group_scores(self) -> Tensor:
-        """What counts of a unit, relative to its tensor: pooled norms are equal and rank nothing."""
+        """Salience relative to the tensor: pooled norms are equal and rank nothing."""
         units = self.groups.units
         salience = self.groups.norms() * self.groups.mean(self.gradient_squares()).sqrt()
         # the best of each tensor stay, or one tensor is emptied for the sake of the others
