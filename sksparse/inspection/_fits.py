@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -25,6 +26,11 @@ Split = tuple[Any, Any, Any, Any]
 
 def sized(estimator: Any, sparsities: Iterable[float]) -> list[Any]:
     """A clone of the estimator for each sparsity."""
+    if isinstance(estimator, BaseSearchCV):
+        raise ValueError(
+            f"{type(estimator).__name__} would search the sparsity that is to be drawn; give its "
+            "best_estimator_, or an estimator that it searches."
+        )
     size = _parameter_of_network(estimator, SIZE)
     return [clone(estimator).set_params(**{size: s}) for s in _check_sparsities(sparsities)]
 

@@ -18,11 +18,14 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.parametrize import is_parametrized
 
 from sksparse._typing import Array, Indices
 from sksparse.neural_network import _report
 from sksparse.neural_network._data import Rows, make_rows, make_table, merge_equal_rows
 from sksparse.neural_network._runtime import draw_seed, resolve_device, training
+from sksparse.neural_network._targets import check_callbacks
 from sksparse.neural_network._trainer import PREDICT_ROWS, PhasedNet, Score, Stopping, Updates
 from sksparse.sparsifiers import SPARSIFIERS, Sparsifier, SparsifierRun, Task
 from sksparse.sparsifiers._keep_zeros import KeepZeros
@@ -38,6 +41,8 @@ class Problem:
     score: Score
     #: The class of each row, where a split is to be stratified.
     labels: Indices | None = None
+    #: What new networks put out before training, where that is known.
+    start: Array | None = None
 
 
 class BaseSparseNet(BaseEstimator):
@@ -88,6 +93,7 @@ class BaseSparseNet(BaseEstimator):
     def _train(self, X: Any, weight: Array, problem: Problem, *, partial: bool = False) -> None:
         """Train on validated data and set the attributes that all estimators share."""
         device = resolve_device(self.device)
+        check_callbacks(self.callbacks)
         index, weight = merge_equal_rows(X, problem.y, weight)
         seed = draw_seed(self.random_state)
         learn, check = (index, None) if partial else self._split(index, problem, seed)
@@ -95,8 +101,8 @@ class BaseSparseNet(BaseEstimator):
         train = make_rows(table, problem.y, weight, learn, device)
         valid = None if check is None else make_rows(table, problem.y, weight, check, device)
         with training(seed, device) as use_threads:
-            module = self._start_module(X.shape[1], problem.n_outputs, partial=partial).to(device)
-            self._check_outputs(module, train, problem.n_outputs)
+            module = self._start_module(X.shape[1], problem, partial=partial).to(device)
+            self._check_module(module, train, problem.n_outputs)
             use_threads(self._resolve_batch_size(len(train)), module)
             net = self._make_net(module, train, problem, partial=partial)
             interrupted = net.train_phases(train, valid)
@@ -120,7 +126,7 @@ class BaseSparseNet(BaseEstimator):
             warnings.warn(
                 f"The objective still fell by {fall:.2g} per epoch, more than tol={self.tol:g}, "
                 f"when max_iter={self.max_iter} epochs were used up; raise max_iter or "
-                "learning_rate_init, or scale X.",
+                "learning_rate_init, or scale X and the targets of a regression.",
                 ConvergenceWarning,
                 stacklevel=6,
             )
@@ -145,10 +151,11 @@ class BaseSparseNet(BaseEstimator):
         )
         return learn, check
 
-    def _start_module(self, n_features: int, n_outputs: int, *, partial: bool) -> nn.Module:
+    def _start_module(self, n_features: int, problem: Problem, *, partial: bool) -> nn.Module:
         goes_on = (self.warm_start or partial) and hasattr(self, "module_")
-        module = self._build_module(n_features, n_outputs)
+        module = self._build_module(n_features, problem.n_outputs)
         if not goes_on:
+            self._set_start(module, problem.start)
             return module
         before = {name: tuple(p.shape) for name, p in self.module_.named_parameters()}
         now = {name: tuple(p.shape) for name, p in module.named_parameters()}
@@ -161,8 +168,24 @@ class BaseSparseNet(BaseEstimator):
             )
         return copy.deepcopy(self.module_)
 
-    def _check_outputs(self, module: nn.Module, train: Rows, n_outputs: int) -> None:
+    def _set_start(self, module: nn.Module, start: Array | None) -> None:
+        """Let a new module put out `start`, where its last layer is known."""
+
+    def _check_module(self, module: nn.Module, train: Rows, n_outputs: int) -> None:
         """Refuse a module that does not fit the data, and give lazy layers their shapes."""
+        if any(is_parametrized(layer) for layer in module.modules()):
+            raise ValueError(
+                "The module has parametrised layers (torch.nn.utils.parametrize, such as "
+                "weight_norm), whose weights are no parameters that could be set to zero; give a "
+                "module without."
+            )
+        normalises = any(isinstance(layer, _BatchNorm) for layer in module.modules())
+        if normalises and self._resolve_batch_size(len(train)) == 1:
+            raise ValueError(
+                "Batch normalisation needs at least 2 rows in a batch, but there is 1: give more "
+                f"distinct rows, a larger batch_size than {self.batch_size!r}, or no batch "
+                "normalisation."
+            )
         with torch.no_grad():
             module.eval()
             X, _, _ = next(train.batches(2))

@@ -165,7 +165,7 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         self.classes_ = classes
 
     def _problem(self, raw: Any, labels: Indices, classes: np.ndarray) -> Problem:
-        if self.teacher is None:
+        if self.teacher is None or self.distill_weight == 0:
             return Problem(labels, len(classes), WeightedCrossEntropy(), weighted_accuracy, labels)
         taught = getattr(self.teacher, "classes_", classes)
         if not np.array_equal(taught, classes):
@@ -220,4 +220,10 @@ def _class_factors(
         totals = np.bincount(y, weights=weight, minlength=len(classes))
         present = np.maximum(totals, np.finfo(float).tiny)
         return (weight.sum() / (np.count_nonzero(totals) * present))[y]
-    return compute_class_weight(class_weight, classes=classes, y=classes[y])[y]
+    factors = compute_class_weight(class_weight, classes=classes, y=classes[y])
+    if (factors < 0).any():
+        raise ValueError(
+            f"class_weight={class_weight!r} gives a class a negative weight; weights must be zero "
+            "or positive."
+        )
+    return factors[y]

@@ -35,7 +35,8 @@ STRENGTH = """sparsifier : str, Sparsifier or None, default="l0"
         sparsifier.
     target_sparsity : float, default=None
         Share of the weights to set to zero, from 0 up to but not including 1. Where it is
-        given, it governs and `alpha` is not used."""
+        given, it governs and `alpha` is not used. With `warm_start` some methods keep the
+        zeros of an earlier fit of higher sparsity."""
 
 TRAINING = """solver : {"adam", "sgd"}, default="adam"
         The optimiser; "sgd" is stochastic gradient descent with Nesterov `momentum`.
@@ -52,7 +53,8 @@ TRAINING = """solver : {"adam", "sgd"}, default="adam"
         `learning_rate_init` and hold over all phases: unchanged, down to zero along half a
         cosine, or divided by ten at half and again at three quarters of `max_iter`.
     learning_rate_init : float, default=1e-3
-        Learning rate at the beginning.
+        Learning rate at the beginning. With ``learning_rate="auto"`` less than the usual 1e-3
+        scales the rates of all phases down, and more raises those that are lower.
     max_iter : int, default=200
         Epochs of all phases (train, prune, retrain) together, at most.
     ema_decay : float, default=0.0
@@ -81,8 +83,10 @@ TEACHING = """teacher : estimator, default=None
     distill_weight : float, default=0.5
         Share of the teacher in the loss, from 0 to 1.
     callbacks : list, default=None
-        Callbacks of skorch, notified at the begin and end of training, epochs and batches; they
-        are copied. One that raises KeyboardInterrupt ends training.
+        Callbacks of skorch, which are copied, or pairs of a name and one. They are notified at the
+        begin and end of training, epochs and batches, and find the keys of ``history_`` in the
+        history; those that predict or save by themselves (EpochScoring, Checkpoint) need
+        more of skorch than there is. One that raises KeyboardInterrupt ends training.
     warm_start : bool, default=False
         Whether to begin from the weights of the earlier fit, zeros included, instead of
         random ones; for example to raise the sparsity step by step.
@@ -95,7 +99,7 @@ TEACHING = """teacher : estimator, default=None
         equal bit for bit. The global random states of numpy and torch are left alone."""
 
 FITTED = """sparsity_ : float
-        Share of exact zeros among all weights, biases aside.
+        Share of exact zeros among the trainable weights, biases aside.
     density_by_layer_ : dict of str to float
         Share of non-zero weights in each weight tensor, by its name in ``module_``.
     history_ : list of dict

@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
@@ -43,6 +44,11 @@ class PerceptronMixin(BaseSparseNet):
         widths = [n_features, *hidden, n_outputs]
         rates = self._dropout_rates(len(hidden))
         return build_mlp(widths, self.activation, rates, batch_norm=self.batch_norm)
+
+    def _set_start(self, module: nn.Module, start: Array | None) -> None:
+        if start is not None:
+            last: Any = list(module.children())[-1]
+            last.bias.data.copy_(torch.from_numpy(start))
 
     def _hidden_widths(self) -> list[int]:
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))

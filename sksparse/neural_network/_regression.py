@@ -101,17 +101,20 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
         X, y = validate(self, raw, y, reset=reset, multi_output=True, y_numeric=True)
         weight = check_weights(sample_weight, X)
         targets = np.asarray(y, dtype=np.float32).reshape(len(y), -1)
-        self._train(X, weight, self._problem(raw, targets), partial=partial)
+        problem = self._problem(raw, targets, np.average(targets, axis=0, weights=weight))
+        self._train(X, weight, problem, partial=partial)
         self._is_multi_output = y.ndim == 2
         self.n_outputs_ = targets.shape[1]
 
-    def _problem(self, raw: Any, targets: Array) -> Problem:
+    def _problem(self, raw: Any, targets: Array, mean: Array) -> Problem:
         n_outputs = targets.shape[1]
-        if self.teacher is None:
-            return Problem(targets, n_outputs, WeightedSquaredError(), weighted_r2)
+        if self.teacher is None or self.distill_weight == 0:
+            criterion = WeightedSquaredError()
+            return Problem(targets, n_outputs, criterion, weighted_r2, start=mean)
         lesson = lesson_of(self.teacher, "predict", raw, n_outputs).astype(np.float32)
         y = np.column_stack([targets, lesson])
-        return Problem(y, n_outputs, DistilledSquaredError(self.distill_weight), weighted_r2)
+        taught = DistilledSquaredError(self.distill_weight)
+        return Problem(y, n_outputs, taught, weighted_r2, start=mean)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import _check_sample_weight, validate_data
+from skorch.callbacks import Callback
 
 from sksparse._typing import Array
 
@@ -26,6 +27,17 @@ def validate(
         reset=reset,
         **options,
     )
+
+
+def check_callbacks(callbacks: list[Any] | None) -> None:
+    """Refuse what is neither a callback of skorch nor a pair of a name and one."""
+    for given in callbacks or []:
+        callback = given[1] if isinstance(given, tuple) and len(given) == 2 else given
+        if not isinstance(callback, Callback):
+            raise ValueError(
+                f"callbacks holds {given!r}; give instances of skorch.callbacks.Callback, or pairs "
+                "of a name and one."
+            )
 
 
 def check_weights(sample_weight: Any, X: Any) -> Array:

@@ -255,8 +255,8 @@ class PhasedNet(NeuralNet):
                 raise FloatingPointError(
                     f"The training loss became {record['loss']} in epoch {len(self.history)} "
                     f"(phase {phase.name!r}) with learning_rate_init={self.lr!r}; lower "
-                    "learning_rate_init, set max_grad_norm=1, or scale X, for example with "
-                    "StandardScaler."
+                    "learning_rate_init, set max_grad_norm=1, or scale X and the targets of a "
+                    "regression, for example with StandardScaler."
                 )
             if valid is not None:
                 record["valid_score"] = self._validation_score(valid)
@@ -284,7 +284,8 @@ class PhasedNet(NeuralNet):
                 run.before_batch()
                 run.parameters.zero_grad()
                 with torch.enable_grad():
-                    loss = criterion(module(X), y, weight)
+                    output = module(X)
+                    loss = criterion(output, y, weight)
                     loss.backward()
                 run.after_backward()
                 if self.updates.max_grad_norm is not None:
@@ -295,7 +296,8 @@ class PhasedNet(NeuralNet):
                     self._average.update()
                 total += loss * len(X)
                 if self.callbacks:
-                    self.notify("on_batch_end", batch=(X, y), training=True, loss=loss)
+                    step = {"loss": loss, "y_pred": output}
+                    self.notify("on_batch_end", batch=(X, y), training=True, **step)
         return float(total) / len(train)
 
     @contextmanager

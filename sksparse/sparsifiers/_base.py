@@ -27,6 +27,8 @@ from sksparse.sparsifiers._parameters import FlatParameters
 
 #: Adam trains the weights of common networks steadily up to about this learning rate.
 LARGEST_WEIGHT_RATE = 0.02
+#: The learning rate of an estimator for which nothing better is known.
+USUAL_RATE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ class Task:
         """Factor, at least 1, on the learning rate that lets a parameter travel far enough.
 
         An update of Adam moves a parameter by about the learning rate. Where small data
-        gives few updates, the rate of the estimator may not reach what has to be reached.
+        gives few updates, the usual rate may not reach what has to be reached. A rate of the
+        estimator below the usual one scales the result down.
 
         Parameters
         ----------
@@ -120,7 +123,7 @@ class Task:
             return 1.0
         steps = max(1, epochs * self.steps_per_epoch)
         rate = min(distance / steps, largest_rate)
-        return max(1.0, rate / self.learning_rate)
+        return max(1.0, rate / max(self.learning_rate, USUAL_RATE))
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+#: Share of the weights to keep that is shared out over the tensors by their sizes.
+_SECURE = 0.3
 
 
 def n_kept(n_weights: int, sparsity: float) -> int:
@@ -64,3 +68,19 @@ def rank_shares(values: Tensor) -> Tensor:
     order = torch.argsort(values, dim=1, stable=True)
     shares = torch.arange(n, device=values.device, dtype=values.dtype).div_(n)
     return torch.empty_like(values).scatter_(1, order, shares.expand(n_rows, n)).view(-1)
+
+
+def secure_ranks(scores: Tensor, sizes: Sequence[int], count: int) -> Tensor:
+    """Ranks from 1 for the least score, where the best of each tensor come before all others.
+
+    A score whose scale differs from tensor to tensor may empty one of them, and with it the
+    network. Of a share of the weights to keep, each tensor therefore has its part secure.
+    """
+    ranks = torch.empty_like(scores, dtype=torch.long)
+    ranks[torch.argsort(scores, stable=True)] = torch.arange(
+        1, len(scores) + 1, device=ranks.device
+    )
+    for part in ranks.split(sizes):
+        n_secure = min(len(part), math.ceil(_SECURE * count * len(part) / len(scores)))
+        part[torch.topk(part, n_secure).indices] += len(scores)
+    return ranks

@@ -28,7 +28,7 @@ from sksparse.sparsifiers._base import (
     Task,
 )
 from sksparse.sparsifiers._dead_units import keep_alive, links, remove_dead_units
-from sksparse.sparsifiers._masks import n_kept
+from sksparse.sparsifiers._masks import n_kept, secure_ranks
 from sksparse.sparsifiers._parameters import FlatParameters, UnitGates
 from sksparse.sparsifiers._strength import StrengthControl
 
@@ -277,6 +277,7 @@ class ProximalRun(SparsifierRun):
             return
         # zeros go first, also those in a group that stays
         ranks = ranks_of(self.group_scores(), self.weights.abs())
+        ranks = secure_ranks(ranks, self.parameters.sizes, self._n_kept)
         ranks.masked_fill_(self.weights == 0, 0)
         self.freeze(keep_alive(ranks, self._n_kept, self.parameters, links(self.module)))
 

@@ -6,11 +6,12 @@ from numbers import Real
 
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
-from torch import nn
+from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import Phase, Probe, Sparsifier, SparsifierRun, Task
+from sksparse.sparsifiers._dead_units import keep_alive, links
 from sksparse.sparsifiers._gradual import asked_sparsity, retraining
-from sksparse.sparsifiers._masks import keep_top
+from sksparse.sparsifiers._masks import keep_top, n_kept, secure_ranks
 
 
 class SNIP(Sparsifier):
@@ -86,11 +87,12 @@ class _SNIPRun(SparsifierRun):
         slope = torch.zeros_like(self.weights)
         for gradient in probe.gradients(self.parameters):
             slope += gradient
-        self.freeze(
-            keep_top(
-                slope.mul_(self.weights).abs_(),
-                asked_sparsity(self.task),
-                sizes=self.parameters.sizes,
-                per_tensor=self._options.scope == "layer",
-            )
-        )
+        self.freeze(self._most_sensitive(slope.mul_(self.weights).abs_()))
+
+    def _most_sensitive(self, scores: Tensor) -> Tensor:
+        sparsity, sizes = asked_sparsity(self.task), self.parameters.sizes
+        if self._options.scope == "layer":
+            return keep_top(scores, sparsity, sizes=sizes, per_tensor=True)
+        count = n_kept(self.n_weights, sparsity)
+        ranks = secure_ranks(scores, sizes, count)
+        return keep_alive(ranks, count, self.parameters, links(self.module))

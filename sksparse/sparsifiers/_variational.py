@@ -18,8 +18,9 @@ from sksparse.sparsifiers._base import (
     SparsifierRun,
     Task,
 )
+from sksparse.sparsifiers._dead_units import keep_alive, links
 from sksparse.sparsifiers._local_noise import LocalNoise
-from sksparse.sparsifiers._masks import keep_largest, n_kept
+from sksparse.sparsifiers._masks import n_kept, secure_ranks
 from sksparse.sparsifiers._strength import StrengthControl
 
 #: The fit of the divergence from the log-uniform prior, Molchanov et al., equation 14.
@@ -272,7 +273,8 @@ class _VariationalRun(SparsifierRun):
         keep = log_alpha < self._options.threshold
         if self.task.target_sparsity is not None:
             count = n_kept(self.n_weights, self.task.target_sparsity)
-            keep = keep_largest(-log_alpha, count)
+            ranks = secure_ranks(-log_alpha, self.parameters.sizes, count)
+            keep = keep_alive(ranks, count, self.parameters, links(self.module))
         self.weights.copy_(self.latent.data)
         self.unite()
         self.freeze(keep)

@@ -391,3 +391,39 @@ def test_a_callback_may_end_training(digits: Any) -> None:
 def test_bad_parameters_are_named(digits: Any, parameters: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         classifier(**parameters).fit(*digits)
+
+
+def test_regression_starts_at_the_mean_of_the_targets(diabetes: Any) -> None:
+    X, y = diabetes
+    model = regressor(target_sparsity=0.5).fit(X, y + 1e3)
+    centred = regressor(target_sparsity=0.5).fit(X, y)
+    assert model.score(X, y + 1e3) > centred.score(X, y) - 0.05
+
+
+def test_a_small_rate_scales_the_automatic_ones_down(digits: Any) -> None:
+    slow, usual = (
+        classifier(target_sparsity=0.5, learning_rate_init=rate, max_iter=5).fit(*digits)
+        for rate in (1e-5, 1e-3)
+    )
+    assert slow.loss_ > 2 * usual.loss_
+
+
+def test_a_teacher_without_a_share_changes_nothing(digits: Any) -> None:
+    X, y = digits
+    teacher = RandomForestClassifier(5, random_state=0).fit(X, y)
+    alone = classifier(max_iter=3).fit(X, y)
+    ignored = classifier(max_iter=3, teacher=teacher, distill_weight=0.0).fit(X, y)
+    np.testing.assert_array_equal(alone.predict_proba(X), ignored.predict_proba(X))
+
+
+def test_what_cannot_be_trained_is_named(digits: Any) -> None:
+    X, y = digits
+    with pytest.raises(ValueError, match=r"class_weight=\{0: -1\}"):
+        classifier(class_weight={0: -1}).fit(X, y)
+    with pytest.raises(ValueError, match="callbacks holds 3"):
+        classifier(callbacks=[3]).fit(X, y)
+    with pytest.raises(ValueError, match="at least 2 rows in a batch"):
+        classifier(batch_norm=True, batch_size=1).fit(X, y)
+    normed = nn.utils.parametrizations.weight_norm(nn.Linear(64, 10))
+    with pytest.raises(ValueError, match="parametrised layers"):
+        SparseNetClassifier(normed).fit(X, y)

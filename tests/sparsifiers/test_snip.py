@@ -64,7 +64,11 @@ def test_the_most_sensitive_weights_are_kept(module: nn.Module) -> None:
     run.begin_phase(run.phases[0], probe)
     left = run.weights != 0
     assert int(left.sum()) == 40
-    assert sensitivity[left].min() > sensitivity[~left].max()
+    # the most sensitive of all, but for the share that every tensor has secure
+    order = sensitivity.argsort(descending=True)
+    # and that all lie on paths from an input to an output
+    assert left[order[:40]].sum() >= 28
+    assert all(kept.sum() >= 3 for kept in left.split([120, 40]))
     assert torch.equal(run.weights[left], weights[left])
 
 
