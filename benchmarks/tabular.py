@@ -133,7 +133,7 @@ def models(is_regression: bool) -> dict[str, Callable[[int], BaseEstimator]]:
         )  # fmt: skip
 
     found: dict[str, Callable[[int], Any]] = {
-        "dense MLP": lambda seed: dense((100,), random_state=seed),
+        "dense MLP": lambda seed: dense(hidden_layer_sizes=(100,), random_state=seed),
         "L1 linear": linear,
         "gradient boosting": lambda seed: boosting(random_state=seed),
         "sksparse dense": lambda seed: network(sparsifier=None, random_state=seed),
