@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
 from statistics import mean
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 
-from .mnist_rows import ROWS
+from .mnist_rows import ROWS, Row
 from .report import Report
 
 
@@ -27,7 +27,7 @@ def run(report: Report) -> None:
     merged = {}
     for name in report.rows or ROWS:
         row = ROWS[name]
-        result = measure(row.make, row.n_seeds, (X_train, y_train, X_test, y_test))
+        result = measure(row, (X_train, y_train, X_test, y_test))
         print(name, result, flush=True)
         merged = report.merge({name: result}, ROWS)
     report.note(
@@ -46,12 +46,15 @@ def images(pixels: np.ndarray) -> np.ndarray:
     return pixels.reshape(len(pixels), -1).astype(np.float32) / 255
 
 
-def measure(make: Callable[[int], Any], n_seeds: int, data: Any) -> dict[str, Any]:
+def measure(row: Row, data: Any) -> dict[str, Any]:
     """Fit with each seed."""
     X_train, y_train, X_test, y_test = data
+    taught = {}
+    if row.teacher is not None:
+        taught["teacher"] = FrozenEstimator(row.teacher(0).fit(X_train, y_train))
     errors, seconds = [], []
-    for seed in range(n_seeds):
-        model = make(seed)
+    for seed in range(row.n_seeds):
+        model = row.make(seed).set_params(**taught)
         start = time.perf_counter()
         with warnings.catch_warnings():
             # The schedules end where they end.
