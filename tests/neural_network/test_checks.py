@@ -44,7 +44,13 @@ def test_classifier_contract(
     check(estimator)
 
 
-@parametrize_with_checks([SparseMLPRegressor(sparsifier=name, **MLP) for name in SPARSIFIERS])
+# scikit-learn sets alpha=0.01 here, whose price grows with the number of weights
+@parametrize_with_checks(
+    [
+        SparseMLPRegressor(sparsifier=name, **{**MLP, "hidden_layer_sizes": (10,)})
+        for name in SPARSIFIERS
+    ]
+)
 def test_regressor_contract(
     estimator: BaseEstimator, check: Callable[[BaseEstimator], None]
 ) -> None:
