@@ -22,7 +22,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
     parser.add_argument("--data", type=Path, help="folder of the data sets that are not bundled")
-    parser.add_argument("--rows", nargs="+", help="only these rows of a table, by name")
+    parser.add_argument(
+        "--rows", nargs="*", help="only these rows, by name; none to print those measured before"
+    )
     parser.add_argument("--write", action="store_true", help="write the tables to RESULTS.md")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(BENCHMARKS)

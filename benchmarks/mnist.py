@@ -24,8 +24,8 @@ def run(report: Report) -> None:
     data = report.load("mnist.npz")
     X_train, X_test = (images(data[name]) for name in ("X_train", "X_test"))
     y_train, y_test = data["y_train"], data["y_test"]
-    merged = {}
-    for name in report.rows or ROWS:
+    merged = report.merge({}, ROWS)
+    for name in ROWS if report.rows is None else report.rows:
         row = ROWS[name]
         result = measure(row, (X_train, y_train, X_test, y_test))
         print(name, result, flush=True)

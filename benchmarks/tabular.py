@@ -38,8 +38,8 @@ SPARSITIES = (0.9, 0.95)
 def run(report: Report) -> None:
     """All methods on all data sets; ``--rows`` names data sets."""
     sets = dict(datasets(report))
-    merged = {}
-    for name in report.rows or sets:
+    merged = report.merge({}, sets)
+    for name in sets if report.rows is None else report.rows:
         X, y, is_regression = sets[name]
         result = {
             method: evaluate(make, X, y, is_regression)

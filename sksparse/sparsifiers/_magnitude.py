@@ -39,9 +39,8 @@ class Magnitude(Sparsifier):
 
     Parameters
     ----------
-    criterion : {"magnitude", "activation", "taylor", "gradient", "obd", "obs"}, \
-            default="magnitude"
-        The score of a weight w: :math:`|w|`; "activation", :math:`|w|` times the root mean
+    criterion : str, default="magnitude"
+        The score of a weight w: "magnitude", :math:`|w|`; "activation", :math:`|w|` times the root mean
         square of its input; "gradient", the mean over rows of :math:`|\partial \ell_i /
         \partial w|`; "taylor", that times :math:`|w|`; "obd", optimal brain damage,
         :math:`\frac{1}{2} h w^2` with the diagonal h of the Gauss-Newton matrix; or "obs", optimal
