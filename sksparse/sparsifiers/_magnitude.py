@@ -40,11 +40,11 @@ class Magnitude(Sparsifier):
     Parameters
     ----------
     criterion : str, default="magnitude"
-        The score of a weight w: "magnitude", :math:`|w|`; "activation", :math:`|w|` times the root mean
-        square of its input; "gradient", the mean over rows of :math:`|\partial \ell_i /
-        \partial w|`; "taylor", that times :math:`|w|`; "obd", optimal brain damage,
-        :math:`\frac{1}{2} h w^2` with the diagonal h of the Gauss-Newton matrix; or "obs", optimal
-        brain surgeon, which also adapts the weights that stay when others go. All but the
+        The score of a weight w. "magnitude": :math:`|w|`. "activation": that times the root mean
+        square of its input. "gradient": the mean over rows of :math:`|\partial \ell_i /
+        \partial w|`. "taylor": that times :math:`|w|`. "obd", optimal brain damage:
+        :math:`\frac{1}{2} h w^2` with the diagonal h of the Gauss-Newton matrix. "obs", optimal
+        brain surgeon, also adapts the weights that stay when others go. All but the
         first are computed from up to 2048 training rows.
     schedule : {"gradual", "iterative", "one_shot"}, default="gradual"
         How the sparsity grows. "obs" needs "iterative" or "one_shot".
