@@ -156,7 +156,10 @@ class _BayesianRun(SparsifierRun):
         self._units = UnitGates(self.parameters, "input")
         self._chains = Chains(module, self.parameters, self._units)
         self.scales = self._make_scales()
-        self._factors = self._layer_factors()[self.scales.column_layer]
+        strengths = options.layer_strengths
+        self._factors = self.parameters.per_tensor(
+            "layer_strengths", 1.0 if strengths is None else strengths
+        )[self.scales.column_layer]
         self._threshold = self.scales.threshold
         if options.threshold is not None:
             self._threshold = options.threshold
@@ -180,18 +183,6 @@ class _BayesianRun(SparsifierRun):
         if self._options.prior == "horseshoe":
             return Horseshoe(layer, self.weights, self._options.tau)
         return NormalJeffreys(layer, self.weights)
-
-    def _layer_factors(self) -> Tensor:
-        strengths = self._options.layer_strengths
-        if strengths is None:
-            return self.weights.new_ones(len(self.tensors))
-        factors = self.weights.new_tensor(list(strengths))
-        if len(factors) != len(self.tensors) or (factors < 0).any():
-            raise ValueError(
-                f"layer_strengths={list(strengths)!r} must hold one factor, not negative, for "
-                f"each of the {len(self.tensors)} weight tensors."
-            )
-        return factors
 
     def _plan_noise(self) -> None:
         """Set the rates and strengths of the first phase."""

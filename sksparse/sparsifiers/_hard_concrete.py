@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any
 
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -28,6 +27,8 @@ from sksparse.sparsifiers._parameters import UnitGates, multiply
 _LOG_ALPHA_BOUND = math.log(1e2)
 #: What the multiplier gains while gates are trained at an excess density of 1 throughout.
 _ASCENT = 50.0
+#: An initial probability nearer to 0 or 1 than this would fix a gate for good.
+_NEVER = 1e-6
 #: Batches that share one gradient of the penalty, which hardly changes in an update.
 _PENALTY_EVERY = 4
 #: A survivor whose own gate is closed keeps this share of its weight to be retrained from.
@@ -174,7 +175,9 @@ class _HardConcreteRun(SparsifierRun):
         self._options = options
         self._gates = HardConcreteDistribution(options.beta, options.gamma, options.zeta)
         self._units = UnitGates(self.parameters, options.granularity)
-        rates = self._by_layer("droprate_init", options.droprate_init)
+        rates = self.parameters.per_tensor(
+            "droprate_init", options.droprate_init, least=_NEVER, most=1 - _NEVER
+        )[self._units.layer]
         start = -rates.logit() + 0.01 * torch.randn_like(self._units.sizes)
         self.log_alpha = nn.Parameter(start)
         self._gate_gradient = torch.zeros_like(start)
@@ -217,25 +220,13 @@ class _HardConcreteRun(SparsifierRun):
         task, sizes = self.task, self._units.sizes
         strengths = self._options.layer_strengths
         if strengths is not None:
-            sizes = sizes * self._by_layer("layer_strengths", strengths)
+            factors = self.parameters.per_tensor("layer_strengths", strengths)
+            sizes = sizes * factors[self._units.layer]
         alpha = 1.0 / task.n_samples if task.alpha is None else task.alpha
         self._multiplier = torch.zeros_like(sizes[0])
         self._unit_price = sizes / self.n_weights
         self._price = alpha * sizes if task.target_sparsity is None else 0 * sizes
         self._ascent = _ASCENT / max(1, self.phases[0].epochs * task.steps_per_epoch)
-
-    def _by_layer(self, name: str, values: Any) -> Tensor:
-        """The value of its tensor for each unit."""
-        like = self._units.sizes
-        if isinstance(values, Real):
-            return torch.full_like(like, float(values))
-        given = like.new_tensor([float(value) for value in values])
-        if len(given) != len(self.tensors) or (given < 0).any():
-            raise ValueError(
-                f"{name}={list(values)!r} must hold one value, not negative, for each of the "
-                f"{len(self.tensors)} weight tensors."
-            )
-        return given[self._units.layer]
 
     @property
     def phases(self) -> tuple[Phase, ...]:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from numbers import Real
 
-import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
@@ -142,18 +141,11 @@ class _LearnedGatesRun(SparsifierRun):
         self._training_gates = True
 
     def _initial_gates(self) -> Tensor:
-        given = self._options.gate_init
-        levels = np.asarray(given, dtype=float)
-        if levels.ndim == 0:
-            levels = levels.repeat(len(self.tensors))
-        in_range = (levels >= 0.5) & (levels <= 1)
-        if levels.shape != (len(self.tensors),) or not in_range.all():
-            raise ValueError(
-                f"gate_init={given!r} must be one number from 0.5 to 1, or one for each of the "
-                f"{len(self.tensors)} weight tensors."
-            )
+        levels = self.parameters.per_tensor(
+            "gate_init", self._options.gate_init, least=0.5, most=1.0
+        )
         sizes = torch.tensor(self.parameters.sizes, device=self.weights.device)
-        return self.weights.new_tensor(levels.tolist()).repeat_interleave(sizes)
+        return levels.repeat_interleave(sizes)
 
     @property
     def phases(self) -> tuple[Phase, ...]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -99,6 +101,37 @@ class FlatParameters:
     def flatten(self, tensors: dict[str, Tensor]) -> Tensor:
         """The flat tensor over all weights that holds the given ones, by name."""
         return torch.cat([tensors[name].reshape(-1) for name in self.tensors])
+
+    def per_tensor(
+        self, name: str, values: Any, *, least: float = 0.0, most: float = math.inf
+    ) -> Tensor:
+        """One number for each prunable tensor, from one for all of them or a sequence.
+
+        Parameters
+        ----------
+        name : str
+            The option that is read, for the message.
+        values : float or sequence of float
+            What the user gave.
+        least, most : float
+            The range of what is accepted.
+
+        Returns
+        -------
+        numbers : torch.Tensor of shape (n_tensors,)
+            In the order of ``tensors``.
+        """
+        numbers = np.asarray(values, dtype=np.float64)
+        if numbers.ndim == 0:
+            numbers = numbers.repeat(len(self.tensors))
+        in_range = (numbers >= least) & (numbers <= most)
+        if numbers.shape != (len(self.tensors),) or not in_range.all():
+            bounds = f"of at least {least}" if math.isinf(most) else f"from {least} to {most}"
+            raise ValueError(
+                f"{name}={values!r} must be one number {bounds}, or one for each of the "
+                f"{len(self.tensors)} weight tensors."
+            )
+        return self.weights.new_tensor(numbers.tolist())
 
     def release(self) -> None:
         """Give every parameter memory of its own again, without a gradient."""

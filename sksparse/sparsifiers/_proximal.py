@@ -143,7 +143,10 @@ class ProximalRun(SparsifierRun):
     def __init__(self, options: ProximalSparsifier, module: nn.Module, task: Task) -> None:
         super().__init__(module, task)
         self._options = options
-        self.factors = _layer_factors(options.layer_strengths, self.parameters)
+        strengths = options.layer_strengths
+        self.factors = self.parameters.per_tensor(
+            "layer_strengths", 1.0 if strengths is None else strengths
+        )
         sizes = torch.tensor(self.parameters.sizes, device=self.weights.device)
         self.weight_factors = self.factors.repeat_interleave(sizes)
         self._squares = torch.zeros_like(self.weights)
@@ -289,17 +292,3 @@ def ranks_of(first: Tensor, second: Tensor) -> Tensor:
     ranks = torch.empty_like(order)
     ranks[order] = torch.arange(1, len(order) + 1, device=order.device)
     return ranks
-
-
-def _layer_factors(strengths: Sequence[float] | None, parameters: FlatParameters) -> Tensor:
-    """The factor on the strength of each prunable tensor; ones for None."""
-    ones = parameters.weights.new_ones(len(parameters.tensors))
-    if strengths is None:
-        return ones
-    factors = torch.as_tensor(list(strengths), dtype=ones.dtype, device=ones.device)
-    if len(factors) != len(ones) or (factors < 0).any():
-        raise ValueError(
-            f"layer_strengths={list(strengths)!r} must hold one factor, not negative, for "
-            f"each of the {len(ones)} weight tensors."
-        )
-    return factors

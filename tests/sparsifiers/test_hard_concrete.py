@@ -105,16 +105,24 @@ def test_layer_strengths_are_factors_of_the_price(module: nn.Module) -> None:
     assert run.penalty() == pytest.approx(0.5 * 2 * 0.831822 * 15, rel=1e-5)
     with pytest.raises(ValueError, match="layer_strengths"):
         attach(module, HardConcrete(layer_strengths=[1.0]))
+    with pytest.raises(ValueError, match=r"droprate_init=\[0.2, 1.0\]"):
+        attach(module, HardConcrete(droprate_init=[0.2, 1.0]))
 
 
-@pytest.mark.parametrize("gate_samples", ["shared", "local"])
-@pytest.mark.parametrize("granularity", ["weight", "input", "output"])
+@pytest.mark.parametrize(
+    "granularity, gate_samples",
+    [
+        ("weight", "shared"),
+        ("input", "shared"),
+        ("input", "local"),
+        ("output", "shared"),
+        ("output", "local"),
+    ],
+)
 def test_gradients_are_those_of_the_objective(
     module: nn.Module, granularity: str, gate_samples: str
 ) -> None:
     """The closed forms against autograd through the same gates, written down as defined."""
-    if granularity == "weight" and gate_samples == "local":
-        pytest.skip("a gate of its own for each weight and row is refused")
     module.double()
     sparsifier = HardConcrete(granularity=granularity, gate_samples=gate_samples)
     run = attach(module, sparsifier, alpha=0.03, weight_decay=0.1)
