@@ -23,6 +23,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from sksparse._typing import Array, Indices
 from sksparse.neural_network import _report
+from sksparse.neural_network._adam import FusedAdam
 from sksparse.neural_network._data import Rows, make_rows, make_table, merge_equal_rows
 from sksparse.neural_network._runtime import draw_seed, resolve_device, training
 from sksparse.neural_network._targets import check_callbacks
@@ -218,12 +219,12 @@ class BaseSparseNet(BaseEstimator):
             scheduled=self.learning_rate != "auto",
         )
         adam = self.solver == "adam"
-        moments = {} if adam else {"momentum": self.momentum, "nesterov": self.momentum > 0}
+        moments = {"momentum": self.momentum, "nesterov": self.momentum > 0, "fused": True}
         net = PhasedNet(
             module,
             criterion=problem.criterion,
-            optimizer=torch.optim.Adam if adam else torch.optim.SGD,
-            **{f"optimizer__{k}": v for k, v in {"fused": True, **moments}.items()},
+            optimizer=FusedAdam if adam else torch.optim.SGD,
+            **{} if adam else {f"optimizer__{k}": v for k, v in moments.items()},
             lr=self.learning_rate_init,
             batch_size=batch_size,
             train_split=None,

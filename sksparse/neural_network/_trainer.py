@@ -115,13 +115,16 @@ class _Plateau:
     stalled: int = 0
     state: dict[str, Tensor] = field(default_factory=dict)
 
-    def update(self, value: float, module: nn.Module, *, keep_state: bool) -> bool:
-        """Take note of a value and say whether it is time to stop."""
+    def update(self, value: float) -> bool:
+        """Take note of a value and say whether it is the best so far."""
         self.stalled = 0 if value > self.best + self.stopping.tol else self.stalled + 1
-        if value > self.best:
-            self.best = value
-            if keep_state:
-                self.state = {k: v.clone() for k, v in module.state_dict().items()}
+        is_best = value > self.best
+        self.best = max(value, self.best)
+        return is_best
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is time to stop."""
         return self.stalled > self.stopping.patience
 
 
@@ -225,9 +228,10 @@ class PhasedNet(NeuralNet):
         for epoch in range(phase.epochs):
             group["lr"] = self.run.rate = self.lr * self._rate_factor(phase, epoch)
             value = self._train_epoch(phase, train, valid)
-            with self._evaluation():
-                stop = plateau.update(value, self.module_, keep_state=keep_state)
-            if stop and phase.may_stop:
+            if plateau.update(value) and keep_state:
+                with self._evaluation():
+                    plateau.state = {k: v.clone() for k, v in self.module_.state_dict().items()}
+            if plateau.is_over and phase.may_stop:
                 break
         if plateau.state:
             self.module_.load_state_dict(plateau.state)

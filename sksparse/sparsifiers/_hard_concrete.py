@@ -19,7 +19,11 @@ from sksparse.sparsifiers._base import (
     SparsifierRun,
     Task,
 )
-from sksparse.sparsifiers._concrete import HardConcreteDistribution, logistic_noise
+from sksparse.sparsifiers._concrete import (
+    HardConcreteDistribution,
+    logistic_noise,
+    mirrored_noise,
+)
 from sksparse.sparsifiers._local_gates import LocalGates
 from sksparse.sparsifiers._masks import keep_ranked, n_kept
 from sksparse.sparsifiers._parameters import UnitGates, multiply
@@ -173,7 +177,9 @@ class _HardConcreteRun(SparsifierRun):
     def __init__(self, options: HardConcrete, module: nn.Module, task: Task) -> None:
         super().__init__(module, task)
         self._options = options
-        self._gates = HardConcreteDistribution(options.beta, options.gamma, options.zeta)
+        self._gates = HardConcreteDistribution(
+            options.beta, options.gamma, options.zeta, self.weights.dtype
+        )
         self._units = UnitGates(self.parameters, options.granularity)
         rates = self.parameters.per_tensor(
             "droprate_init", options.droprate_init, least=_NEVER, most=1 - _NEVER
@@ -182,9 +188,9 @@ class _HardConcreteRun(SparsifierRun):
         self.log_alpha = nn.Parameter(start)
         self._gate_gradient = torch.zeros_like(start)
         self.log_alpha.grad = self._gate_gradient
-        self._noise, self._s, self._z, self._sums = (torch.empty_like(start) for _ in range(4))
+        self._noise = mirrored_noise(start)
+        self._s, self._z, self._sums = (torch.empty_like(start) for _ in range(3))
         self._decay, self._penalty_slope = (torch.zeros_like(start) for _ in range(2))
-        self._mirror = False
         self._batch = 0
         gating = self.phases[0]
         rate = task.rate_to_travel(options.gate_travel, gating.epochs)
@@ -256,12 +262,7 @@ class _HardConcreteRun(SparsifierRun):
         if self._local is not None:
             self._gate_gradient.zero_()
             return
-        if self._mirror:
-            self._noise.neg_()
-        else:
-            logistic_noise(self._noise)
-        self._mirror = not self._mirror
-        self._gates.concrete(self.log_alpha.data, self._noise, out=self._s)
+        self._gates.concrete(self.log_alpha.data, next(self._noise), out=self._s)
         self._gates.gate(self._s, out=self._z)
         multiply(self._of["latent"], self._of["z"], out=self._of["weights"])
 
@@ -273,18 +274,15 @@ class _HardConcreteRun(SparsifierRun):
             of = self._of
             multiply(of["gradient"], of["z"], out=of["latent gradient"])
             torch.mul(self.parameters.weight_gradient, self.latent.data, out=self._product)
-            self._gates.slope(self._s, self._z, out=self._gate_gradient)
-            self._gate_gradient.mul_(self._unit_sums())
+            sums = self._unit_sums()
+            self._gates.slope(self._s, self._z, sums, out=self._gate_gradient)
         if self._batch % _PENALTY_EVERY == 0:
             self._refresh_penalty_gradients()
         self._batch += 1
         self._gate_gradient.add_(self._penalty_slope)
         if self.task.weight_decay:
-            decays = zip(
-                self._of["latent gradient"], self._of["latent"], self._of["decay"], strict=True
-            )
-            for gradient, latent, decay in decays:
-                gradient.addcmul_(latent, decay)
+            of = self._of
+            torch._foreach_addcmul_(of["latent gradient"], of["latent"], of["decay"])
 
     def _unit_sums(self) -> Tensor:
         """The sums of ``_product`` over each unit."""

@@ -32,9 +32,11 @@ def keep_largest(scores: Tensor, count: int) -> Tensor:
     if count == 0:
         return torch.zeros_like(scores, dtype=torch.bool)
     cut = scores.kthvalue(len(scores) - count + 1).values
-    keep = scores > cut
-    ties = (scores == cut).nonzero().squeeze(1)
-    keep[ties[: count - int(keep.sum())]] = True
+    keep = scores >= cut
+    surplus = int(torch.count_nonzero(keep)) - count
+    if surplus:
+        ties = (scores == cut).nonzero().squeeze(1)
+        keep[ties[len(ties) - surplus :]] = False
     return keep
 
 

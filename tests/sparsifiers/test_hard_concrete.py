@@ -182,12 +182,15 @@ def concrete(log_alpha: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
 
 def test_every_second_batch_mirrors_the_noise(module: nn.Module) -> None:
     run = attach(module, HardConcrete())
+    run.log_alpha.data.zero_()
     seen = []
     for _ in range(4):
         run.before_batch()
-        seen.append(run._noise.clone())
-    torch.testing.assert_close(seen[1], -seen[0])
-    torch.testing.assert_close(seen[3], -seen[2])
+        seen.append(run._s.clone())
+    # where log_alpha is 0, the sigmoid of mirrored noise is mirrored at 1/2
+    torch.testing.assert_close(seen[1], 1 - seen[0])
+    torch.testing.assert_close(seen[3], 1 - seen[2])
+    assert not torch.allclose(seen[2], seen[0])
     assert not torch.equal(seen[2], seen[0])
 
 
