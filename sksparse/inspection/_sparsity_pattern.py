@@ -178,7 +178,8 @@ class SparsityPatternDisplay:
 
     def _count(self, coef: Array) -> Indices:
         shape = np.asarray(self.image_shape)
-        if shape.shape != (2,) or shape.dtype.kind not in "iu" or shape.prod() != len(coef):
+        is_pair = shape.shape == (2,) and shape.dtype.kind in "iu"
+        if not is_pair or shape.min() < 1 or shape.prod() != len(coef):
             raise ValueError(
                 f"image_shape={self.image_shape!r} does not fit the {len(coef)} inputs of the "
                 "network; give the height and width of the images, two integers whose product is "

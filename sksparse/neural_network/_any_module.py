@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 
 from sklearn.utils import Tags
 from torch import nn
@@ -18,6 +19,16 @@ class ModuleMixin(BaseSparseNet):
     def _build_module(self, n_features: int, n_outputs: int) -> nn.Module:
         if isinstance(self.module, nn.Module):
             return copy.deepcopy(self.module)
+        try:
+            inspect.signature(self.module).bind(n_features, n_outputs)
+        except TypeError as error:
+            raise ValueError(
+                f"module={self.module!r} cannot be called with the numbers of features and of "
+                f"outputs: {error}. Give a function of these two, or a torch.nn.Module."
+            ) from error
+        except ValueError:
+            # some callables have no signature to look at
+            pass
         module = self.module(n_features, n_outputs)
         if not isinstance(module, nn.Module):
             raise ValueError(

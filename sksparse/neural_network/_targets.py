@@ -56,13 +56,19 @@ def check_weights(sample_weight: Any, X: Any) -> Array:
 def lesson_of(teacher: Any, method: str, X: Any, n_outputs: int) -> Array:
     """What a teacher says of the training samples, of shape (n_samples, n_outputs)."""
     try:
-        lesson = np.asarray(getattr(teacher, method)(X), dtype=np.float64)
+        said = getattr(teacher, method)(X)
     except NotFittedError as error:
         raise ValueError(
             f"The teacher {teacher!r} is not fitted; fit it first. Where the student is cloned, as "
             "in a grid search, wrap it: teacher=sklearn.frozen.FrozenEstimator(fitted_teacher)."
         ) from error
-    lesson = lesson.reshape(len(lesson), -1)
+    try:
+        lesson = np.asarray(said, dtype=np.float64).reshape(len(said), -1)
+    except ValueError as error:
+        raise ValueError(
+            f"The teacher {teacher!r} gives by {method} what are no numbers ({error}); give a "
+            "teacher of the same targets."
+        ) from error
     if lesson.shape[1] != n_outputs:
         raise ValueError(
             f"The teacher {teacher!r} gives {lesson.shape[1]} outputs by {method}, but the network "

@@ -8,6 +8,7 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
+from sksparse.penalties._operators import soft_threshold
 from sksparse.sparsifiers._base import Sparsifier, SparsifierRun, Task
 from sksparse.sparsifiers._gradual import Course, GradualRun
 from sksparse.sparsifiers._masks import keep_ranked, n_kept
@@ -141,7 +142,7 @@ class _L1Run(GradualRun):
             if self._crosses:
                 self.weights.sub_(self.weights.sign(), alpha=amount)
             else:
-                shrink(self.weights, amount)
+                self.weights.copy_(soft_threshold(self.weights, amount))
         super().after_step()
 
     def cut(self) -> None:
@@ -175,8 +176,3 @@ class _L1Run(GradualRun):
             # a weight that crosses zero again and again is within one shrinkage of it
             threshold = max(threshold, self.rate * self._strength)
         return self.weights.abs() > threshold
-
-
-def shrink(weights: Tensor, amount: float) -> None:
-    """The proximal operator of `amount` times the L1 norm, in place."""
-    weights.sub_(weights.clamp(-amount, amount))

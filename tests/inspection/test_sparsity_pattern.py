@@ -133,7 +133,7 @@ def test_the_wrong_number_of_axes_is_refused(rng: np.random.Generator) -> None:
         SparsityPatternDisplay(matrices(rng, 5, 4, 3)).plot(plt.figure().add_axes((0, 0, 1, 1)))
 
 
-@pytest.mark.parametrize("shape", [(3, 5), (12,), (2, 2, 3), 12, (3.0, 4.0)])
+@pytest.mark.parametrize("shape", [(3, 5), (-3, -4), (12,), (2, 2, 3), 12, (3.0, 4.0)])
 def test_an_image_shape_that_does_not_fit_is_refused(
     rng: np.random.Generator, shape: object
 ) -> None:

@@ -173,6 +173,8 @@ def test_recurrent_networks(digits: Any) -> None:
         (nn.Linear(63, 10), r"Linear cannot be called with rows of shape \(64,\)"),
         (nn.ReLU(), r"ReLU returns \(2, 64\)"),
         (lambda n_features, n_outputs: None, r"must return a torch.nn.Module"),
+        (lambda n_features: nn.Linear(n_features, 10), r"cannot be called with the numbers"),
+        (nn.ReLU, r"cannot be called with the numbers of features and of outputs"),
         (nn.Sequential(nn.Flatten(0), nn.Unflatten(0, (2, 64))), r"returns \(2, 64\)"),
     ],
 )
@@ -228,6 +230,9 @@ def test_teachers_that_cannot_teach_are_named(digits: Any, diabetes: Any) -> Non
     two = RandomForestRegressor(5).fit(diabetes[0], np.column_stack([diabetes[1]] * 2))
     with pytest.raises(ValueError, match="gives 2 outputs"):
         regressor(teacher=two).fit(*diabetes)
+    names = RandomForestClassifier(5).fit(diabetes[0], np.where(diabetes[1] > 150, "ill", "well"))
+    with pytest.raises(ValueError, match="by predict what are no numbers.*'"):
+        regressor(teacher=names).fit(*diabetes)
 
 
 # --- streams ----------------------------------------------------------------------------------

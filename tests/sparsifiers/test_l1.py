@@ -12,7 +12,6 @@ from sklearn.linear_model import Lasso
 from torch import nn
 
 from sksparse.sparsifiers import L1Shrinkage, Sparsifier, Task
-from sksparse.sparsifiers._l1 import shrink
 
 NO_PROBE: Any = None
 
@@ -72,12 +71,6 @@ def descend(solver: str, alpha: float, n_steps: int) -> tuple[Any, list[np.ndarr
         run.after_step()
         path.append(run.weights.numpy().copy())
     return run, path
-
-
-def test_the_operator_is_soft_thresholding() -> None:
-    w = torch.tensor([-3.0, -0.5, -0.2, 0.0, 0.2, 0.5, 3.0])
-    shrink(w, 0.5)
-    assert w.tolist() == [-2.5, 0.0, 0.0, 0.0, 0.0, 0.0, 2.5]
 
 
 def test_gradient_descent_with_shrinkage_is_ista() -> None:
