@@ -62,7 +62,7 @@ class TrainingHistoryDisplay:
     >>> list(display.lines_)
     ['loss', 'valid_score', 'sparsity']
     >>> [name for name, first, last in display.phases_]
-    ['gates', 'retrain']
+    ['shrink', 'retrain']
     >>> plt.close(display.figure_)
     """
 

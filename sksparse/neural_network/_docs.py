@@ -23,14 +23,15 @@ OBJECTIVE = r"""The objective is
     account. The network is trained in float32; predictions have the type of the features they
     are made of, float32 or float64."""
 
-STRENGTH = """sparsifier : str, Sparsifier or None, default="l0"
+STRENGTH = """sparsifier : str, Sparsifier or None, default="oscar"
         How the network becomes sparse: a name of ``sksparse.sparsifiers.SPARSIFIERS`` such as
-        "l0" (:class:`~sksparse.sparsifiers.HardConcrete`) or "magnitude"
+        "oscar" (:class:`~sksparse.sparsifiers.OscarShrinkage`), "l0"
+        (:class:`~sksparse.sparsifiers.HardConcrete`) or "magnitude"
         (:class:`~sksparse.sparsifiers.Magnitude`), an object with options of its own, which
         is cloned, or None for a dense network.
     alpha : float, default=None
         Strength of the sparsity, not negative. Its meaning is that of the sparsifier, for
-        example the price of a weight for "l0" or a threshold in standard deviations for
+        example the factor of the penalty for "oscar" or a threshold in standard deviations for
         "magnitude". A larger value gives a sparser network. None takes the default of the
         sparsifier.
     target_sparsity : float, default=None

@@ -83,7 +83,7 @@ class SparseMLPClassifier(NetClassifierMixin, PerceptronMixin):
         self,
         hidden_layer_sizes: int | Sequence[int] = (100,),
         *,
-        sparsifier: str | Sparsifier | None = "l0",
+        sparsifier: str | Sparsifier | None = "oscar",
         alpha: float | None = None,
         target_sparsity: float | None = None,
         activation: str = "relu",

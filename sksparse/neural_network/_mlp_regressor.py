@@ -82,7 +82,7 @@ class SparseMLPRegressor(NetRegressorMixin, PerceptronMixin):
         self,
         hidden_layer_sizes: int | Sequence[int] = (100,),
         *,
-        sparsifier: str | Sparsifier | None = "l0",
+        sparsifier: str | Sparsifier | None = "oscar",
         alpha: float | None = None,
         target_sparsity: float | None = None,
         activation: str = "relu",

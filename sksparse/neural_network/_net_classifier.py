@@ -89,7 +89,7 @@ class SparseNetClassifier(NetClassifierMixin, ModuleMixin):
         self,
         module: nn.Module | Callable[[int, int], nn.Module],
         *,
-        sparsifier: str | Sparsifier | None = "l0",
+        sparsifier: str | Sparsifier | None = "oscar",
         alpha: float | None = None,
         target_sparsity: float | None = None,
         solver: str = "adam",

@@ -72,6 +72,12 @@ def rank_shares(values: Tensor) -> Tensor:
     return torch.empty_like(values).scatter_(1, order, shares.expand(n_rows, n)).view(-1)
 
 
+def secure_counts(sizes: Sequence[int], count: int) -> list[int]:
+    """Of `count` weights to keep, those that each tensor is sure of, by its size."""
+    total = sum(sizes)
+    return [min(n, math.ceil(_SECURE * count * n / total)) for n in sizes]
+
+
 def secure_ranks(scores: Tensor, sizes: Sequence[int], count: int) -> Tensor:
     """Ranks from 1 for the least score, where the best of each tensor come before all others.
 
@@ -82,7 +88,6 @@ def secure_ranks(scores: Tensor, sizes: Sequence[int], count: int) -> Tensor:
     ranks[torch.argsort(scores, stable=True)] = torch.arange(
         1, len(scores) + 1, device=ranks.device
     )
-    for part in ranks.split(sizes):
-        n_secure = min(len(part), math.ceil(_SECURE * count * len(part) / len(scores)))
+    for part, n_secure in zip(ranks.split(sizes), secure_counts(sizes, count), strict=True):
         part[torch.topk(part, n_secure).indices] += len(scores)
     return ranks

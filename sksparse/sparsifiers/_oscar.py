@@ -91,7 +91,7 @@ class OscarShrinkage(ProximalSparsifier):
         "granularity": [StrOptions({"weight", "input", "output"})],
     }
 
-    default_alpha = 3e-3
+    default_alpha = 2e-3
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class OscarShrinkage(ProximalSparsifier):
         module : torch.nn.Module
             The network about to be trained.
         task : Task
-            What the estimator asks for; `alpha` is the strength, 3e-3 by default.
+            What the estimator asks for; `alpha` is the strength, 2e-3 by default.
 
         Returns
         -------

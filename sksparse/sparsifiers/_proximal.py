@@ -28,15 +28,17 @@ from sksparse.sparsifiers._base import (
     Task,
 )
 from sksparse.sparsifiers._dead_units import keep_alive, links, remove_dead_units
-from sksparse.sparsifiers._masks import n_kept, secure_ranks
+from sksparse.sparsifiers._masks import n_kept, secure_counts, secure_ranks
 from sksparse.sparsifiers._parameters import FlatParameters, UnitGates
 from sksparse.sparsifiers._strength import StrengthControl
 
 #: How much of its mean squared gradients Adam keeps in an update.
 _MEMORY = 0.999
 _TINY = 1e-30
-#: The strength with which the way to a target begins.
+#: The strength with which the way to a target begins, and the updates beyond which it is
+#: weaker in proportion: what a penalty removes adds up over the updates.
 _START = 1e-3
+_MANY_UPDATES = 1000
 #: How far the logarithm of the strength can come while it follows a target.
 _TRAVEL = 6.0
 
@@ -162,8 +164,9 @@ class ProximalRun(SparsifierRun):
             per_epoch = math.ceil(task.steps_per_epoch / options.prox_every)
             self._n_updates = max(1, self.phases[0].epochs * per_epoch)
             self._n_done = 0
-            self._strength = _START
-            self._control = StrengthControl(_START, density, self._n_updates, _TRAVEL)
+            many = self.phases[0].epochs * task.steps_per_epoch / _MANY_UPDATES
+            self._strength = _START / max(1.0, many)
+            self._control = StrengthControl(self._strength, density, self._n_updates, _TRAVEL)
 
     @abstractmethod
     def penalty_value(self) -> float:
@@ -262,13 +265,16 @@ class ProximalRun(SparsifierRun):
             self._follow_target(self._control)
 
     def _follow_target(self, control: StrengthControl) -> None:
-        n_left = int(torch.count_nonzero(self.weights))
+        sizes = self.parameters.sizes
+        left = [int(torch.count_nonzero(part)) for part in self.weights.split(sizes)]
+        n_left = sum(left)
         self._n_done += 1
         # the density is led down evenly, by the same share of what is left in each update
         ahead = self._course ** max(0.0, 1 - self._n_done / self._n_updates)
         self._strength = control.update(n_left / self.n_weights * ahead)
-        if n_left <= self._n_kept:
-            # one step too far: the weights before it are ranked
+        secure = secure_counts(sizes, self._n_kept)
+        if n_left <= self._n_kept or any(n < few for n, few in zip(left, secure, strict=True)):
+            # one step too far, for all or for one tensor: the weights before it are ranked
             self.weights.copy_(self._last_weights)
             self._fix_zeros()
         else:
