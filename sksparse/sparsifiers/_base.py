@@ -18,6 +18,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
@@ -124,6 +125,28 @@ class Task:
         steps = max(1, epochs * self.steps_per_epoch)
         rate = min(distance / steps, largest_rate)
         return max(1.0, rate / max(self.learning_rate, USUAL_RATE))
+
+    def weight_phase(self, name: str, epochs: int, travel: float, **options: Any) -> Phase:
+        """A phase at the rate that lets a weight travel far enough, within what trains steadily.
+
+        Parameters
+        ----------
+        name : str
+            The name of the phase.
+        epochs : int
+            Its epochs.
+        travel : float
+            How far a weight that always moves one way should come.
+        **options
+            The other fields of the phase.
+
+        Returns
+        -------
+        phase : Phase
+            The phase.
+        """
+        rate = self.rate_to_travel(travel, epochs, largest_rate=LARGEST_WEIGHT_RATE)
+        return Phase(name, epochs, learning_rate=rate, **options)
 
 
 @dataclass(frozen=True)

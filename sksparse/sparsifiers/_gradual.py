@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import (
-    LARGEST_WEIGHT_RATE,
     Phase,
     Probe,
     SparsifierRun,
@@ -45,27 +44,6 @@ def asked_sparsity(task: Task) -> float:
 def cubic_rise(progress: float) -> float:
     """From 0 to 1, steep at first and flat at the end (Zhu & Gupta, 2017)."""
     return 1.0 - (1.0 - min(1.0, progress)) ** 3
-
-
-def retraining(task: Task, epochs: int, travel: float) -> Phase:
-    """The last phase: survivors are trained at a rate that falls to zero.
-
-    Parameters
-    ----------
-    task : Task
-        What the estimator asks for.
-    epochs : int
-        Epochs of the phase.
-    travel : float
-        Least distance that a weight can travel at the full rate.
-
-    Returns
-    -------
-    phase : Phase
-        The phase.
-    """
-    rate = task.rate_to_travel(travel, epochs, largest_rate=LARGEST_WEIGHT_RATE)
-    return Phase("retrain", epochs, learning_rate=rate, anneal=True)
 
 
 @dataclass(frozen=True)
@@ -125,12 +103,11 @@ class GradualRun(SparsifierRun):
         cut = round(course.cut_fraction * task.max_iter)
         # at least one epoch is left to train the final network
         cut = max(0, min(cut, task.max_iter - dense - 1))
-        rate = task.rate_to_travel(course.travel, cut, largest_rate=LARGEST_WEIGHT_RATE)
         return (
             Phase("train", dense, strength=0.0),
             # what is zero changes until the end, so that an average would have no zeros
-            Phase("cut", cut, learning_rate=rate, may_stop=False, average=False),
-            retraining(task, task.max_iter - dense - cut, course.travel),
+            task.weight_phase("cut", cut, course.travel, may_stop=False, average=False),
+            task.weight_phase("retrain", task.max_iter - dense - cut, course.travel, anneal=True),
         )
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:

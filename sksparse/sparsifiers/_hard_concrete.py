@@ -11,7 +11,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import (
-    LARGEST_WEIGHT_RATE,
     LargerSteps,
     Phase,
     Probe,
@@ -236,17 +235,12 @@ class _HardConcreteRun(SparsifierRun):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        gate_epochs = math.ceil(self._options.gate_fraction * self.task.max_iter)
+        task, travel = self.task, self._options.weight_travel
+        gate_epochs = math.ceil(self._options.gate_fraction * task.max_iter)
         return (
-            self._phase("gates", gate_epochs, may_stop=self.task.target_sparsity is None),
-            self._phase("retrain", self.task.max_iter - gate_epochs, anneal=True),
+            task.weight_phase("gates", gate_epochs, travel, may_stop=task.target_sparsity is None),
+            task.weight_phase("retrain", task.max_iter - gate_epochs, travel, anneal=True),
         )
-
-    def _phase(self, name: str, epochs: int, **options: bool) -> Phase:
-        rate = self.task.rate_to_travel(
-            self._options.weight_travel, epochs, largest_rate=LARGEST_WEIGHT_RATE
-        )
-        return Phase(name, epochs, learning_rate=rate, **options)
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         if phase.name == "retrain":

@@ -13,7 +13,6 @@ from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import (
-    LARGEST_WEIGHT_RATE,
     Phase,
     Probe,
     Sparsifier,
@@ -324,17 +323,12 @@ class _IsingRun(SparsifierRun):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        n_dropping = math.ceil(self._options.dropout_fraction * self.task.max_iter)
+        task, travel = self.task, self._options.weight_travel
+        n_dropping = math.ceil(self._options.dropout_fraction * task.max_iter)
         return (
-            self._phase("dropout", n_dropping, may_stop=False),
-            self._phase("retrain", self.task.max_iter - n_dropping, anneal=True),
+            task.weight_phase("dropout", n_dropping, travel, may_stop=False),
+            task.weight_phase("retrain", task.max_iter - n_dropping, travel, anneal=True),
         )
-
-    def _phase(self, name: str, epochs: int, **options: bool) -> Phase:
-        rate = self.task.rate_to_travel(
-            self._options.weight_travel, epochs, largest_rate=LARGEST_WEIGHT_RATE
-        )
-        return Phase(name, epochs, learning_rate=rate, **options)
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         if phase.name != "retrain":

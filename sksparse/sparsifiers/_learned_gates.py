@@ -11,7 +11,6 @@ from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import (
-    LARGEST_WEIGHT_RATE,
     LargerSteps,
     Phase,
     Probe,
@@ -149,18 +148,13 @@ class _LearnedGatesRun(SparsifierRun):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        n_gating = math.ceil(self._options.gate_fraction * self.task.max_iter)
-        may_stop = self.task.target_sparsity is None
+        task, travel = self.task, self._options.weight_travel
+        n_gating = math.ceil(self._options.gate_fraction * task.max_iter)
+        may_stop = task.target_sparsity is None
         return (
-            self._phase("gates", n_gating, may_stop=may_stop, average=False),
-            self._phase("retrain", self.task.max_iter - n_gating, anneal=True),
+            task.weight_phase("gates", n_gating, travel, may_stop=may_stop, average=False),
+            task.weight_phase("retrain", task.max_iter - n_gating, travel, anneal=True),
         )
-
-    def _phase(self, name: str, epochs: int, **options: bool) -> Phase:
-        rate = self.task.rate_to_travel(
-            self._options.weight_travel, epochs, largest_rate=LARGEST_WEIGHT_RATE
-        )
-        return Phase(name, epochs, learning_rate=rate, **options)
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         if phase.name == "retrain":

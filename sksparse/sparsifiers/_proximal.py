@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from sksparse.penalties._operators import block_factors
 from sksparse.sparsifiers._base import (
-    LARGEST_WEIGHT_RATE,
     Phase,
     Probe,
     Sparsifier,
@@ -182,21 +181,13 @@ class ProximalRun(SparsifierRun):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        epochs = math.ceil(self._options.shrink_fraction * self.task.max_iter)
-        free = self.task.target_sparsity is None
+        task, travel = self.task, self._options.weight_travel
+        epochs = math.ceil(self._options.shrink_fraction * task.max_iter)
+        free = task.target_sparsity is None
         return (
-            Phase("shrink", epochs, self._rate(epochs), may_stop=free, average=False),
-            Phase(
-                "retrain",
-                self.task.max_iter - epochs,
-                self._rate(self.task.max_iter - epochs),
-                anneal=True,
-            ),
+            task.weight_phase("shrink", epochs, travel, may_stop=free, average=False),
+            task.weight_phase("retrain", task.max_iter - epochs, travel, anneal=True),
         )
-
-    def _rate(self, epochs: int) -> float:
-        travel = self._options.weight_travel
-        return self.task.rate_to_travel(travel, epochs, largest_rate=LARGEST_WEIGHT_RATE)
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         if phase.name == "retrain" and self.mask is None:

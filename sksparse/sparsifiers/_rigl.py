@@ -10,7 +10,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import (
-    LARGEST_WEIGHT_RATE,
     Phase,
     Probe,
     Sparsifier,
@@ -18,7 +17,7 @@ from sksparse.sparsifiers._base import (
     Task,
 )
 from sksparse.sparsifiers._densities import erdos_renyi_counts, uniform_counts
-from sksparse.sparsifiers._gradual import asked_sparsity, retraining
+from sksparse.sparsifiers._gradual import asked_sparsity
 from sksparse.sparsifiers._masks import keep_counts, keep_largest, n_kept
 
 _COUNTS = {"erdos_renyi": erdos_renyi_counts, "uniform": uniform_counts}
@@ -134,10 +133,9 @@ class _RigLRun(SparsifierRun):
     def phases(self) -> tuple[Phase, ...]:
         task, travel = self.task, self._options.weight_travel
         moving = min(round(self._options.move_fraction * task.max_iter), task.max_iter - 1)
-        rate = task.rate_to_travel(travel, moving, largest_rate=LARGEST_WEIGHT_RATE)
         # an average would mix connections that were there at different times
-        move = Phase("move", moving, learning_rate=rate, may_stop=False, average=False)
-        return (move, retraining(task, task.max_iter - moving, travel))
+        move = task.weight_phase("move", moving, travel, may_stop=False, average=False)
+        return (move, task.weight_phase("retrain", task.max_iter - moving, travel, anneal=True))
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         self._moving = phase.name == "move"

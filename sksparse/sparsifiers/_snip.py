@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import Phase, Probe, Sparsifier, SparsifierRun, Task
 from sksparse.sparsifiers._dead_units import keep_alive, links
-from sksparse.sparsifiers._gradual import asked_sparsity, retraining
+from sksparse.sparsifiers._gradual import asked_sparsity
 from sksparse.sparsifiers._masks import keep_top, n_kept, secure_ranks
 
 
@@ -81,7 +81,8 @@ class _SNIPRun(SparsifierRun):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        return (retraining(self.task, self.task.max_iter, self._options.weight_travel),)
+        task, travel = self.task, self._options.weight_travel
+        return (task.weight_phase("retrain", task.max_iter, travel, anneal=True),)
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         slope = torch.zeros_like(self.weights)

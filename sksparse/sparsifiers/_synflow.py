@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import Phase, Probe, Sparsifier, SparsifierRun, Task
-from sksparse.sparsifiers._gradual import asked_sparsity, retraining
+from sksparse.sparsifiers._gradual import asked_sparsity
 from sksparse.sparsifiers._masks import keep_largest, n_kept
 from sksparse.sparsifiers._parameters import prunable_tensors
 
@@ -88,7 +88,8 @@ class _SynFlowRun(SparsifierRun):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        return (retraining(self.task, self.task.max_iter, self._options.weight_travel),)
+        task, travel = self.task, self._options.weight_travel
+        return (task.weight_phase("retrain", task.max_iter, travel, anneal=True),)
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         X, _, _ = next(iter(probe.batches()))
