@@ -231,7 +231,7 @@ def test_teachers_that_cannot_teach_are_named(digits: Any, diabetes: Any) -> Non
     with pytest.raises(ValueError, match="gives 2 outputs"):
         regressor(teacher=two).fit(*diabetes)
     names = RandomForestClassifier(5).fit(diabetes[0], np.where(diabetes[1] > 150, "ill", "well"))
-    with pytest.raises(ValueError, match="by predict what are no numbers.*'"):
+    with pytest.raises(ValueError, match=r"by predict what are no numbers.*'"):
         regressor(teacher=names).fit(*diabetes)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -13,12 +11,7 @@ from sksparse.sparsifiers._dead_units import keep_alive, links, live_weights, re
 from sksparse.sparsifiers._masks import keep_largest
 from sksparse.sparsifiers._parameters import FlatParameters
 
-
-@pytest.fixture(autouse=True)
-def untraced() -> Iterator[None]:
-    with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def make_chain(*, batch_norm: bool = False) -> nn.Sequential:

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from attached import NO_PROBE, attach_with_unit_squares
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from sksparse.neural_network import SparseMLPClassifier
 from sksparse.penalties import L1, Blocks, GroupL2, SparseGroup
-from sksparse.sparsifiers import GroupShrinkage, SparseGroupShrinkage, Sparsifier, Task
+from sksparse.sparsifiers import GroupShrinkage, SparseGroupShrinkage, Sparsifier
 
-NO_PROBE: Any = None
+attach = partial(attach_with_unit_squares, alpha=0.01)
 STEP = 0.05
-
-
-def attach(module: nn.Module, sparsifier: Sparsifier, **changes: object) -> Any:
-    options = {
-        "alpha": 0.01,
-        "target_sparsity": None,
-        "weight_decay": 0.0,
-        "learning_rate": 1e-2,
-        "max_iter": 20,
-        "steps_per_epoch": 10,
-        "n_samples": 100,
-    }
-    run = sparsifier.attach(module, Task(**{**options, **changes}))  # type: ignore[arg-type]
-    # gradients of mean square 1 make the step beside Adam the step itself
-    run._squares.fill_(1.0)
-    run._share_seen = 1.0
-    return run
 
 
 @pytest.fixture
@@ -45,10 +30,7 @@ def module() -> nn.Module:
     return net
 
 
-@pytest.fixture(autouse=True)
-def untraced() -> Any:
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def norms(w: torch.Tensor, axis: int) -> list[float]:

@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from attached import NO_PROBE, attach_with_unit_squares
 from sklearn.datasets import load_digits
 from torch import nn
 
 from sksparse.neural_network import SparseMLPClassifier
 from sksparse.penalties import SortedL1
-from sksparse.sparsifiers import GrOWL, Sparsifier, Task, stored_weights
+from sksparse.sparsifiers import GrOWL, stored_weights
 from sksparse.sparsifiers._growl import cluster_columns, falling_weights
 
-NO_PROBE: Any = None
+attach = partial(attach_with_unit_squares, alpha=0.01)
 
 
-def attach(module: nn.Module, sparsifier: Sparsifier, **changes: object) -> Any:
-    options = {
-        "alpha": 0.01,
-        "target_sparsity": None,
-        "weight_decay": 0.0,
-        "learning_rate": 1e-2,
-        "max_iter": 20,
-        "steps_per_epoch": 10,
-        "n_samples": 100,
-    }
-    run = sparsifier.attach(module, Task(**{**options, **changes}))  # type: ignore[arg-type]
-    # gradients of mean square 1 make the step beside Adam the step itself
-    run._squares.fill_(1.0)
-    run._share_seen = 1.0
-    return run
-
-
-@pytest.fixture(autouse=True)
-def untraced() -> Any:
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def train(run: Any, X: torch.Tensor, y: torch.Tensor, phase: Any, epochs: int, rate: float) -> None:

@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
+import attached
 import pytest
 import torch
+from attached import NO_PROBE
 from torch import nn
 
-from sksparse.sparsifiers import HardConcrete, Task, prunable_tensors
+from sksparse.sparsifiers import HardConcrete, prunable_tensors
 from sksparse.sparsifiers._concrete import HardConcreteDistribution, logistic_noise
 
-
-def make_task(**changes: object) -> Task:
-    options = {
-        "alpha": 0.01,
-        "target_sparsity": None,
-        "weight_decay": 0.0,
-        "learning_rate": 1e-2,
-        "max_iter": 20,
-        "steps_per_epoch": 10,
-        "n_samples": 100,
-    }
-    return Task(**{**options, **changes})  # type: ignore[arg-type]
+attach = partial(attached.attach, alpha=0.01)
 
 
-NO_PROBE: Any = None
-
-
-def attach(module: nn.Module, sparsifier: HardConcrete, **changes: object) -> Any:
-    return sparsifier.attach(module, make_task(**changes))
-
-
-@pytest.fixture(autouse=True)
-def untraced() -> Iterator[None]:
-    with torch.no_grad(), torch.random.fork_rng():
-        yield
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 @pytest.fixture

@@ -4,38 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from typing import Any
 
 import pytest
 import torch
+from attached import attach
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from sksparse.neural_network import SparseMLPClassifier
-from sksparse.sparsifiers import IsingDropout, Probe, Task, prunable_tensors
+from sksparse.sparsifiers import IsingDropout, Probe, prunable_tensors
 from sksparse.sparsifiers._ising import descend, energy, solve, uselessness
 
-
-def make_task(**changes: object) -> Task:
-    options = {
-        "alpha": 0.5,
-        "target_sparsity": None,
-        "weight_decay": 0.0,
-        "learning_rate": 1e-2,
-        "max_iter": 20,
-        "steps_per_epoch": 10,
-        "n_samples": 100,
-    }
-    return Task(**{**options, **changes})  # type: ignore[arg-type]
-
-
-@pytest.fixture(autouse=True)
-def untraced() -> Iterator[None]:
-    with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 @pytest.fixture
@@ -108,7 +90,7 @@ def test_units_are_ranked_by_the_price_at_which_they_go() -> None:
 def test_a_unit_that_passes_on_a_constant_goes_first(module: nn.Module) -> None:
     X = torch.randn(40, 6)
     X[:, 3] = 7.0
-    run: Any = IsingDropout().attach(module, make_task(alpha=None, target_sparsity=0.3))
+    run = attach(module, IsingDropout(), target_sparsity=0.3)
     module[0].bias[1] = -100.0
     run.before_batch()
     module(X)
@@ -119,9 +101,8 @@ def test_a_unit_that_passes_on_a_constant_goes_first(module: nn.Module) -> None:
 
 
 def test_dropped_weights_get_no_gradient_between_solutions(module: nn.Module) -> None:
-    run: Any = IsingDropout(solve_every=5, ramp_fraction=0.0).attach(
-        module, make_task(alpha=None, target_sparsity=0.6)
-    )
+    sparsifier = IsingDropout(solve_every=5, ramp_fraction=0.0)
+    run = attach(module, sparsifier, target_sparsity=0.6)
     X = torch.randn(40, 6)
     for batch in range(5):
         run.before_batch()
@@ -141,7 +122,7 @@ def test_dropped_weights_get_no_gradient_between_solutions(module: nn.Module) ->
 
 @pytest.mark.parametrize("target", [0.0, 0.7, 0.99])
 def test_target_is_met_to_one_weight(module: nn.Module, target: float) -> None:
-    run = IsingDropout().attach(module, make_task(alpha=None, target_sparsity=target))
+    run = attach(module, IsingDropout(), target_sparsity=target)
     run.begin_phase(run.phases[-1], probe_of(module))
     run.finalize()
     kept = sum(int(torch.count_nonzero(w)) for w in prunable_tensors(module).values())
@@ -149,7 +130,7 @@ def test_target_is_met_to_one_weight(module: nn.Module, target: float) -> None:
 
 
 def test_hooks_are_gone_at_the_end(module: nn.Module) -> None:
-    run = IsingDropout().attach(module, make_task())
+    run = attach(module, IsingDropout(), alpha=0.5)
     assert module[0]._forward_pre_hooks
     run.begin_phase(run.phases[-1], probe_of(module))
     run.finalize()
@@ -167,7 +148,7 @@ def test_hooks_are_gone_at_the_end(module: nn.Module) -> None:
 )
 def test_other_modules_are_refused(other: nn.Module) -> None:
     with pytest.raises(ValueError, match=r"nn\.Sequential of linear layers"):
-        IsingDropout().attach(other, make_task())
+        attach(other, IsingDropout(), alpha=0.5)
 
 
 def test_digits_at_a_target_and_a_grid_of_prices() -> None:

@@ -2,46 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from attached import NO_PROBE, attach
 from sklearn.linear_model import Lasso
 from torch import nn
 
-from sksparse.sparsifiers import L1Shrinkage, Sparsifier, Task
+from sksparse.sparsifiers import L1Shrinkage
 
-NO_PROBE: Any = None
-
-
-def make_run(module: nn.Module, sparsifier: Sparsifier, **changes: object) -> Any:
-    options = {
-        "alpha": None,
-        "target_sparsity": None,
-        "weight_decay": 0.0,
-        "learning_rate": 1e-2,
-        "max_iter": 20,
-        "steps_per_epoch": 10,
-        "n_samples": 100,
-    }
-    return sparsifier.attach(module, Task(**{**options, **changes}))  # type: ignore[arg-type]
-
-
-@pytest.fixture(autouse=True)
-def untraced() -> Iterator[None]:
-    with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-
-
-@pytest.fixture
-def module() -> nn.Module:
-    net = nn.Sequential(nn.Linear(12, 10), nn.ReLU(), nn.Linear(10, 4))
-    for p in net.parameters():
-        nn.init.normal_(p)
-    return net
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def lasso_problem() -> tuple[torch.Tensor, torch.Tensor]:
@@ -57,7 +29,7 @@ def descend(solver: str, alpha: float, n_steps: int) -> tuple[Any, list[np.ndarr
     X, y = lasso_problem()
     module = nn.Linear(15, 1, bias=False).double()
     options = {"solver": solver, "train_fraction": 0.0, "cut_fraction": 0.9}
-    run = make_run(module, L1Shrinkage(**options), alpha=alpha, learning_rate=0.2)  # type: ignore[arg-type]
+    run = attach(module, L1Shrinkage(**options), alpha=alpha, learning_rate=0.2)  # type: ignore[arg-type]
     run.rate = 0.2
     run.begin_phase(run.phases[1], NO_PROBE)
     optimizer = torch.optim.SGD(run.learned(), lr=0.2)
@@ -91,7 +63,7 @@ def test_zeros_are_exact_and_stable_under_adam() -> None:
     signal[5:] = 0.0
     module = nn.Linear(20, 1)
     sparsifier = L1Shrinkage(train_fraction=0.0, cut_fraction=0.9)
-    run = make_run(module, sparsifier, alpha=0.6)
+    run = attach(module, sparsifier, alpha=0.6)
     run.begin_phase(run.phases[1], NO_PROBE)
     optimizer = torch.optim.Adam(run.learned(), lr=0.01)
     seen = []
@@ -120,7 +92,7 @@ def test_subgradients_give_no_exact_zeros_before_the_threshold() -> None:
 
 
 def test_a_target_revives_what_was_shrunk_too_far(module: nn.Module) -> None:
-    run = make_run(module, L1Shrinkage(), target_sparsity=0.5)
+    run = attach(module, L1Shrinkage(), target_sparsity=0.5)
     run.weights[10:] = 0.0
     run.begin_phase(run.phases[-1], NO_PROBE)
     assert int(torch.count_nonzero(run.weights)) == 80
@@ -128,7 +100,7 @@ def test_a_target_revives_what_was_shrunk_too_far(module: nn.Module) -> None:
 
 
 def test_the_strength_follows_the_target(module: nn.Module) -> None:
-    run = make_run(module, L1Shrinkage(), target_sparsity=0.9)
+    run = attach(module, L1Shrinkage(), target_sparsity=0.9)
     run.begin_phase(run.phases[1], NO_PROBE)
     before = run._strength
     run.cut()
@@ -140,7 +112,7 @@ def test_the_strength_follows_the_target(module: nn.Module) -> None:
 
 
 def test_penalty_counts_while_it_shrinks(module: nn.Module) -> None:
-    run = make_run(module, L1Shrinkage(), alpha=0.25, weight_decay=0.5)
+    run = attach(module, L1Shrinkage(), alpha=0.25, weight_decay=0.5)
     run.begin_phase(run.phases[1], NO_PROBE)
     w = run.weights
     expected = 0.25 * w.square().sum() + 0.25 * w.abs().sum()
@@ -150,4 +122,4 @@ def test_penalty_counts_while_it_shrinks(module: nn.Module) -> None:
 @pytest.mark.parametrize("options", [{"solver": "lars"}, {"threshold": -1.0}])
 def test_bad_options_are_named(module: nn.Module, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
-        make_run(module, L1Shrinkage(**options))
+        attach(module, L1Shrinkage(**options))

@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
+import attached
 import pytest
 import torch
+from attached import NO_PROBE
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from sksparse.neural_network import SparseMLPClassifier
-from sksparse.sparsifiers import LearnedGates, Task, prunable_tensors
+from sksparse.sparsifiers import LearnedGates, prunable_tensors
 
-NO_PROBE: Any = None
+pytestmark = pytest.mark.usefixtures("untraced")
 
-
-def make_task(**changes: object) -> Task:
-    options = {
-        "alpha": 0.01,
-        "target_sparsity": None,
-        "weight_decay": 0.0,
-        "learning_rate": 1e-2,
-        "max_iter": 20,
-        "steps_per_epoch": 10,
-        "n_samples": 100,
-    }
-    return Task(**{**options, **changes})  # type: ignore[arg-type]
-
-
-@pytest.fixture(autouse=True)
-def untraced() -> Iterator[None]:
-    with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
+attach = partial(attached.attach, alpha=0.01)
 
 
 @pytest.fixture
 def module() -> nn.Module:
     return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
-
-
-def attach(module: nn.Module, sparsifier: LearnedGates, **changes: object) -> Any:
-    return sparsifier.attach(module, make_task(**changes))
 
 
 def flow(start: list[float], price: float, variance_price: float) -> list[float]:

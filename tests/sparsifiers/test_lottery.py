@@ -8,48 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from attached import NO_PROBE, attach, backward
 from torch import nn
 
-from sksparse.sparsifiers import LotteryTicket, Sparsifier, Task
+from sksparse.sparsifiers import LotteryTicket
 from sksparse.sparsifiers._lottery import Rates
 
-NO_PROBE: Any = None
-
-
-def make_run(module: nn.Module, sparsifier: Sparsifier, **changes: object) -> Any:
-    options = {
-        "alpha": None,
-        "target_sparsity": None,
-        "weight_decay": 0.0,
-        "learning_rate": 1e-2,
-        "max_iter": 20,
-        "steps_per_epoch": 10,
-        "n_samples": 100,
-    }
-    return sparsifier.attach(module, Task(**{**options, **changes}))  # type: ignore[arg-type]
-
-
-@pytest.fixture(autouse=True)
-def untraced() -> Iterator[None]:
-    with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-
-
-@pytest.fixture
-def module() -> nn.Module:
-    net = nn.Sequential(nn.Linear(12, 10), nn.ReLU(), nn.Linear(10, 4))
-    for p in net.parameters():
-        nn.init.normal_(p)
-    return net
-
-
-def backward(run: Any, module: nn.Module, X: torch.Tensor) -> None:
-    run.before_batch()
-    run.parameters.zero_grad()
-    with torch.enable_grad():
-        module(X).square().mean().backward()
-    run.after_backward()
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def train(run: Any, module: nn.Module, epochs: int, steps: int = 10) -> None:
@@ -71,14 +36,14 @@ def rounds(run: Any, module: nn.Module) -> Iterator[torch.Tensor]:
 
 
 def test_remaining_weights_follow_the_rates(module: nn.Module) -> None:
-    run = make_run(module, LotteryTicket(n_rounds=5))
+    run = attach(module, LotteryTicket(n_rounds=5))
     for r, (hidden, output) in enumerate(run.counts, start=1):
         assert hidden == pytest.approx(120 * 0.8**r, abs=1)
         assert output == pytest.approx(40 * 0.9**r, abs=1)
 
 
 def test_a_target_divides_into_rounds_of_about_the_rate(module: nn.Module) -> None:
-    run = make_run(module, LotteryTicket(), target_sparsity=0.9, max_iter=100)
+    run = attach(module, LotteryTicket(), target_sparsity=0.9, max_iter=100)
     assert sum(run.counts[-1]) == 16
     left = [160, *(sum(counts) for counts in run.counts)]
     assert all(0.78 < b / a < 1 for a, b in pairwise(left))
@@ -90,7 +55,7 @@ def test_a_target_divides_into_rounds_of_about_the_rate(module: nn.Module) -> No
 def test_target_is_met_to_one_weight(
     module: nn.Module, sparsity: float, n_rounds: int | None, scope: str
 ) -> None:
-    run = make_run(module, LotteryTicket(n_rounds=n_rounds, scope=scope), target_sparsity=sparsity)
+    run = attach(module, LotteryTicket(n_rounds=n_rounds, scope=scope), target_sparsity=sparsity)
     for phase in run.phases:
         run.begin_phase(phase, NO_PROBE)
     run.finalize()
@@ -98,13 +63,13 @@ def test_target_is_met_to_one_weight(
 
 
 def test_alpha_is_the_logarithm_of_the_compression(module: nn.Module) -> None:
-    left = [sum(make_run(module, LotteryTicket(), alpha=a).counts[-1]) for a in (0, 1, 2, 4, 50)]
+    left = [sum(attach(module, LotteryTicket(), alpha=a).counts[-1]) for a in (0, 1, 2, 4, 50)]
     assert left == [160, 59, 22, 3, 0]
 
 
 @pytest.mark.parametrize("max_iter", [1, 2, 7, 23, 200])
 def test_all_trainings_are_equally_long(module: nn.Module, max_iter: int) -> None:
-    run = make_run(module, LotteryTicket(), target_sparsity=0.9, max_iter=max_iter)
+    run = attach(module, LotteryTicket(), target_sparsity=0.9, max_iter=max_iter)
     epochs = [phase.epochs for phase in run.phases]
     assert sum(epochs) <= max_iter
     assert len(set(epochs[1:])) == 1
@@ -116,7 +81,7 @@ def test_all_trainings_are_equally_long(module: nn.Module, max_iter: int) -> Non
 def test_survivors_are_the_initial_weights_and_masks_are_nested(
     module: nn.Module, scope: str
 ) -> None:
-    run = make_run(module, LotteryTicket(n_rounds=4, scope=scope))
+    run = attach(module, LotteryTicket(n_rounds=4, scope=scope))
     initial, bias = run.weights.clone(), module[0].bias.detach().clone()  # type: ignore[operator, union-attr]
     before = torch.ones_like(initial, dtype=torch.bool)
     for weights in rounds(run, module):
@@ -129,7 +94,7 @@ def test_survivors_are_the_initial_weights_and_masks_are_nested(
 
 
 def test_rewinding_to_an_early_epoch(module: nn.Module) -> None:
-    run = make_run(module, LotteryTicket(n_rounds=2, rewind_to=3))
+    run = attach(module, LotteryTicket(n_rounds=2, rewind_to=3))
     dense = run.phases[0]
     run.begin_phase(dense, NO_PROBE)
     train(run, module, 3)
@@ -144,7 +109,7 @@ def test_rewinding_to_an_early_epoch(module: nn.Module) -> None:
 
 def test_final_weights_are_kept_and_tuned_at_a_lower_rate(module: nn.Module) -> None:
     sparsifier = LotteryTicket(n_rounds=1, rewind_to="final", rewind_learning_rate=False)
-    run = make_run(module, sparsifier)
+    run = attach(module, sparsifier)
     train_phase, tune = run.phases
     assert tune.learning_rate == pytest.approx(0.1 * train_phase.learning_rate)
     run.begin_phase(train_phase, NO_PROBE)
@@ -156,7 +121,7 @@ def test_final_weights_are_kept_and_tuned_at_a_lower_rate(module: nn.Module) -> 
 
 
 def test_the_control_has_the_same_masks_and_other_weights(module: nn.Module) -> None:
-    run = make_run(module, LotteryTicket(n_rounds=3, reinit=True))
+    run = attach(module, LotteryTicket(n_rounds=3, reinit=True))
     initial = run.weights.clone()
     *earlier, last = rounds(run, module)
     for weights in earlier:
@@ -170,7 +135,7 @@ def test_the_control_has_the_same_masks_and_other_weights(module: nn.Module) -> 
 
 def test_running_statistics_are_rewound() -> None:
     module = nn.Sequential(nn.Linear(12, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 2))
-    run = make_run(module, LotteryTicket(n_rounds=1))
+    run = attach(module, LotteryTicket(n_rounds=1))
     run.begin_phase(run.phases[0], NO_PROBE)
     train(run, module, 1)
     assert module[1].running_mean.abs().sum() > 0  # type: ignore[operator, union-attr]
@@ -189,4 +154,4 @@ def test_rounds_to_a_count_invert_the_quotas() -> None:
 )
 def test_bad_options_are_named(module: nn.Module, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
-        make_run(module, LotteryTicket(**options))
+        attach(module, LotteryTicket(**options))

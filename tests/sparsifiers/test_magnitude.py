@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from attached import NO_PROBE, attach
 from torch import Tensor, nn
 
-from sksparse.sparsifiers import Magnitude, Phase, Probe, SparsifierRun, Task, prunable_tensors
+from sksparse.sparsifiers import Magnitude, Phase, Probe, SparsifierRun, prunable_tensors
 from sksparse.sparsifiers._dead_units import links, live_weights
 from sksparse.sparsifiers._dropout import corrected_rate
 from sksparse.sparsifiers._masks import keep_above_deviation, keep_top
 from sksparse.sparsifiers._parameters import FlatParameters
 
-NO_PROBE: Any = None
 SCHEDULES = ["one_shot", "iterative", "gradual"]
 CRITERIA = ["magnitude", "activation", "taylor", "gradient", "obd", "obs"]
 SETTINGS = [
@@ -31,17 +31,7 @@ SETTINGS = [
 def make_run(
     module: nn.Module, sparsifier: Magnitude | None = None, **changes: object
 ) -> SparsifierRun:
-    options = {
-        "alpha": None,
-        "target_sparsity": None,
-        "weight_decay": 0.0,
-        "learning_rate": 1e-2,
-        "max_iter": 23,
-        "steps_per_epoch": 10,
-        "n_samples": 100,
-    }
-    task = Task(**{**options, **changes})  # type: ignore[arg-type]
-    return (sparsifier or Magnitude()).attach(module, task)
+    return attach(module, sparsifier or Magnitude(), **{"max_iter": 23, **changes})
 
 
 @pytest.fixture

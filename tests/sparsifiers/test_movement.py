@@ -2,56 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
+from attached import NO_PROBE, attach, backward
 from torch import nn
 
-from sksparse.sparsifiers import Movement, Sparsifier, Task
+from sksparse.sparsifiers import Movement
 
-NO_PROBE: Any = None
-
-
-def make_run(module: nn.Module, sparsifier: Sparsifier, **changes: object) -> Any:
-    options = {
-        "alpha": None,
-        "target_sparsity": None,
-        "weight_decay": 0.0,
-        "learning_rate": 1e-2,
-        "max_iter": 20,
-        "steps_per_epoch": 10,
-        "n_samples": 100,
-    }
-    return sparsifier.attach(module, Task(**{**options, **changes}))  # type: ignore[arg-type]
-
-
-@pytest.fixture(autouse=True)
-def untraced() -> Iterator[None]:
-    with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-
-
-@pytest.fixture
-def module() -> nn.Module:
-    net = nn.Sequential(nn.Linear(12, 10), nn.ReLU(), nn.Linear(10, 4))
-    for p in net.parameters():
-        nn.init.normal_(p)
-    return net
-
-
-def backward(run: Any, module: nn.Module, X: torch.Tensor) -> None:
-    run.before_batch()
-    run.parameters.zero_grad()
-    with torch.enable_grad():
-        module(X).square().mean().backward()
-    run.after_backward()
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def test_scores_are_minus_the_sums_of_weight_times_gradient(module: nn.Module) -> None:
-    run = make_run(module, Movement(update_every=5), target_sparsity=0.5)
+    run = attach(module, Movement(update_every=5), target_sparsity=0.5)
     expected = torch.zeros(160)
     optimizer = torch.optim.Adam(run.learned(), lr=0.01)
     for phase in run.phases[:2]:
@@ -71,7 +35,7 @@ def test_scores_are_minus_the_sums_of_weight_times_gradient(module: nn.Module) -
 
 
 def test_masked_weights_keep_their_values_and_come_back(module: nn.Module) -> None:
-    run = make_run(module, Movement(), target_sparsity=0.5)
+    run = attach(module, Movement(), target_sparsity=0.5)
     for phase in run.phases[:2]:
         run.begin_phase(phase, NO_PROBE)
     run._batch = run._n_batches
@@ -94,7 +58,7 @@ def test_masked_weights_keep_their_values_and_come_back(module: nn.Module) -> No
 def test_small_weights_that_grow_are_kept_and_large_ones_that_shrink_are_not() -> None:
     module = nn.Linear(2, 1, bias=False)
     module.weight.data = torch.tensor([[2.0, 0.1]])
-    run = make_run(module, Movement(), target_sparsity=0.5)
+    run = attach(module, Movement(), target_sparsity=0.5)
     run.begin_phase(run.phases[0], NO_PROBE)
     run.parameters.weight_gradient.copy_(torch.tensor([1.0, -1.0]))
     run.after_backward()
@@ -105,4 +69,4 @@ def test_small_weights_that_grow_are_kept_and_large_ones_that_shrink_are_not() -
 @pytest.mark.parametrize("options", [{"update_every": 0}, {"cut_fraction": 1.0}])
 def test_bad_options_are_named(module: nn.Module, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
-        make_run(module, Movement(**options))
+        attach(module, Movement(**options))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
@@ -23,12 +22,7 @@ from sksparse.sparsifiers._obs import (
 )
 from sksparse.sparsifiers._parameters import FlatParameters
 
-
-@pytest.fixture(autouse=True)
-def untraced() -> Iterator[None]:
-    with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def least_squares(X: Tensor, y: Tensor, keep: Tensor) -> Tensor:

@@ -3,40 +3,22 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from attached import NO_PROBE, attach_with_unit_squares
 from torch import nn
 
 from sksparse.penalties import SortedL1, oscar_weights
-from sksparse.sparsifiers import GroupShrinkage, OscarShrinkage, Sparsifier, Task
+from sksparse.sparsifiers import GroupShrinkage, OscarShrinkage
 
-NO_PROBE: Any = None
-
-
-def attach(module: nn.Module, sparsifier: Sparsifier, **changes: object) -> Any:
-    options = {
-        "alpha": 0.01,
-        "target_sparsity": None,
-        "weight_decay": 0.0,
-        "learning_rate": 1e-2,
-        "max_iter": 20,
-        "steps_per_epoch": 10,
-        "n_samples": 100,
-    }
-    run = sparsifier.attach(module, Task(**{**options, **changes}))  # type: ignore[arg-type]
-    # gradients of mean square 1 make the step beside Adam the step itself
-    run._squares.fill_(1.0)
-    run._share_seen = 1.0
-    return run
+attach = partial(attach_with_unit_squares, alpha=0.01)
 
 
-@pytest.fixture(autouse=True)
-def untraced() -> Any:
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 @pytest.fixture

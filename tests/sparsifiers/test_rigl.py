@@ -3,54 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
+from attached import NO_PROBE, attach, backward
 from torch import nn
 
-from sksparse.sparsifiers import RigL, Sparsifier, Task
+from sksparse.sparsifiers import RigL
 from sksparse.sparsifiers._densities import apportion, erdos_renyi_counts, uniform_counts
 from sksparse.sparsifiers._rigl import exchange
 
-NO_PROBE: Any = None
-
-
-def make_run(module: nn.Module, sparsifier: Sparsifier, **changes: object) -> Any:
-    options = {
-        "alpha": None,
-        "target_sparsity": None,
-        "weight_decay": 0.0,
-        "learning_rate": 1e-2,
-        "max_iter": 20,
-        "steps_per_epoch": 10,
-        "n_samples": 100,
-    }
-    return sparsifier.attach(module, Task(**{**options, **changes}))  # type: ignore[arg-type]
-
-
-@pytest.fixture(autouse=True)
-def untraced() -> Iterator[None]:
-    with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-
-
-@pytest.fixture
-def module() -> nn.Module:
-    net = nn.Sequential(nn.Linear(12, 10), nn.ReLU(), nn.Linear(10, 4))
-    for p in net.parameters():
-        nn.init.normal_(p)
-    return net
-
-
-def backward(run: Any, module: nn.Module, X: torch.Tensor) -> None:
-    run.before_batch()
-    run.parameters.zero_grad()
-    with torch.enable_grad():
-        module(X).square().mean().backward()
-    run.after_backward()
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def test_erdos_renyi_densities_follow_the_dimensions() -> None:
@@ -97,7 +61,7 @@ def test_no_more_is_grown_than_there_is_room_for() -> None:
 
 def test_connections_move_at_a_cosine_and_then_stay(module: nn.Module) -> None:
     sparsifier = RigL(update_every=5, densities="uniform", drop_fraction=0.5)
-    run = make_run(module, sparsifier, target_sparsity=0.5)
+    run = attach(module, sparsifier, target_sparsity=0.5)
     move, settle = run.phases
     assert (move.epochs, settle.epochs) == (15, 5)
     optimizer = torch.optim.Adam(run.learned(), lr=0.01)
@@ -121,7 +85,7 @@ def test_connections_move_at_a_cosine_and_then_stay(module: nn.Module) -> None:
 
 def test_a_grown_connection_starts_with_moments_of_its_own_gradients(module: nn.Module) -> None:
     """Its first step is one of an ordinary update, not of a fresh or stale optimiser."""
-    run = make_run(module, RigL(update_every=1000), target_sparsity=0.5)
+    run = attach(module, RigL(update_every=1000), target_sparsity=0.5)
     run.begin_phase(run.phases[0], NO_PROBE)
     optimizer = torch.optim.Adam(run.learned(), lr=0.01)
     for _ in range(60):
@@ -139,4 +103,4 @@ def test_a_grown_connection_starts_with_moments_of_its_own_gradients(module: nn.
 @pytest.mark.parametrize("options", [{"densities": "er"}, {"drop_fraction": 1.5}])
 def test_bad_options_are_named(module: nn.Module, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
-        make_run(module, RigL(**options))
+        attach(module, RigL(**options))

@@ -2,52 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
+from attached import NO_PROBE, attach, backward
 from torch import nn
 
-from sksparse.sparsifiers import DynamicSurgery, Sparsifier, Task
+from sksparse.sparsifiers import DynamicSurgery
 
-NO_PROBE: Any = None
-
-
-def make_run(module: nn.Module, sparsifier: Sparsifier, **changes: object) -> Any:
-    options = {
-        "alpha": None,
-        "target_sparsity": None,
-        "weight_decay": 0.0,
-        "learning_rate": 1e-2,
-        "max_iter": 20,
-        "steps_per_epoch": 10,
-        "n_samples": 100,
-    }
-    return sparsifier.attach(module, Task(**{**options, **changes}))  # type: ignore[arg-type]
-
-
-@pytest.fixture(autouse=True)
-def untraced() -> Iterator[None]:
-    with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-
-
-@pytest.fixture
-def module() -> nn.Module:
-    net = nn.Sequential(nn.Linear(12, 10), nn.ReLU(), nn.Linear(10, 4))
-    for p in net.parameters():
-        nn.init.normal_(p)
-    return net
-
-
-def backward(run: Any, module: nn.Module, X: torch.Tensor) -> None:
-    run.before_batch()
-    run.parameters.zero_grad()
-    with torch.enable_grad():
-        module(X).square().mean().backward()
-    run.after_backward()
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def begin(run: Any) -> None:
@@ -62,7 +26,7 @@ def at_the_end(run: Any) -> None:
 
 @pytest.mark.parametrize("was_in_use", [0.0, 1.0])
 def test_hysteresis(module: nn.Module, was_in_use: float) -> None:
-    run = make_run(module, DynamicSurgery(c=0.5))
+    run = attach(module, DynamicSurgery(c=0.5))
     begin(run)
     at_the_end(run)
     size = run.latent.data[:120].abs()
@@ -78,7 +42,7 @@ def test_hysteresis(module: nn.Module, was_in_use: float) -> None:
 
 
 def test_thresholds_are_measured_once_over_weights_that_are_not_zero(module: nn.Module) -> None:
-    run = make_run(module, DynamicSurgery())
+    run = attach(module, DynamicSurgery())
     run.weights[:60] = 0.0
     begin(run)
     size = run.latent.data[60:120].abs()
@@ -90,7 +54,7 @@ def test_thresholds_are_measured_once_over_weights_that_are_not_zero(module: nn.
 
 
 def test_a_cut_weight_moves_and_comes_back(module: nn.Module) -> None:
-    run = make_run(module, DynamicSurgery())
+    run = attach(module, DynamicSurgery())
     begin(run)
     at_the_end(run)
     run.in_use[5] = 0.0
@@ -108,7 +72,7 @@ def test_a_cut_weight_moves_and_comes_back(module: nn.Module) -> None:
 
 
 def test_changes_become_rare_as_sigma_says(module: nn.Module) -> None:
-    run = make_run(module, DynamicSurgery(gamma=0.01, power=2.0), target_sparsity=0.5)
+    run = attach(module, DynamicSurgery(gamma=0.01, power=2.0), target_sparsity=0.5)
     begin(run)
     run._batch = 50
     probability = 1.5**-2
@@ -125,7 +89,7 @@ def test_without_thresholds_it_is_plain_gradient_descent(module: nn.Module) -> N
     X = torch.randn(30, 8, 12)
     plain = nn.Sequential(nn.Linear(12, 10), nn.ReLU(), nn.Linear(10, 4))
     plain.load_state_dict(module.state_dict())
-    run = make_run(module, DynamicSurgery(update_every=1), alpha=0.0)
+    run = attach(module, DynamicSurgery(update_every=1), alpha=0.0)
     begin(run)
     optimizer = torch.optim.SGD(run.learned(), lr=0.1)
     plain_optimizer = torch.optim.SGD(plain.parameters(), lr=0.1)
@@ -143,7 +107,7 @@ def test_without_thresholds_it_is_plain_gradient_descent(module: nn.Module) -> N
 
 
 def test_a_target_is_a_common_factor_of_the_deviations(module: nn.Module) -> None:
-    run = make_run(module, DynamicSurgery(scope="layer"), target_sparsity=0.8)
+    run = attach(module, DynamicSurgery(scope="layer"), target_sparsity=0.8)
     begin(run)
     at_the_end(run)
     run.cut()
@@ -159,7 +123,7 @@ def test_a_target_is_a_common_factor_of_the_deviations(module: nn.Module) -> Non
 def test_one_threshold_for_all_layers_lets_returning_weights_in_at_its_upper_edge(
     module: nn.Module,
 ) -> None:
-    run = make_run(module, DynamicSurgery(), target_sparsity=0.8)
+    run = attach(module, DynamicSurgery(), target_sparsity=0.8)
     begin(run)
     at_the_end(run)
     run.in_use[::2] = 0.0
@@ -171,7 +135,7 @@ def test_one_threshold_for_all_layers_lets_returning_weights_in_at_its_upper_edg
 
 
 def test_cut_weights_are_forgotten_and_others_are_not(module: nn.Module) -> None:
-    run = make_run(module, DynamicSurgery(splice_decay=0.25, update_every=1), target_sparsity=0.5)
+    run = attach(module, DynamicSurgery(splice_decay=0.25, update_every=1), target_sparsity=0.5)
     begin(run)
     at_the_end(run)
     run.after_step()
@@ -187,4 +151,4 @@ def test_cut_weights_are_forgotten_and_others_are_not(module: nn.Module) -> None
 )
 def test_bad_options_are_named(module: nn.Module, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
-        make_run(module, DynamicSurgery(**options))
+        attach(module, DynamicSurgery(**options))

@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
+from attached import attach
 from torch import nn
 
-from sksparse.sparsifiers import Probe, Sparsifier, SynFlow, Task
+from sksparse.sparsifiers import Probe, SynFlow
 from sksparse.sparsifiers._synflow import SynapticFlow
 
-
-def make_run(module: nn.Module, sparsifier: Sparsifier, **changes: object) -> Any:
-    options = {
-        "alpha": None,
-        "target_sparsity": None,
-        "weight_decay": 0.0,
-        "learning_rate": 1e-2,
-        "max_iter": 20,
-        "steps_per_epoch": 10,
-        "n_samples": 100,
-    }
-    return sparsifier.attach(module, Task(**{**options, **changes}))  # type: ignore[arg-type]
-
-
-@pytest.fixture(autouse=True)
-def untraced() -> Iterator[None]:
-    with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-
-
-@pytest.fixture
-def module() -> nn.Module:
-    net = nn.Sequential(nn.Linear(12, 10), nn.ReLU(), nn.Linear(10, 4))
-    for p in net.parameters():
-        nn.init.normal_(p)
-    return net
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def probe_of(module: nn.Module, *shape: int) -> Probe:
@@ -81,7 +55,7 @@ def test_flow_is_the_sum_of_products_along_paths() -> None:
 def test_the_network_itself_is_not_touched_by_the_flow() -> None:
     module = chain()
     before = {name: p.detach().clone() for name, p in module.named_parameters()}
-    run = make_run(module, SynFlow(n_rounds=5), target_sparsity=0.5)
+    run = attach(module, SynFlow(n_rounds=5), target_sparsity=0.5)
     run.begin_phase(run.phases[0], probe_of(module, 12))
     for name, p in module.named_parameters():
         left = p != 0
@@ -96,7 +70,7 @@ def test_rounds_keep_paths_open_where_one_shot_cuts_a_layer() -> None:
         torch.manual_seed(0)
         module = nn.Sequential(nn.Linear(100, 5), nn.ReLU(), nn.Linear(5, 100), nn.ReLU())
         module.append(nn.Linear(100, 1))
-        run = make_run(module, SynFlow(n_rounds=n_rounds), target_sparsity=0.995)
+        run = attach(module, SynFlow(n_rounds=n_rounds), target_sparsity=0.995)
         run.begin_phase(run.phases[0], probe_of(module, 100))
         left[n_rounds] = min(int(torch.count_nonzero(w)) for w in run.tensors.values())
     assert left[100] > 0
@@ -104,11 +78,11 @@ def test_rounds_keep_paths_open_where_one_shot_cuts_a_layer() -> None:
 
 def test_any_input_shape() -> None:
     module = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 2))
-    run = make_run(module, SynFlow(n_rounds=3), target_sparsity=0.6)
+    run = attach(module, SynFlow(n_rounds=3), target_sparsity=0.6)
     run.begin_phase(run.phases[0], probe_of(module, 2, 6, 6))
     assert int(torch.count_nonzero(run.weights)) == 150 - 90
 
 
 def test_bad_options_are_named(module: nn.Module) -> None:
     with pytest.raises(ValueError, match="n_rounds"):
-        make_run(module, SynFlow(n_rounds=0))
+        attach(module, SynFlow(n_rounds=0))

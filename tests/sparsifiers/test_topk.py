@@ -2,58 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
+from attached import NO_PROBE, attach, backward
 from torch import nn
 
-from sksparse.sparsifiers import Sparsifier, Task, TopK
+from sksparse.sparsifiers import TopK
 from sksparse.sparsifiers._masks import keep_largest
 
-NO_PROBE: Any = None
-
-
-def make_run(module: nn.Module, sparsifier: Sparsifier, **changes: object) -> Any:
-    options = {
-        "alpha": None,
-        "target_sparsity": None,
-        "weight_decay": 0.0,
-        "learning_rate": 1e-2,
-        "max_iter": 20,
-        "steps_per_epoch": 10,
-        "n_samples": 100,
-    }
-    return sparsifier.attach(module, Task(**{**options, **changes}))  # type: ignore[arg-type]
-
-
-@pytest.fixture(autouse=True)
-def untraced() -> Iterator[None]:
-    with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-
-
-@pytest.fixture
-def module() -> nn.Module:
-    net = nn.Sequential(nn.Linear(12, 10), nn.ReLU(), nn.Linear(10, 4))
-    for p in net.parameters():
-        nn.init.normal_(p)
-    return net
-
-
-def backward(run: Any, module: nn.Module, X: torch.Tensor) -> None:
-    run.before_batch()
-    run.parameters.zero_grad()
-    with torch.enable_grad():
-        module(X).square().mean().backward()
-    run.after_backward()
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def test_exactly_t_weights_are_left_after_each_projection(module: nn.Module) -> None:
-    run = make_run(module, TopK(update_every=3), target_sparsity=0.8)
+    run = attach(module, TopK(update_every=3), target_sparsity=0.8)
     for phase in run.phases[:2]:
         run.begin_phase(phase, NO_PROBE)
     run._batch = 900
@@ -72,7 +36,7 @@ def test_exactly_t_weights_are_left_after_each_projection(module: nn.Module) -> 
 
 
 def test_scope_layer_projects_each_tensor(module: nn.Module) -> None:
-    run = make_run(module, TopK(scope="layer"), target_sparsity=0.75)
+    run = attach(module, TopK(scope="layer"), target_sparsity=0.75)
     run.begin_phase(run.phases[-1], NO_PROBE)
     assert [int(torch.count_nonzero(w)) for w in run.tensors.values()] == [30, 10]
 
@@ -90,7 +54,7 @@ def test_a_projection_after_every_step_recovers_a_planted_support() -> None:
     y = X @ planted
     module = nn.Linear(40, 1)
     sparsifier = TopK(update_every=1, train_fraction=0.0, cut_fraction=0.9)
-    run = make_run(module, sparsifier, target_sparsity=37 / 40, steps_per_epoch=10)
+    run = attach(module, sparsifier, target_sparsity=37 / 40, steps_per_epoch=10)
     optimizer = torch.optim.SGD(run.learned(), lr=0.2)
     for phase in run.phases:
         run.begin_phase(phase, NO_PROBE)
@@ -108,4 +72,4 @@ def test_a_projection_after_every_step_recovers_a_planted_support() -> None:
 @pytest.mark.parametrize("options", [{"update_every": 0}, {"scope": "net"}])
 def test_bad_options_are_named(module: nn.Module, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
-        make_run(module, TopK(**options))
+        attach(module, TopK(**options))
