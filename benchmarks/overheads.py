@@ -88,8 +88,11 @@ def digits(report: Report) -> None:
         "scikit-learn MLPClassifier, dense": lambda seed: MLPClassifier(
             (100,), max_iter=500, random_state=seed
         ),
-        "SparseMLPClassifier, l0": lambda seed: SparseMLPClassifier(
+        "SparseMLPClassifier, oscar": lambda seed: SparseMLPClassifier(
             (100,), target_sparsity=0.9, random_state=seed
+        ),
+        "SparseMLPClassifier, l0": lambda seed: SparseMLPClassifier(
+            (100,), sparsifier="l0", target_sparsity=0.9, random_state=seed
         ),
         "SparseMLPClassifier, magnitude": lambda seed: SparseMLPClassifier(
             (100,), sparsifier="magnitude", target_sparsity=0.9, random_state=seed

@@ -4,8 +4,9 @@ A network with nine weights in ten removed
 
 A perceptron with 100 hidden units reads handwritten digits from 8 x 8 pixels.
 :class:`~sksparse.neural_network.SparseMLPClassifier` trains the same network, is asked for 90 % of
-exact zeros, and finds them in two ways: by gates that are learnt with the weights (``"l0"``) or by
-removing the smallest weights in rounds (``"magnitude"``).
+exact zeros, and finds them in three ways: by a penalty that shrinks the weights (``"oscar"``, the
+default), by gates that are learnt with them (``"l0"``) or by removing the smallest of them during
+training (``"magnitude"``).
 """
 
 import matplotlib.pyplot as plt
@@ -36,7 +37,7 @@ def n_weights(model, X, y):
 # Beside the dense network
 # ------------------------
 #
-# Three folds, so that each digit is read once by a network that has not seen it. All three networks
+# Three folds, so that each digit is read once by a network that has not seen it. All networks
 # have the same size, learning rate and rule for stopping.
 
 common = {
@@ -47,12 +48,12 @@ common = {
     "random_state": 0,
 }
 models = {
-    "SparseMLPClassifier, l0": SparseMLPClassifier(sparsifier="l0", target_sparsity=0.9, **common),
-    "SparseMLPClassifier, magnitude": SparseMLPClassifier(
-        sparsifier="magnitude", target_sparsity=0.9, **common
-    ),
-    "MLPClassifier": MLPClassifier(**common),
+    f"SparseMLPClassifier, {name}": SparseMLPClassifier(
+        sparsifier=name, target_sparsity=0.9, **common
+    )
+    for name in ("oscar", "l0", "magnitude")
 }
+models["MLPClassifier"] = MLPClassifier(**common)
 scoring = {"accuracy": "accuracy", "features": n_inputs, "weights": n_weights}
 folds = StratifiedKFold(3, shuffle=True, random_state=0)
 scores, fitted = {}, {}
@@ -77,7 +78,7 @@ pd.DataFrame({name: runs.mean() for name, runs in scores.items()}).T.round(3)
 # The zeros are exact, and no gate or mask remains. Most of the pixels that are not read lie at the
 # margin, where the digits leave the paper white.
 
-network = fitted["SparseMLPClassifier, l0"]
+network = fitted["SparseMLPClassifier, oscar"]
 print("sparsity:    ", network.sparsity_)
 print("architecture:", network.architecture_)
 
