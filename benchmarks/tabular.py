@@ -29,9 +29,8 @@ from sksparse.sparsifiers import SPARSIFIERS
 from .report import Report
 
 N_FOLDS, N_REPEATS = 5, 2
-#: With more features than this there are fewer folds, and at 95 % only some methods.
+#: With more features than this there are fewer folds.
 WIDE, N_WIDE_FOLDS = 500, 3
-SOME = {"l0", "magnitude", "surgery", "topk", "movement", "l1"}
 SPARSITIES = (0.9, 0.95)
 
 
@@ -44,7 +43,6 @@ def run(report: Report) -> None:
         result = {
             method: evaluate(make, X, y, is_regression)
             for method, make in models(is_regression).items()
-            if is_worth(method, X.shape[1])
         }
         print(name, result, flush=True)
         merged = report.merge({name: result}, sets)
@@ -59,13 +57,10 @@ def run(report: Report) -> None:
         ("Median seconds of a fit:", lambda mean, error, seconds: f"{seconds:.2f}"),
     ):
         report.note(caption)
-        rows = [
-            [m, *(cell(*merged[name][m]) if m in merged[name] else "–" for name in merged)]
-            for m in methods
-        ]
+        rows = [[m, *(cell(*merged[name][m]) for name in merged)] for m in methods]
         report.table(["model", *merged], rows)
     within = {
-        method: sum(is_within(merged[name], method) for name in merged if method in merged[name])
+        method: sum(is_within(merged[name], method) for name in merged)
         for method in methods
         if "90 %" in method
     }
@@ -75,12 +70,6 @@ def run(report: Report) -> None:
         + ", ".join(f"{m.removesuffix(', 90 %')} {n}" for m, n in within.items())
         + "."
     )
-
-
-def is_worth(method: str, n_features: int) -> bool:
-    """Whether a method is compared on data of so many features."""
-    name, _, sparsity = method.partition(", ")
-    return sparsity in ("", "90 %") or name in SOME or n_features <= WIDE
 
 
 def is_within(results: dict[str, Any], method: str) -> bool:
