@@ -7,6 +7,10 @@ from typing import Any
 import torch
 
 
+#: Not public in torch, which may rename it: without it every step is torch's own.
+_KERNEL: Any = getattr(torch, "_fused_adam_", None)
+
+
 class FusedAdam(torch.optim.Adam):
     """``torch.optim.Adam(fused=True)``, its kernel called directly after the first step.
 
@@ -30,14 +34,14 @@ class FusedAdam(torch.optim.Adam):
         (group,) = self.param_groups
         updated = [p for p in group["params"] if p.grad is not None]
         states = [self.state[p] for p in updated]
-        if closure is not None or not all(states):
+        if _KERNEL is None or closure is not None or not all(states):
             # the first step makes the state
             return super().step(closure)
         steps = [state["step"] for state in states]
         for step in steps:
             step += 1
         beta1, beta2 = group["betas"]
-        torch._fused_adam_(
+        _KERNEL(
             updated,
             [p.grad for p in updated],
             [state["exp_avg"] for state in states],
