@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-
 #: Not public in torch, which may rename it: without it every step is torch's own.
 _KERNEL: Any = getattr(torch, "_fused_adam_", None)
 
