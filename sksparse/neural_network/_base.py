@@ -250,7 +250,7 @@ class BaseSparseNet(BaseEstimator):
 
     def _resolve_batch_size(self, n_rows: int) -> int:
         if self.batch_size == "auto":
-            return min(n_rows, max(16, n_rows // 10), 200)
+            return min(n_rows, max(16, math.ceil(n_rows / 10)), 200)
         return min(n_rows, self.batch_size)
 
     def _take_over(self, module: nn.Module, net: PhasedNet, *, partial: bool) -> None:

@@ -226,4 +226,9 @@ def _class_factors(
             f"class_weight={class_weight!r} gives a class a negative weight; weights must be zero "
             "or positive."
         )
+    if not factors[y].any():
+        raise ValueError(
+            f"class_weight={class_weight!r} is zero for every class of y; at least one must be "
+            "positive."
+        )
     return factors[y]

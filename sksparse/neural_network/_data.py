@@ -8,6 +8,7 @@ therefore the same fit, bit for bit, as is any permutation of the rows.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,14 +81,18 @@ class Rows:
     def batches(
         self, size: int, *, shuffle: bool = False
     ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-        """Features, targets and weights of one batch after the other."""
-        parts = list(self.index.split(size))
+        """Features, targets and weights of one batch after the other.
+
+        Batches have `size` rows or, where that does not divide the rows, all about as many
+        fewer: the gradient of a few rows left over would be far noisier than the others.
+        """
+        index = self.index
         if shuffle:
-            order = torch.randperm(len(self)).to(self.index.device)
-            parts = list(self.index[order].split(size))
-            if len(parts) > 1 and len(parts[-1]) == 1:
-                # batch normalisation has nothing to compare a single row with
-                parts[-2:] = [torch.cat(parts[-2:])]
+            index = index[torch.randperm(len(self)).to(index.device)]
+        parts = list(index.tensor_split(math.ceil(len(self) / size)))
+        if shuffle and size > 1 and len(parts) > 1 and len(parts[-1]) == 1:
+            # batch normalisation has nothing to compare a single row with
+            parts[-2:] = [torch.cat(parts[-2:])]
         for rows in parts:
             weight = None if self.weight is None else self.weight.index_select(0, rows)
             yield self.table.take(rows), self.y.index_select(0, rows), weight

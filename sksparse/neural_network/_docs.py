@@ -32,8 +32,9 @@ STRENGTH = """sparsifier : str, Sparsifier or None, default="oscar"
     alpha : float, default=None
         Strength of the sparsity, not negative. Its meaning is that of the sparsifier, for
         example the factor of the penalty for "oscar" or a threshold in standard deviations for
-        "magnitude". A larger value gives a sparser network. None takes the default of the
-        sparsifier.
+        "magnitude". A larger value gives a sparser network; what a value gives
+        depends on the training as well, such as `batch_size`, `max_iter` and `max_grad_norm`. None
+        takes the default of the sparsifier.
     target_sparsity : float, default=None
         Share of the weights to set to zero, from 0 up to but not including 1. Where it is
         given, it governs and `alpha` is not used. With `warm_start` some methods keep the
@@ -46,8 +47,8 @@ TRAINING = """solver : {"adam", "sgd"}, default="adam"
     weight_decay : float, default=1e-4
         Factor :math:`\\eta` of half the squared norm of the weights.
     batch_size : int or "auto", default="auto"
-        Rows in a batch. "auto" is a tenth of the distinct training rows, at least 16 and at
-        most 200.
+        Rows in a batch, at most: the batches of an epoch are of equal size, up to one row. "auto"
+        is a tenth of the distinct training rows, at least 16 and at most 200.
     learning_rate : {"auto", "constant", "cosine", "step"}, default="auto"
         Course of the learning rate. "auto" is what the sparsifier asks for in each of its
         phases, raised where few updates are at hand. The others begin at

@@ -54,6 +54,9 @@ class SparseMLPClassifier(NetClassifierMixin, PerceptronMixin):
 
     References
     ----------
+    H. D. Bondell and B. J. Reich, "Simultaneous regression shrinkage, variable selection,
+    and supervised clustering of predictors with OSCAR", Biometrics, 2008.
+
     C. Louizos, M. Welling and D. P. Kingma, "Learning sparse neural networks through L0
     regularization", ICLR 2018.
 

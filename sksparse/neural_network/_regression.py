@@ -100,7 +100,13 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
         reset = not (partial and hasattr(self, "module_"))
         X, y = validate(self, raw, y, reset=reset, multi_output=True, y_numeric=True)
         weight = check_weights(sample_weight, X)
-        targets = np.asarray(y, dtype=np.float32).reshape(len(y), -1)
+        with np.errstate(over="ignore"):
+            targets = np.asarray(y, dtype=np.float32).reshape(len(y), -1)
+        if not np.isfinite(targets).all():
+            raise ValueError(
+                "y has values beyond the range of float32, in which the network is trained; scale "
+                "it, for example with TransformedTargetRegressor and StandardScaler."
+            )
         problem = self._problem(raw, targets, np.average(targets, axis=0, weights=weight))
         self._train(X, weight, problem, partial=partial)
         self._is_multi_output = y.ndim == 2

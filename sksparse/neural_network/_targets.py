@@ -17,16 +17,18 @@ def validate(
     estimator: BaseEstimator, X: Any, y: Any, *, reset: bool, **options: Any
 ) -> tuple[Any, Any]:
     """Features in float32, and targets."""
-    return validate_data(
-        estimator,
-        X,
-        y,
-        accept_sparse="csr",
-        dtype=np.float32,
-        allow_nd=estimator.__sklearn_tags__().input_tags.three_d_array,
-        reset=reset,
-        **options,
-    )
+    # what overflows becomes infinite, which is refused
+    with np.errstate(over="ignore"):
+        return validate_data(
+            estimator,
+            X,
+            y,
+            accept_sparse="csr",
+            dtype=np.float32,
+            allow_nd=estimator.__sklearn_tags__().input_tags.three_d_array,
+            reset=reset,
+            **options,
+        )
 
 
 def check_callbacks(callbacks: list[Any] | None) -> None:
@@ -61,6 +63,10 @@ def lesson_of(teacher: Any, method: str, X: Any, n_outputs: int) -> Array:
         raise ValueError(
             f"The teacher {teacher!r} is not fitted; fit it first. Where the student is cloned, as "
             "in a grid search, wrap it: teacher=sklearn.frozen.FrozenEstimator(fitted_teacher)."
+        ) from error
+    except ValueError as error:
+        raise ValueError(
+            f"The teacher {teacher!r} cannot read X: {error} Give a teacher of the same features."
         ) from error
     try:
         lesson = np.asarray(said, dtype=np.float64).reshape(len(said), -1)

@@ -199,7 +199,10 @@ class PhasedNet(NeuralNet):
         self._bar = tqdm(total=self._total_epochs, unit="epoch", disable=self.verbose != 1)
         batches = lambda: train.batches(self.batch_size)  # noqa: E731
         probe = Probe(self.module_, batches, self.criterion_)
-        self.notify("on_train_begin", X=None, y=None)
+        try:
+            self.notify("on_train_begin", X=None, y=None)
+        except KeyboardInterrupt:
+            interrupted = True
         with self._bar:
             for phase in self.run.phases:
                 with torch.no_grad():
@@ -212,9 +215,12 @@ class PhasedNet(NeuralNet):
                     interrupted = True
                     if self.history and "loss" not in self.history[-1]:
                         self.history.pop()
-        self.notify("on_train_end", X=None, y=None)
         with torch.no_grad():
             self.run.finalize()
+        try:
+            self.notify("on_train_end", X=None, y=None)
+        except KeyboardInterrupt:
+            interrupted = True
         return interrupted
 
     def _train_phase(self, phase: Phase, train: Rows, valid: Rows | None) -> None:

@@ -45,7 +45,7 @@ class Dense(Sparsifier):
         if task.target_sparsity:
             raise ValueError(
                 f"target_sparsity={task.target_sparsity!r} needs a sparsifier, but "
-                "sparsifier=None trains a dense network; choose a sparsifier such as 'l0' or "
+                "sparsifier=None trains a dense network; choose a sparsifier such as 'oscar' or "
                 "'magnitude', or leave target_sparsity=None."
             )
         return _DenseRun(module, task)

@@ -39,7 +39,7 @@ class GroupShrinkage(ProximalSparsifier):
     objective does, and a zero group stays zero as long as the mean gradient of its
     weights is below `alpha`, because Adam moves it by less than the threshold.
 
-    With `target_sparsity` the strength follows the density, which is led down evenly. When
+    With `target_sparsity` the strength follows the density, which is led down along a course. When
     it arrives, or after `shrink_fraction` of the epochs, groups are zeroed in the order of
     their norms relative to the mean norm in their tensor, and in the last one the smallest
     weights, until the number is met. What is left is retrained without the penalty, which

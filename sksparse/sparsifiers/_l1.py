@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from sksparse.penalties._operators import soft_threshold
 from sksparse.sparsifiers._base import Sparsifier, SparsifierRun, Task
+from sksparse.sparsifiers._dead_units import keep_alive, links
 from sksparse.sparsifiers._gradual import Course, GradualRun
-from sksparse.sparsifiers._masks import keep_ranked, n_kept
+from sksparse.sparsifiers._masks import n_kept, ranks_of, secure_ranks
 from sksparse.sparsifiers._strength import StrengthControl
 
 #: A survivor that is zero when the mask is fixed restarts at this share of its initial weight.
@@ -165,7 +166,9 @@ class _L1Run(GradualRun):
         target = self.task.target_sparsity
         if target is None:
             return self._left()
-        keep = keep_ranked(self.weights.abs(), self._initial.abs(), n_kept(self.n_weights, target))
+        count, sizes = n_kept(self.n_weights, target), self.parameters.sizes
+        ranks = secure_ranks(ranks_of(self.weights.abs(), self._initial.abs()), sizes, count)
+        keep = keep_alive(ranks, count, self.parameters, links(self.module))
         revived = keep & (self.weights == 0)
         self.weights.copy_(torch.where(revived, _LEAST_SHARE * self._initial, self.weights))
         return keep

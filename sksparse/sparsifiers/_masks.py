@@ -72,6 +72,15 @@ def rank_shares(values: Tensor) -> Tensor:
     return torch.empty_like(values).scatter_(1, order, shares.expand(n_rows, n)).view(-1)
 
 
+def ranks_of(first: Tensor, second: Tensor) -> Tensor:
+    """From 1 for the least to n for the largest: by the first score, then by the second."""
+    order = torch.argsort(second, stable=True)
+    order = order[torch.argsort(first[order], stable=True)]
+    ranks = torch.empty_like(order)
+    ranks[order] = torch.arange(1, len(order) + 1, device=order.device)
+    return ranks
+
+
 def secure_counts(sizes: Sequence[int], count: int) -> list[int]:
     """Of `count` weights to keep, those that each tensor is sure of, by its size."""
     total = sum(sizes)

@@ -42,7 +42,7 @@ class OscarShrinkage(ProximalSparsifier):
     square of the gradients of the tensor, but at least by half of `alpha`. A zero weight stays
     zero as long as Adam moves it by less than the smallest threshold.
 
-    With `target_sparsity` the strength follows the density, which is led down evenly. When
+    With `target_sparsity` the strength follows the density, which is led down along a course. When
     it arrives, or after `shrink_fraction` of the epochs, the weights (groups) that are
     smallest relative to the mean in their tensor are zeroed until the number is met. What is
     left is retrained without the penalty, which takes away its bias and the ties.
@@ -53,7 +53,8 @@ class OscarShrinkage(ProximalSparsifier):
         Share of the pairwise term, from 0 (the lasso) to 1.
     granularity : {"weight", "input", "output"}, default="weight"
         Whether single weights are sorted, or the norms of the columns of each tensor, with the
-        weights that leave an input unit, or those of its rows.
+        weights that leave an input unit, or those of its rows; the rows of the last tensor, one
+        for each output, are left out.
     layer_strengths : sequence of float, default=None
         Factors on `alpha` for the prunable tensors, in the order of the module. None weighs
         all alike; a tensor of factor 0 is pruned last.
@@ -148,6 +149,9 @@ class SortedRun(ProximalRun):
         self, options: ProximalSparsifier, module: nn.Module, task: Task, *, granularity: str
     ) -> None:
         super().__init__(options, module, task)
+        if granularity == "output":
+            # every output of the network is needed
+            self.factors[-1] = 0.0
         self.groups = Groups(self.parameters, granularity)
         self._penalties = [SortedL1(self.sorted_weights(n)) for n in self.groups.units.counts]
         self._tensor_roots = [

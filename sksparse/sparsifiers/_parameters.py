@@ -121,7 +121,11 @@ class FlatParameters:
         numbers : torch.Tensor of shape (n_tensors,)
             In the order of ``tensors``.
         """
-        numbers = np.asarray(values, dtype=np.float64)
+        try:
+            numbers = np.asarray(values, dtype=np.float64)
+        except ValueError:
+            # what is no number is out of range
+            numbers = np.array(math.nan)
         if numbers.ndim == 0:
             numbers = numbers.repeat(len(self.tensors))
         in_range = (numbers >= least) & (numbers <= most)

@@ -27,7 +27,7 @@ from sksparse.sparsifiers._base import (
     Task,
 )
 from sksparse.sparsifiers._dead_units import keep_alive, links, remove_dead_units
-from sksparse.sparsifiers._masks import n_kept, secure_counts, secure_ranks
+from sksparse.sparsifiers._masks import n_kept, ranks_of, secure_counts, secure_ranks
 from sksparse.sparsifiers._parameters import FlatParameters, UnitGates
 from sksparse.sparsifiers._strength import StrengthControl
 
@@ -280,12 +280,3 @@ class ProximalRun(SparsifierRun):
         ranks = secure_ranks(ranks, self.parameters.sizes, self._n_kept)
         ranks.masked_fill_(self.weights == 0, 0)
         self.freeze(keep_alive(ranks, self._n_kept, self.parameters, links(self.module)))
-
-
-def ranks_of(first: Tensor, second: Tensor) -> Tensor:
-    """From 1 for the least to n for the largest: by the first score, then by the second."""
-    order = torch.argsort(second, stable=True)
-    order = order[torch.argsort(first[order], stable=True)]
-    ranks = torch.empty_like(order)
-    ranks[order] = torch.arange(1, len(order) + 1, device=order.device)
-    return ranks
