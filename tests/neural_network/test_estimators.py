@@ -26,6 +26,7 @@ from sksparse.neural_network import (
     SparseNetClassifier,
     SparseNetRegressor,
 )
+from sksparse.sparsifiers import OscarShrinkage
 
 pytestmark = pytest.mark.filterwarnings("ignore:The objective still fell")
 
@@ -379,6 +380,20 @@ def test_a_callback_may_end_training(digits: Any) -> None:
     assert clone(model).callbacks is not None
 
 
+@pytest.mark.parametrize("moment", ["on_train_begin", "on_train_end"])
+def test_an_interrupt_beside_the_epochs_leaves_a_network(digits: Any, moment: str) -> None:
+    class Stop(Callback):  # type: ignore[misc]
+        pass
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    setattr(Stop, moment, interrupt)
+    with pytest.warns(ConvergenceWarning, match="interrupted after"):
+        model = classifier(callbacks=[Stop()], target_sparsity=0.5, max_iter=3).fit(*digits)
+    assert model.sparsity_ == 0.5
+
+
 @pytest.mark.parametrize(
     "parameters, words",
     [
@@ -432,3 +447,36 @@ def test_what_cannot_be_trained_is_named(digits: Any) -> None:
     normed = nn.utils.parametrizations.weight_norm(nn.Linear(64, 10))
     with pytest.raises(ValueError, match="parametrised layers"):
         SparseNetClassifier(normed).fit(X, y)
+
+
+def test_every_output_keeps_weights(digits: Any) -> None:
+    X, y = digits
+    model = SparseMLPClassifier(
+        (30,),
+        sparsifier=OscarShrinkage(granularity="output"),
+        target_sparsity=0.7,
+        max_iter=60,
+        tol=1e-2,
+        random_state=0,
+    ).fit(X, y)
+    assert (model.coefs_[-1] != 0).any(axis=0).all()
+    assert model.score(X, y) > 0.9
+
+
+def test_a_few_more_rows_do_not_change_what_alpha_means(digits: Any) -> None:
+    """The prox divides by gradients of the last batch, which must not be of some rows left over."""
+    X, y = digits
+    options: dict[str, Any] = {"alpha": 1e-3, "max_iter": 60, "tol": 1e-2, "random_state": 0}
+    few, more = (SparseMLPClassifier((30,), **options).fit(X[:n], y[:n]) for n in (1490, 1493))
+    assert more.sparsity_ == pytest.approx(few.sparsity_, abs=0.1)
+
+
+def test_weights_of_classes_that_are_all_zero_are_named(digits: Any) -> None:
+    with pytest.raises(ValueError, match=r"class_weight=.* is zero for every class"):
+        SparseMLPClassifier(class_weight=dict.fromkeys(range(10), 0.0)).fit(*digits)
+
+
+def test_targets_beyond_float32_are_named(diabetes: Any) -> None:
+    X, y = diabetes
+    with pytest.raises(ValueError, match="y has values beyond the range of float32"):
+        SparseMLPRegressor().fit(X, y * 1e45)

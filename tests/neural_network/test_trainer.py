@@ -38,6 +38,15 @@ def test_batches_cover_the_rows_once_with_mean_weight_one() -> None:
     np.testing.assert_allclose(weights, weight[labels] / weight[2:].mean(), rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "n_rows, size, sizes", [(13, 10, [7, 6]), (20, 10, [10, 10]), (5, 2, [2, 3])]
+)
+def test_no_batch_is_much_smaller_than_the_others(n_rows: int, size: int, sizes: list[int]) -> None:
+    table = make_table(np.zeros((n_rows, 1), dtype=np.float32), CPU)
+    rows = make_rows(table, np.arange(n_rows), np.ones(n_rows), np.arange(n_rows), CPU)
+    assert [len(y) for _, y, _ in rows.batches(size, shuffle=True)] == sizes
+
+
 def test_weighted_loss_is_the_mean_of_weight_times_loss() -> None:
     logits, y = torch.tensor([[1.0, -1.0], [0.5, 0.0]]), torch.tensor([0, 1])
     weight = torch.tensor([0.5, 1.5])
