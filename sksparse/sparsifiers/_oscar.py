@@ -92,7 +92,7 @@ class OscarShrinkage(ProximalSparsifier):
         "granularity": [StrOptions({"weight", "input", "output"})],
     }
 
-    default_alpha = 1e-3
+    default_alpha = 2e-3
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class OscarShrinkage(ProximalSparsifier):
         module : torch.nn.Module
             The network about to be trained.
         task : Task
-            What the estimator asks for; `alpha` is the strength, 1e-3 by default.
+            What the estimator asks for; `alpha` is the strength, 2e-3 by default.
 
         Returns
         -------
