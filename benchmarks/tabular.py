@@ -57,10 +57,13 @@ def run(report: Report) -> None:
         ("Median seconds of a fit:", lambda mean, error, seconds: f"{seconds:.2f}"),
     ):
         report.note(caption)
-        rows = [[m, *(cell(*merged[name][m]) for name in merged)] for m in methods]
+        rows = [
+            [m, *(cell(*merged[name][m]) if m in merged[name] else "–" for name in merged)]
+            for m in methods
+        ]
         report.table(["model", *merged], rows)
     within = {
-        method: sum(is_within(merged[name], method) for name in merged)
+        method: sum(is_within(merged[name], method) for name in merged if method in merged[name])
         for method in methods
         if "90 %" in method
     }
