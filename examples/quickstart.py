@@ -97,8 +97,9 @@ def main(folder: Path) -> None:
         path = Path(__file__).with_name(script)
         print(f"[{number}/{len(STORIES)}] {data}: {path.name}", flush=True)
         scores[data] = runpy.run_path(str(path), run_name="__main__")["scores"]
-        saved = ", ".join(str(p) for p in save_figures(folder, path.stem.removeprefix("plot_")))
-        print(f"  {time.perf_counter() - start:.1f} s, plot: {saved}\n", flush=True)
+        saved = save_figures(folder, path.stem.removeprefix("plot_"))
+        print(f"  {time.perf_counter() - start:.1f} s")
+        print("".join(f"  plot: {plot}\n" for plot in saved), flush=True)
     print(table(scores))
     print(NOTES)
     print(f"\n{time.perf_counter() - begin:.0f} s in all; the plots are in {folder}")
