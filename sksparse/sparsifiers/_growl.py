@@ -47,9 +47,9 @@ class GrOWL(ProximalSparsifier):
     step is that of :class:`OscarShrinkage`.
 
     With `target_sparsity` the strength follows the density. When it arrives, or after
-    `shrink_fraction` of the epochs, the units that matter least are zeroed, but no tensor
-    is emptied, and in the last one the smallest weights, until the number is met. Norms are equal
-    where they were pooled, so it is the norm times the root mean square of its gradients,
+    `shrink_fraction` of the epochs, the units that matter least are zeroed, but each tensor
+    keeps a share, and in the last one the smallest weights, until the number is met. Norms are
+    equal where they were pooled, so it is the norm times the root mean square of its gradients,
     relative to the tensor, that counts. Hidden units that nothing leaves are removed with the
     weights that enter them. Then the units of each tensor that are left are clustered by affinity
     propagation; the similarity is

@@ -75,7 +75,10 @@ def rank_shares(values: Tensor) -> Tensor:
 def ranks_of(first: Tensor, second: Tensor) -> Tensor:
     """From 1 for the least to n for the largest: by the first score, then by the second."""
     order = torch.argsort(second, stable=True)
-    order = order[torch.argsort(first[order], stable=True)]
+    return _ranks(order[torch.argsort(first[order], stable=True)])
+
+
+def _ranks(order: Tensor) -> Tensor:
     ranks = torch.empty_like(order)
     ranks[order] = torch.arange(1, len(order) + 1, device=order.device)
     return ranks
@@ -93,10 +96,7 @@ def secure_ranks(scores: Tensor, sizes: Sequence[int], count: int) -> Tensor:
     A score whose scale differs from tensor to tensor may empty one of them, and with it the
     network. Of a share of the weights to keep, each tensor therefore has its part secure.
     """
-    ranks = torch.empty_like(scores, dtype=torch.long)
-    ranks[torch.argsort(scores, stable=True)] = torch.arange(
-        1, len(scores) + 1, device=ranks.device
-    )
+    ranks = _ranks(torch.argsort(scores, stable=True))
     for part, n_secure in zip(ranks.split(sizes), secure_counts(sizes, count), strict=True):
         part[torch.topk(part, n_secure).indices] += len(scores)
     return ranks

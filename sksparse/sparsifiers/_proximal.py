@@ -158,6 +158,7 @@ class ProximalRun(SparsifierRun):
         if task.target_sparsity is not None:
             self._last_weights = self.weights.clone()
             self._n_kept = n_kept(self.n_weights, task.target_sparsity)
+            self._secure = secure_counts(self.parameters.sizes, self._n_kept)
             density = min(1.0, self.headroom * max(self._n_kept, 1) / self.n_weights)
             self._course = density
             per_epoch = math.ceil(task.steps_per_epoch / options.prox_every)
@@ -256,15 +257,15 @@ class ProximalRun(SparsifierRun):
             self._follow_target(self._control)
 
     def _follow_target(self, control: StrengthControl) -> None:
-        sizes = self.parameters.sizes
-        left = [int(torch.count_nonzero(part)) for part in self.weights.split(sizes)]
+        parts = self.weights.split(self.parameters.sizes)
+        left = [int(torch.count_nonzero(part)) for part in parts]
         n_left = sum(left)
         self._n_done += 1
         # the density is led down evenly, by the same share of what is left in each update
         ahead = self._course ** max(0.0, 1 - self._n_done / self._n_updates)
         self._strength = control.update(n_left / self.n_weights * ahead)
-        secure = secure_counts(sizes, self._n_kept)
-        if n_left <= self._n_kept or any(n < few for n, few in zip(left, secure, strict=True)):
+        too_few = any(n < least for n, least in zip(left, self._secure, strict=True))
+        if n_left <= self._n_kept or too_few:
             # one step too far, for all or for one tensor: the weights before it are ranked
             self.weights.copy_(self._last_weights)
             self._fix_zeros()

@@ -11,6 +11,7 @@ from attached import NO_PROBE, attach
 from sklearn.linear_model import Lasso
 from torch import nn
 
+from sksparse.penalties._operators import soft_threshold
 from sksparse.sparsifiers import L1Shrinkage
 
 pytestmark = pytest.mark.usefixtures("untraced")
@@ -43,6 +44,11 @@ def descend(solver: str, alpha: float, n_steps: int) -> tuple[Any, list[np.ndarr
         run.after_step()
         path.append(run.weights.numpy().copy())
     return run, path
+
+
+def test_the_operator_is_soft_thresholding() -> None:
+    w = torch.tensor([-3.0, -0.5, -0.2, 0.0, 0.2, 0.5, 3.0])
+    assert soft_threshold(w, 0.5).tolist() == [-2.5, 0.0, 0.0, 0.0, 0.0, 0.0, 2.5]
 
 
 def test_gradient_descent_with_shrinkage_is_ista() -> None:
