@@ -68,10 +68,12 @@ class BayesianGroups(Sparsifier):
         Factors on the divergence of the scales of the prunable tensors, in the order of the
         module: where units are few and their weights many, those of the weights would decide
         alone. None weighs all alike.
-    threshold : float, default=None
+    threshold : float or sequence of float, default=None
         A unit is removed from here on: by the logarithm of variance over squared mean of its
         scale ("normal_jeffreys", None is 0) or by the negative logarithm of its mode
-        ("horseshoe", None is half that of `tau`).
+        ("horseshoe", None is half that of `tau`). One for all prunable tensors, or one for
+        each, in the order of the module. The posteriors of used and unused units come in
+        separate clusters; a lower threshold than 0 removes more of what is between them.
     tau : float, default=1e-5
         Scale of the half-Cauchy prior of a layer in the horseshoe.
     warmup_fraction : float, default=0.1
@@ -99,7 +101,7 @@ class BayesianGroups(Sparsifier):
     _parameter_constraints: dict = {
         "prior": [StrOptions({"normal_jeffreys", "horseshoe"})],
         "layer_strengths": ["array-like", None],
-        "threshold": [Real, None],
+        "threshold": [Real, "array-like", None],
         "tau": [Interval(Real, 0, 1, closed="neither")],
         "warmup_fraction": [Interval(Real, 0, 1, closed="both")],
         "noise_fraction": [Interval(Real, 0, 1, closed="right")],
@@ -112,7 +114,7 @@ class BayesianGroups(Sparsifier):
         *,
         prior: str = "normal_jeffreys",
         layer_strengths: Sequence[float] | None = None,
-        threshold: float | None = None,
+        threshold: float | Sequence[float] | None = None,
         tau: float = 1e-5,
         warmup_fraction: float = 0.1,
         noise_fraction: float = 0.7,
@@ -159,9 +161,10 @@ class _BayesianRun(SparsifierRun):
         self._factors = self.parameters.per_tensor(
             "layer_strengths", 1.0 if strengths is None else strengths
         )[self.scales.column_layer]
-        self._threshold = self.scales.threshold
-        if options.threshold is not None:
-            self._threshold = options.threshold
+        threshold = self.scales.threshold if options.threshold is None else options.threshold
+        self._threshold = self.parameters.per_tensor(
+            "threshold", threshold, least=-math.inf
+        )[self._units.layer]
         self.log_variance = nn.Parameter(torch.full_like(self.weights, _FIRST_LOG_VARIANCE))
         self._slope = self.log_variance.grad = torch.zeros_like(self.weights)
         self._variance = torch.exp(self.log_variance.data)

@@ -130,9 +130,11 @@ class FlatParameters:
             numbers = numbers.repeat(len(self.tensors))
         in_range = (numbers >= least) & (numbers <= most)
         if numbers.shape != (len(self.tensors),) or not in_range.all():
-            bounds = f"of at least {least}" if math.isinf(most) else f"from {least} to {most}"
+            bounds = f" of at least {least}" if math.isinf(most) else f" from {least} to {most}"
+            if math.isinf(least):
+                bounds = ""
             raise ValueError(
-                f"{name}={values!r} must be one number {bounds}, or one for each of the "
+                f"{name}={values!r} must be one number{bounds}, or one for each of the "
                 f"{len(self.tensors)} weight tensors."
             )
         return self.weights.new_tensor(numbers.tolist())
