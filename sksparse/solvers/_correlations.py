@@ -136,9 +136,14 @@ class Correlations:
 
     def among(self, features: Indices) -> Array:
         """Correlations between the given columns; the diagonal is ``1 + JITTER``."""
-        matrix = self._gram.matrix(features) / self.lengths[features]
-        matrix /= self.lengths[features, None]
+        matrix = self.between(features, features)
         matrix[np.diag_indices_from(matrix)] = 1.0 + JITTER
+        return matrix
+
+    def between(self, left: Indices, right: Indices) -> Array:
+        """Correlations of some columns with others."""
+        matrix = self._gram.block(left, right) / self.lengths[right]
+        matrix /= self.lengths[left, None]
         return matrix
 
     def columns(self, features: Indices) -> Columns:
@@ -163,6 +168,18 @@ class Correlations:
             product /= self.lengths[features, None]
             product /= self.lengths[block]
             yield block, product
+
+    def with_residual(self, features: Indices, coef: Array) -> Array:
+        """Correlation of each column with what a model leaves of the target.
+
+        ``coef`` belongs to columns and target of unit length. Ridge terms are left out: they
+        matter for columns of the model alone.
+        """
+        columns = self.columns(features)
+        scale = self.target_length / self.lengths[features]
+        residual = self.weights * (self._residual - columns.matvec(coef * scale))
+        gradient = self.design.rmatvec(residual) - self.means * residual.sum()
+        return np.asarray(gradient / (self.lengths * self.target_length))
 
     def intercept(self, coef: Array) -> float:
         """The best intercept for given coefficients, zero where none is fitted."""
