@@ -14,6 +14,8 @@ from ._problem import Problem
 from ._solution import Certificate, Solution, Status
 from ._sorted_descent import SortedDescent
 from ._subset import SubsetDescent
+from ._subset_newton import SubsetNewton
+from ._subset_rules import SubsetRules
 
 __all__ = [
     "BlockDescent",
@@ -27,4 +29,6 @@ __all__ = [
     "SortedDescent",
     "Status",
     "SubsetDescent",
+    "SubsetNewton",
+    "SubsetRules",
 ]
