@@ -94,12 +94,6 @@ class Rivals(NamedTuple):
     descent: Array
     norms: Norms
 
-    def squares(self, descent: Array) -> Array:
-        """Squared descent that is left by the L1 norm and the bounds."""
-        positive = self.norms.positive
-        reach = np.where(positive, descent, np.abs(descent)) if positive.any() else np.abs(descent)
-        return np.maximum(reach - self.norms.l1, 0.0) ** 2
-
 
 @dataclass(frozen=True)
 class Tableau:
@@ -133,30 +127,24 @@ class Tableau:
         """Gain of dropping each feature."""
         return self.prices - self.rises
 
-    def adds(self, rivals: Rivals) -> Array:
-        """Gain of adding each column."""
-        spare = self._spare(self.inverse @ rivals.cross, rivals.cross)
-        free = rivals.norms.usable & (spare > COLLINEAR)
-        squares = rivals.squares(rivals.descent.T).sum(axis=0)
-        gains = squares / np.where(free, 2.0 * spare, np.inf) - rivals.norms.prices
-        return np.where(free, gains, -np.inf)
+    def gains(self, rivals: Rivals, adds: bool) -> tuple[Array, Indices]:
+        """Best gain of each column, and whose place it takes; -1 where it is added."""
+        from .._kernels.subset_moves import column_gains
 
-    def swaps(self, rivals: Rivals) -> Array:
-        """Gain of swapping each feature (rows) for each column."""
-        rows = self.inverse @ rivals.cross
-        ratio = rows / self.diagonal[:, None]
-        left = self._spare(rows, rivals.cross) + rows * ratio
-        squares = np.zeros_like(left)
-        for coef, descent in zip(self.coef.T, rivals.descent.T, strict=True):
-            squares += rivals.squares(descent + ratio * coef[:, None])
-        free = rivals.norms.usable & (left > COLLINEAR)
-        gains = squares / np.where(free, 2.0 * left, np.inf)
-        gains += self.drops[:, None] - rivals.norms.prices
-        return np.where(free, gains, -np.inf)
-
-    @staticmethod
-    def _spare(rows: Array, cross: Array) -> Array:
-        return 1.0 + _JITTER - np.einsum("ij,ij->j", rows, cross)
+        norms = rivals.norms
+        return column_gains(
+            self.inverse @ rivals.cross,
+            rivals.cross,
+            self.coef,
+            self.diagonal,
+            self.drops,
+            rivals.descent,
+            norms.l1,
+            norms.positive,
+            norms.prices,
+            np.where(norms.usable, COLLINEAR, np.inf),
+            adds,
+        )
 
 
 class Move(NamedTuple):
@@ -248,41 +236,27 @@ class Quadratic:
         return Tableau(inverse, coef, prices), rivals
 
 
-def column_gains(tableau: Tableau, rivals: Rivals, room: int) -> Array:
-    """Best gain that each column can bring, by entering or by taking a place."""
-    gains = tableau.swaps(rivals).max(axis=0, initial=-np.inf)
-    return np.maximum(gains, tableau.adds(rivals)) if room > 0 else gains
-
-
 def single_moves(tableau: Tableau, rivals: Rivals, room: int, threshold: float) -> list[Move]:
-    """All moves that gain more than ``threshold``, the best first; one for each column."""
+    """The best move with each column and each drop that gain more than ``threshold``, in order.
+
+    ``room`` says how many features may still enter; below zero only drops are moves.
+    """
     moves = [Move(i, -1, gain) for i, gain in enumerate(tableau.drops.tolist())]
-    if len(tableau.coef):
-        swaps = tableau.swaps(rivals)
-        leavers = np.argmax(swaps, axis=0)
-        gains = swaps[leavers, np.arange(swaps.shape[1])]
-        found = np.flatnonzero(gains > threshold)
-        moves += [Move(int(leavers[j]), int(j), float(gains[j])) for j in found]
-    if room > 0:
-        adds = tableau.adds(rivals)
-        moves += [Move(-1, int(j), float(adds[j])) for j in np.flatnonzero(adds > threshold)]
+    if room < 0:
+        return [max(moves, key=lambda move: move.gain)]
+    gains, leavers = tableau.gains(rivals, room > 0)
+    moves += [Move(int(leavers[j]), int(j), gains[j]) for j in np.flatnonzero(gains > threshold)]
     return sorted((m for m in moves if m.gain > threshold), key=lambda m: -m.gain)
 
 
 def best_move(tableau: Tableau, rivals: Rivals, room: int, threshold: float) -> Move | None:
-    """Best add or drop, failing these the best swap; ``room`` says how many may still enter."""
+    """The move that gains most, if that is more than ``threshold``."""
     drops = tableau.drops
     leaver = int(np.argmax(drops)) if len(drops) else -1
-    best = Move(leaver, -1, float(drops[leaver])) if leaver >= 0 else Move(-1, -1, -np.inf)
-    if room < 0:
-        return best
-    if room > 0:
-        adds = tableau.adds(rivals)
-        joiner = int(np.argmax(adds))
-        if adds[joiner] > best.gain:
-            best = Move(-1, joiner, float(adds[joiner]))
-    if best.gain <= threshold and len(drops):
-        swaps = tableau.swaps(rivals)
-        leaver, joiner = np.unravel_index(np.argmax(swaps), swaps.shape)
-        best = Move(int(leaver), int(joiner), float(swaps[leaver, joiner]))
-    return best if best.gain > threshold else None
+    best = Move(leaver, -1, float(drops[leaver]) if len(drops) else -np.inf)
+    if room >= 0:
+        gains, leavers = tableau.gains(rivals, room > 0)
+        joiner = int(np.argmax(gains))
+        if gains[joiner] > best.gain:
+            best = Move(int(leavers[joiner]), joiner, float(gains[joiner]))
+    return best if best.gain > threshold or room < 0 else None

@@ -181,9 +181,9 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
             fit = search.extend(fit)
             if size in _CHECKPOINTS:
                 search.columns.at(_best(search.gains(fit), _MOST_NEW))
-                fit = search.polish(search.improve(fit)[0])
+                fit = search.improve(fit)[0]
             fits.append(fit)
-        return [_solution(search, fits[size - 1], size) for size in sizes]
+        return [_solution(search, search.polish(fits[size - 1]), size) for size in sizes]
 
 
 def _solution(search: SubsetSearch, fit: Fit, n_iter: int) -> Solution:

@@ -10,7 +10,7 @@ import numpy as np
 from .._typing import Array, Indices
 from ._problem import Problem
 from ._subset_columns import SubsetColumns
-from ._subset_model import Metric, Move, Norms, Quadratic, Rivals, best_move, column_gains, single_moves
+from ._subset_model import Metric, Move, Norms, Quadratic, Rivals, best_move, single_moves
 from ._subset_refit import Fit, Outputs, Terms, refit
 from ._subset_rules import SubsetRules
 
@@ -56,6 +56,7 @@ class SubsetSearch:
         bounded = rules.l1 > 0 or rules.l2 > 0 or problem.loss.quadratic
         self.floor = -np.inf if bounded else _SEPARATED * self.scale
         self.threshold = tol * self.scale
+        self._model: tuple[Fit, Quadratic] | None = None
 
     def objective(self, fit: Fit) -> float:
         """Objective; infinite where there are too many features."""
@@ -136,13 +137,15 @@ class SubsetSearch:
     def room(self, support: Indices, limit: int) -> int:
         """How many features may still enter."""
         counted = np.count_nonzero(~self.free[self.columns.features[support]])
-        return min(limit - int(counted), self._rank - len(support))
+        return min(limit - int(counted), max(self._rank - len(support), 0))
 
-    def descend(self, model: Quadratic, fit: Fit, limit: int) -> list[Indices]:
+    def descend(
+        self, model: Quadratic, fit: Fit, limit: int, moves: int = _MOVES
+    ) -> list[Indices]:
         """Supports on the way to a local minimum of the model."""
         support, signs = fit.support, np.sign(fit.coef)
         visited: list[Indices] = []
-        for _ in range(_MOVES):
+        for _ in range(moves):
             tableau, rivals = model.tableau(support, signs)
             move = best_move(tableau, rivals, self.room(support, limit), self.threshold)
             if move is None:
@@ -166,18 +169,24 @@ class SubsetSearch:
             size *= 2
         return fit
 
-    def extend(self, fit: Fit) -> Fit:
-        """The model's best fit within a limit that has been raised."""
-        path = [] if self.finished(fit) else self.descend(self.model(fit), fit, self.limit)
-        new = self.fit(path[-1], fit, exact=True) if path else fit
-        return new if self.objective(new) < self.objective(fit) else fit
-
     def model(self, fit: Fit) -> Quadratic:
         """The quadratic model around a fit, over the working set."""
-        features = self.columns.features
-        return Quadratic(
+        features, known = self.columns.features, self._model
+        if known is not None and known[0] is fit and len(known[1].means) == len(features):
+            return known[1]
+        model = Quadratic(
             self.columns.rows, self.metric(fit), self.norms(features), fit.support, fit.coef
         )
+        self._model = fit, model
+        return model
+
+    def extend(self, fit: Fit) -> Fit:
+        """What a fit becomes once the limit has been raised: one move, then what improves it."""
+        path = [] if self.finished(fit) else self.descend(self.model(fit), fit, self.limit, 1)
+        new = self.fit(path[-1], fit) if path else fit
+        if not self.objective(new) < self.objective(fit):
+            return fit
+        return self.improve(new)[0]
 
     def improve(self, fit: Fit) -> tuple[Fit, bool]:
         """Move while the true objective falls; also whether it ended for want of moves."""
@@ -219,7 +228,7 @@ class SubsetSearch:
             lengths = np.where(norms.usable & (beside.squares > 0), roots, np.inf)
             cross = beside.cross / lengths / own.lengths[:, None]
             rivals = norms.rivals(cross, beside.descent / lengths[:, None], lengths)
-            gains[block] = column_gains(tableau, rivals, room)
+            gains[block] = tableau.gains(rivals, room > 0)[0]
         gains[features] = -np.inf
         return gains
 
