@@ -77,8 +77,8 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         Largest number of passes over all columns.
     effort : int, default=1
         Factor on the number of moves that are tried by a refit where the model promises a gain
-        that the first proposals do not keep; where a size is asked for, also the number of starts,
-        each a forward selection carried so many times too far.
+        that the first proposals do not keep. Also the number of starts, forward selections that
+        are carried so many times too far; without ``max_features`` it is one more.
     verbose : int, default=0
         As in :class:`Solver`.
 
@@ -150,9 +150,11 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
 
     def _starts(self, state: SubsetNewtonIterate) -> Iterator[Fit]:
         search = state.search
-        overshoots = self.effort if search.limit < state.coef.shape[-1] else 1
-        for factor in range(1, overshoots + 1):
-            yield search.grow(state.fit, factor * search.limit)
+        yield (grown := search.grow(state.fit, search.limit))
+        # A price is paid by every feature at once, and a start from above is then worth its cost.
+        starts = self.effort + (self.rules.max_features is None)
+        for factor in range(2, starts + 1):
+            yield search.overshoot(grown, factor)
         if 0 < state.start.size <= search.rank:
             yield search.fit(search.columns.at(state.start), None)
 
