@@ -49,6 +49,8 @@ class SubsetNewtonIterate(Iterate):
         Whether no move within the working set is left.
     tried : bool, default=False
         Whether a step has been made.
+    refuted : bool, default=False
+        Whether refits have shown the most promising moves over all columns to gain nothing.
     """
 
     search: SubsetSearch = field(kw_only=True)
@@ -57,6 +59,7 @@ class SubsetNewtonIterate(Iterate):
     start: Indices = field(kw_only=True)
     settled: bool = False
     tried: bool = False
+    refuted: bool = False
 
 
 class SubsetNewton(Solver[SubsetNewtonIterate]):
@@ -85,9 +88,8 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     Notes
     -----
     The certificate is the largest gain, relative to the loss of the model without features, that
-    the quadratic model at the answer promises for a single add, drop or swap over all columns;
-    moves within the working set do not count once refits have shown the most promising
-    ``30 * effort`` of them to gain nothing. For a squared loss without ``l1`` and ``positive`` the
+    the quadratic model at the answer promises for a single add, drop or swap over all columns. It
+    is zero once refits have shown the most promising ``30 * effort`` of them to gain nothing. For a squared loss without ``l1`` and ``positive`` the
     model is exact. Where a loss without minimum, on separable data, has fallen to 1e-6 of the null
     model's and no norm is added, it counts as zero: the fit ends there.
     """
@@ -123,8 +125,8 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
 
     def certify(self, problem: Problem, state: SubsetNewtonIterate) -> Certificate:
         name = "largest relative gain of a single add, drop or swap"
-        if not state.tried:
-            return Certificate(name, np.inf)
+        if not state.tried or state.refuted:
+            return Certificate(name, 0.0 if state.refuted else np.inf)
         state.gains = state.search.gains(state.fit)
         open_gains = state.gains.copy()
         if state.settled:
@@ -137,10 +139,9 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     def step(self, problem: Problem, state: SubsetNewtonIterate) -> None:
         search, before, fit = state.search, state.fit, state.fit
         if state.tried:
-            new = _more_columns(state)
-            search.columns.at(new)
+            search.columns.at(_more_columns(state))
             fit, state.settled = search.improve(fit)
-            state.progress = bool(len(new)) or fit is not before
+            state.refuted = state.settled and fit is before
         else:
             ends = [search.improve(start) for start in self._starts(state)]
             fit, state.settled = min(ends, key=lambda end: search.objective(end[0]))
