@@ -141,7 +141,7 @@ class L0Classifier(SupportMixin, LinearClassifierMixin, BaseEstimator):
     >>> X, y = load_breast_cancer(return_X_y=True, as_frame=True)
     >>> model = L0Classifier(max_features=3).fit(X, y)
     >>> model.get_feature_names_out().tolist()
-    ['worst radius', 'worst texture', 'worst concave points']
+    ['worst texture', 'worst area', 'worst concave points']
     >>> round(model.score(X, y), 2)
     0.97
     """

@@ -89,9 +89,11 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     -----
     The certificate is the largest gain, relative to the loss of the model without features, that
     the quadratic model at the answer promises for a single add, drop or swap over all columns. It
-    is zero once refits have shown the most promising ``30 * effort`` of them to gain nothing. For a squared loss without ``l1`` and ``positive`` the
-    model is exact. Where a loss without minimum, on separable data, has fallen to 1e-6 of the null
-    model's and no norm is added, it counts as zero: the fit ends there.
+    is zero once refits have shown the most promising ``30 * effort`` of them to gain nothing. For
+    a squared loss without ``l1`` and ``positive`` the model is exact.
+
+    Where a loss has fallen to 1e-6 of the null model's and no norm is added, it counts as zero and
+    the fit ends: on separable data it has no minimum.
     """
 
     def __init__(
