@@ -7,8 +7,9 @@ derives from :class:`Loss`, and one line here.
 
 from ._base import Loss
 from ._logistic import Logistic
+from ._multinomial import Multinomial
 from ._squared import Squared
 
 LOSSES: dict[str, type[Loss]] = {"squared": Squared, "logistic": Logistic}
 
-__all__ = ["LOSSES", "Logistic", "Loss", "Squared"]
+__all__ = ["LOSSES", "Logistic", "Loss", "Multinomial", "Squared"]

@@ -29,6 +29,18 @@ class Loss(ABC):
         self.y = np.asarray(y, dtype=np.float64)
         self.weights = np.asarray(weights, dtype=np.float64)
 
+    @property
+    def n_outputs(self) -> int:
+        """Predictors per sample; ``z`` is a vector where this is one."""
+        return 1
+
+    def metric(self, z: Array) -> Array:
+        """Second derivatives of each sample over its outputs, (n_samples, n_outputs, n_outputs).
+
+        In directions that do not change the loss, its mean curvature, so that all are definite.
+        """
+        return self.curvature(z)[:, None, None]
+
     @abstractmethod
     def value(self, z: Array) -> float:
         """Weighted mean loss at the predictor ``z`` of shape (n_samples,)."""

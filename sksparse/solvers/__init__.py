@@ -14,6 +14,7 @@ from ._problem import Problem
 from ._solution import Certificate, Solution, Status
 from ._sorted_descent import SortedDescent
 from ._subset import SubsetDescent
+from ._subset_newton import SubsetNewton
 from ._subset_path import subset_path
 from ._subset_rules import SubsetRules
 
@@ -29,6 +30,7 @@ __all__ = [
     "SortedDescent",
     "Status",
     "SubsetDescent",
+    "SubsetNewton",
     "SubsetRules",
     "subset_path",
 ]

@@ -1,0 +1,71 @@
+"""The log loss of a problem with more than two classes."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import logsumexp, softmax, xlogy
+
+from .._typing import Array
+from ._base import Loss
+
+_DOMAIN_SLACK = 1e-12
+
+
+class Multinomial(Loss):
+    """The log loss, ``loss(y, z) = log(sum_c exp(z_c)) - z_y``, for targets 0, 1, ..., m - 1.
+
+    Predictors and gradients have shape (n_samples, m). The same number added to all predictors of
+    a sample changes nothing.
+    """
+
+    quadratic: ClassVar[bool] = False
+
+    @property
+    def n_outputs(self) -> int:
+        return int(self.y.max()) + 1
+
+    @property
+    def _hits(self) -> Array:
+        return np.equal.outer(self.y, np.arange(self.n_outputs)).astype(np.float64)
+
+    def value(self, z: Array) -> float:
+        own = np.take_along_axis(z, self.y.astype(np.intp)[:, None], axis=1)[:, 0]
+        return float(self.weights @ (logsumexp(z, axis=1) - own))
+
+    def gradient(self, z: Array) -> Array:
+        return np.asarray(self.weights[:, None] * (softmax(z, axis=1) - self._hits))
+
+    def curvature(self, z: Array) -> Array:
+        """Mean second derivative of each sample over the directions that change the loss."""
+        p = softmax(z, axis=1)
+        return np.asarray(self.weights * (p * (1.0 - p)).sum(axis=1) / (z.shape[1] - 1))
+
+    def metric(self, z: Array) -> Array:
+        p = softmax(z, axis=1)
+        hessian = -p[:, :, None] * p[:, None, :]
+        diagonal = np.arange(z.shape[1])
+        hessian[:, diagonal, diagonal] += p
+        hessian *= self.weights[:, None, None]
+        return np.asarray(hessian + self.curvature(z)[:, None, None] / z.shape[1])
+
+    def curvature_bound(self) -> Array:
+        return 0.5 * self.weights
+
+    def conjugate(self, u: Array) -> float:
+        used = self.weights > 0
+        if np.any(u[~used] != 0.0):
+            return np.inf
+        s = self.weights[used]
+        v = self._hits[used] + u[used] / s[:, None]
+        outside = np.abs(v.sum(axis=1) - 1.0).max() > _DOMAIN_SLACK * u.shape[1]
+        if outside or v.min() < -_DOMAIN_SLACK:
+            return np.inf
+        v = np.clip(v, 0.0, 1.0)
+        return float(s @ xlogy(v, v).sum(axis=1))
+
+    def best_constant(self) -> Any:
+        """The intercepts, with sum zero, that minimise the value when every coefficient is zero."""
+        shares = np.log(np.maximum(self.weights @ self._hits, 1e-12))
+        return shares - shares.mean()

@@ -1,0 +1,139 @@
+"""Columns of a best-subset problem, centred: a working set in memory, all of them in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._typing import Array, Indices
+from ._problem import Problem
+
+# Numbers that a temporary block of columns holds, so that it stays in the processor's cache.
+_BLOCK = 2**18
+# A standard deviation at most this share of the mean is rounding; of sparse columns, whose
+# variance is a difference of squares, the variance itself.
+_CONSTANT = 1e-13
+# Above this ratio of mean to standard deviation, columns are centred before they are multiplied.
+_FAR_FROM_ZERO = 100.0
+
+
+class Beside(NamedTuple):
+    """What all columns of a block are beside chosen ones, in the metric of some weights.
+
+    Parameters
+    ----------
+    squares : ndarray of shape (n_columns,)
+        Squared lengths.
+    cross : ndarray of shape (n_chosen, n_columns)
+        Inner products with the chosen columns.
+    descent : ndarray of shape (n_columns, n_outputs)
+        Minus the gradient of the loss.
+    """
+
+    squares: Array
+    cross: Array
+    descent: Array
+
+
+class SubsetColumns:
+    """The features of a problem, with a working set of them at hand.
+
+    Parameters
+    ----------
+    problem : Problem
+        Features, loss and weights.
+
+    Attributes
+    ----------
+    means : ndarray of shape (n_features,)
+        What is subtracted from each feature; zero without an intercept.
+    usable : ndarray of shape (n_features,)
+        Mask of the features that are not constant.
+    features : ndarray of shape (n_working,)
+        The working set.
+    rows : ndarray of shape (n_working, n_samples)
+        Its centred columns, one a row.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.design, self.centre = problem.design, problem.fit_intercept
+        shift = np.zeros(self.design.n_features)
+        if self.centre and not self.design.is_sparse:
+            shift = np.asarray(self.design.X[0], dtype=np.float64)
+        self.means, variances = self._moments(problem.loss.weights, shift)
+        spread = _CONSTANT * self.means
+        noise = _CONSTANT * self.means**2 if self.design.is_sparse else spread**2
+        self.usable = variances > noise
+        far = np.abs(self.means) > _FAR_FROM_ZERO * np.sqrt(np.maximum(variances, 0.0))
+        self._copies = bool(far[self.usable].any()) or self.design.dtype != np.float64
+        self.features = np.empty(0, dtype=np.intp)
+        self._store = np.empty((0, self.design.n_samples))
+        self._position = np.full(self.design.n_features, -1, dtype=np.intp)
+
+    @property
+    def rows(self) -> Array:
+        return self._store[: len(self.features)]
+
+    def at(self, features: Indices) -> Indices:
+        """Positions of features in the working set, which takes in those that it lacks."""
+        new = features[self._position[features] < 0]
+        if new.size:
+            self._extend(new)
+        return self._position[features]
+
+    def known(self, features: Indices) -> Any:
+        """Mask of the given features that are in the working set."""
+        return self._position[features] >= 0
+
+    def _extend(self, new: Indices) -> None:
+        known, total = len(self.features), len(self.features) + len(new)
+        if total > len(self._store):
+            store = np.empty((max(total, known + known // 2), self.design.n_samples))
+            store[:known] = self.rows
+            self._store = store
+        columns = self.design.X[:, new]
+        if self.design.is_sparse:
+            columns = columns.toarray()
+        np.subtract(columns.T, self.means[new, None], out=self._store[known:total])
+        self._position[new] = np.arange(known, total)
+        self.features = np.concatenate((self.features, new))
+
+    def _moments(self, weights: Array, shift: Array) -> tuple[Array, Array]:
+        """Weighted sums, and squared lengths around the weighted mean (zero: no intercept)."""
+        from .._kernels.column_moments import sums_by_columns, sums_by_rows
+
+        X, total = self.design.X, float(weights.sum())
+        if self.design.is_sparse:
+            sums = self.design.rmatvec(weights)
+            means = sums / total if self.centre else np.zeros_like(sums)
+            return means, total * self.design.variances(weights / total, means)
+        measure = sums_by_columns if X.strides[0] < X.strides[1] else sums_by_rows
+        sums, squares = measure(X, weights, shift)
+        if not self.centre:
+            return np.zeros_like(sums), squares
+        return shift + sums / total, squares - sums * (sums / total)
+
+    def all_beside(
+        self, weights: Array, chosen: Array, gradient: Array
+    ) -> Iterator[tuple[slice, Beside]]:
+        """All columns beside chosen rows that are centred by ``weights``, in blocks.
+
+        ``gradient``, the loss's per sample and output, has sum zero where an intercept is fitted.
+        """
+        _, squares = self._moments(weights, self.means)
+        squares = np.where(self.usable, np.maximum(squares, 0.0), 0.0)
+        left = np.vstack((chosen * weights, -gradient.T))
+        for block in self._blocks(self.design.n_samples if self._copies else len(left)):
+            columns = self.design.X[:, block]
+            if self.design.is_sparse:
+                product = np.asarray((columns.T @ left.T).T)
+            else:
+                product = left @ (columns - self.means[block] if self._copies else columns)
+            yield block, Beside(squares[block], product[: len(chosen)], product[len(chosen) :].T)
+
+    def _blocks(self, height: int) -> Iterator[slice]:
+        width = min(max(_BLOCK // max(height, 1), 16), 4096)
+        for start in range(0, self.design.n_features, width):
+            yield slice(start, min(start + width, self.design.n_features))

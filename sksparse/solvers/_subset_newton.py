@@ -1,0 +1,221 @@
+"""Best subset for any smooth loss: moves by a quadratic model, verified by refits.
+
+The quadratic model of the loss at the current fit (iteratively reweighted least squares) tells the
+gain of every add, drop and swap at once; a descent on it proposes a support, and Newton steps on
+that support say what it is worth. A pass over all columns then looks for moves with columns that
+the working set lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .._typing import Array, Indices
+from ._loop import Iterate, Solver
+from ._problem import Problem
+from ._solution import Certificate, Solution, Status
+from ._subset_refit import Fit
+from ._subset_rules import SubsetRules
+from ._subset_search import SubsetSearch
+
+# The first working set has this many columns, or so many times the features that may be wanted.
+_FIRST, _FIRST_PER_FEATURE = 300, 8
+# It holds at most this many numbers for the first set, unless the features wanted need more.
+_NUMBERS = 2**27
+# Columns that join a working set at once.
+_MOST_NEW = 200
+# A path passes over all columns when its size has grown to one of these.
+_CHECKPOINTS = tuple(2**e for e in range(2, 30))
+
+
+@dataclass
+class SubsetNewtonIterate(Iterate):
+    """A fit, and what the last certificate was made of.
+
+    Parameters
+    ----------
+    search : SubsetSearch
+        Working set, refits and moves.
+    fit : Fit
+        The current model.
+    gains : ndarray of shape (n_features,)
+        Gain that the quadratic model promises for the best add of each column, or swap for it.
+    start : ndarray of shape (n_start,)
+        Features of a previous solution.
+    settled : bool, default=False
+        Whether no move within the working set is left.
+    tried : bool, default=False
+        Whether a step has been made.
+    refuted : bool, default=False
+        Whether refits have shown the most promising moves over all columns to gain nothing.
+    """
+
+    search: SubsetSearch = field(kw_only=True)
+    fit: Fit = field(kw_only=True)
+    gains: Array = field(kw_only=True)
+    start: Indices = field(kw_only=True)
+    settled: bool = False
+    tried: bool = False
+    refuted: bool = False
+
+
+class SubsetNewton(Solver[SubsetNewtonIterate]):
+    """Minimise any loss plus the cost of a subset.
+
+    The objective is ``loss(X w + b) + alpha sum_{j: w_j != 0} prices_j + l1 ||w||_1
+    + l2 / 2 ||w||_2^2``, or the same with at most ``max_features`` features instead of the price.
+    A loss with several outputs has a row of coefficients for each; a feature is used by all or
+    none.
+
+    Parameters
+    ----------
+    rules : SubsetRules
+        Norms, prices, bounds and the largest size.
+    tol : float
+        Gains below this share of the null model's loss do not count.
+    max_iter : int
+        Largest number of passes over all columns.
+    effort : int, default=1
+        Factor on the number of moves that are tried by a refit where the model promises a gain
+        that the first proposals do not keep. Also the number of starts, forward selections that
+        are carried so many times too far; without ``max_features`` it is one more.
+    verbose : int, default=0
+        As in :class:`Solver`.
+
+    Notes
+    -----
+    The certificate is the largest gain, relative to the loss of the model without features, that
+    the quadratic model at the answer promises for a single add, drop or swap over all columns. It
+    is zero once refits have shown the most promising ``30 * effort`` of them to gain nothing. For
+    a squared loss without ``l1`` and ``positive`` the model is exact.
+
+    Where a loss has fallen to 1e-6 of the null model's and no norm is added, it counts as zero and
+    the fit ends: on separable data it has no minimum.
+    """
+
+    def __init__(
+        self,
+        *,
+        rules: SubsetRules,
+        tol: float,
+        max_iter: int,
+        effort: int = 1,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
+        self.rules = rules
+        self.effort = effort
+
+    def start(self, problem: Problem, coef: Array | None) -> SubsetNewtonIterate:
+        search = self._search(problem)
+        fit = search.null_fit()
+        gains = search.gains(fit)
+        search.columns.at(_first_columns(search, gains))
+        known = np.zeros(problem.design.n_features) if coef is None else coef
+        start = np.flatnonzero(np.atleast_2d(known).any(axis=0) & search.columns.usable)
+        coef, intercept = search.solution(fit)
+        return SubsetNewtonIterate(
+            coef, intercept, search=search, fit=fit, gains=gains, start=start
+        )
+
+    def _search(self, problem: Problem) -> SubsetSearch:
+        tol = 0.1 * max(self.tol, problem.precision, 1e-11)
+        return SubsetSearch(problem, self.rules, tol, self.effort)
+
+    def certify(self, problem: Problem, state: SubsetNewtonIterate) -> Certificate:
+        name = "largest relative gain of a single add, drop or swap"
+        if not state.tried or state.refuted:
+            return Certificate(name, 0.0 if state.refuted else np.inf)
+        state.gains = state.search.gains(state.fit)
+        open_gains = state.gains.copy()
+        if state.settled:
+            open_gains[state.search.columns.features] = -np.inf
+        return Certificate(name, float(open_gains.max(initial=0.0)) / state.search.scale)
+
+    def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
+        return np.nan
+
+    def step(self, problem: Problem, state: SubsetNewtonIterate) -> None:
+        search, before, fit = state.search, state.fit, state.fit
+        if state.tried:
+            search.columns.at(_more_columns(state))
+            fit, state.settled = search.improve(fit)
+            state.refuted = state.settled and fit is before
+        else:
+            ends = [search.improve(start) for start in self._starts(state)]
+            fit, state.settled = min(ends, key=lambda end: search.objective(end[0]))
+            state.tried = True
+        state.fit = search.polish(fit)
+        state.coef, state.intercept = search.solution(state.fit)
+
+    def _starts(self, state: SubsetNewtonIterate) -> Iterator[Fit]:
+        search = state.search
+        yield (grown := search.grow(state.fit, search.limit))
+        # A price is paid by every feature at once, and a start from above is then worth its cost.
+        starts = self.effort + (self.rules.max_features is None)
+        for factor in range(2, starts + 1):
+            yield search.overshoot(grown, factor)
+        if 0 < state.start.size <= search.rank:
+            yield search.fit(search.columns.at(state.start), None)
+
+    def path(self, problem: Problem, sizes: Sequence[int]) -> list[Solution]:
+        """Solutions with at most so many features, for several sizes at once.
+
+        Sizes grow from 1 on by forward steps and swaps, and at sizes 4, 8, 16, ... all columns are
+        looked at; what is found for a size depends on smaller sizes alone, all of which are always
+        gone through. ``rules.max_features`` is not used.
+
+        Parameters
+        ----------
+        problem : Problem
+            Data and loss.
+        sizes : sequence of int
+            Sizes, at least 1, in any order.
+
+        Returns
+        -------
+        solutions : list of Solution
+            One for each size; their certificate is not computed.
+        """
+        search = self._search(problem)
+        fit = search.null_fit()
+        search.columns.at(_best(search.gains(fit), _FIRST))
+        fits = []
+        for size in range(1, max(sizes) + 1):
+            search.limit = size
+            fit = search.extend(fit)
+            if size in _CHECKPOINTS:
+                search.columns.at(_best(search.gains(fit), _MOST_NEW))
+                fit = search.improve(fit)[0]
+            fits.append(fit)
+        return [_solution(search, search.polish(fits[size - 1]), size) for size in sizes]
+
+
+def _solution(search: SubsetSearch, fit: Fit, n_iter: int) -> Solution:
+    coef, intercept = search.solution(fit)
+    certificate = Certificate("not computed along a path", np.nan)
+    return Solution(coef, intercept, Status.CONVERGED, certificate, np.nan, n_iter, "")
+
+
+def _first_columns(search: SubsetSearch, gains: Array) -> Indices:
+    """Columns that gain most alone."""
+    wanted = search.limit if search.rules.max_features is not None else 0
+    most = max(_NUMBERS // search.problem.design.n_samples, 2 * wanted, 1)
+    return _best(gains, min(max(_FIRST, _FIRST_PER_FEATURE * wanted), most))
+
+
+def _more_columns(state: SubsetNewtonIterate) -> Indices:
+    """Columns outside the working set that gain most."""
+    gains = state.gains.copy()
+    gains[state.search.columns.features] = -np.inf
+    new = _best(gains, _MOST_NEW)
+    return new[gains[new] > 0]
+
+
+def _best(gains: Array, number: int) -> Indices:
+    """Positions of the largest gains that are possible at all."""
+    order = np.argsort(-gains, kind="stable")[:number]
+    return order[np.isfinite(gains[order])]

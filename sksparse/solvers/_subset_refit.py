@@ -1,0 +1,216 @@
+"""Minimise a loss over few columns: Newton steps to high precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import scipy.linalg
+from scipy.linalg import lapack
+
+from .._typing import Array, Indices, Mask
+from ..losses import Loss
+
+_MAX_STEPS = 100
+_MAX_HALVINGS = 40
+# Added to the diagonal, as a share of it: rounding must not make the matrix indefinite.
+_JITTER = 1e-13
+_SWEEPS = 10_000
+# Newton steps that expect to gain less than this share of the value need no check, and it would
+# drown in rounding.
+_ROUNDING = 1e-11
+
+
+class Outputs:
+    """A loss over predictors of shape (n_samples, n_outputs), also where that is one."""
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss, self.n_outputs = loss, loss.n_outputs
+
+    def _flat(self, z: Array) -> Array:
+        return z[:, 0] if self.n_outputs == 1 else z
+
+    def value(self, z: Array) -> float:
+        return self.loss.value(self._flat(z))
+
+    def gradient(self, z: Array) -> Array:
+        return self.loss.gradient(self._flat(z)).reshape(z.shape)
+
+    def curvature(self, z: Array) -> Array:
+        return self.loss.curvature(self._flat(z))
+
+    def metric(self, z: Array) -> Array:
+        return self.loss.metric(self._flat(z))
+
+
+class Terms(NamedTuple):
+    """What is added to the loss, and when a refit ends.
+
+    Parameters
+    ----------
+    l1, l2 : float
+        Strengths of the norms.
+    positive : ndarray of shape (k,)
+        Columns whose coefficients must not be negative.
+    floor : float
+        A value at most this counts as zero and ends the refit: on separable data the loss has no
+        minimum.
+    accuracy : float
+        Square root of a gain that does not matter.
+    """
+
+    l1: float
+    l2: float
+    positive: Mask
+    floor: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A model on some columns.
+
+    Parameters
+    ----------
+    support : ndarray of shape (k,)
+        Positions in the working set.
+    coef : ndarray of shape (k, n_outputs)
+        Coefficients of the centred columns.
+    intercept : ndarray of shape (n_outputs,)
+        Intercept beside the centred columns.
+    z : ndarray of shape (n_samples, n_outputs)
+        Predictor.
+    value : float
+        Loss plus norms, without the price of features.
+    """
+
+    support: Indices
+    coef: Array
+    intercept: Array
+    z: Array
+    value: float
+
+
+def refit(
+    outputs: Outputs,
+    terms: Terms,
+    rows: Array,
+    fit_intercept: bool,
+    theta: Array,
+    tol: float,
+    target: float = -np.inf,
+) -> tuple[Array, Array, float]:
+    """Coefficients (the intercept in front), predictor and value of the minimum.
+
+    Parameters
+    ----------
+    outputs, terms : Outputs, Terms
+        What is minimised.
+    rows : ndarray of shape (k, n_samples)
+        Columns of the model.
+    fit_intercept : bool
+        Whether ``rows`` has a row of ones in front that is not penalised.
+    theta : ndarray of shape (k, n_outputs)
+        Where to start.
+    tol : float
+        Steps end with the first that a quadratic model expects to gain no more than this.
+    target : float, default=-inf
+        Steps also end once a value below this is out of reach.
+    """
+    smooth = _Smooth(outputs, terms, rows, fit_intercept)
+    z: Array = rows.T @ theta
+    value = smooth.value(theta, z)
+    if not np.isfinite(value):
+        theta = np.zeros(theta.shape)
+        z = rows.T @ theta
+        value = smooth.value(theta, z)
+    for n_step in range(_MAX_STEPS if len(rows) else 0):
+        if value <= terms.floor:
+            break
+        step, expected = smooth.newton_step(theta, z)
+        if n_step and value - 2.0 * expected > target > -np.inf:
+            break
+        moved = smooth.search(theta, z, value, step, expected)
+        if moved is None:
+            break
+        theta, z, value = moved
+        if expected <= tol:
+            break
+    return theta, z, value
+
+
+class _Smooth:
+    """Values and Newton steps of one refit."""
+
+    def __init__(self, outputs: Outputs, terms: Terms, rows: Array, fit_intercept: bool) -> None:
+        self.outputs, self.terms, self.rows = outputs, terms, rows
+        m = outputs.n_outputs
+        penalised = np.ones((m, len(rows)))
+        lower = np.full((m, len(rows)), -np.inf)
+        first = int(fit_intercept)
+        penalised[:, :first] = 0.0
+        lower[:, first:][:, terms.positive] = 0.0
+        self.l1, self.l2 = terms.l1 * penalised, terms.l2 * penalised
+        self.lower = lower
+        self.bounded = terms.l1 > 0 or bool(terms.positive.any())
+
+    def value(self, theta: Array, z: Array) -> float:
+        norms = float((self.l1 * np.abs(theta.T)).sum() + 0.5 * (self.l2 * theta.T**2).sum())
+        return self.outputs.value(z) + norms
+
+    def newton_step(self, theta: Array, z: Array) -> tuple[Array, float]:
+        """Step to the minimum of the second-order model, and what that expects to gain."""
+        flat = theta.T.ravel()
+        gradient = (self.rows @ self.outputs.gradient(z)).T.ravel() + self.l2.ravel() * flat
+        matrix = self._matrix(z)
+        diagonal = np.diag_indices_from(matrix)
+        matrix[diagonal] = matrix[diagonal] * (1.0 + _JITTER) + self.l2.ravel()
+        if self.bounded:
+            step = self._bounded_step(matrix, gradient, flat)
+        else:
+            step = _solve(matrix, -gradient)
+        l1 = self.l1.ravel()
+        change = gradient @ step + l1 @ (np.abs(flat + step) - np.abs(flat))
+        expected = -float(change + 0.5 * step @ matrix @ step)
+        return step.reshape(theta.T.shape).T, expected
+
+    def _matrix(self, z: Array) -> Array:
+        metric, size = self.outputs.metric(z), len(self.rows)
+        m = metric.shape[1]
+        matrix = np.empty((m * size, m * size))
+        for a in range(m):
+            for b in range(a, m):
+                block = (self.rows * metric[:, a, b]) @ self.rows.T
+                matrix[a * size : (a + 1) * size, b * size : (b + 1) * size] = block
+                matrix[b * size : (b + 1) * size, a * size : (a + 1) * size] = block.T
+        return matrix
+
+    def _bounded_step(self, matrix: Array, gradient: Array, flat: Array) -> Array:
+        from .._kernels.bounded_quadratic import minimise_bounded
+
+        x = flat.copy()
+        linear = matrix @ x - gradient
+        minimise_bounded(
+            matrix, linear, self.l1.ravel(), self.lower.ravel(), x, self.terms.accuracy, _SWEEPS
+        )
+        return x - flat
+
+    def search(
+        self, theta: Array, z: Array, value: float, step: Array, expected: float
+    ) -> tuple[Array, Array, float] | None:
+        """Halve the step until the value falls; None where rounding hides any fall."""
+        along = self.rows.T @ step
+        length, small = 1.0, expected <= _ROUNDING * abs(value)
+        for _ in range(_MAX_HALVINGS):
+            trial, trial_z = theta + length * step, z + length * along
+            trial_value = self.value(trial, trial_z)
+            if trial_value <= value - 1e-2 * length * expected or small:
+                return trial, trial_z, trial_value
+            length *= 0.5
+        return None
+
+
+def _solve(matrix: Array, right: Array) -> Array:
+    _, solution, failed = lapack.dposv(matrix, right, lower=1)
+    return np.asarray(scipy.linalg.pinvh(matrix) @ right if failed else solution)

@@ -1,0 +1,283 @@
+"""Search for a better subset: moves proposed by a quadratic model, verified by refits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array, Indices
+from ._problem import Problem
+from ._subset_columns import SubsetColumns
+from ._subset_model import Metric, Move, Norms, Quadratic, Rivals, best_move, single_moves
+from ._subset_refit import Fit, Outputs, Terms, refit
+from ._subset_rules import SubsetRules
+
+# A loss at most this share of the null model's counts as zero where it need not have a minimum.
+_SEPARATED = 1e-6
+# Newton steps of a trial end when they expect to gain this share of the null loss: what is then
+# left is about its square.
+_TRIAL, _FINAL = 1e-7, 1e-13
+# Moves in one model; models around one another; single moves of a model that are tried.
+_MOVES, _ROUNDS, _TRIALS = 1000, 200, 30
+# Features that an overshooting forward selection takes beyond a multiple of the support.
+_EXTRA = 5
+
+
+class SubsetSearch:
+    """Refits and local search over a working set of columns.
+
+    Parameters
+    ----------
+    problem : Problem
+        Data and loss; ``problem.alpha`` is the price unless the rules ask for a size.
+    rules : SubsetRules
+        Norms, prices, bounds and the largest size.
+    tol : float
+        Gains below this share of the null loss are not looked for.
+    effort : int, default=1
+        Factor on the number of single moves that are tried when longer chains fail.
+    """
+
+    def __init__(self, problem: Problem, rules: SubsetRules, tol: float, effort: int = 1) -> None:
+        self.problem, self.rules, self.effort = problem, rules, effort
+        self.columns = SubsetColumns(problem)
+        self.outputs = Outputs(problem.loss)
+        p = problem.design.n_features
+        self._factors, self.free = rules.factors(p), rules.free(p)
+        self._positive = np.zeros(p, dtype=bool) if rules.positive is None else rules.positive
+        self._alpha = 0.0 if rules.max_features is not None else problem.alpha
+        self._kept = self.columns.at(np.flatnonzero(self.free & self.columns.usable))
+        self.limit = p if rules.max_features is None else min(rules.max_features, p)
+        used = np.count_nonzero(problem.loss.weights) - problem.fit_intercept
+        self.rank = int(used) if rules.l2 == 0 else p
+        shape = (problem.design.n_samples, self.outputs.n_outputs)
+        null = self.outputs.value(np.full(shape, problem.null_intercept))
+        self.scale = max(null, float(np.finfo(np.float64).tiny))
+        bounded = rules.l1 > 0 or rules.l2 > 0 or problem.loss.quadratic
+        self.floor = -np.inf if bounded else _SEPARATED * self.scale
+        self.threshold = tol * self.scale
+        self._model: tuple[Fit, Quadratic] | None = None
+
+    def objective(self, fit: Fit) -> float:
+        """Objective; infinite where there are too many features."""
+        features = self.columns.features[fit.support]
+        if np.count_nonzero(~self.free[features]) > self.limit:
+            return np.inf
+        return max(fit.value, self.floor) + self._alpha * float(self._factors[features].sum())
+
+    def finished(self, fit: Fit) -> bool:
+        """Whether the loss is as good as zero, so that no feature can lower it."""
+        return fit.value <= self.floor
+
+    def null_fit(self) -> Fit:
+        """The model of the features that are always kept."""
+        return self.fit(self._kept, None)
+
+    def fit(
+        self,
+        support: Indices,
+        start: Fit | None,
+        *,
+        exact: bool = False,
+        target: float = np.inf,
+    ) -> Fit:
+        """Refit on a support, from the coefficients of another fit.
+
+        ``target`` is an objective that the fit should undercut; short of it, precision is spared.
+        """
+        columns, centre = self.columns, self.problem.fit_intercept
+        support = np.union1d(support, self._kept)
+        first = int(centre)
+        rows = np.empty((first + len(support), self.problem.design.n_samples))
+        rows[:first] = 1.0
+        np.take(columns.rows, support, axis=0, out=rows[first:])
+        theta = np.zeros((len(rows), self.outputs.n_outputs))
+        theta[:first] = self.problem.null_intercept
+        if start is not None:
+            theta[:first] = start.intercept
+            _, here, there = np.intersect1d(
+                support, start.support, assume_unique=True, return_indices=True
+            )
+            theta[first:][here] = start.coef[there]
+        features = columns.features[support]
+        terms = Terms(
+            l1=self.rules.l1,
+            l2=self.rules.l2,
+            positive=self._positive[features],
+            floor=self.floor,
+            accuracy=1e-9 * float(np.sqrt(self.scale)),
+        )
+        tol = (_FINAL if exact else _TRIAL) * self.scale
+        goal = target - self._alpha * float(self._factors[features].sum())
+        fitted, z, value = refit(self.outputs, terms, rows, centre, theta, tol, goal)
+        coef = fitted[first:]
+        used = (coef != 0).any(axis=1)
+        intercept = fitted[0] if centre else np.zeros(self.outputs.n_outputs)
+        return Fit(support[used], coef[used], intercept, z, value)
+
+    def metric(self, fit: Fit) -> Metric:
+        """Curvature and gradient of the loss at a fit."""
+        curvature = self.outputs.curvature(fit.z)
+        gradient = self.outputs.gradient(fit.z)
+        if self.problem.fit_intercept:
+            # Rounding leaves a small sum, which a column with a large mean would blow up.
+            gradient = gradient - np.outer(curvature / curvature.sum(), gradient.sum(axis=0))
+        return Metric(curvature, gradient, self.problem.fit_intercept, self.rules.l2)
+
+    def norms(self, features: Indices | slice) -> Norms:
+        """What using each feature costs and may be."""
+        return Norms(
+            self.rules.l1,
+            self._positive[features],
+            self._alpha * self._factors[features],
+            self.free[features],
+            self.columns.usable[features],
+        )
+
+    def room(self, support: Indices, limit: int) -> int:
+        """How many features may still enter."""
+        counted = np.count_nonzero(~self.free[self.columns.features[support]])
+        return min(limit - int(counted), max(self.rank - len(support), 0))
+
+    def descend(self, model: Quadratic, fit: Fit, limit: int, moves: int = _MOVES) -> list[Indices]:
+        """Supports on the way to a local minimum of the model."""
+        support, signs = fit.support, np.sign(fit.coef)
+        visited: list[Indices] = []
+        for _ in range(moves):
+            tableau, rivals = model.tableau(support, signs)
+            move = best_move(tableau, rivals, self.room(support, limit), self.threshold)
+            if move is None:
+                break
+            support, signs = _moved(support, np.sign(tableau.coef), move, rivals)
+            visited.append(support)
+        return visited
+
+    def grow(self, fit: Fit, limit: int) -> Fit:
+        """Forward selection and swaps to a size, the model renewed as it doubles."""
+        size = 4
+        while size <= len(fit.support):
+            size *= 2
+        while not self.finished(fit):
+            size = min(size, limit)
+            path = self.descend(self.model(fit), fit, size)
+            new = self.fit(path[-1], fit) if path else fit
+            if self.finished(new):
+                new = next(filter(self.finished, (self.fit(part, fit) for part in path)))
+            if not self.objective(new) < self.objective(fit):
+                break
+            fit = new
+            if size == limit or self.room(fit.support, size) > 0:
+                break
+            size *= 2
+        return fit
+
+    def overshoot(self, fit: Fit, factor: int) -> Fit:
+        """Forward selection without a price to so many times the features, and some more."""
+        alpha, self._alpha, self._model = self._alpha, 0.0, None
+        size = factor * len(fit.support) + _EXTRA
+        limit, self.limit = self.limit, size
+        grown = self.grow(fit, size)
+        self._alpha, self.limit, self._model = alpha, limit, None
+        return grown
+
+    def model(self, fit: Fit) -> Quadratic:
+        """The quadratic model around a fit, over the working set."""
+        features, known = self.columns.features, self._model
+        if known is not None and known[0] is fit and len(known[1].means) == len(features):
+            return known[1]
+        model = Quadratic(
+            self.columns.rows, self.metric(fit), self.norms(features), fit.support, fit.coef
+        )
+        self._model = fit, model
+        return model
+
+    def extend(self, fit: Fit) -> Fit:
+        """What a fit becomes once the limit has been raised: one move, then what improves it."""
+        path = [] if self.finished(fit) else self.descend(self.model(fit), fit, self.limit, 1)
+        new = self.fit(path[-1], fit) if path else fit
+        if not self.objective(new) < self.objective(fit):
+            return fit
+        return self.improve(new)[0]
+
+    def improve(self, fit: Fit) -> tuple[Fit, bool]:
+        """Move while the true objective falls; also whether it ended for want of moves."""
+        for _ in range(_ROUNDS):
+            better = self._better(fit)
+            if better is None:
+                return fit, True
+            fit = better
+        return fit, False
+
+    def polish(self, fit: Fit) -> Fit:
+        """The same support to full precision; from nothing where the loss has no minimum."""
+        return self.fit(fit.support, None if self.finished(fit) else fit, exact=True)
+
+    def solution(self, fit: Fit) -> tuple[Array, Any]:
+        """Coefficients over all features, and intercept, in the shape of the loss's outputs."""
+        features = self.columns.features[fit.support]
+        coef = np.zeros((self.outputs.n_outputs, self.problem.design.n_features))
+        coef[:, features] = fit.coef.T
+        intercept = fit.intercept - self.columns.means[features] @ fit.coef
+        if self.outputs.n_outputs == 1:
+            return coef[0], float(intercept[0])
+        return coef, intercept
+
+    def gains(self, fit: Fit) -> Array:
+        """What the model promises for the best add of each column, or swap for it."""
+        gains = np.full(self.problem.design.n_features, -np.inf)
+        if self.finished(fit):
+            return gains
+        metric, rows = self.metric(fit), self.columns.rows[fit.support]
+        features, everyone = self.columns.features[fit.support], np.arange(len(rows))
+        own = Quadratic(rows, metric, self.norms(features), everyone, fit.coef)
+        tableau, _ = own.tableau(everyone, np.sign(fit.coef))
+        room = self.room(fit.support, self.limit)
+        centred = rows - own.means[:, None]
+        for block, beside in self.columns.all_beside(metric.curvature, centred, metric.gradient):
+            norms = self.norms(block)
+            roots = np.sqrt(beside.squares + self.rules.l2)
+            lengths = np.where(norms.usable & (beside.squares > 0), roots, np.inf)
+            cross = beside.cross / lengths / own.lengths[:, None]
+            rivals = norms.rivals(cross, beside.descent / lengths[:, None], lengths)
+            gains[block] = tableau.gains(rivals, room > 0)[0]
+        gains[features] = -np.inf
+        return gains
+
+    def _better(self, fit: Fit) -> Fit | None:
+        """A fit with a lower objective that the model around this one leads to."""
+        if self.finished(fit) and self._alpha == 0.0:
+            return None
+        goal = self.objective(fit) - self.threshold
+        for support in self._proposals(fit):
+            trial = self.fit(support, fit, target=goal)
+            if self.objective(trial) < goal:
+                return trial
+        return None
+
+    def _proposals(self, fit: Fit) -> Iterator[Indices]:
+        """The end of the model's descent, the point half way, then its best single moves."""
+        model = self.model(fit)
+        path = self.descend(model, fit, self.limit)
+        if len(path) > 1:
+            yield path[-1]
+        if len(path) > 3:
+            yield path[len(path) // 2]
+        if not path:
+            return
+        signs = np.sign(fit.coef)
+        tableau, rivals = model.tableau(fit.support, signs)
+        room = self.room(fit.support, self.limit)
+        moves = single_moves(tableau, rivals, room, self.threshold)
+        for move in moves[: _TRIALS * self.effort]:
+            yield _moved(fit.support, signs, move, rivals)[0]
+
+
+def _moved(support: Indices, signs: Array, move: Move, rivals: Rivals) -> tuple[Indices, Array]:
+    kept = np.arange(len(support)) != move.leaver
+    support, signs = support[kept], signs[kept]
+    if move.joiner >= 0:
+        support = np.append(support, move.joiner)
+        signs = np.vstack((signs, np.sign(rivals.descent[move.joiner])))
+    return support, signs
