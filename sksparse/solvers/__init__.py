@@ -6,19 +6,24 @@ returns a :class:`Solution`. Coefficients have shape (n_features,), predictors `
 :class:`Solver`, and one line here.
 """
 
+from ._backward import BackwardElimination
 from ._block_descent import BlockDescent
 from ._design import Design
+from ._forward import ForwardSelection
 from ._gram import GramCache
 from ._loop import Iterate, Solver
 from ._problem import Problem
 from ._solution import Certificate, Solution, Status
 from ._sorted_descent import SortedDescent
 from ._subset import SubsetDescent
+from ._subset_rules import SubsetRules
 
 __all__ = [
+    "BackwardElimination",
     "BlockDescent",
     "Certificate",
     "Design",
+    "ForwardSelection",
     "GramCache",
     "Iterate",
     "Problem",
@@ -27,4 +32,5 @@ __all__ = [
     "SortedDescent",
     "Status",
     "SubsetDescent",
+    "SubsetRules",
 ]
