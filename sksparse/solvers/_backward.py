@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.linalg import lapack
 
-from .._typing import Array, Indices, Mask
+from .._typing import Array, Indices
 from ._correlations import JITTER, Correlations
 from ._loop import Solver
 from ._problem import Problem
 from ._solution import Certificate
-from ._subset_inner import COLLINEAR, Support
 from ._subset_rules import SubsetRules
-from ._support import SupportIterate, Terms, largest_rank, require_least_squares
+from ._support import SupportIterate, Terms, independent, largest_rank, require_least_squares
 
 # Numbers in a block of rows that is centred while a Gram matrix is added up.
 _BLOCK = 2**18
@@ -60,8 +59,7 @@ class BackwardIterate(SupportIterate):
         lower = np.tril(inverse)
         self.inverse = lower + np.tril(lower, -1).T
         self.values = self.inverse @ self.data.target[self.support]
-        units = self.data.target_length / self.data.lengths[self.support]
-        self.move(self.support, self.values * units)
+        self.move(self.support, self.values * self.units(self.support))
 
     @property
     def surplus(self) -> float:
@@ -132,7 +130,7 @@ class BackwardElimination(Solver[BackwardIterate]):
             terms=terms,
             gram=gram,
             features=data.usable,
-            among=_independent(gram, data.target[data.usable], terms.free[data.usable]),
+            among=independent(gram, terms.free[data.usable]),
         )
         state.factorise()
         return state
@@ -193,15 +191,3 @@ def _correlations(data: Correlations) -> Array:
         gram += block.T @ block
     gram[np.diag_indices_from(gram)] = 1.0 + JITTER
     return gram
-
-
-def _independent(gram: Array, target: Array, free: Mask) -> Indices:
-    """Positions of columns that are not collinear with others, in order, the free ones first."""
-    first, then = np.flatnonzero(free), np.flatnonzero(~free)
-    kept = Support.of(first, gram[np.ix_(first, first)], target[first], COLLINEAR)
-    left = gram[np.ix_(then, then)]
-    if len(kept.columns):
-        half = kept.root @ gram[np.ix_(kept.columns, then)]
-        left = left - half.T @ half
-    others = Support.of(then, left, target[then], COLLINEAR)
-    return np.sort(np.concatenate((kept.columns, others.columns)))

@@ -228,5 +228,4 @@ class ForwardSelection(Solver[ForwardIterate]):
             if found is None:
                 break
             state.enter(*found)
-        units = state.data.target_length / state.data.lengths[state.support]
-        state.move(state.support, state.basis.coef() * units)
+        state.move(state.support, state.basis.coef() * state.units(state.support))

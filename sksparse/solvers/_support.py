@@ -113,11 +113,23 @@ class SupportIterate(Iterate):
         scaled[in_use] = self.coef[in_use] * self.data.lengths[in_use] / self.data.target_length
         return scaled
 
-    def measure_descent(self) -> Array:
+    def units(self, features: Indices) -> Array:
+        """Coefficients, in units of the data, whose scaled value is one."""
+        return self.data.target_length / self.data.lengths[features]
+
+    def measure_descent(self, coef: Array) -> Array:
         """Half of minus the gradient over the scaled coefficients, in one pass over X."""
         data = self.data
-        products = data.products(data.weights * data.residual(self.coef))
-        return (products - data.l2 * self.coef / data.lengths) / data.target_length
+        products = data.products(data.weights * data.residual(coef))
+        return (products - data.l2 * coef / data.lengths) / data.target_length
+
+    def refine(self, u: Array) -> Array:
+        """Coefficients of the support of ``u``, optimal for its signs to the digits of the data."""
+        at, data, terms = np.flatnonzero(u), self.data, self.terms
+        slope = terms.l1[at] * data.null_loss * np.sign(u[at]) / self.units(at)
+        values = data.refit(at, slope)
+        turned = (values * u[at] < 0.0) & (terms.positive[at] | (terms.l1[at] > 0.0))
+        return u[at] * self.units(at) if turned.any() else values
 
     def move(self, features: Indices, values: Array) -> None:
         """Set the coefficients, in units of the data, and the intercept that suits them."""
@@ -131,10 +143,20 @@ def largest_rank(problem: Problem) -> int:
     return int(np.count_nonzero(problem.loss.weights)) - problem.fit_intercept
 
 
-def independent(data: Correlations, features: Indices) -> Indices:
-    """The given features without those that are collinear with others."""
-    among = data.among(features)
-    return Support.of(features, among, data.target[features], COLLINEAR).columns
+def independent(gram: Array, free: Mask) -> Indices:
+    """Positions of columns that are not collinear with others, in order; free ones go first.
+
+    ``gram`` holds the correlations of the columns.
+    """
+    everything = Support.of(np.arange(len(gram)), gram, np.zeros(len(gram)), COLLINEAR)
+    if len(everything.columns) == len(gram):
+        return np.arange(len(gram))
+    first, then = np.flatnonzero(free), np.flatnonzero(~free)
+    kept = Support.of(first, gram[np.ix_(first, first)], np.zeros(len(first)), COLLINEAR)
+    half = kept.root @ gram[np.ix_(kept.columns, then)]
+    left = gram[np.ix_(then, then)] - half.T @ half
+    others = Support.of(then, left, np.zeros(len(then)), COLLINEAR)
+    return np.sort(np.concatenate((kept.columns, others.columns)))
 
 
 def require_squared_loss(problem: Problem, solver: str) -> None:
