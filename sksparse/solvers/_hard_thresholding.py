@@ -1,8 +1,8 @@
 """Iterative hard thresholding (Blumensath and Davies, 2008; Bertsimas, King and Mazumder, 2016).
 
 A gradient step is followed by the best sparse vector near its end. Where the curvature L of the
-step bounds that of the loss along it, the objective cannot rise; solving for the coefficients on
-the new support then lowers it further.
+step bounds that of the loss, the objective cannot rise; a line search finds longer steps that lower
+it too, and solving for the coefficients on the new support lowers it further.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ._solution import Certificate
 from ._subset_rules import SubsetRules
 from ._support import SupportIterate, Terms, require_squared_loss
 
-# Rounding that a curvature may show above its bound.
-_ROUNDING = 1.0 + 1e-10
+# Rise of the objective, relative to the loss of the null model, that may be rounding.
+_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True)
@@ -81,37 +81,35 @@ class ThresholdingIterate(SupportIterate):
         self.move(self.support, self.refine(fit.u))
 
     def search(self) -> _Fit:
-        """One step, with the least curvature on the grid that bounds the loss along it."""
+        """One step, with the least curvature on the grid that lowers the objective."""
         u, self.curvature = self.fit.u, 1.0
-        residual, descent = self.data.residual(self.coef), self.measure_descent(self.coef)
+        descent = self.measure_descent(self.coef)
         while True:
             step = self.threshold(u + descent / self.curvature, self.curvature)
             if np.array_equal(step != 0.0, u != 0.0):
                 return self.fit
-            if self._bends(step - u, residual) <= self.curvature * _ROUNDING:
+            if self.objective(step) <= self.fit.objective + _ROUNDING:
                 return min(self.polish(step), self.fit, key=lambda fit: fit.objective)
             self.curvature *= 2.0
 
-    def _bends(self, change: Array, residual: Array) -> float:
-        """Curvature of the loss along a change of the scaled coefficients."""
-        data, at = self.data, np.flatnonzero(change)
-        coef = self.coef.copy()
-        coef[at] += change[at] * self.units(at)
-        moved = residual - data.residual(coef)
-        moved_coef = coef - self.coef
-        length = data.weights @ moved**2 + data.l2 * (moved_coef @ moved_coef)
-        return float(length / data.target_length**2 / (change @ change))
+    def objective(self, u: Array) -> float:
+        """Objective, relative to the loss of the null model, from the residuals."""
+        data, coef = self.data, np.zeros_like(u)
+        at = np.flatnonzero(u)
+        coef[at] = u[at] * self.units(at)
+        loss = data.weights @ data.residual(coef) ** 2 + data.l2 * (coef @ coef)
+        return float(loss) / data.target_length**2 + self.terms.cost(u)
 
 
 class IterativeHardThresholding(Solver[ThresholdingIterate]):
-    """Iterative hard thresholding for a squared loss.
+    """Iterative hard thresholding for a squared loss, with a line search.
 
     A step takes ``u + X^T r / L``, for columns of unit length and r the residual, to the nearest
     vector that the rules favour: the ``max_features`` largest entries, or those above
     ``sqrt(2 price / L)``, with a soft threshold before where ``l1`` is positive. The coefficients
-    on its support are then solved for. L is the least of 1, 2, 4, ... that bounds the curvature of
-    the loss along the step, at most twice the largest eigenvalue of the correlations; the objective
-    therefore never rises. It starts from zero, or from a start. A step costs one pass over X.
+    on its support are then solved for. L is the least of 1, 2, 4, ... with which the step does not
+    raise the objective, at most twice the largest eigenvalue of the correlations. It starts from
+    zero, or from a start. A step costs one pass over X, and products with the columns in use.
 
     Parameters
     ----------
