@@ -196,10 +196,11 @@ def test_degenerate_columns(rng: np.random.Generator, name: str, dtype: type) ->
     X[:, 8] = X[:, 0]
     X[:, 11] = X[:, 1] - X[:, 2]
     support, solution = run(name, X.astype(dtype), y)
-    assert len(support) == P - 3
+    assert len(support) <= P - 3
     assert solution.coef[3] == 0.0
-    _, loss = refit(X, y, range(P))
-    assert refit(X, y, support)[1] == pytest.approx(loss, rel=1e-5)
+    # What forward selection leaves out, it leaves out for a gain below the precision of X.
+    precision = 2.0 * make_problem(X.astype(dtype), y).precision * refit(X, y, [])[1]
+    assert refit(X, y, support)[1] == pytest.approx(refit(X, y, range(P))[1], abs=precision)
 
 
 def test_columns_far_from_zero_in_single_precision(rng: np.random.Generator) -> None:
