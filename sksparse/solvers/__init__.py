@@ -7,6 +7,7 @@ returns a :class:`Solution`. Coefficients have shape (n_features,), predictors `
 """
 
 from ._block_descent import BlockDescent
+from ._branch_and_bound import BranchAndBound
 from ._design import Design
 from ._gram import GramCache
 from ._loop import Iterate, Solver
@@ -17,6 +18,7 @@ from ._subset import SubsetDescent
 
 __all__ = [
     "BlockDescent",
+    "BranchAndBound",
     "Certificate",
     "Design",
     "GramCache",
