@@ -8,6 +8,7 @@ returns a :class:`Solution`. Coefficients have shape (n_features,), predictors `
 
 from ._backward import BackwardElimination
 from ._block_descent import BlockDescent
+from ._branch_and_bound import BranchAndBound
 from ._design import Design
 from ._forward import ForwardSelection
 from ._gram import GramCache
@@ -26,6 +27,7 @@ from ._subset_rules import SubsetRules
 __all__ = [
     "BackwardElimination",
     "BlockDescent",
+    "BranchAndBound",
     "Certificate",
     "CoordinateDescentL0",
     "Design",
