@@ -15,7 +15,7 @@ from ._gram import GramCache
 from ._hard_thresholding import IterativeHardThresholding
 from ._loop import Iterate, Solver
 from ._problem import Problem
-from ._solution import Certificate, Solution, Status
+from ._solution import BoundedSolution, Certificate, Solution, Status
 from ._sorted_descent import SortedDescent
 from ._splicing import Splicing
 from ._subset import SubsetDescent
@@ -27,6 +27,7 @@ from ._subset_rules import SubsetRules
 __all__ = [
     "BackwardElimination",
     "BlockDescent",
+    "BoundedSolution",
     "BranchAndBound",
     "Certificate",
     "CoordinateDescentL0",

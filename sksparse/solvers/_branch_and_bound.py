@@ -198,8 +198,7 @@ def _subsets(problem: Problem, data: Correlations, rules: SubsetRules) -> Subset
 def _descent(solver: BranchAndBound, problem: Problem, coef: Array | None) -> Solution:
     """A good answer to start from."""
     descent = SubsetDescent(
-        l2=solver.rules.l2,
-        max_features=solver.rules.max_features,
+        rules=solver.rules,
         tol=solver.tol,
         max_iter=solver.max_iter,
         verbose=solver.verbose,

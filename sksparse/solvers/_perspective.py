@@ -150,9 +150,7 @@ class Perspective(Branching[RelaxedNode]):
     def _places(self, inside: tuple[int, ...]) -> int:
         return 0 if self._limit is None else self._limit + len(self._kept) - len(inside)
 
-    def _relax(
-        self, node: RelaxedNode, coef: Array, best: Incumbent
-    ) -> tuple[float, Array, float]:
+    def _relax(self, node: RelaxedNode, coef: Array, best: Incumbent) -> tuple[float, Array, float]:
         from .._kernels.perspective import IN, OUT, Relaxation, Stopping, descend, descend_to_size
 
         rows = self._rows

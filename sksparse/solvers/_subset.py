@@ -187,7 +187,11 @@ class SubsetDescent(Solver[SubsetIterate]):
         """The best of the supports that are found size by size."""
         sizes = self.sizes(state)
         if self.effort == 0:
-            return state.subproblem(self.threshold).search(sizes.support(len(state.kept)), swaps=False).columns
+            return (
+                state.subproblem(self.threshold)
+                .search(sizes.support(len(state.kept)), swaps=False)
+                .columns
+            )
         if self.rules.max_features is not None:
             sizes.reach(min(state.limit, len(state.kept) + LONGEST))
             return sizes.support(min(state.limit, sizes.sizes[-1]))
