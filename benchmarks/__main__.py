@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import mnist, overheads, tabular, training
+from . import mnist, overheads, subset, tabular, training
 from .report import Report
 
 BENCHMARKS = {
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "training": training.run,
     "mnist": mnist.run,
     "tabular": tabular.run,
+    "subset": subset.run,
 }
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sksparse.neural_network import SparseMLPClassifier
 from sksparse.sparsifiers import (
+    BayesianGroups,
     DynamicSurgery,
     GroupShrinkage,
     HardConcrete,
@@ -213,6 +214,26 @@ ROWS = {
             learning_rate_init=1e-3,
             max_iter=25,
         ),
+    ),
+    "bayesian": Row(
+        lambda seed: lenet(
+            seed,
+            sparsifier=BayesianGroups(
+                layer_strengths=[50, 1.2, 400],
+                threshold=[-8.25, -7.0, -8.65],
+                noise_fraction=0.37,
+            ),
+            alpha=0.5 / N_TRAIN,
+            batch_size=100,
+            learning_rate="auto",
+            learning_rate_init=1e-3,
+            weight_decay=1e-4,
+            dropout=[0.0, 0.1, 0.0],
+            ema_decay=0.999,
+            max_iter=120,
+        ),
+        "Louizos 2017: 278-98-13, 1.8 %",
+        n_seeds=1,
     ),
     "group, rows and columns": Row(
         lambda seed: lenet(

@@ -252,7 +252,11 @@ class L0Regressor(SparseLinearRegressor):
 
     def _solver(self, rules: SubsetRules) -> Solver[Any] | BranchAndBound:
         """The solver that the parameters ask for."""
-        budget = {"tol": self.tol, "max_iter": self.max_iter, "verbose": self.verbose}
+        budget: dict[str, Any] = {
+            "tol": self.tol,
+            "max_iter": self.max_iter,
+            "verbose": self.verbose,
+        }
         plain = rules.l1 == 0.0 and rules.positive is None
         if self.solver == "exact":
             return BranchAndBound(rules, gap=self.gap, time_limit=self.time_limit, **budget)
@@ -269,8 +273,8 @@ class L0Regressor(SparseLinearRegressor):
 
     def _store(self, solution: Solution) -> None:
         self.optimality_ = solution.certificate.value
-        for name in ("lower_bound_", "gap_", "n_nodes_"):
-            vars(self).pop(name, None)
+        for name in {"lower_bound_", "gap_", "n_nodes_"} & set(vars(self)):
+            delattr(self, name)
         if isinstance(solution, BoundedSolution):
             self.lower_bound_ = solution.lower_bound
             self.gap_ = solution.certificate.value

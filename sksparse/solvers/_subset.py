@@ -112,7 +112,7 @@ class SubsetDescent(Solver[SubsetIterate]):
     def start(self, problem: Problem, coef: Array | None) -> SubsetIterate:
         rules, p = self.rules, problem.design.n_features
         data = Correlations(problem, rules.l2, self.gram)
-        kept = _independent(data, np.intersect1d(np.flatnonzero(rules.free(p)), data.usable))
+        kept = _independent(data, np.flatnonzero(rules.free(p) & np.isfinite(data.lengths)))
         limit = p if rules.max_features is None else rules.max_features + len(kept)
         if rules.l2 == 0.0:
             limit = min(limit, np.count_nonzero(problem.loss.weights) - problem.fit_intercept)
@@ -173,7 +173,7 @@ class SubsetDescent(Solver[SubsetIterate]):
         if penalised:
             starts.append(inner.coordinate_descent(np.zeros(len(inner.target))))
         ends = _ends(inner, starts, working.positions(state.kept))
-        known = np.intersect1d(np.flatnonzero(state.coef), state.data.usable)
+        known = np.flatnonzero((state.coef != 0.0) & np.isfinite(state.data.lengths))
         if known.size:
             working.extend(known)
             inner, coef = state.subproblem(self.threshold), state.coef[working.features]

@@ -18,6 +18,8 @@ from ._subset_inner import Subproblem, Support, Walk
 from ._subset_working import WorkingSet
 
 _FIRST_END = 4
+# Short blocks take in fewer columns.
+_FIRST_NEW, _NEW_PER_SIZE = 16, 8
 #: Longer supports are left to forward selection and swaps.
 LONGEST = 128
 # Features that one random exchange replaces at most.
@@ -33,7 +35,7 @@ class Effort:
     first : int
         Columns that begin the working set.
     new : int
-        Columns that join it at once.
+        Columns that join it at once, at most.
     rounds : int
         How often they do at the end of a block.
     overshoots : tuple of float
@@ -42,7 +44,7 @@ class Effort:
         Random exchanges that are tried at each size.
     """
 
-    first: int = 150
+    first: int = 100
     new: int = 80
     rounds: int = 3
     overshoots: tuple[float, ...] = (1.5,)
@@ -147,7 +149,8 @@ class SizeSearch:
         support = self._inner(top).support(self.support(top))
         left = self._data.residual(self._coef(support))
         scores = np.abs(self._data.products(self._data.weights * left))
-        self._working.extend(self._working.outside(scores, self._effort.new))
+        new = min(self._effort.new, _FIRST_NEW + _NEW_PER_SIZE * (self.end - first))
+        self._working.extend(self._working.outside(scores, new))
         if top == first or top < self.end:
             return self._walk(top).sweep(self.end, *self._best) > 0
         walk = self._walk(top)
