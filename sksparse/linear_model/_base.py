@@ -19,7 +19,51 @@ from ..losses import Squared
 from ..solvers import Design, Solution
 
 
-class SparseLinearRegressor(RegressorMixin, BaseEstimator, ABC):
+class SupportMixin:
+    """Which features a fitted linear model uses, and that it takes sparse data."""
+
+    coef_: Array
+
+    def get_support(self, indices: bool = False) -> Mask | Any:
+        """Which features the model uses.
+
+        Parameters
+        ----------
+        indices : bool, default=False
+            Return positions instead of a mask.
+
+        Returns
+        -------
+        support : ndarray
+            Mask of shape (n_features,), or the positions of its true entries.
+        """
+        check_is_fitted(self)
+        mask = (np.atleast_2d(self.coef_) != 0).any(axis=0)
+        return np.flatnonzero(mask) if indices else mask
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """Names of the features that the model uses.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of all features, where the model was not fitted on named columns.
+
+        Returns
+        -------
+        names : ndarray of str
+            Names of the features with a non-zero coefficient.
+        """
+        check_is_fitted(self)
+        return _check_feature_names_in(self, input_features)[self.get_support()]
+
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.input_tags.sparse = True
+        return tags
+
+
+class SparseLinearRegressor(SupportMixin, RegressorMixin, BaseEstimator, ABC):
     """Fit, prediction and support of a squared-loss regressor.
 
     A subclass names its parameters and says how the validated problem is solved.
@@ -27,7 +71,6 @@ class SparseLinearRegressor(RegressorMixin, BaseEstimator, ABC):
 
     fit_intercept: bool
     warm_start: bool
-    coef_: Array
     intercept_: float
     n_features_in_: int
 
@@ -98,41 +141,3 @@ class SparseLinearRegressor(RegressorMixin, BaseEstimator, ABC):
             self, X, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32], reset=False
         )
         return np.asarray(safe_sparse_dot(X, self.coef_) + self.intercept_)
-
-    def get_support(self, indices: bool = False) -> Mask | Any:
-        """Which features the model uses.
-
-        Parameters
-        ----------
-        indices : bool, default=False
-            Return positions instead of a mask.
-
-        Returns
-        -------
-        support : ndarray
-            Mask of shape (n_features,), or the positions of its true entries.
-        """
-        check_is_fitted(self)
-        mask = self.coef_ != 0
-        return np.flatnonzero(mask) if indices else mask
-
-    def get_feature_names_out(self, input_features: Any = None) -> Any:
-        """Names of the features that the model uses.
-
-        Parameters
-        ----------
-        input_features : array-like of str, default=None
-            Names of all features, where the model was not fitted on named columns.
-
-        Returns
-        -------
-        names : ndarray of str
-            Names of the features with a non-zero coefficient.
-        """
-        check_is_fitted(self)
-        return _check_feature_names_in(self, input_features)[self.get_support()]
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags

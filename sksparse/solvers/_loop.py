@@ -144,7 +144,7 @@ class _Snapshot:
 
 
 def _progress_line(name: str, n_iter: int, state: Iterate, certificate: Certificate) -> str:
-    n_active = int((state.coef != 0).sum())
+    n_active = np.count_nonzero(np.atleast_2d(state.coef).any(axis=0))
     return (
         f"[{name}] step {n_iter}: {n_active} features, {certificate.name} {certificate.value:.2e}"
     )

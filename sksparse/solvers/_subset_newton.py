@@ -77,7 +77,8 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         Largest number of passes over all columns.
     effort : int, default=1
         Factor on the number of moves that are tried by a refit where the model promises a gain
-        that the first proposals do not keep.
+        that the first proposals do not keep; where a size is asked for, also the number of starts,
+        each a forward selection carried so many times too far.
     verbose : int, default=0
         As in :class:`Solver`.
 
@@ -149,8 +150,10 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
 
     def _starts(self, state: SubsetNewtonIterate) -> Iterator[Fit]:
         search = state.search
-        yield search.grow(state.fit, search.limit)
-        if state.start.size:
+        overshoots = self.effort if search.limit < state.coef.shape[-1] else 1
+        for factor in range(1, overshoots + 1):
+            yield search.grow(state.fit, factor * search.limit)
+        if 0 < state.start.size <= search.rank:
             yield search.fit(search.columns.at(state.start), None)
 
     def path(self, problem: Problem, sizes: Sequence[int]) -> list[Solution]:

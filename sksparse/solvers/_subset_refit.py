@@ -125,7 +125,7 @@ def refit(
         theta = np.zeros_like(theta)
         z = rows.T @ theta
         value = smooth.value(theta, z)
-    for n_step in range(_MAX_STEPS):
+    for n_step in range(_MAX_STEPS if len(rows) else 0):
         if value <= terms.floor:
             break
         step, expected = smooth.newton_step(theta, z)

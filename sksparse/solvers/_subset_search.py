@@ -49,7 +49,7 @@ class SubsetSearch:
         self._kept = self.columns.at(np.flatnonzero(self.free & self.columns.usable))
         self.limit = p if rules.max_features is None else min(rules.max_features, p)
         used = np.count_nonzero(problem.loss.weights) - problem.fit_intercept
-        self._rank = int(used) if rules.l2 == 0 else p
+        self.rank = int(used) if rules.l2 == 0 else p
         shape = (problem.design.n_samples, self.outputs.n_outputs)
         null = self.outputs.value(np.full(shape, problem.null_intercept))
         self.scale = max(null, float(np.finfo(np.float64).tiny))
@@ -94,7 +94,7 @@ class SubsetSearch:
         theta = np.zeros((len(rows), self.outputs.n_outputs))
         theta[:first] = self.problem.null_intercept
         if start is not None:
-            theta[:first] = start.intercept[:first]
+            theta[:first] = start.intercept
             _, here, there = np.intersect1d(
                 support, start.support, assume_unique=True, return_indices=True
             )
@@ -137,7 +137,7 @@ class SubsetSearch:
     def room(self, support: Indices, limit: int) -> int:
         """How many features may still enter."""
         counted = np.count_nonzero(~self.free[self.columns.features[support]])
-        return min(limit - int(counted), max(self._rank - len(support), 0))
+        return min(limit - int(counted), max(self.rank - len(support), 0))
 
     def descend(
         self, model: Quadratic, fit: Fit, limit: int, moves: int = _MOVES
@@ -161,6 +161,8 @@ class SubsetSearch:
             size = min(size, limit)
             path = self.descend(self.model(fit), fit, size)
             new = self.fit(path[-1], fit) if path else fit
+            if self.finished(new):
+                new = next(filter(self.finished, (self.fit(part, fit) for part in path)))
             if not self.objective(new) < self.objective(fit):
                 break
             fit = new
@@ -234,6 +236,8 @@ class SubsetSearch:
 
     def _better(self, fit: Fit) -> Fit | None:
         """A fit with a lower objective that the model around this one leads to."""
+        if self.finished(fit) and self._alpha == 0.0:
+            return None
         goal = self.objective(fit) - self.threshold
         for support in self._proposals(fit):
             trial = self.fit(support, fit, target=goal)
@@ -249,7 +253,7 @@ class SubsetSearch:
             yield path[-1]
         if len(path) > 3:
             yield path[len(path) // 2]
-        if not path or self.finished(fit):
+        if not path:
             return
         signs = np.sign(fit.coef)
         tableau, rivals = model.tableau(fit.support, signs)

@@ -1,0 +1,319 @@
+"""Best subset classification."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import expit, log_softmax, softmax
+from sklearn.base import BaseEstimator
+from sklearn.linear_model._base import LinearClassifierMixin
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+
+from .._typing import Array
+from .._validation import check_data, intact_on_failure, warn_unless_converged
+from ..losses import Logistic, Loss, Multinomial
+from ..penalties import L0
+from ..solvers import Design, Problem, Solution, SubsetNewton, SubsetRules
+from ._base import SupportMixin
+from ._subset_options import check_rules
+
+
+class L0Classifier(SupportMixin, LinearClassifierMixin, BaseEstimator):
+    """Logistic regression on the best subset of the features.
+
+    Minimises over coefficients w and intercept b, with s the sample weights::
+
+        1 / (sum_i s_i) * sum_i s_i loss(y_i, x_i w + b)
+            + alpha * sum_{j: w_j != 0} penalty_weights_j + l1 * ||w||_1 + l2 / 2 * ||w||_2^2
+
+    where the loss is the log loss; for more than two classes it is the multinomial one, and w_j
+    holds a coefficient of feature j for each class, chosen together and priced once. With
+    ``max_features=k`` the term in ``alpha`` gives way to the constraint that at most k features
+    are used.
+
+    Parameters
+    ----------
+    alpha : float, default=0.01
+        Price of a feature, non-negative, in units of the mean log loss: a feature is kept if
+        leaving it out would raise the log loss by more than ``alpha``. The model without features
+        has a log loss of 0.69 for two balanced classes. The scale of the features does not matter
+        unless ``l1`` or ``l2`` is positive.
+    max_features : int, default=None
+        Largest number of features, from 1 to the number in X; ``alpha`` is then not used. The
+        answer depends on nothing but this number and the data, unless ``warm_start`` is set.
+    l1 : float, default=0.0
+        Strength of an L1 norm, non-negative.
+    l2 : float, default=0.0
+        Strength of a ridge penalty, non-negative, in units of the variance of a feature. Advisable
+        where few features separate the classes, as with fewer samples than features: without it
+        such a fit ends with large coefficients, and uses no more features than separate.
+    positive : bool or array-like of shape (n_features,), default=False
+        Features whose coefficient must not be negative, all or by a boolean mask; for two classes
+        only.
+    penalty_weights : array-like of shape (n_features,), default=None
+        Factors on ``alpha``, non-negative. A feature with factor 0 is always kept and does not
+        count for ``max_features``. None is 1 for all.
+    class_weight : dict or "balanced", default=None
+        Factors on the sample weights by class; "balanced" gives all classes the same total.
+    solver : {"auto"}, default="auto"
+        How a subset is sought; see the notes.
+    effort : int, default=1
+        How hard to look: factor on the number of moves that are tried by a refit where the
+        quadratic model promises a gain that its first proposals do not keep. With ``max_features``
+        also the number of starts: forward selection up to that number, to twice, and so on.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept, which is never penalised.
+    max_iter : int, default=100
+        Largest number of passes over the features; each improves the subset within a working set
+        and then looks for moves among all features.
+    tol : float, default=1e-8
+        Moves that lower the objective by less than ``tol`` times the loss of the model without
+        features are not looked for. For float32 features it is at least 1.2e-5.
+    warm_start : bool, default=False
+        Try the features of the previous fit as one more start. The answer may be better, and then
+        depends on what was fitted before.
+    verbose : int, default=0
+        A positive value prints a line for each pass.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes.
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Coefficients, in the float type of the features, exactly zero for features not selected.
+        For two classes they belong to the second.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts.
+    optimality_ : float
+        Largest gain, relative to the loss of the model without features, that the quadratic model
+        of the loss at the answer promises for a single add, drop or swap over all features. Moves
+        that refits refuted do not count.
+    n_iter_ : int
+        Number of passes.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had them.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When ``tol`` is not reached; names the value reached and the remedy.
+
+    See Also
+    --------
+    L0Regressor : The same for a squared loss.
+    sklearn.linear_model.LogisticRegression : Selects by an L1 norm, which also shrinks.
+
+    Notes
+    -----
+    At the current fit, the loss is met by its quadratic model, as in iteratively reweighted least
+    squares, which tells the gain of every add, drop and swap at once. A descent on the model by
+    best moves proposes a subset; Newton steps refit it, and it is taken if the true objective
+    falls. Otherwise the best single moves of the model are tried, up to ``30 * effort`` of them.
+    The first start is a forward selection with the model renewed whenever its size doubles. A pass
+    over all features then brings those into the working set that the model says would gain.
+
+    The problem is NP-hard; the answer is a local optimum of the neighbourhood that ``optimality_``
+    describes. The model is exact only to second order: what it misses is not found. Constant
+    features are never selected, and neither is a feature that is a linear combination of those
+    already selected (up to 1e-8 of its variance).
+
+    Where the classes can be separated and no norm is added, the log loss has no minimum. The fit
+    ends when it has fallen to 1e-6 of the model without features.
+
+    References
+    ----------
+    .. [1] A. Dedieu, H. Hazimeh and R. Mazumder (2021). "Learning sparse classifiers: continuous
+       and mixed integer optimization perspectives". Journal of Machine Learning Research 22.
+    .. [2] J. Zhu, C. Wen, J. Zhu, H. Zhang and X. Wang (2020). "A polynomial algorithm for
+       best-subset selection problem". PNAS 117, 33117-33123.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sksparse.linear_model import L0Classifier
+    >>> X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    >>> model = L0Classifier(max_features=3).fit(X, y)
+    >>> model.get_feature_names_out().tolist()
+    ['worst radius', 'worst texture', 'worst concave points']
+    >>> round(model.score(X, y), 2)
+    0.97
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "max_features": [Interval(Integral, 1, None, closed="left"), None],
+        "l1": [Interval(Real, 0, None, closed="left")],
+        "l2": [Interval(Real, 0, None, closed="left")],
+        "positive": ["boolean", "array-like"],
+        "penalty_weights": ["array-like", None],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "solver": [StrOptions({"auto"})],
+        "effort": [Interval(Integral, 1, None, closed="left")],
+        "fit_intercept": ["boolean"],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+    }
+
+    classes_: Any
+    coef_: Array
+    intercept_: Array
+    optimality_: float
+    n_iter_: int
+
+    def __init__(
+        self,
+        alpha: float = 0.01,
+        *,
+        max_features: int | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        positive: Any = False,
+        penalty_weights: Any = None,
+        class_weight: Any = None,
+        solver: str = "auto",
+        effort: int = 1,
+        fit_intercept: bool = True,
+        max_iter: int = 100,
+        tol: float = 1e-8,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
+        self.alpha = alpha
+        self.max_features = max_features
+        self.l1 = l1
+        self.l2 = l2
+        self.positive = positive
+        self.penalty_weights = penalty_weights
+        self.class_weight = class_weight
+        self.solver = solver
+        self.effort = effort
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> L0Classifier:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training features, float32 or float64, dense in any memory order or sparse; other
+            types are converted. Never modified.
+        y : array-like of shape (n_samples,)
+            Classes, of any type.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights; an integer weight equals so many repetitions of the sample.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        with intact_on_failure(self):
+            self._validate_params()
+            X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
+            classes, codes, weights = _check_classes(y, weights, self.class_weight)
+            rules = check_rules(
+                X.shape[1],
+                max_features=self.max_features,
+                l1=self.l1,
+                l2=self.l2,
+                penalty_weights=self.penalty_weights,
+                positive=self.positive,
+            )
+            loss = (Logistic if len(classes) == 2 else Multinomial)(codes, weights)
+            solution = self._solve(Design(X), loss, rules)
+            self.classes_ = classes
+            self.coef_ = np.atleast_2d(solution.coef).astype(X.dtype)
+            self.intercept_ = np.atleast_1d(solution.intercept).astype(X.dtype)
+            self.n_iter_ = solution.n_iter
+            self.optimality_ = solution.certificate.value
+        warn_unless_converged(solution.message)
+        return self
+
+    def _solve(self, design: Design, loss: Loss, rules: SubsetRules) -> Solution:
+        if rules.positive is not None and loss.n_outputs > 1:
+            raise ValueError(
+                f"positive={self.positive!r} is for two classes, and y has {loss.n_outputs}: each "
+                "feature has a coefficient for every class. Leave it at False."
+            )
+        solver = SubsetNewton(
+            rules=rules,
+            effort=self.effort,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            verbose=self.verbose,
+        )
+        problem = Problem(design, loss, L0(), self.alpha, self.fit_intercept)
+        known = getattr(self, "coef_", None) if self.warm_start else None
+        fits = known is not None and known.shape[1] == design.n_features
+        return solver.solve(problem, known if fits else None)
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            One column for each of ``classes_``.
+        """
+        z = self.decision_function(X)
+        if z.ndim == 1:
+            return np.column_stack((expit(-z), expit(z)))
+        return np.asarray(softmax(z, axis=1))
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            One column for each of ``classes_``.
+        """
+        z = self.decision_function(X)
+        if z.ndim == 1:
+            return -np.logaddexp(0.0, np.column_stack((z, -z)))
+        return np.asarray(log_softmax(z, axis=1))
+
+
+def _check_classes(y: Any, weights: Array, class_weight: Any) -> tuple[Any, Array, Array]:
+    """Classes among samples with a weight, codes of y, weights with the classes' factors."""
+    check_classification_targets(y)
+    used = weights > 0
+    classes = np.unique(y[used])
+    if len(classes) < 2:
+        raise ValueError(
+            "y needs samples of at least two classes with a positive sample weight; got "
+            f"{len(classes)} class: {classes.tolist()}."
+        )
+    codes = np.where(used, np.searchsorted(classes, y), 0)
+    codes = np.minimum(codes, len(classes) - 1)
+    if class_weight == "balanced":
+        weights = weights / np.bincount(codes, weights)[codes]
+    elif class_weight is not None:
+        weights = weights * compute_class_weight(class_weight, classes=classes, y=y[used])[codes]
+    if not np.all(np.bincount(codes, weights) > 0) or np.any(weights < 0):
+        raise ValueError(
+            f"class_weight={class_weight!r} must give every class of y a positive factor."
+        )
+    return classes, codes.astype(np.float64), weights / weights.sum()
