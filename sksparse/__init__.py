@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sksparse.feature_selection import GroupLassoSelector
-    from sksparse.linear_model import OSCAR, L0Classifier, L0Regressor
+    from sksparse.linear_model import (
+        OSCAR,
+        L0Classifier,
+        L0ClassifierCV,
+        L0Regressor,
+        L0RegressorCV,
+        l0_path,
+    )
     from sksparse.neural_network import (
         SparseMLPClassifier,
         SparseMLPRegressor,
@@ -27,12 +34,15 @@ __version__ = "0.1.0"
 _ROOM_OF_NAME = {
     "GroupLassoSelector": "feature_selection",
     "L0Classifier": "linear_model",
+    "L0ClassifierCV": "linear_model",
     "L0Regressor": "linear_model",
+    "L0RegressorCV": "linear_model",
     "OSCAR": "linear_model",
     "SparseMLPClassifier": "neural_network",
     "SparseMLPRegressor": "neural_network",
     "SparseNetClassifier": "neural_network",
     "SparseNetRegressor": "neural_network",
+    "l0_path": "linear_model",
 }
 _ROOMS = (
     "feature_selection",
@@ -49,11 +59,14 @@ __all__ = [
     "OSCAR",
     "GroupLassoSelector",
     "L0Classifier",
+    "L0ClassifierCV",
     "L0Regressor",
+    "L0RegressorCV",
     "SparseMLPClassifier",
     "SparseMLPRegressor",
     "SparseNetClassifier",
     "SparseNetRegressor",
+    "l0_path",
 ]
 
 

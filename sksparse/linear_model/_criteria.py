@@ -1,4 +1,4 @@
-"""Information criteria: what a model of so many features costs, in units of twice the log-likelihood.
+"""Information criteria, in units of twice the log-likelihood.
 
 Throughout, n is the sum of the sample weights, so that an integer weight equals so many repetitions
 of the sample; D is the deviance, ``n log(mse)`` for a squared loss, whose variance is estimated by

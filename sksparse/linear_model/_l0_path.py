@@ -14,10 +14,8 @@ from sklearn.utils.validation import check_X_y
 from .._typing import Array, Indices
 from .._validation import check_weights, warn_unless_converged
 from ..losses import Logistic, Loss, Multinomial, Squared
-from ..solvers import Design
 from ._subset_grid import make_grid
-from ._subset_options import check_rules
-from ._subset_task import Points, SubsetTask
+from ._subset_task import Grid, Points, SubsetTask
 
 
 @dataclass(frozen=True)
@@ -190,29 +188,23 @@ def l0_path(
         X, y, accept_sparse="csc", dtype=[np.float64, np.float32], y_numeric=loss == "squared"
     )
     counts = check_weights(sample_weight, X)
-    rules = check_rules(
-        X.shape[1],
-        max_features=None,
-        l1=l1,
-        l2=l2,
+    task = SubsetTask.of(
+        X,
+        _loss(loss, y, counts / counts.sum()),
         penalty_weights=penalty_weights,
         positive=positive,
-    )
-    task = SubsetTask(
-        design=Design(X),
-        loss=_loss(loss, y, counts / counts.sum()),
-        rules=rules,
+        l1=l1,
+        l2=l2,
         fit_intercept=fit_intercept,
         effort=int(effort),
         max_iter=max_iter,
         tol=tol,
         verbose=verbose,
     )
-    check_positive_outputs(task, positive)
     grid = make_grid(task, max_features, alphas, float(counts.sum()))
     points = task.over(grid)
     warn_unless_converged(points.message)
-    return as_path(task, points, grid.sizes, grid.alphas)
+    return as_path(task, points, grid)
 
 
 def _loss(name: str, y: Any, weights: Array) -> Loss:
@@ -225,23 +217,20 @@ def _loss(name: str, y: Any, weights: Array) -> Loss:
     return (Logistic if len(classes) == 2 else Multinomial)(codes.astype(np.float64), weights)
 
 
-def as_path(
-    task: SubsetTask, points: Points, sizes: Indices | None, alphas: Array | None
-) -> L0Path:
+def as_path(task: SubsetTask, points: Points, grid: Grid) -> L0Path:
     """What the user is given, in the float type of the features."""
     losses = task.losses(points)
     number, dtype = len(losses), task.design.dtype
     one = len(points.coefs) == 1
+    implied = implied_prices(losses + task.norms(points), task.costs(points))
     return L0Path(
         n_features=np.count_nonzero(points.used[task.priced], axis=0),
-        alphas=implied_prices(losses + task.norms(points), task.costs(points))
-        if alphas is None
-        else alphas[:number],
+        alphas=implied if grid.alphas is None else grid.alphas[:number],
         coefs=(points.coefs[0] if one else points.coefs).astype(dtype),
         intercepts=(points.intercepts[0] if one else points.intercepts).astype(dtype),
         losses=losses,
         optimality=points.optimality,
-        sizes=None if sizes is None else sizes[:number],
+        sizes=None if grid.sizes is None else grid.sizes[:number],
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from ..solvers import (
     SubsetNewton,
     SubsetRules,
 )
+from ._subset_options import check_rules
 from ._subset_path_stub import SubsetDescent, subset_path
 
 
@@ -120,6 +121,30 @@ class SubsetTask:
     max_iter: int
     tol: float
     verbose: int = 0
+
+    @classmethod
+    def of(cls, X: Any, loss: Loss, *, penalty_weights: Any, positive: Any, **options: Any) -> Self:
+        """Check the parameters that describe a task.
+
+        Raises
+        ------
+        ValueError
+            Where one cannot be used.
+        """
+        norms = {name: options.pop(name) for name in ("l1", "l2")}
+        rules = check_rules(
+            X.shape[1],
+            max_features=None,
+            penalty_weights=penalty_weights,
+            positive=positive,
+            **norms,
+        )
+        if rules.positive is not None and loss.n_outputs > 1:
+            raise ValueError(
+                f"positive={positive!r} is for two classes, and y has {loss.n_outputs}: each "
+                "feature has a coefficient for every class. Leave it at False."
+            )
+        return cls(Design(X), loss, rules, **options)
 
     @cached_property
     def priced(self) -> Mask:
