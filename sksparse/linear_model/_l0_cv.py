@@ -25,9 +25,10 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     Parameters
     ----------
     max_features : int or array-like of int, default=None
-        The largest size to try, all smaller ones included down to 0, or the sizes themselves. None
-        is ``n / (log(p) log(log(n)))`` for p features and a sum n of the sample weights, the
-        logarithms at least 1, and at most 100, p, or two less than the samples with a weight.
+        The largest size to try, all smaller ones included down to 0, or a list of sizes. None is
+        ``n / (log(p) log(log(n)))`` for p features and a sum n of the sample weights, the
+        logarithms at least 1, and at most 100, or two less than the samples with a weight. None
+        and a largest size end at p.
     alphas : int or array-like of float, default=None
         Prices to try instead of sizes, or how many: these are spaced evenly in the logarithm from
         the price at which the first feature enters down to a thousandth of it, or to half the

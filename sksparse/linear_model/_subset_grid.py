@@ -56,11 +56,11 @@ def _sizes(task: SubsetTask, max_features: Any, n: float) -> Indices:
             f"max_features={max_features!r} must be the largest size, or a list of sizes: integers."
         )
     if sizes.ndim == 0:
-        sizes = np.arange(int(sizes) + 1)
+        sizes = np.arange(min(int(sizes), p) + 1)
     if sizes.min() < 0 or sizes.max() > p:
         raise ValueError(
-            f"max_features={max_features!r} asks for {int(sizes.max())} features, but sizes go "
-            f"from 0 to {p}, the number of features with a positive price."
+            f"max_features={max_features!r} holds a size that is not from 0 to {p}, the number of "
+            "features with a positive price."
         )
     return np.unique(sizes).astype(np.intp)
 
