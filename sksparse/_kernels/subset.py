@@ -1,7 +1,7 @@
 """Best-subset moves on a Gram matrix with unit diagonal.
 
 Columns and target are scaled so that the model without features loses 1. For a support S, the
-smooth objective is ``1 - c_S^T M c_S`` with ``M = (H_SS)^{-1}``; each feature costs ``alpha``.
+smooth objective is ``1 - c_S^T M c_S`` with ``M = (H_SS)^{-1}``; feature j costs ``price_j``.
 A :class:`Tableau` holds what the exact effect of every add, drop and swap is read from:
 
 * ``support`` S, as positions in the working set; the first ``size`` entries are in use here and
@@ -10,10 +10,11 @@ A :class:`Tableau` holds what the exact effect of every add, drop and swap is re
 * ``spare`` ``s = diag(H) - sum_S H_S V``, what a column has left beside the support;
 * ``descent`` ``d = c - H_{:,S} b``, half of minus the gradient.
 
-Adding j gains ``d_j^2 / s_j - alpha``, dropping i gains ``alpha - b_i^2 / M_ii``, and swapping i
-for j gains ``(d_j + V_ij b_i / M_ii)^2 / (s_j + V_ij^2 / M_ii) - b_i^2 / M_ii``. A column with no
-more than ``floor`` left is collinear with the support and not eligible. For columns of the support
-V is the identity and s and d are zero, exactly, through every update.
+Adding j gains ``d_j^2 / s_j - price_j``, dropping i gains ``refund_i - b_i^2 / M_ii``, and swapping
+i for j gains ``(d_j + V_ij b_i / M_ii)^2 / (s_j + V_ij^2 / M_ii) - b_i^2 / M_ii + refund_i -
+price_j``. The refund is the price, or minus infinity for a feature that is always kept. A column
+with no more than ``floor`` left is collinear with the support and not eligible. For columns of the
+support V is the identity and s and d are zero, exactly, through every update.
 """
 
 from typing import NamedTuple
@@ -32,7 +33,7 @@ class Tableau(NamedTuple):
 
 
 @njit(cache=True)
-def _sweep(gram, descent, coef, everything, threshold):
+def _sweep(gram, descent, coef, everything, price):
     """Minimise over all or all non-zero coordinates, one after the other.
 
     Returns the largest move and how many coordinates entered or left the support.
@@ -43,7 +44,7 @@ def _sweep(gram, descent, coef, everything, threshold):
         if not everything and old == 0.0:
             continue
         new = old + descent[j]
-        if abs(new) <= threshold:
+        if new * new <= price[j]:
             new = 0.0
         delta = new - old
         if delta == 0.0:
@@ -57,16 +58,15 @@ def _sweep(gram, descent, coef, everything, threshold):
 
 
 @njit(cache=True)
-def coordinate_descent(gram, descent, coef, alpha, tol, max_sweeps):
+def coordinate_descent(gram, descent, coef, price, tol, max_sweeps):
     """Cyclic descent with hard thresholding, in place; ``descent`` is ``c - H coef``.
 
     Once a sweep over all columns leaves the support as it was, only the support is visited until
     it moves no more; then all columns are checked again.
     """
-    threshold = np.sqrt(alpha)
     everything = True
     for _ in range(max_sweeps):
-        moved, flips = _sweep(gram, descent, coef, everything, threshold)
+        moved, flips = _sweep(gram, descent, coef, everything, price)
         if everything and moved <= tol:
             return
         everything = flips > 0 if everything else moved <= tol
@@ -140,84 +140,209 @@ def _drop(table, size, i):
             inverse[a, i] = inverse[a, last]
 
 
-@njit(cache=True)
-def swap_gains(rows, spare, descent, coef, diagonal, floor, gains):
-    """Raise ``gains[j]`` to the best swap of a feature of the support for column j."""
+# Without checks for division by zero and for NaN the inner loop runs on whole vectors: ten times
+# faster. No NaN can arise, since what is divided by is at least ``floor``.
+@njit(cache=True, error_model="numpy", fastmath={"contract", "nnan"})
+def swap_gains(rows, spare, descent, coef, diagonal, refund, floor, gains):
+    """Raise ``gains[j]`` to the best swap of a feature of the support for column j.
+
+    ``refund`` belongs to the features of the support; the price of j is left to the caller.
+    """
     for i in range(coef.shape[0]):
-        row = rows[i]
-        scaled = coef[i] / diagonal[i]
-        rise = coef[i] * scaled
-        for j in range(row.shape[0]):
-            left = spare[j] + row[j] * row[j] / diagonal[i]
+        if refund[i] == -np.inf:
+            continue
+        row, inverse = rows[i], 1.0 / diagonal[i]
+        scaled = coef[i] * inverse
+        rise = coef[i] * scaled - refund[i]
+        for j in range(gains.shape[0]):
+            left = spare[j] + row[j] * row[j] * inverse
             gradient = descent[j] + row[j] * scaled
-            gain = gradient * gradient / left - rise if left > floor else -np.inf
-            gains[j] = max(gains[j], gain)
+            gain = gradient * gradient / max(left, floor) - rise
+            gain = gain if left > floor else -np.inf
+            gains[j] = gain if gain > gains[j] else gains[j]
 
 
 @njit(cache=True)
-def _leaver(table, size, j, floor):
+def _leaver(table, size, refund, j, floor):
     """Entry of the support whose swap for column j gains most."""
     best, entry = -np.inf, -1
     for i in range(size):
         pivot, v = table.inverse[i, i], table.rows[i, j]
         left = table.spare[j] + v * v / pivot
         gradient = table.descent[j] + v * table.coef[i] / pivot
-        gain = gradient * gradient / left - table.coef[i] ** 2 / pivot
+        gain = gradient * gradient / left - table.coef[i] ** 2 / pivot + refund[table.support[i]]
         if left > floor and gain > best:
             best, entry = gain, i
     return entry
 
 
 @njit(cache=True)
-def _best_add(table, floor):
+def _best_add(table, price, floor):
     best, column = -np.inf, -1
     for j in range(table.spare.shape[0]):
-        if table.spare[j] > floor and table.descent[j] ** 2 > best * table.spare[j]:
-            best, column = table.descent[j] ** 2 / table.spare[j], j
+        if table.spare[j] > floor:
+            gain = table.descent[j] ** 2 / table.spare[j] - price[j]
+            if gain > best:
+                best, column = gain, j
     return best, column
 
 
 @njit(cache=True)
-def _best_drop(table, size):
-    least, entry = np.inf, -1
+def _best_drop(table, size, refund):
+    best, entry = -np.inf, -1
     for i in range(size):
-        rise = table.coef[i] ** 2 / table.inverse[i, i]
-        if rise < least:
-            least, entry = rise, i
-    return least, entry
+        gain = refund[table.support[i]] - table.coef[i] ** 2 / table.inverse[i, i]
+        if gain > best:
+            best, entry = gain, i
+    return best, entry
 
 
 @njit(cache=True)
-def local_search(gram, table, size, alpha, limit, swaps, floor, threshold, max_moves):
+def _best_swap(table, size, price, refund, floor, gains, released, diagonal):
+    """Gain and column of the best swap; the last three arguments are room to work in."""
+    for i in range(size):
+        diagonal[i] = table.inverse[i, i]
+        released[i] = refund[table.support[i]]
+    gains.fill(-np.inf)
+    rows, coef = table.rows[:size], table.coef[:size]
+    swap_gains(rows, table.spare, table.descent, coef, diagonal, released, floor, gains)
+    best, column = -np.inf, -1
+    for j in range(gains.shape[0]):
+        if gains[j] - price[j] > best:
+            best, column = gains[j] - price[j], j
+    return best, column
+
+
+@njit(cache=True)
+def local_search(gram, table, size, price, refund, limit, swaps, floor, threshold, max_moves):
     """Make the best add or drop, or failing these the best swap, while one gains ``threshold``.
 
     A support above ``limit`` features first drops to it. Returns the new size and the number of
     moves, fewer than ``max_moves`` when no move is left.
     """
     gains = np.empty(table.spare.shape[0])
-    diagonal = np.empty(table.coef.shape[0])
+    diagonal, released = np.empty(table.coef.shape[0]), np.empty(table.coef.shape[0])
     for move in range(max_moves):
-        rise, entry = _best_drop(table, size)
-        fall, column = _best_add(table, floor) if size < limit else (-np.inf, -1)
-        if size > limit or (alpha - rise > threshold and alpha - rise >= fall - alpha):
+        saved, entry = _best_drop(table, size, refund)
+        won, column = _best_add(table, price, floor) if size < limit else (-np.inf, -1)
+        if entry >= 0 and (size > limit or (saved > threshold and saved >= won)):
             _drop(table, size, entry)
             size -= 1
             continue
-        if fall - alpha > threshold:
+        if won > threshold:
             _add(gram, table, size, column)
             size += 1
             continue
         if not swaps or size == 0:
             return size, move
-        for i in range(size):
-            diagonal[i] = table.inverse[i, i]
-        gains.fill(-np.inf)
-        rows, coef = table.rows[:size], table.coef[:size]
-        swap_gains(rows, table.spare, table.descent, coef, diagonal, floor, gains)
-        column = np.argmax(gains)
-        if not gains[column] > threshold:
+        room = (gains, released, diagonal)
+        won, column = _best_swap(table, size, price, refund, floor, *room)
+        if not won > threshold:
             return size, move
-        entry = _leaver(table, size, column, floor)
+        entry = _leaver(table, size, refund, column, floor)
         _drop(table, size, entry)
         _add(gram, table, size - 1, column)
     return size, max_moves
+
+
+@njit(cache=True)
+def _copy(source, target, size):
+    """Copy a tableau with a support of so many features."""
+    target.support[:size] = source.support[:size]
+    target.coef[:size] = source.coef[:size]
+    for a in range(size):
+        target.inverse[a, :size] = source.inverse[a, :size]
+        target.rows[a] = source.rows[a]
+    target.spare[:] = source.spare
+    target.descent[:] = source.descent
+
+
+@njit(cache=True)
+def _explained(table, target, size):
+    total = 0.0
+    for a in range(size):
+        total += table.coef[a] * target[table.support[a]]
+    return total
+
+
+@njit(cache=True)
+def _become(gram, table, size, wanted):
+    """Turn the support into the columns ``wanted``."""
+    stays = np.zeros(table.spare.shape[0], dtype=np.bool_)
+    stays[wanted] = True
+    for entry in range(size - 1, -1, -1):
+        if not stays[table.support[entry]]:
+            _drop(table, size, entry)
+            size -= 1
+    stays[table.support[:size]] = False
+    for column in wanted:
+        if stays[column]:
+            _add(gram, table, size, column)
+            size += 1
+    return size
+
+
+@njit(cache=True)
+def sweep(gram, target, table, size, last, refund, values, supports, floor, threshold, max_moves):
+    """Walk to a support of ``last`` features one by one, with swaps at each size.
+
+    ``values[k]`` and ``supports[k, :k]`` are the best known of each size: they are replaced where
+    the walk finds better ones, and taken over where it does not. Returns the last size, and how
+    many sizes improved.
+    """
+    free = np.zeros(table.spare.shape[0])
+    improved, step = 0, 1 if last > size else -1
+    for k in range(size + step, last + step, step):
+        size, _ = local_search(
+            gram, table, size, free, refund, k, True, floor, threshold, max_moves
+        )
+        if size != k:
+            break
+        value = _explained(table, target, k)
+        if value > values[k] + threshold:
+            values[k] = value
+            supports[k, :k] = table.support[:k]
+            improved += 1
+        elif values[k] > value + threshold:
+            size = _become(gram, table, size, supports[k, :k])
+    return size, improved
+
+
+@njit(cache=True)
+def perturb(gram, target, table, room, size, refund, draws, floor, threshold, max_moves):
+    """Leave a local optimum of fixed size by random exchanges, and descend by swaps again.
+
+    Each row of ``draws``, numbers in [0, 1), names features of the support that are exchanged
+    for the best others; -1 ends a row early. What does not improve is undone. ``room`` is a
+    second tableau. Returns how many rows improved.
+    """
+    m = table.spare.shape[0]
+    free, price = np.zeros(m), np.zeros(m)
+    best = _explained(table, target, size)
+    _copy(table, room, size)
+    improved = 0
+    for t in range(draws.shape[0]):
+        here = size
+        price[:] = 0.0
+        for draw in draws[t]:
+            if draw < 0.0 or here == 0:
+                break
+            entry = int(draw * here)
+            column = table.support[entry]
+            if refund[column] == -np.inf:
+                continue
+            _drop(table, here, entry)
+            price[column] = np.inf
+            here -= 1
+        for prices, swaps in ((price, False), (free, True)):
+            here, _ = local_search(
+                gram, table, here, prices, refund, size, swaps, floor, threshold, max_moves
+            )
+        value = _explained(table, target, here)
+        if here == size and value > best + threshold:
+            best = value
+            improved += 1
+            _copy(table, room, size)
+        else:
+            _copy(room, table, size)
+    return improved

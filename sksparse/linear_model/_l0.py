@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval
 from .._typing import Array
 from ..losses import Squared
 from ..penalties import L0
-from ..solvers import Design, Problem, Solution, SubsetDescent
+from ..solvers import Design, Problem, Solution, SubsetDescent, SubsetRules
 from ._base import SparseLinearRegressor
 
 
@@ -149,8 +149,7 @@ class L0Regressor(SparseLinearRegressor):
                 "number up to that, or None to let alpha decide."
             )
         solver = SubsetDescent(
-            l2=self.l2,
-            max_features=k,
+            rules=SubsetRules(max_features=k, l2=self.l2),
             tol=self.tol,
             max_iter=self.max_iter,
             verbose=self.verbose,

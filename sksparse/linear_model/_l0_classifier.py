@@ -103,8 +103,9 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         How a subset is sought; see the notes.
     effort : int, default=1
         How hard to look: factor on the number of moves that are tried by a refit where the
-        quadratic model promises a gain that its first proposals do not keep. With ``max_features``
-        also the number of starts: forward selection up to that number, to twice, and so on.
+        quadratic model promises a gain that its first proposals do not keep, and number of starts,
+        forward selections that are carried so many times too far (without ``max_features``, one
+        more).
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     max_iter : int, default=100
@@ -180,7 +181,7 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
     >>> X, y = load_breast_cancer(return_X_y=True, as_frame=True)
     >>> model = L0Classifier(max_features=3).fit(X, y)
     >>> model.get_feature_names_out().tolist()
-    ['worst radius', 'worst texture', 'worst concave points']
+    ['worst texture', 'worst area', 'worst concave points']
     >>> round(model.score(X, y), 2)
     0.97
     """

@@ -18,11 +18,12 @@ from ..solvers import (
     Problem,
     Solution,
     Status,
+    SubsetDescent,
     SubsetNewton,
     SubsetRules,
+    subset_path,
 )
 from ._subset_options import check_rules
-from ._subset_path_stub import SubsetDescent, subset_path
 
 
 @dataclass(frozen=True)

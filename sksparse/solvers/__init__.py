@@ -6,29 +6,41 @@ returns a :class:`Solution`. Coefficients have shape (n_features,), predictors `
 :class:`Solver`, and one line here.
 """
 
+from ._backward import BackwardElimination
 from ._block_descent import BlockDescent
 from ._design import Design
+from ._forward import ForwardSelection
 from ._gram import GramCache
+from ._hard_thresholding import IterativeHardThresholding
 from ._loop import Iterate, Solver
 from ._problem import Problem
 from ._solution import Certificate, Solution, Status
 from ._sorted_descent import SortedDescent
+from ._splicing import Splicing
 from ._subset import SubsetDescent
+from ._subset_cd import CoordinateDescentL0
 from ._subset_newton import SubsetNewton
+from ._subset_path import subset_path
 from ._subset_rules import SubsetRules
 
 __all__ = [
+    "BackwardElimination",
     "BlockDescent",
     "Certificate",
+    "CoordinateDescentL0",
     "Design",
+    "ForwardSelection",
     "GramCache",
     "Iterate",
+    "IterativeHardThresholding",
     "Problem",
     "Solution",
     "Solver",
     "SortedDescent",
+    "Splicing",
     "Status",
     "SubsetDescent",
     "SubsetNewton",
     "SubsetRules",
+    "subset_path",
 ]

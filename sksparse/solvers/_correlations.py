@@ -19,6 +19,8 @@ from ._problem import Problem
 
 # Numbers that a temporary block of columns holds, so that it stays in the processor's cache.
 _BLOCK = 2**18
+# Columns copied at once where a predictor is added up.
+_COLUMNS = 256
 # A standard deviation at most this share of the mean is rounding.
 _CONSTANT = 1e-13
 # Above this ratio of mean to standard deviation, columns are centred before they are multiplied.
@@ -136,9 +138,14 @@ class Correlations:
 
     def among(self, features: Indices) -> Array:
         """Correlations between the given columns; the diagonal is ``1 + JITTER``."""
-        matrix = self._gram.matrix(features) / self.lengths[features]
-        matrix /= self.lengths[features, None]
+        matrix = self.between(features, features)
         matrix[np.diag_indices_from(matrix)] = 1.0 + JITTER
+        return matrix
+
+    def between(self, left: Indices, right: Indices) -> Array:
+        """Correlations of some columns with others."""
+        matrix = self._gram.block(left, right) / self.lengths[right]
+        matrix /= self.lengths[left, None]
         return matrix
 
     def columns(self, features: Indices) -> Columns:
@@ -164,20 +171,53 @@ class Correlations:
             product /= self.lengths[block]
             yield block, product
 
+<<<<<<< HEAD
+    def with_residual(self, features: Indices, coef: Array) -> Array:
+        """Correlation of each column with what a model leaves of the target.
+
+        ``coef`` belongs to columns and target of unit length. Ridge terms are left out: they
+        matter for columns of the model alone.
+        """
+        columns = self.columns(features)
+        scale = self.target_length / self.lengths[features]
+        residual = self.weights * (self._residual - columns.matvec(coef * scale))
+        gradient = self.design.rmatvec(residual) - self.means * residual.sum()
+        return np.asarray(gradient / (self.lengths * self.target_length))
+=======
+    def products(self, v: Array) -> Array:
+        """Inner product of ``v``, of shape (n_samples,), with every column, in one pass over X."""
+        if self._far and not self.design.is_sparse:
+            X, products = self.design.X, np.empty(self.design.n_features)
+            for block in self._blocks(self.design.n_samples):
+                products[block] = (X[:, block] - self.means[block]).T @ v
+        else:
+            products = self.design.rmatvec(v) - self.means * v.sum()
+        return products / self.lengths
+
+    def residual(self, coef: Array) -> Array:
+        """Targets less the predictor, with the best intercept; adds up the columns in use."""
+        support, residual = np.flatnonzero(coef), self._residual.copy()
+        for start in range(0, len(support), _COLUMNS):
+            part = support[start : start + _COLUMNS]
+            residual -= self.columns(part).matvec(coef[part])
+        return residual
+>>>>>>> ed56637c1bd5395852bc6ca38464d1567fc7fee2
+
     def intercept(self, coef: Array) -> float:
         """The best intercept for given coefficients, zero where none is fitted."""
         return self._target_mean - float(self.means @ coef)
 
-    def refit(self, features: Indices) -> Array:
+    def refit(self, features: Indices, slope: Array | float = 0.0) -> Array:
         """Least-squares (or ridge) coefficients of independent columns, in their own units.
 
-        Normal equations, with the solution refined against the residual of the data.
+        Normal equations, with the solution refined against the residual of the data. ``slope`` is
+        that of a term added to the loss, linear in the coefficients.
         """
         factor = scipy.linalg.cho_factor(self.among(features))
         lengths, columns = self.lengths[features], self.columns(features)
         coef = np.zeros(len(features))
         for _ in range(_REFINEMENTS):
             residual = self._residual - columns.matvec(coef)
-            gradient = columns.rmatvec(residual) - self.l2 * coef
+            gradient = columns.rmatvec(residual) - self.l2 * coef - slope
             coef += scipy.linalg.cho_solve(factor, gradient / lengths) / lengths
         return coef

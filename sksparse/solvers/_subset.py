@@ -1,4 +1,4 @@
-"""Best subset by coordinate descent and exact add, drop and swap moves.
+"""Best subset by exact add, drop and swap moves.
 
 Hazimeh and Mazumder (Operations Research, 2020) pair coordinate descent with swaps; here every
 move is judged by its exact refit. Moves are searched in a working set of columns; a pass over all
@@ -19,12 +19,17 @@ from ._loop import Iterate, Solver
 from ._problem import Problem
 from ._solution import Certificate
 from ._subset_inner import COLLINEAR, Subproblem, Support
+from ._subset_rules import SubsetRules
+from ._subset_sizes import LONGEST, Effort, SizeSearch
+from ._subset_working import WorkingSet
 
-# The first working set has this many columns, or so many times the features that may be wanted,
-# or so many more than these.
+# Columns that join the working set at once when a pass over all says that they gain.
+_MOST_NEW = 60
+# Long supports are searched among this many columns at first, or so many times the features that
+# may be wanted, or so many more than these.
 _FIRST, _FIRST_PER_FEATURE, _FIRST_BEYOND = 300, 8, 1000
-# Columns that join a working set at once.
-_MOST_NEW = 200
+# Features that an overshooting forward selection takes beyond twice the support.
+_EXTRA = 10
 
 
 @dataclass
@@ -35,37 +40,50 @@ class SubsetIterate(Iterate):
     ----------
     data : Correlations
         The problem in scale-free form, in which the null model loses 1.
-    alpha : float
-        Price of a feature in units of the null model's loss.
+    price, refund : ndarray of shape (n_features,)
+        What a feature costs and what is won by leaving it out, in units of the null model's loss.
+    kept : ndarray
+        Independent features that are always in the support.
     limit : int
-        Largest number of features.
+        Largest number of features, those included.
+    working : WorkingSet
+        The columns among which is searched.
     support : ndarray
         Features of the model.
-    working : ndarray
-        Columns in the working set; empty before the first step.
+    explored : bool, default=False
+        Whether the first step was made.
     gains : ndarray of shape (n_features,)
         Relative gain of the best add of each column, or swap for it.
     """
 
     data: Correlations = field(kw_only=True)
-    alpha: float = field(kw_only=True)
+    price: Array = field(kw_only=True)
+    refund: Array = field(kw_only=True)
+    kept: Indices = field(kw_only=True)
     limit: int = field(kw_only=True)
+    working: WorkingSet = field(kw_only=True)
     support: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
-    working: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+    explored: bool = False
     gains: Array = field(default_factory=lambda: np.empty(0))
+
+    def subproblem(self, threshold: float) -> Subproblem:
+        """The problem over the working set."""
+        working = self.working
+        price, refund = self.price[working.features], self.refund[working.features]
+        return Subproblem(working.gram, working.target, price, refund, self.limit, threshold)
 
 
 class SubsetDescent(Solver[SubsetIterate]):
-    """Minimise a squared loss plus ``alpha ||w||_0 + l2 / 2 ||w||_2^2``.
+    """Minimise a squared loss plus what ``rules`` say of the features in use.
 
     Parameters
     ----------
-    l2 : float, default=0.0
-        Strength of the ridge penalty.
-    max_features : int or None, default=None
-        Largest number of non-zero coefficients; the problem's ``alpha`` is then not used.
+    rules : SubsetRules
+        Prices and limits; without ``l1`` and ``positive``.
+    effort : int, default=1
+        How much is searched before the answer is checked against all columns.
     gram : GramCache or None, default=None
-        Gram matrix over the columns met so far, to share between the problems of a path.
+        Gram matrix over the columns met so far, to share between problems of the same data.
     tol, max_iter, verbose
         As in :class:`Solver`.
     """
@@ -73,43 +91,57 @@ class SubsetDescent(Solver[SubsetIterate]):
     def __init__(
         self,
         *,
-        l2: float = 0.0,
-        max_features: int | None = None,
+        rules: SubsetRules,
+        effort: int = 1,
         gram: GramCache | None = None,
         tol: float,
         max_iter: int,
         verbose: int = 0,
     ) -> None:
         super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
-        self.l2 = l2
-        self.max_features = max_features
+        self.rules = rules
+        self.effort = Effort.of(effort)
         self.gram = gram
 
+    @property
+    def threshold(self) -> float:
+        """Smallest gain worth a move within the working set."""
+        return float(np.clip(0.1 * self.tol, 1e-12, 1e-9))
+
     def start(self, problem: Problem, coef: Array | None) -> SubsetIterate:
-        data = Correlations(problem, self.l2, self.gram)
-        p = problem.design.n_features
-        limit = self.max_features or p
-        if self.l2 == 0.0:
+        rules, p = self.rules, problem.design.n_features
+        data = Correlations(problem, rules.l2, self.gram)
+        kept = _independent(data, np.intersect1d(np.flatnonzero(rules.free(p)), data.usable))
+        limit = p if rules.max_features is None else rules.max_features + len(kept)
+        if rules.l2 == 0.0:
             limit = min(limit, np.count_nonzero(problem.loss.weights) - problem.fit_intercept)
         coef = np.zeros(p) if coef is None else coef
+        alpha = 0.0 if rules.max_features is not None else problem.alpha / data.null_loss
+        price = alpha * rules.factors(p)
+        refund = price.copy()
+        refund[kept] = -np.inf
+        working = WorkingSet(data)
+        working.extend(kept)
         return SubsetIterate(
             coef=coef,
             intercept=data.intercept(coef),
             data=data,
-            alpha=0.0 if self.max_features else problem.alpha / data.null_loss,
-            limit=limit,
-            gains=data.target**2,
+            price=price,
+            refund=refund,
+            kept=kept,
+            limit=max(limit, len(kept)),
+            working=working,
         )
 
     def certify(self, problem: Problem, state: SubsetIterate) -> Certificate:
         name = "largest relative gain of a single add, drop or swap"
-        if not state.working.size and state.data.usable.size:
+        if not state.explored and state.data.usable.size:
             # Nothing has been tried: no local property of the start would say enough.
             return Certificate(name, np.inf)
         data, features = state.data, state.support
         support = Support.of(features, data.among(features), data.target[features])
         state.gains = _column_gains(state, support)
-        drops = state.alpha - support.importances
+        drops = state.refund[support.columns] - support.importances
         worst = max(state.gains.max(initial=0.0), drops.max(initial=0.0))
         return Certificate(name, float(worst))
 
@@ -117,36 +149,96 @@ class SubsetDescent(Solver[SubsetIterate]):
         return np.nan
 
     def step(self, problem: Problem, state: SubsetIterate) -> None:
-        first = not state.working.size
-        state.working = _first_columns(state) if first else _more_columns(state)
-        inner = Subproblem(
-            gram=state.data.among(state.working),
-            target=state.data.target[state.working],
-            alpha=state.alpha,
-            limit=min(state.limit, len(state.working)),
-            threshold=float(np.clip(0.1 * self.tol, 1e-12, 1e-9)),
-        )
-        found = self._explore(inner, state) if first else inner.search(_positions(state))
-        support = np.sort(state.working[found.columns])
+        first, state.explored = not state.explored, True
+        if first:
+            found = self._explore(state)
+        else:
+            state.working.extend(state.working.outside(state.gains, _MOST_NEW))
+            found = state.subproblem(self.threshold).search(state.working.positions(state.support))
+        support = np.sort(state.working.features[found.columns])
         state.progress = first or not np.array_equal(support, state.support)
         state.support = support
         state.coef = np.zeros_like(state.coef)
         state.coef[support] = state.data.refit(support)
         state.intercept = state.data.intercept(state.coef)
 
-    def _explore(self, inner: Subproblem, state: SubsetIterate) -> Support:
+    def _explore(self, state: SubsetIterate) -> Support:
         """Best end of several descents."""
-        forward = inner.search(np.empty(0, dtype=np.intp), swaps=False)
-        starts = [forward.columns, inner.overshoot(forward)]
-        lengths = state.data.lengths[state.working]
-        previous = state.coef[state.working] * lengths / state.data.target_length
-        starts.append(np.flatnonzero(previous))
-        if self.max_features is None:
-            starts.append(inner.coordinate_descent(np.zeros_like(previous)))
-            starts.append(inner.coordinate_descent(previous))
-        unique = {tuple(np.sort(start)): start for start in starts if len(start)}
-        ends = [inner.search(inner.independent(start)) for start in unique.values()]
-        return min([*ends, forward], key=inner.objective)
+        working, penalised = state.working, self.rules.max_features is None
+        starts = [self._best_size(state)]
+        if penalised or state.limit - len(state.kept) > LONGEST:
+            starts += _longer(state, starts[0], self.threshold)
+        inner = state.subproblem(self.threshold)
+        if penalised:
+            starts.append(inner.coordinate_descent(np.zeros(len(inner.target))))
+        ends = _ends(inner, starts, working.positions(state.kept))
+        known = np.intersect1d(np.flatnonzero(state.coef), state.data.usable)
+        if known.size:
+            working.extend(known)
+            inner, coef = state.subproblem(self.threshold), state.coef[working.features]
+            coef *= state.data.lengths[working.features] / state.data.target_length
+            starts = [inner.coordinate_descent(coef)] if penalised else []
+            starts.append(np.flatnonzero(coef))
+            ends += _ends(inner, starts, working.positions(state.kept))
+        return min(ends, key=inner.objective)
+
+    def _best_size(self, state: SubsetIterate) -> Indices:
+        """The best of the supports that are found size by size."""
+        sizes = self.sizes(state)
+        if self.rules.max_features is not None:
+            sizes.reach(min(state.limit, len(state.kept) + LONGEST))
+            return sizes.support(min(state.limit, sizes.sizes[-1]))
+        best, tried = sizes.sizes[0], -1
+        # A price of nothing buys all features; no need to weigh them.
+        while state.price.any() and tried < sizes.end <= len(state.kept) + LONGEST:
+            tried = sizes.end
+            sizes.reach(tried + 1)
+            best = max(sizes.sizes, key=lambda size: _worth(state, sizes, size))
+            if 2 * (best - len(state.kept)) <= sizes.end - len(state.kept):
+                break
+        return sizes.support(best)
+
+    def sizes(self, state: SubsetIterate) -> SizeSearch:
+        """Supports of each size, none of them searched yet."""
+        limits = (state.limit, self.threshold, self.effort)
+        return SizeSearch(state.data, state.working, state.kept, *limits)
+
+
+def _worth(state: SubsetIterate, sizes: SizeSearch, size: int) -> float:
+    """What the best support of a size explains, less its price."""
+    features = state.working.features[sizes.support(size)]
+    return sizes.explained(size) - float(state.price[features].sum())
+
+
+def _longer(state: SubsetIterate, start: Indices, threshold: float) -> list[Indices]:
+    """Starts for long supports: forward selection, and the same carried too far."""
+    wanted = state.limit if not state.price.any() else 0
+    room = max(_FIRST, min(_FIRST_PER_FEATURE * wanted, _FIRST_BEYOND + wanted))
+    new = max(room - len(state.working.features), 0)
+    state.working.extend(state.working.outside(np.abs(state.data.target), new))
+    inner = state.subproblem(threshold)
+    forward = inner.search(start, swaps=False)
+    limit = min(2 * len(forward.columns) + _EXTRA, len(inner.target))
+    beyond = inner.free_of_charge(limit).search(forward.columns, swaps=False)
+    return [forward.columns, beyond.columns]
+
+
+def _ends(inner: Subproblem, starts: list[Indices], kept: Indices) -> list[Support]:
+    """Where descents from different starts end."""
+    unique = {tuple(np.union1d(start, kept)) for start in starts}
+    return [inner.search(_admissible(inner, np.array(s, np.intp), kept)) for s in sorted(unique)]
+
+
+def _independent(data: Correlations, features: Indices) -> Indices:
+    """The given features without those that are collinear with others."""
+    support = Support.of(features, data.among(features), data.target[features], COLLINEAR)
+    return np.sort(support.columns)
+
+
+def _admissible(inner: Subproblem, start: Indices, kept: Indices) -> Indices:
+    """An independent support with the features that are always kept; they alone if need be."""
+    columns = inner.independent(start)
+    return columns if np.isin(kept, columns).all() else kept
 
 
 def _column_gains(state: SubsetIterate, support: Support) -> Array:
@@ -156,39 +248,14 @@ def _column_gains(state: SubsetIterate, support: Support) -> Array:
     data, can_add = state.data, len(support.columns) < state.limit
     gains = np.full(data.design.n_features, -np.inf)
     coef, diagonal = support.coef, np.diag(support.inverse).copy()
+    refund = state.refund[support.columns]
     for block, cross in data.with_all(support.columns):
         rows, spare, descent = support.beside(cross, data.target[block])
         part = gains[block]
         if can_add:
             free = spare > COLLINEAR
-            part[free] = descent[free] ** 2 / spare[free] - state.alpha
-        swap_gains(rows, spare, descent, coef, diagonal, COLLINEAR, part)
+            part[free] = descent[free] ** 2 / spare[free]
+        swap_gains(rows, spare, descent, coef, diagonal, refund, COLLINEAR, part)
+    gains -= state.price
     gains[support.columns] = -np.inf
     return gains
-
-
-def _first_columns(state: SubsetIterate) -> Indices:
-    """Columns that correlate with the target most, and those of the start."""
-    usable = state.data.usable
-    wanted = state.limit if state.alpha == 0 else 0
-    room = max(_FIRST, min(_FIRST_PER_FEATURE * wanted, _FIRST_BEYOND + wanted))
-    if len(usable) <= room:
-        return usable
-    best = usable[np.argsort(-state.gains[usable], kind="stable")[:room]]
-    known = np.flatnonzero(state.coef)
-    return np.concatenate((best, np.setdiff1d(known[np.isin(known, usable)], best)))
-
-
-def _more_columns(state: SubsetIterate) -> Indices:
-    """The working set, and the columns outside it that gain most."""
-    gains = state.gains.copy()
-    gains[state.working] = -np.inf
-    new = np.argsort(-gains, kind="stable")[:_MOST_NEW]
-    return np.concatenate((state.working, new[gains[new] > 0]))
-
-
-def _positions(state: SubsetIterate) -> Indices:
-    """Where the support stands in the working set."""
-    position = np.empty(len(state.coef), dtype=np.intp)
-    position[state.working] = np.arange(len(state.working))
-    return position[state.support]

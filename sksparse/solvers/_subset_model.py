@@ -74,7 +74,9 @@ class Norms(NamedTuple):
 
     def rivals(self, cross: Array, descent: Array, lengths: Array) -> Rivals:
         """Columns of given lengths beside a support."""
-        return Rivals(cross, descent, self._replace(l1=self.l1 / lengths, usable=self.usable.copy()))
+        return Rivals(
+            cross, descent, self._replace(l1=self.l1 / lengths, usable=self.usable.copy())
+        )
 
 
 class Rivals(NamedTuple):

@@ -49,6 +49,8 @@ class SubsetNewtonIterate(Iterate):
         Whether no move within the working set is left.
     tried : bool, default=False
         Whether a step has been made.
+    refuted : bool, default=False
+        Whether refits have shown the most promising moves over all columns to gain nothing.
     """
 
     search: SubsetSearch = field(kw_only=True)
@@ -57,6 +59,7 @@ class SubsetNewtonIterate(Iterate):
     start: Indices = field(kw_only=True)
     settled: bool = False
     tried: bool = False
+    refuted: bool = False
 
 
 class SubsetNewton(Solver[SubsetNewtonIterate]):
@@ -77,19 +80,20 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         Largest number of passes over all columns.
     effort : int, default=1
         Factor on the number of moves that are tried by a refit where the model promises a gain
-        that the first proposals do not keep; where a size is asked for, also the number of starts,
-        each a forward selection carried so many times too far.
+        that the first proposals do not keep. Also the number of starts, forward selections that
+        are carried so many times too far; without ``max_features`` it is one more.
     verbose : int, default=0
         As in :class:`Solver`.
 
     Notes
     -----
     The certificate is the largest gain, relative to the loss of the model without features, that
-    the quadratic model at the answer promises for a single add, drop or swap over all columns;
-    moves within the working set do not count once refits have shown the most promising
-    ``30 * effort`` of them to gain nothing. For a squared loss without ``l1`` and ``positive`` the
-    model is exact. Where a loss without minimum, on separable data, has fallen to 1e-6 of the null
-    model's and no norm is added, it counts as zero: the fit ends there.
+    the quadratic model at the answer promises for a single add, drop or swap over all columns. It
+    is zero once refits have shown the most promising ``30 * effort`` of them to gain nothing. For
+    a squared loss without ``l1`` and ``positive`` the model is exact.
+
+    Where a loss has fallen to 1e-6 of the null model's and no norm is added, it counts as zero and
+    the fit ends: on separable data it has no minimum.
     """
 
     def __init__(
@@ -123,8 +127,8 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
 
     def certify(self, problem: Problem, state: SubsetNewtonIterate) -> Certificate:
         name = "largest relative gain of a single add, drop or swap"
-        if not state.tried:
-            return Certificate(name, np.inf)
+        if not state.tried or state.refuted:
+            return Certificate(name, 0.0 if state.refuted else np.inf)
         state.gains = state.search.gains(state.fit)
         open_gains = state.gains.copy()
         if state.settled:
@@ -137,10 +141,9 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     def step(self, problem: Problem, state: SubsetNewtonIterate) -> None:
         search, before, fit = state.search, state.fit, state.fit
         if state.tried:
-            new = _more_columns(state)
-            search.columns.at(new)
+            search.columns.at(_more_columns(state))
             fit, state.settled = search.improve(fit)
-            state.progress = bool(len(new)) or fit is not before
+            state.refuted = state.settled and fit is before
         else:
             ends = [search.improve(start) for start in self._starts(state)]
             fit, state.settled = min(ends, key=lambda end: search.objective(end[0]))
@@ -150,9 +153,11 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
 
     def _starts(self, state: SubsetNewtonIterate) -> Iterator[Fit]:
         search = state.search
-        overshoots = self.effort if search.limit < state.coef.shape[-1] else 1
-        for factor in range(1, overshoots + 1):
-            yield search.grow(state.fit, factor * search.limit)
+        yield (grown := search.grow(state.fit, search.limit))
+        # A price is paid by every feature at once, and a start from above is then worth its cost.
+        starts = self.effort + (self.rules.max_features is None)
+        for factor in range(2, starts + 1):
+            yield search.overshoot(grown, factor)
         if 0 < state.start.size <= search.rank:
             yield search.fit(search.columns.at(state.start), None)
 

@@ -119,10 +119,10 @@ def refit(
         Steps also end once a value below this is out of reach.
     """
     smooth = _Smooth(outputs, terms, rows, fit_intercept)
-    z = rows.T @ theta
+    z: Array = rows.T @ theta
     value = smooth.value(theta, z)
     if not np.isfinite(value):
-        theta = np.zeros_like(theta)
+        theta = np.zeros(theta.shape)
         z = rows.T @ theta
         value = smooth.value(theta, z)
     for n_step in range(_MAX_STEPS if len(rows) else 0):

@@ -21,6 +21,8 @@ _SEPARATED = 1e-6
 _TRIAL, _FINAL = 1e-7, 1e-13
 # Moves in one model; models around one another; single moves of a model that are tried.
 _MOVES, _ROUNDS, _TRIALS = 1000, 200, 30
+# Features that an overshooting forward selection takes beyond a multiple of the support.
+_EXTRA = 5
 
 
 class SubsetSearch:
@@ -109,10 +111,10 @@ class SubsetSearch:
         )
         tol = (_FINAL if exact else _TRIAL) * self.scale
         goal = target - self._alpha * float(self._factors[features].sum())
-        theta, z, value = refit(self.outputs, terms, rows, centre, theta, tol, goal)
-        coef = theta[first:]
+        fitted, z, value = refit(self.outputs, terms, rows, centre, theta, tol, goal)
+        coef = fitted[first:]
         used = (coef != 0).any(axis=1)
-        intercept = theta[0] if centre else np.zeros(self.outputs.n_outputs)
+        intercept = fitted[0] if centre else np.zeros(self.outputs.n_outputs)
         return Fit(support[used], coef[used], intercept, z, value)
 
     def metric(self, fit: Fit) -> Metric:
@@ -139,9 +141,7 @@ class SubsetSearch:
         counted = np.count_nonzero(~self.free[self.columns.features[support]])
         return min(limit - int(counted), max(self.rank - len(support), 0))
 
-    def descend(
-        self, model: Quadratic, fit: Fit, limit: int, moves: int = _MOVES
-    ) -> list[Indices]:
+    def descend(self, model: Quadratic, fit: Fit, limit: int, moves: int = _MOVES) -> list[Indices]:
         """Supports on the way to a local minimum of the model."""
         support, signs = fit.support, np.sign(fit.coef)
         visited: list[Indices] = []
@@ -157,6 +157,8 @@ class SubsetSearch:
     def grow(self, fit: Fit, limit: int) -> Fit:
         """Forward selection and swaps to a size, the model renewed as it doubles."""
         size = 4
+        while size <= len(fit.support):
+            size *= 2
         while not self.finished(fit):
             size = min(size, limit)
             path = self.descend(self.model(fit), fit, size)
@@ -170,6 +172,15 @@ class SubsetSearch:
                 break
             size *= 2
         return fit
+
+    def overshoot(self, fit: Fit, factor: int) -> Fit:
+        """Forward selection without a price to so many times the features, and some more."""
+        alpha, self._alpha, self._model = self._alpha, 0.0, None
+        size = factor * len(fit.support) + _EXTRA
+        limit, self.limit = self.limit, size
+        grown = self.grow(fit, size)
+        self._alpha, self.limit, self._model = alpha, limit, None
+        return grown
 
     def model(self, fit: Fit) -> Quadratic:
         """The quadratic model around a fit, over the working set."""

@@ -68,8 +68,9 @@ def test_each_move_is_the_best_and_updates_exactly(
         gram, target = correlations(rng, 12)
         before = sorted(rng.choice(12, problem % limit + 1, replace=False).tolist())
         table = tableau(gram, target, before, room=limit)
+        price = np.full(12, alpha)
         size, moves = local_search(
-            gram, table, len(before), alpha, limit, swaps, FLOOR, THRESHOLD, 1
+            gram, table, len(before), price, price, limit, swaps, FLOOR, THRESHOLD, 1
         )
         after = table.support[:size].tolist()
         outside = sorted(set(range(12)) - set(before))
@@ -96,7 +97,8 @@ def test_updates_do_not_drift_over_many_moves(rng: np.random.Generator) -> None:
     gram, target = correlations(rng, 60, n=200)
     start = rng.choice(60, 30, replace=False)
     table = tableau(gram, target, start.tolist(), room=60)
-    size, moves = local_search(gram, table, 30, 0.001, 60, True, FLOOR, THRESHOLD, 1000)
+    price = np.full(60, 0.001)
+    size, moves = local_search(gram, table, 30, price, price, 60, True, FLOOR, THRESHOLD, 1000)
     assert 10 < moves < 1000
     fresh = tableau(gram, target, table.support[:size].tolist(), room=60)
     for found, expected in zip(used(table, size), used(fresh, size), strict=True):
@@ -109,7 +111,8 @@ def test_swap_gains_are_those_of_refits(rng: np.random.Generator) -> None:
     table = tableau(gram, target, support, room=3)
     gains = np.full(10, -np.inf)
     _, rows, coef, spare, descent = used(table, 3)
-    swap_gains(rows, spare, descent, coef, np.diag(table.inverse).copy(), FLOOR, gains)
+    diagonal = np.diag(table.inverse).copy()
+    swap_gains(rows, spare, descent, coef, diagonal, np.zeros(3), FLOOR, gains)
     start = loss(gram, target, support)
     expected = [
         max(start - loss(gram, target, [*(i for i in support if i != gone), j]) for gone in support)
@@ -126,7 +129,7 @@ def test_collinear_columns_are_not_eligible(rng: np.random.Generator) -> None:
     mix[6] /= np.sqrt(mix[6] @ gram @ mix[6])
     gram, target = mix @ gram @ mix.T, mix @ target
     table = tableau(gram, target, [0], room=7)
-    size, _ = local_search(gram, table, 1, 0.0, 7, True, FLOOR, THRESHOLD, 100)
+    size, _ = local_search(gram, table, 1, np.zeros(7), np.zeros(7), 7, True, FLOOR, THRESHOLD, 100)
     assert size == 6
     assert not {0, 1, 6} <= set(table.support[:size].tolist())
 
@@ -135,7 +138,9 @@ def test_too_large_a_support_drops_the_least_important_first(rng: np.random.Gene
     gram, target = correlations(rng, 8)
     table = tableau(gram, target, list(range(8)), room=8)
     left = list(range(8))
-    size, moves = local_search(gram, table, 8, 0.0, 5, False, FLOOR, THRESHOLD, 100)
+    size, moves = local_search(
+        gram, table, 8, np.zeros(8), np.zeros(8), 5, False, FLOOR, THRESHOLD, 100
+    )
     for _ in range(3):
         left = min(
             ([i for i in left if i != gone] for gone in left), key=lambda s: loss(gram, target, s)
@@ -151,7 +156,7 @@ def test_coordinate_descent_ends_coordinate_wise_minimal(
     gram, target = correlations(rng, 15)
     coef = np.zeros(15)
     descent = target.copy()
-    coordinate_descent(gram, descent, coef, alpha, 1e-12, 10_000)
+    coordinate_descent(gram, descent, coef, np.full(15, alpha), 1e-12, 10_000)
     np.testing.assert_allclose(descent, target - gram @ coef, atol=1e-10)
     value = descent + coef
     expected = np.where(np.abs(value) > np.sqrt(alpha), value, 0.0)

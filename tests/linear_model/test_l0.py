@@ -304,7 +304,7 @@ def test_scales_and_large_means_do_not_matter(rng: np.random.Generator) -> None:
 
 def test_warm_start_never_ends_worse(rng: np.random.Generator) -> None:
     # The working set holds all columns, so that every descent of a cold start is made as well.
-    X = rng.standard_normal((50, 120)) + 1.5 * rng.standard_normal((50, 1))
+    X = rng.standard_normal((50, 70)) + 1.5 * rng.standard_normal((50, 1))
     y = X[:, :15].sum(axis=1) + 3 * rng.standard_normal(50)
 
     def objective(model: L0Regressor) -> float:
@@ -396,8 +396,8 @@ def test_bad_data_leaves_an_earlier_fit_intact(rng: np.random.Generator, value: 
 
 
 def test_too_small_a_budget_warns_with_value_and_remedy(rng: np.random.Generator) -> None:
-    X = rng.standard_normal((100, 2000)) + rng.standard_normal((100, 1))
-    y = X @ rng.standard_normal(2000)
+    X = rng.standard_normal((100, 4000)) + rng.standard_normal((100, 1))
+    y = X @ rng.standard_normal(4000)
     with pytest.warns(ConvergenceWarning, match=r"above tol=1e-08.*increase max_iter=1"):
         model = L0Regressor(max_features=20, max_iter=1).fit(X, y)
     assert model.optimality_ > 1e-8

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from sksparse.losses import Squared
 from sksparse.penalties import L0
-from sksparse.solvers import Design, GramCache, Problem, Status, SubsetDescent
+from sksparse.solvers import Design, GramCache, Problem, Status, SubsetDescent, SubsetRules
 from sksparse.solvers._correlations import Correlations
 from sksparse.solvers._subset_inner import Subproblem
 
@@ -41,10 +41,10 @@ def test_certificate_is_the_largest_gain_of_all_refits(
     X = rng.standard_normal((30, 12)) + rng.standard_normal((30, 1)) + 3.0
     y = X[:, :6] @ np.arange(1.0, 7.0) + rng.standard_normal(30)
     alpha = 0.0 if max_features else 0.4
-    solver = SubsetDescent(l2=l2, max_features=max_features, tol=0.0, max_iter=1)
+    solver = SubsetDescent(rules=SubsetRules(l2=l2, max_features=max_features), tol=0.0, max_iter=1)
     problem = make_problem(sp.csc_array(X) if sparse else X, y, alpha)
     state = solver.start(problem, None)
-    state.working = np.arange(12)
+    state.explored = True
     state.support = np.sort(rng.choice(12, size, replace=False))
     inside = state.support.tolist()
     outside = sorted(set(range(12)) - set(inside))
@@ -70,21 +70,22 @@ def test_columns_that_matter_only_beside_others_join_the_working_set(
     problem = make_problem(X, y, 0.0)
     order = np.argsort(-(Correlations(problem, 0.0, None).target ** 2))
     assert 1999 in order[1000:]
-    solution = SubsetDescent(max_features=2, tol=1e-8, max_iter=100).solve(problem)
+    solver = SubsetDescent(rules=SubsetRules(max_features=2), tol=1e-8, max_iter=100)
+    solution = solver.solve(problem)
     np.testing.assert_array_equal(np.flatnonzero(solution.coef), [0, 1999])
     np.testing.assert_allclose(solution.coef[[0, 1999]], [1.0, -1.0])
-    assert solution.n_iter > 2
 
 
 def test_gram_matrix_is_shared(rng: np.random.Generator) -> None:
     X = rng.standard_normal((50, 600))
     problem = make_problem(X, X[:, :5].sum(axis=1), 0.0)
     gram = GramCache(problem.design, problem.loss.weights, True)
-    alone = SubsetDescent(max_features=7, tol=1e-8, max_iter=100).solve(problem)
+    alone = SubsetDescent(rules=SubsetRules(max_features=7), tol=1e-8, max_iter=100)
+    alone = alone.solve(problem)
     for k in (7, 3, 9, 7):
-        solver = SubsetDescent(max_features=k, gram=gram, tol=1e-8, max_iter=100)
+        solver = SubsetDescent(rules=SubsetRules(max_features=k), gram=gram, tol=1e-8, max_iter=100)
         solution = solver.solve(problem)
-    assert len(gram.features) >= 300
+    assert len(gram.features) >= 80
     np.testing.assert_allclose(solution.coef, alone.coef, rtol=1e-9)
 
 
@@ -93,7 +94,7 @@ def test_interruption_keeps_the_last_complete_iterate(
 ) -> None:
     X = rng.standard_normal((50, 20))
     problem = make_problem(X, X[:, 0] + 5.0, 0.01)
-    solver = SubsetDescent(tol=1e-8, max_iter=100)
+    solver = SubsetDescent(rules=SubsetRules(), tol=1e-8, max_iter=100)
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -110,7 +111,8 @@ def test_interruption_keeps_the_last_complete_iterate(
 def make_subproblem(rng: np.random.Generator, m: int, limit: int, alpha: float) -> Subproblem:
     X = rng.standard_normal((3 * m, m))
     data = Correlations(make_problem(X, X @ rng.standard_normal(m), 0.0), 0.0, None)
-    return Subproblem(data.among(np.arange(m)), data.target, alpha, limit, 1e-10)
+    price = np.full(m, alpha)
+    return Subproblem(data.among(np.arange(m)), data.target, price, price, limit, 1e-10)
 
 
 def test_a_start_far_above_the_limit_comes_down_to_it(rng: np.random.Generator) -> None:
@@ -133,7 +135,8 @@ def test_dependent_columns_are_left_out_of_a_start(rng: np.random.Generator) -> 
     X = np.c_[X, X[:, 0], X[:, 1] - X[:, 2]]
     data = Correlations(make_problem(X, X.sum(axis=1), 0.0), 0.0, None)
     everything = np.arange(6)
-    inner = Subproblem(data.among(everything), data.target, 0.0, 6, 1e-10)
+    free = np.zeros(6)
+    inner = Subproblem(data.among(everything), data.target, free, free, 6, 1e-10)
     assert len(inner.independent(everything)) == 4
     assert inner.search(inner.independent(everything)).explained == pytest.approx(1.0)
     # A support that holds them all the same is factorised without harm.

@@ -1,0 +1,124 @@
+"""The best subsets of several sizes, from one search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from .._typing import Array, Indices
+from ._correlations import Correlations
+from ._gram import GramCache
+from ._problem import Problem
+from ._solution import Certificate, Solution, Status
+from ._subset import SubsetDescent
+from ._subset_inner import Support
+from ._subset_rules import SubsetRules
+from ._subset_sizes import LONGEST
+
+# Where a column keeps a smaller share of its squared length beside others, coefficients are
+# refined against the data.
+_WELL_CONDITIONED = 1e-4
+_UNCHECKED = Certificate("largest relative gain of a single add, drop or swap (unchecked)", np.nan)
+
+
+def subset_path(
+    problem: Problem,
+    rules: SubsetRules,
+    sizes: Sequence[int],
+    *,
+    effort: int = 1,
+    tol: float,
+    max_iter: int,
+    verbose: int = 0,
+) -> list[Solution]:
+    """Minimise a squared loss for each of several numbers of features.
+
+    The answer for a size depends on that size only, not on the others asked for: sizes are
+    searched in fixed blocks, each up to its end, among columns that correlate with what is left
+    of the target. Up to 128 features answers are not checked against all columns; longer ones
+    are single fits.
+
+    Parameters
+    ----------
+    problem : Problem
+        Features, targets and weights; its ``alpha`` is not used.
+    rules : SubsetRules
+        Prices and strengths; ``max_features`` is not used.
+    sizes : sequence of int
+        Numbers of features, those that are always kept not counted.
+    effort : int, default=1
+        How much is searched.
+    tol, max_iter, verbose
+        As in :class:`Solver`.
+
+    Returns
+    -------
+    solutions : list of Solution
+        In the order of ``sizes``.
+    """
+    gram = GramCache(problem.design, problem.loss.weights, problem.fit_intercept)
+
+    def solver(size: int) -> SubsetDescent:
+        return SubsetDescent(
+            rules=replace(rules, max_features=size),
+            effort=effort,
+            gram=gram,
+            tol=tol,
+            max_iter=max_iter,
+            verbose=verbose,
+        )
+
+    within = [size for size in sizes if size <= LONGEST]
+    found = _from_blocks(problem, solver(max(within, default=0)), within, verbose)
+    return [
+        found[size] if size in found else solver(size).solve(problem) for size in map(int, sizes)
+    ]
+
+
+def _from_blocks(
+    problem: Problem, solver: SubsetDescent, within: list[int], verbose: int
+) -> dict[int, Solution]:
+    """Solutions of sizes that the blocks reach."""
+    if not within:
+        return {}
+    state = solver.start(problem, None)
+    search, n_kept = solver.sizes(state), len(state.kept)
+    solutions = {}
+    for size in sorted(set(within)):
+        search.reach(n_kept + size)
+        known = min(n_kept + size, int(search.sizes[-1]))
+        features = state.working.features[search.support(known)]
+        solutions[int(size)] = _solution(problem, state.data, features)
+        if verbose:
+            print(
+                f"[subset_path] {size} features: loss {1.0 - search.explained(known):.4g} of null"
+            )
+    return solutions
+
+
+def _solution(problem: Problem, data: Correlations, features: Indices) -> Solution:
+    coef = np.zeros(problem.design.n_features)
+    coef[features] = _coefficients(data, features)
+    return Solution(
+        coef=coef,
+        intercept=data.intercept(coef),
+        status=Status.CONVERGED,
+        certificate=_UNCHECKED,
+        gap=np.nan,
+        n_iter=1,
+        message="",
+    )
+
+
+def _coefficients(data: Correlations, features: Indices) -> Array:
+    if not features.size:
+        return np.empty(0)
+    order = np.arange(len(features))
+    support = Support.of(order, data.among(features), data.target[features])
+    if np.diag(support.root).max() ** 2 * _WELL_CONDITIONED > 1.0:
+        return data.refit(features)
+    coef = np.empty(len(features))
+    coef[support.columns] = support.coef
+    return coef * data.target_length / data.lengths[features]
