@@ -171,19 +171,6 @@ class Correlations:
             product /= self.lengths[block]
             yield block, product
 
-<<<<<<< HEAD
-    def with_residual(self, features: Indices, coef: Array) -> Array:
-        """Correlation of each column with what a model leaves of the target.
-
-        ``coef`` belongs to columns and target of unit length. Ridge terms are left out: they
-        matter for columns of the model alone.
-        """
-        columns = self.columns(features)
-        scale = self.target_length / self.lengths[features]
-        residual = self.weights * (self._residual - columns.matvec(coef * scale))
-        gradient = self.design.rmatvec(residual) - self.means * residual.sum()
-        return np.asarray(gradient / (self.lengths * self.target_length))
-=======
     def products(self, v: Array) -> Array:
         """Inner product of ``v``, of shape (n_samples,), with every column, in one pass over X."""
         if self._far and not self.design.is_sparse:
@@ -201,7 +188,6 @@ class Correlations:
             part = support[start : start + _COLUMNS]
             residual -= self.columns(part).matvec(coef[part])
         return residual
->>>>>>> ed56637c1bd5395852bc6ca38464d1567fc7fee2
 
     def intercept(self, coef: Array) -> float:
         """The best intercept for given coefficients, zero where none is fitted."""

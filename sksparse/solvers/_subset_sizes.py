@@ -14,7 +14,7 @@ import numpy as np
 
 from .._typing import Array, Indices
 from ._correlations import Correlations
-from ._subset_inner import Subproblem, Walk
+from ._subset_inner import Subproblem, Support, Walk
 from ._subset_working import WorkingSet
 
 _FIRST_END = 4
@@ -145,9 +145,9 @@ class SizeSearch:
         """Bring columns into the working set; whether the largest size improved by them."""
         top = self.sizes[-1]
         support = self._inner(top).support(self.support(top))
-        features = self._working.features[support.columns]
-        left = np.abs(self._data.with_residual(features, support.coef))
-        self._working.extend(self._working.outside(left, self._effort.new))
+        left = self._data.residual(self._coef(support))
+        scores = np.abs(self._data.products(self._data.weights * left))
+        self._working.extend(self._working.outside(scores, self._effort.new))
         if top == first or top < self.end:
             return self._walk(top).sweep(self.end, *self._best) > 0
         walk = self._walk(top)
@@ -155,6 +155,13 @@ class SizeSearch:
             self._record(walk.columns)
             return True
         return False
+
+    def _coef(self, support: Support) -> Array:
+        """Coefficients of all features, in their own units."""
+        data, coef = self._data, np.zeros(self._data.design.n_features)
+        features = self._working.features[support.columns]
+        coef[features] = support.coef * data.target_length / data.lengths[features]
+        return coef
 
     def _record(self, columns: Indices) -> None:
         support = self._inner(len(columns)).support(columns)
