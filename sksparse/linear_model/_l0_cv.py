@@ -85,7 +85,7 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     criterion_path_ : ndarray of shape (n_points,)
         The criterion at each point; only without ``cv``.
     coef_path_ : ndarray of shape (n_features, n_points)
-        Coefficients at each point, on all samples.
+        Coefficients at each point, on all samples; those of the point chosen are `coef_`.
     intercept_path_ : ndarray of shape (n_points,)
         Intercept at each point.
     optimality_ : float

@@ -108,16 +108,19 @@ class L0Search(BaseEstimator, ABC):
         points = task.over(grid)
         if points.interrupted:
             raise KeyboardInterrupt
-        path = as_path(task, points, grid)
         for name in _ONLY_SOMETIMES & vars(self).keys():
             delattr(self, name)
-        self._store_path(path)
         if folds:
-            best, message = self._by_folds(task, grid, path, folds, errors)
+            best, message = self._by_folds(task, grid, points, folds, errors)
         else:
-            best, message = self._by_criterion(task, points, path, n), ""
+            best, message = int(np.argmin(self._criterion_path(task, points, n))), ""
         solution = self._fit_point(task, grid, points, best)
-        self._store_choice(task, solution, float(path.alphas[best]))
+        chosen = points.replaced(best, solution)
+        if not folds:
+            self.criterion_path_ = self._criterion_path(task, chosen, n)
+        self._store_path(as_path(task, chosen, grid), best)
+        self.n_iter_ = solution.n_iter
+        self.optimality_ = solution.certificate.value
         if self.verbose:
             print(
                 f"[{type(self).__name__}] chose {grid.points[best]:.3g} of {grid}: "
@@ -129,7 +132,7 @@ class L0Search(BaseEstimator, ABC):
         self,
         task: SubsetTask,
         grid: Grid,
-        path: L0Path,
+        points: Points,
         folds: list[Fold],
         errors: Errors | None,
     ) -> tuple[int, str]:
@@ -138,11 +141,11 @@ class L0Search(BaseEstimator, ABC):
         )
         table, message = validation.run(task, grid, folds)
         self._store_errors(table)
-        return choose(table, path.n_features, self.selection), message
+        n_features = np.count_nonzero(points.used[task.priced], axis=0)
+        return choose(table, n_features, self.selection), message
 
-    def _by_criterion(self, task: SubsetTask, points: Points, path: L0Path, n: float) -> int:
-        self.criterion_path_ = criterion_path(task, points, path.losses, self.criterion, n)
-        return int(np.argmin(self.criterion_path_))
+    def _criterion_path(self, task: SubsetTask, points: Points, n: float) -> Array:
+        return criterion_path(task, points, self.criterion, n)
 
     @staticmethod
     def _fit_point(task: SubsetTask, grid: Grid, points: Points, best: int) -> Solution:
@@ -151,15 +154,10 @@ class L0Search(BaseEstimator, ABC):
         start = points.coefs[..., best]
         return task.fit(size=int(grid.sizes[best]), start=start[0] if len(start) == 1 else start)
 
-    def _store_path(self, path: L0Path) -> None:
+    def _store_path(self, path: L0Path, best: int) -> None:
         self.alphas_, self.n_features_path_ = path.alphas, path.n_features
         self.coef_path_, self.intercept_path_ = path.coefs, path.intercepts
         if path.sizes is not None:
             self.sizes_ = path.sizes
-
-    def _store_choice(self, task: SubsetTask, solution: Solution, alpha: float) -> None:
-        used = (np.atleast_2d(solution.coef) != 0.0).any(axis=0)
-        self.n_features_ = int(np.count_nonzero(used & task.priced))
-        self.alpha_ = alpha
-        self.n_iter_ = solution.n_iter
-        self.optimality_ = solution.certificate.value
+        self.alpha_ = float(path.alphas[best])
+        self.n_features_ = int(path.n_features[best])

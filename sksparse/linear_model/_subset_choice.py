@@ -133,7 +133,7 @@ def choose(errors: Array, n_features: Indices, selection: str) -> int:
     return int(sparsest[np.argmin(mean[sparsest])])
 
 
-def criterion_path(task: SubsetTask, points: Points, losses: Array, name: str, n: float) -> Array:
+def criterion_path(task: SubsetTask, points: Points, name: str, n: float) -> Array:
     """The information criterion at each point; ``n`` is the sum of the sample weights.
 
     Raises
@@ -149,6 +149,7 @@ def criterion_path(task: SubsetTask, points: Points, losses: Array, name: str, n
     outputs = max(len(points.coefs) - 1, 1)
     used = points.used
     eps = float(np.finfo(task.design.dtype).eps)
+    losses = task.losses(points)
     fit = deviance(losses, n, task.null_loss, squared=task.loss.quadratic, eps=eps)
     df, k = outputs * used.sum(axis=0), used[task.priced].sum(axis=0)
     return CRITERIA[name](fit, df, n, k, int(task.priced.sum()))

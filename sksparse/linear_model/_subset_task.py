@@ -86,6 +86,14 @@ class Points:
             interrupted=any(found.status is Status.INTERRUPTED for found in solutions),
         )
 
+    def replaced(self, point: int, solution: Solution) -> Points:
+        """The same with another fit at one point."""
+        coefs, intercepts = self.coefs.copy(), self.intercepts.copy()
+        optimality = self.optimality.copy()
+        coefs[..., point], intercepts[:, point] = solution.coef, solution.intercept
+        optimality[point] = solution.certificate.value
+        return replace(self, coefs=coefs, intercepts=intercepts, optimality=optimality)
+
     @property
     def used(self) -> Mask:
         """Which feature each point uses, shape (n_features, n_points)."""
