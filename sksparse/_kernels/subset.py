@@ -33,46 +33,6 @@ class Tableau(NamedTuple):
 
 
 @njit(cache=True)
-def _sweep(gram, descent, coef, everything, price):
-    """Minimise over all or all non-zero coordinates, one after the other.
-
-    Returns the largest move and how many coordinates entered or left the support.
-    """
-    moved, flips = 0.0, 0
-    for j in range(coef.shape[0]):
-        old = coef[j]
-        if not everything and old == 0.0:
-            continue
-        new = old + descent[j]
-        if new * new <= price[j]:
-            new = 0.0
-        delta = new - old
-        if delta == 0.0:
-            continue
-        flips += (old == 0.0) != (new == 0.0)
-        moved = max(moved, abs(delta))
-        coef[j] = new
-        for k in range(coef.shape[0]):
-            descent[k] -= delta * gram[j, k]
-    return moved, flips
-
-
-@njit(cache=True)
-def coordinate_descent(gram, descent, coef, price, tol, max_sweeps):
-    """Cyclic descent with hard thresholding, in place; ``descent`` is ``c - H coef``.
-
-    Once a sweep over all columns leaves the support as it was, only the support is visited until
-    it moves no more; then all columns are checked again.
-    """
-    everything = True
-    for _ in range(max_sweeps):
-        moved, flips = _sweep(gram, descent, coef, everything, price)
-        if everything and moved <= tol:
-            return
-        everything = flips > 0 if everything else moved <= tol
-
-
-@njit(cache=True)
 def _add(gram, table, size, j):
     """Bring column j into the support as entry ``size``."""
     support, inverse, rows, coef, spare, descent = table

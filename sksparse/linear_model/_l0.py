@@ -5,13 +5,37 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._typing import Array
 from ..losses import Squared
 from ..penalties import L0
-from ..solvers import Design, Problem, Solution, SubsetDescent, SubsetRules
+from ..solvers import (
+    BackwardElimination,
+    BoundedSolution,
+    BranchAndBound,
+    CoordinateDescentL0,
+    Design,
+    ForwardSelection,
+    IterativeHardThresholding,
+    Problem,
+    Solution,
+    Solver,
+    Splicing,
+    SubsetDescent,
+    SubsetNewton,
+    SubsetRules,
+)
 from ._base import SparseLinearRegressor
+from ._subset_options import check_rules
+
+_TEXTBOOK: dict[str, type[Solver[Any]]] = {
+    "cd": CoordinateDescentL0,
+    "splicing": Splicing,
+    "forward": ForwardSelection,
+    "backward": BackwardElimination,
+    "iht": IterativeHardThresholding,
+}
 
 
 class L0Regressor(SparseLinearRegressor):
@@ -19,10 +43,11 @@ class L0Regressor(SparseLinearRegressor):
 
     Minimises over coefficients w and intercept b, with s the sample weights::
 
-        1 / (2 sum_i s_i) * sum_i s_i (y_i - x_i w - b)^2 + alpha * ||w||_0 + l2 / 2 * ||w||_2^2
+        1 / (2 sum_i s_i) * sum_i s_i (y_i - x_i w - b)^2
+            + alpha * sum_{j: w_j != 0} penalty_weights_j + l1 * ||w||_1 + l2 / 2 * ||w||_2^2
 
-    where ``||w||_0`` is the number of non-zero coefficients. With ``max_features=k`` the term in
-    ``alpha`` gives way to the constraint ``||w||_0 <= k``.
+    With ``max_features=k`` the term in ``alpha`` gives way to the constraint that at most k
+    features are used.
 
     Parameters
     ----------
@@ -31,13 +56,45 @@ class L0Regressor(SparseLinearRegressor):
         if leaving it out would raise half the mean squared error by more than ``alpha``. For a
         target of unit variance the default asks each feature for 2 % of the variance; otherwise
         multiply by ``y.var()``, or search a logarithmic grid. The scale of the features does not
-        matter unless ``l2`` is positive. With 0 all features are used, up to the rank of X.
+        matter unless ``l1`` or ``l2`` is positive. With 0 all features are used, up to the rank
+        of X.
     max_features : int, default=None
         Largest number of features, from 1 to the number in X; ``alpha`` is then not used. The
         answer depends on nothing but this number and the data, unless ``warm_start`` is set.
+    l1 : float, default=0.0
+        Strength of an L1 norm, non-negative, which shrinks the coefficients of the features that
+        are used; for the solvers "auto", "cd" and "iht".
     l2 : float, default=0.0
         Strength of a ridge penalty, non-negative, in units of the variance of a feature. A little
         helps where features are strongly correlated and noise is large.
+    positive : bool or array-like of shape (n_features,), default=False
+        Features whose coefficient must not be negative, all or by a boolean mask; for the solvers
+        "auto", "cd" and "iht".
+    penalty_weights : array-like of shape (n_features,), default=None
+        Factors on ``alpha``, non-negative. A feature with factor 0 is always kept and does not
+        count for ``max_features``, under which other factors do not matter. None is 1 for all.
+    solver : {"auto", "swap", "splicing", "cd", "forward", "backward", "iht", "exact"}, \
+            default="auto"
+        How the subset is searched; the Notes say what each guarantees.
+
+        - "auto": supports of all sizes found together, then single moves over all features.
+        - "swap": forward selection, then single moves over all features.
+        - "splicing": exchanges of several features by their sacrifices [3]_.
+        - "cd": cyclic coordinate descent with hard thresholding along a path of prices [1]_.
+        - "forward", "backward": stepwise selection and elimination [2]_; "backward" needs more
+          samples than features, or a positive ``l2``.
+        - "iht": iterative hard thresholding [4]_.
+        - "exact": branch and bound [5]_, which proves how good the answer is.
+    effort : int, default=1
+        For the solver "auto": how much is searched before the answer is checked. From 2 on with
+        more columns, more walks and random exchanges of up to four features; time grows tenfold
+        from 1 to 2, and with the square of the number after that.
+    gap : float, default=0.01
+        For the solver "exact": the search ends when it has proved that no subset has an objective
+        below ``1 - gap`` times that of the answer.
+    time_limit : float, default=None
+        For the solver "exact": seconds after which the best answer so far is returned, with the
+        gap that is left in ``gap_`` and a warning.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     max_iter : int, default=100
@@ -48,7 +105,7 @@ class L0Regressor(SparseLinearRegressor):
         times the loss of the model without features. For float32 features it is at least 1.2e-5.
     warm_start : bool, default=False
         Try the features of the previous fit as one more start. The answer may be better, and then
-        depends on what was fitted before.
+        depends on what was fitted before. Solvers that build a subset step by step ignore it.
     verbose : int, default=0
         A positive value prints a line for each pass.
 
@@ -60,9 +117,16 @@ class L0Regressor(SparseLinearRegressor):
     intercept_ : float
         Intercept.
     optimality_ : float
-        Largest gain that any single add, drop or swap over all features has left, relative to the
-        loss of the model without features. A value of at most ``tol`` proves that none improves
-        the objective by more.
+        With "auto" and "swap" the largest gain that any single add, drop or swap over all features
+        has left, relative to the loss of the model without features: a value of at most ``tol``
+        proves that none improves the objective by more. With "exact" the relative gap; with the
+        others the largest gain of the moves that the solver knows.
+    lower_bound_ : float
+        With "exact": no subset has an objective below it.
+    gap_ : float
+        With "exact": how much lower than the objective that is, as a share of the objective.
+    n_nodes_ : int
+        With "exact": nodes of the search tree.
     n_iter_ : int
         Number of passes.
     n_features_in_ : int
@@ -83,21 +147,33 @@ class L0Regressor(SparseLinearRegressor):
 
     Notes
     -----
-    The best of several descents is kept. They start from forward selection, from forward selection
-    carried too far, and from cyclic coordinate descent with hard thresholding [1]_, and make the
-    best add or drop, failing these the best swap, until none improves. Every move is judged by its
-    exact refit, which the Gram matrix of a working set of columns gives at once for all moves; a
-    pass over all features then checks the moves outside the working set.
+    The problem is NP-hard, and each solver guarantees something else:
 
-    The problem is NP-hard. The answer is a local optimum of the neighbourhood that ``optimality_``
-    describes, and not always the global one. Constant features are never selected, and neither is
-    a feature that is a linear combination of those already selected (up to 1e-8 of its variance).
+    - "auto" and "swap": no single add, drop or swap over all features lowers the objective, each
+      judged by its exact refit. "auto" reaches the lower objective, on correlated features by far:
+      sizes 1, 2, 4, ... are walked up and down, and improve each other.
+    - with ``l1`` or ``positive``, "auto" proposes moves by a quadratic model and decides by refits:
+      the most promising moves were refitted, and none lowered the objective.
+    - "splicing": no exchange of the features of least sacrifice for those of largest.
+    - "cd": no change of a single coefficient lowers the objective.
+    - "forward", "backward": each step was the best single one; nothing about the subset.
+    - "iht": a fixed point of the thresholded gradient step.
+    - "exact": the objective is at most ``gap_`` above that of the best of all subsets.
+
+    Constant features are never selected, and neither is a feature that is a linear combination of
+    those already selected (up to 1e-8 of its variance).
 
     References
     ----------
     .. [1] H. Hazimeh and R. Mazumder (2020). "Fast best subset selection: coordinate descent and
        local combinatorial optimization algorithms". Operations Research 68, 1517-1537.
     .. [2] A. Miller (2002). "Subset selection in regression". Chapman and Hall/CRC.
+    .. [3] J. Zhu, C. Wen, J. Zhu, H. Zhang and X. Wang (2020). "A polynomial algorithm for
+       best-subset selection problem". PNAS 117, 33117-33123.
+    .. [4] D. Bertsimas, A. King and R. Mazumder (2016). "Best subset selection via a modern
+       optimization lens". Annals of Statistics 44, 813-852.
+    .. [5] H. Hazimeh, R. Mazumder and A. Saab (2022). "Sparse regression at scale: branch-and-bound
+       rooted in first-order optimization". Mathematical Programming 196, 347-388.
 
     Examples
     --------
@@ -115,7 +191,14 @@ class L0Regressor(SparseLinearRegressor):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **SparseLinearRegressor._common_constraints,
         "max_features": [Interval(Integral, 1, None, closed="left"), None],
+        "l1": [Interval(Real, 0, None, closed="left")],
         "l2": [Interval(Real, 0, None, closed="left")],
+        "positive": ["boolean", "array-like"],
+        "penalty_weights": ["array-like", None],
+        "solver": [StrOptions({"auto", "swap", "exact", *_TEXTBOOK})],
+        "effort": [Interval(Integral, 1, None, closed="left")],
+        "gap": [Interval(Real, 0, 1, closed="left")],
+        "time_limit": [Interval(Real, 0, None, closed="neither"), None],
     }
 
     optimality_: float
@@ -125,7 +208,14 @@ class L0Regressor(SparseLinearRegressor):
         alpha: float = 0.01,
         *,
         max_features: int | None = None,
+        l1: float = 0.0,
         l2: float = 0.0,
+        positive: Any = False,
+        penalty_weights: Any = None,
+        solver: str = "auto",
+        effort: int = 1,
+        gap: float = 0.01,
+        time_limit: float | None = None,
         fit_intercept: bool = True,
         max_iter: int = 100,
         tol: float = 1e-8,
@@ -134,7 +224,14 @@ class L0Regressor(SparseLinearRegressor):
     ) -> None:
         self.alpha = alpha
         self.max_features = max_features
+        self.l1 = l1
         self.l2 = l2
+        self.positive = positive
+        self.penalty_weights = penalty_weights
+        self.solver = solver
+        self.effort = effort
+        self.gap = gap
+        self.time_limit = time_limit
         self.fit_intercept = fit_intercept
         self.max_iter = max_iter
         self.tol = tol
@@ -142,20 +239,39 @@ class L0Regressor(SparseLinearRegressor):
         self.verbose = verbose
 
     def _solve(self, design: Design, loss: Squared, start: Array | None) -> Solution:
-        k = None if self.max_features is None else int(self.max_features)
-        if k is not None and k > design.n_features:
-            raise ValueError(
-                f"max_features={k} is more than X has: n_features={design.n_features}; give a "
-                "number up to that, or None to let alpha decide."
-            )
-        solver = SubsetDescent(
-            rules=SubsetRules(max_features=k, l2=self.l2),
-            tol=self.tol,
-            max_iter=self.max_iter,
-            verbose=self.verbose,
+        rules = check_rules(
+            design.n_features,
+            max_features=self.max_features,
+            l1=self.l1,
+            l2=self.l2,
+            penalty_weights=self.penalty_weights,
+            positive=self.positive,
         )
         problem = Problem(design, loss, L0(), self.alpha, self.fit_intercept)
-        return solver.solve(problem, start)
+        return self._solver(rules).solve(problem, start)
+
+    def _solver(self, rules: SubsetRules) -> Solver[Any] | BranchAndBound:
+        """The solver that the parameters ask for."""
+        budget = {"tol": self.tol, "max_iter": self.max_iter, "verbose": self.verbose}
+        plain = rules.l1 == 0.0 and rules.positive is None
+        if self.solver == "exact":
+            return BranchAndBound(rules, gap=self.gap, time_limit=self.time_limit, **budget)
+        if self.solver in _TEXTBOOK:
+            return _TEXTBOOK[self.solver](rules=rules, **budget)
+        if self.solver == "swap" and not plain:
+            raise ValueError(
+                f"solver='swap' needs l1=0 and positive=False, got l1={self.l1}, "
+                f"positive={self.positive!r}; use solver='auto'."
+            )
+        if not plain:
+            return SubsetNewton(rules=rules, effort=self.effort, **budget)
+        return SubsetDescent(rules=rules, effort=self.effort * (self.solver == "auto"), **budget)
 
     def _store(self, solution: Solution) -> None:
         self.optimality_ = solution.certificate.value
+        for name in ("lower_bound_", "gap_", "n_nodes_"):
+            vars(self).pop(name, None)
+        if isinstance(solution, BoundedSolution):
+            self.lower_bound_ = solution.lower_bound
+            self.gap_ = solution.certificate.value
+            self.n_nodes_ = solution.n_nodes

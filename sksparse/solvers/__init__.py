@@ -8,13 +8,14 @@ returns a :class:`Solution`. Coefficients have shape (n_features,), predictors `
 
 from ._backward import BackwardElimination
 from ._block_descent import BlockDescent
+from ._branch_and_bound import BranchAndBound
 from ._design import Design
 from ._forward import ForwardSelection
 from ._gram import GramCache
 from ._hard_thresholding import IterativeHardThresholding
 from ._loop import Iterate, Solver
 from ._problem import Problem
-from ._solution import Certificate, Solution, Status
+from ._solution import BoundedSolution, Certificate, Solution, Status
 from ._sorted_descent import SortedDescent
 from ._splicing import Splicing
 from ._subset import SubsetDescent
@@ -26,6 +27,8 @@ from ._subset_rules import SubsetRules
 __all__ = [
     "BackwardElimination",
     "BlockDescent",
+    "BoundedSolution",
+    "BranchAndBound",
     "Certificate",
     "CoordinateDescentL0",
     "Design",

@@ -13,6 +13,7 @@ class Status(Enum):
 
     CONVERGED = "converged"
     MAX_ITER = "maximum number of iterations reached"
+    TIME_LIMIT = "time limit reached"
     INTERRUPTED = "interrupted"
     STALLED = "no further progress in this precision"
 
@@ -63,3 +64,24 @@ class Solution:
     gap: float
     n_iter: int
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BoundedSolution(Solution):
+    """The best answer of a search, and what no answer can beat.
+
+    ``certificate`` holds the relative gap, ``gap`` the same in units of the objective.
+
+    Parameters
+    ----------
+    objective : float
+        Objective of the answer.
+    lower_bound : float
+        No answer has a smaller objective.
+    n_nodes : int
+        Nodes of the search tree.
+    """
+
+    objective: float
+    lower_bound: float
+    n_nodes: int

@@ -81,7 +81,8 @@ class SubsetDescent(Solver[SubsetIterate]):
     rules : SubsetRules
         Prices and limits; without ``l1`` and ``positive``.
     effort : int, default=1
-        How much is searched before the answer is checked against all columns.
+        How much is searched before the answer is checked against all columns; with 0 by a forward
+        selection alone.
     gram : GramCache or None, default=None
         Gram matrix over the columns met so far, to share between problems of the same data.
     tol, max_iter, verbose
@@ -100,7 +101,7 @@ class SubsetDescent(Solver[SubsetIterate]):
     ) -> None:
         super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
         self.rules = rules
-        self.effort = Effort.of(effort)
+        self.effort = effort
         self.gram = gram
 
     @property
@@ -185,6 +186,12 @@ class SubsetDescent(Solver[SubsetIterate]):
     def _best_size(self, state: SubsetIterate) -> Indices:
         """The best of the supports that are found size by size."""
         sizes = self.sizes(state)
+        if self.effort == 0:
+            return (
+                state.subproblem(self.threshold)
+                .search(sizes.support(len(state.kept)), swaps=False)
+                .columns
+            )
         if self.rules.max_features is not None:
             sizes.reach(min(state.limit, len(state.kept) + LONGEST))
             return sizes.support(min(state.limit, sizes.sizes[-1]))
@@ -200,7 +207,7 @@ class SubsetDescent(Solver[SubsetIterate]):
 
     def sizes(self, state: SubsetIterate) -> SizeSearch:
         """Supports of each size, none of them searched yet."""
-        limits = (state.limit, self.threshold, self.effort)
+        limits = (state.limit, self.threshold, Effort.of(self.effort))
         return SizeSearch(state.data, state.working, state.kept, *limits)
 
 

@@ -143,13 +143,14 @@ class Subproblem:
 
     def coordinate_descent(self, coef: Array) -> Indices:
         """Support of a coordinate-wise minimum near ``coef``."""
-        from .._kernels.subset import coordinate_descent
+        from .._kernels.penalised_subset import descend
 
         m, coef = len(coef), coef.copy()
-        gram = self.gram[:m, :m]
-        descent = self.target - gram @ coef
+        gram = np.ascontiguousarray(self.gram[:m, :m])
         price = np.where(np.isneginf(self.refund), 0.0, self.price)
-        coordinate_descent(gram, descent, coef, price, 1e-7, _SWEEPS)
+        none = np.zeros(m)
+        options = (price, none, none.astype(bool), 1e-7, _SWEEPS, _SWEEPS)
+        descend(gram, self.target - gram @ coef, coef, *options)
         return np.flatnonzero(coef)
 
 

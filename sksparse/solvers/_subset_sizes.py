@@ -42,9 +42,9 @@ class Effort:
         Random exchanges that are tried at each size.
     """
 
-    first: int = 80
-    new: int = 60
-    rounds: int = 2
+    first: int = 150
+    new: int = 80
+    rounds: int = 3
     overshoots: tuple[float, ...] = (1.5,)
     kicks: int = 0
 

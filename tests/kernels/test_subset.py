@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sksparse._kernels.moments import moments_by_columns, moments_by_rows
-from sksparse._kernels.subset import Tableau, coordinate_descent, local_search, swap_gains
+from sksparse._kernels.penalised_subset import descend
+from sksparse._kernels.subset import Tableau, local_search, swap_gains
 
 FLOOR, THRESHOLD = 1e-9, 1e-12
 
@@ -156,7 +157,9 @@ def test_coordinate_descent_ends_coordinate_wise_minimal(
     gram, target = correlations(rng, 15)
     coef = np.zeros(15)
     descent = target.copy()
-    coordinate_descent(gram, descent, coef, np.full(15, alpha), 1e-12, 10_000)
+    none = np.zeros(15)
+    options = (np.full(15, alpha), none, none.astype(bool), 1e-12, 10_000, 10_000)
+    descend(gram, descent, coef, *options)
     np.testing.assert_allclose(descent, target - gram @ coef, atol=1e-10)
     value = descent + coef
     expected = np.where(np.abs(value) > np.sqrt(alpha), value, 0.0)

@@ -12,7 +12,15 @@ from scipy.optimize import minimize
 
 from sksparse.losses import Logistic, Loss, Multinomial, Squared
 from sksparse.penalties import L0
-from sksparse.solvers import Design, Problem, Solution, Status, SubsetDescent, SubsetNewton
+from sksparse.solvers import (
+    Design,
+    Problem,
+    Solution,
+    Status,
+    SubsetDescent,
+    SubsetNewton,
+    SubsetRules,
+)
 from sksparse.solvers import SubsetRules as Rules
 
 LOSSES: dict[str, type[Loss]] = {
@@ -124,7 +132,8 @@ def test_where_no_exact_move_is_left_the_model_finds_none(rng: np.random.Generat
     X, y = make_data(rng, "squared", 100, 400)
     problem = make_problem(X, y, "squared")
     for size in (3, 8):
-        exact = SubsetDescent(max_features=size, tol=1e-8, max_iter=100).solve(problem)
+        rules = SubsetRules(max_features=size)
+        exact = SubsetDescent(rules=rules, tol=1e-8, max_iter=100).solve(problem)
         solver = SubsetNewton(rules=Rules(max_features=size), tol=1e-8, max_iter=100)
         state = solver.start(problem, exact.coef)
         start = state.search.fit(state.search.columns.at(state.start), None)

@@ -1,0 +1,259 @@
+"""Best subset with a certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from .._typing import Array, Indices
+from ._correlations import Correlations
+from ._diagonal import diagonal_share
+from ._leaps import Leaps
+from ._perspective import Perspective
+from ._problem import Problem
+from ._search import ROUNDING, Branching, Budget, Incumbent, Outcome, best_first
+from ._solution import BoundedSolution, Certificate, Solution, Status
+from ._subset import SubsetDescent
+from ._subset_inner import COLLINEAR, Support
+from ._subset_rules import SubsetRules
+
+# Up to so many columns subsets are searched by size, with exact refits.
+_MOST_REFITTED = 100
+# Up to so many columns the whole matrix of correlations is worth its factorisations.
+_MOST_FACTORISED = 600
+
+
+class BranchAndBound:
+    """Minimise half a squared error plus what ``rules`` ask for, and prove it.
+
+    Parameters
+    ----------
+    rules : SubsetRules
+        Price or number of features, and the ridge penalty. An L1 penalty and signs are not
+        supported.
+    gap : float, default=0.01
+        The search ends when no subset can have an objective lower than ``1 - gap`` times that of
+        the answer. With 0 the answer is a global optimum, up to 1e-9 of the null model's loss.
+    time_limit : float or None, default=None
+        Seconds after which the best answer so far is returned, with the gap that is left.
+    max_nodes : int or None, default=None
+        Number of nodes after which the same happens.
+    tol, max_iter : float and int
+        For the descent that finds a first answer.
+    verbose : int, default=0
+        A positive value prints a line every second.
+
+    Notes
+    -----
+    A valid bound on the coefficients is not needed. Few columns (up to 100) are searched by leaps
+    and bounds with exact refits; many by branch and bound on the perspective relaxation, which
+    draws its strength from ``l2``, or from how far the columns are from dependent when there are
+    more samples than columns. Without a ridge, and with more than 100 columns that are linearly
+    dependent, there is no useful bound: the answer is that of the descent, and the gap says so.
+
+    Subsets in which a column is a linear combination of others, up to 1e-8 of its variance, are
+    not counted: a smaller subset fits as well.
+
+    References
+    ----------
+    .. [1] H. Hazimeh, R. Mazumder and A. Saab (2022). "Sparse regression at scale: branch-and-bound
+       rooted in first-order optimization". Mathematical Programming 196, 347-388.
+    .. [2] G. M. Furnival and R. W. Wilson (1974). "Regressions by leaps and bounds".
+       Technometrics 16, 499-511.
+    """
+
+    def __init__(
+        self,
+        rules: SubsetRules,
+        *,
+        gap: float = 0.01,
+        time_limit: float | None = None,
+        max_nodes: int | None = None,
+        tol: float = 1e-8,
+        max_iter: int = 100,
+        verbose: int = 0,
+    ) -> None:
+        if rules.l1 > 0:
+            raise ValueError(
+                f"The exact solver does not support l1={rules.l1}; use l1=0, or another solver."
+            )
+        if rules.positive is not None and np.any(rules.positive):
+            raise ValueError(
+                "The exact solver does not support positive; allow both signs, or use another "
+                "solver."
+            )
+        self.rules, self.gap = rules, gap
+        self.time_limit, self.max_nodes = time_limit, max_nodes
+        self.tol, self.max_iter, self.verbose = tol, max_iter, verbose
+
+    def solve(self, problem: Problem, coef: Array | None = None) -> BoundedSolution:
+        """Search until the gap is closed or the budget ends.
+
+        An interruption from the keyboard ends the search with the best answer so far.
+        """
+        started = perf_counter()
+        data = Correlations(problem, self.rules.l2, None)
+        subsets = _subsets(problem, data, self.rules)
+        first = _descent(self, problem, coef)
+        best = Incumbent(1.0, subsets.kept, self.gap)
+        best.value = np.inf
+        for start in (first.coef, np.zeros_like(first.coef)):
+            best.offer(*subsets.nearest(start))
+        budget = Budget(
+            started + (self.time_limit or np.inf),
+            self.max_nodes or np.inf,
+            self.verbose,
+            started,
+        )
+        branching = _branching(subsets, best)
+        if first.status is Status.INTERRUPTED or branching is None:
+            status = Status.INTERRUPTED if branching is not None else Status.STALLED
+            outcome = Outcome(status, 0.0, 0)
+        else:
+            outcome = best_first(branching, best, budget)
+        return self._solution(problem, data, best, outcome)
+
+    def _solution(
+        self, problem: Problem, data: Correlations, best: Incumbent, outcome: Outcome
+    ) -> BoundedSolution:
+        support = np.sort(best.support)
+        coef = np.zeros(problem.design.n_features)
+        coef[support] = data.refit(support)
+        intercept = data.intercept(coef)
+        z = problem.design.matvec(coef) + intercept
+        alpha = 0.0 if self.rules.max_features else problem.alpha
+        objective = problem.loss.value(z) + self.rules.cost(coef, alpha)
+        null = problem.loss.value(np.full(problem.design.n_samples, problem.null_intercept))
+        bound = max(null + data.null_loss * (outcome.bound - 1.0), 0.0)
+        bound = min(bound, objective)
+        # Rounding, relative to the null model, is no gap.
+        slack = 3.0 * ROUNDING * data.null_loss
+        gap = (objective - bound) / max(objective, slack)
+        closed = objective - bound <= self.gap * objective + slack
+        status = Status.CONVERGED if closed else outcome.status
+        if status is Status.CONVERGED and not closed:
+            status = Status.STALLED
+        return BoundedSolution(
+            coef=coef,
+            intercept=intercept,
+            status=status,
+            certificate=Certificate("relative gap", gap),
+            gap=objective - bound,
+            n_iter=max(outcome.n_nodes, 1),
+            message="" if closed else _message(status, objective, bound, gap, self),
+            objective=objective,
+            lower_bound=bound,
+            n_nodes=outcome.n_nodes,
+        )
+
+
+@dataclass(frozen=True)
+class Subsets:
+    """What may be chosen, in scale-free form.
+
+    Parameters
+    ----------
+    data : Correlations
+        The problem.
+    prices : ndarray of shape (n_features,)
+        What a feature costs, in units of the null model's loss; zero under a limit.
+    kept : ndarray
+        Independent features that are always kept.
+    others : ndarray
+        Features to choose from.
+    limit : int or None
+        How many of these there may be.
+    """
+
+    data: Correlations
+    prices: Array
+    kept: Indices
+    others: Indices
+    limit: int | None
+
+    def nearest(self, coef: Array) -> tuple[float, Indices]:
+        """Objective and features of the subset that large coefficients suggest."""
+        size = np.abs(coef[self.others] * self.data.lengths[self.others])
+        order = np.argsort(-size, kind="stable")[: np.count_nonzero(size)]
+        chosen = np.concatenate((self.kept, self.others[order[: self.limit]]))
+        target = self.data.target[chosen]
+        support = Support.of(chosen, self.data.among(chosen), target, COLLINEAR)
+        value = 1.0 - support.explained + float(self.prices[support.columns].sum())
+        return value, support.columns
+
+
+def _subsets(problem: Problem, data: Correlations, rules: SubsetRules) -> Subsets:
+    p = problem.design.n_features
+    free = rules.free(p)
+    kept = data.usable[free[data.usable]]
+    kept = Support.of(kept, data.among(kept), data.target[kept], COLLINEAR).columns
+    others = data.usable[~free[data.usable]]
+    alpha = 0.0 if rules.max_features else problem.alpha / data.null_loss
+    limit = min(rules.max_features, len(others)) if rules.max_features else None
+    return Subsets(data, alpha * rules.factors(p), kept, others, limit)
+
+
+def _descent(solver: BranchAndBound, problem: Problem, coef: Array | None) -> Solution:
+    """A good answer to start from."""
+    descent = SubsetDescent(
+        rules=solver.rules,
+        tol=solver.tol,
+        max_iter=solver.max_iter,
+        verbose=solver.verbose,
+    )
+    return descent.solve(problem, coef)
+
+
+def _branching(subsets: Subsets, best: Incumbent) -> Branching | None:
+    """The search that suits the number of columns; None where no bound is known."""
+    data, features = subsets.data, np.concatenate((subsets.kept, subsets.others))
+    few = len(features) <= _MOST_REFITTED
+    gram = None
+    if len(features) <= _MOST_FACTORISED:
+        gram = data.among(features)
+        np.fill_diagonal(gram, 1.0)
+    if gram is not None and few:
+        return Leaps(
+            features,
+            gram,
+            data.target[features],
+            subsets.prices[features],
+            np.isin(features, subsets.kept),
+            _sizes(subsets, gram),
+        )
+    shares = data.l2 / data.lengths**2
+    if gram is not None:
+        shares[features] = np.maximum(shares[features], 0.0)
+        shares[features] = diagonal_share(gram, shares[features])
+    if not np.all(shares[features] > 0):
+        return None
+    shares = np.where(shares > 0, shares, 1.0)
+    return Perspective(data, shares, subsets.prices, subsets.kept, subsets.limit, best.support)
+
+
+def _sizes(subsets: Subsets, gram: Array) -> range:
+    """Numbers of features to choose, of which larger ones have no independent subsets."""
+    spare = Support.of(np.arange(len(gram)), gram, np.zeros(len(gram)), COLLINEAR)
+    largest = len(spare.columns) - len(subsets.kept)
+    if subsets.limit is None:
+        return range(largest + 1)
+    size = min(subsets.limit, largest)
+    return range(size, size + 1)
+
+
+def _message(
+    status: Status, objective: float, bound: float, gap: float, solver: BranchAndBound
+) -> str:
+    remedy = {
+        Status.TIME_LIMIT: f"increase time_limit={solver.time_limit}, or gap",
+        Status.MAX_ITER: f"increase max_nodes={solver.max_nodes}, or gap",
+        Status.INTERRUPTED: "fit again and wait longer, or increase gap",
+        Status.STALLED: "give a positive l2, or a larger one, from which bounds draw their strength",
+    }[status]
+    return (
+        f"The search stopped before its certificate ({status.value}): the objective is "
+        f"{objective:.6g} and no subset is below {bound:.6g}, a relative gap of {gap:.3g}, above "
+        f"gap={solver.gap:g}. Remedy: {remedy}."
+    )
