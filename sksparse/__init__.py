@@ -20,7 +20,6 @@ if TYPE_CHECKING:
         L0ClassifierCV,
         L0Regressor,
         L0RegressorCV,
-        l0_path,
     )
     from sksparse.neural_network import (
         SparseMLPClassifier,
@@ -42,7 +41,6 @@ _ROOM_OF_NAME = {
     "SparseMLPRegressor": "neural_network",
     "SparseNetClassifier": "neural_network",
     "SparseNetRegressor": "neural_network",
-    "l0_path": "linear_model",
 }
 _ROOMS = (
     "feature_selection",
@@ -66,7 +64,6 @@ __all__ = [
     "SparseMLPRegressor",
     "SparseNetClassifier",
     "SparseNetRegressor",
-    "l0_path",
 ]
 
 
