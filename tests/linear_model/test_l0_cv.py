@@ -27,6 +27,7 @@ from sksparse.linear_model import (
     L0RegressorCV,
     l0_path,
 )
+from sksparse.solvers import SubsetDescent
 
 FOLDS = KFold(4, shuffle=True, random_state=0)
 
@@ -361,6 +362,23 @@ def test_fits_that_do_not_converge_warn_once(rng: np.random.Generator) -> None:
     with pytest.warns(ConvergenceWarning, match="increase max_iter=1") as caught:
         L0RegressorCV(alphas=[1e-4 * y.var()], max_iter=1, cv=2).fit(X, y)
     assert len(caught) == 1
+
+
+def test_an_interruption_leaves_the_earlier_fit(
+    problem: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = problem
+    model = L0RegressorCV(alphas=[1.0, 0.1], cv=3).fit(X, y)
+    before = model.coef_.copy()
+
+    def step(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SubsetDescent, "step", step)
+    with pytest.raises(KeyboardInterrupt):
+        model.set_params(cv=None).fit(X, y)
+    np.testing.assert_array_equal(model.coef_, before)
+    assert model.mse_path_.shape == (2, 3)
 
 
 def test_data_that_say_nothing(rng: np.random.Generator) -> None:
