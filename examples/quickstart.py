@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from sksparse.feature_selection import GroupLassoSelector
-from sksparse.linear_model import OSCAR, L0Regressor
+from sksparse.linear_model import OSCAR, L0ClassifierCV, L0Regressor
 
 STORIES = {
     "plot_best_subset.py": "diabetes, 65 terms",
@@ -28,6 +28,7 @@ STORIES = {
     "plot_oscar_clusters.py": "cell nuclei, 10 means",
     "plot_sparse_digits.py": "digits, ever sparser",
     "plot_sparse_mlp.py": "digits, 8 x 8 pixels",
+    "plot_subset_path.py": "cell nuclei, all 30",
 }
 NOTES = """\
 score     on samples held out from fit and search: mean of the folds ± its standard error
@@ -42,6 +43,7 @@ def compile_loops() -> None:
     X, y = rng.standard_normal((30, 4)), rng.standard_normal(30)
     for model in (L0Regressor(max_features=2), GroupLassoSelector(groups=[0, 0, 1, 1]), OSCAR()):
         model.fit(X, y)
+    L0ClassifierCV(max_features=2).fit(X, y > 0)
 
 
 def save_figures(folder: Path, name: str) -> list[Path]:

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sksparse.feature_selection import GroupLassoSelector
-    from sksparse.linear_model import OSCAR, L0Regressor
+    from sksparse.linear_model import (
+        OSCAR,
+        L0Classifier,
+        L0ClassifierCV,
+        L0Regressor,
+        L0RegressorCV,
+    )
     from sksparse.neural_network import (
         SparseMLPClassifier,
         SparseMLPRegressor,
@@ -26,7 +32,10 @@ __version__ = "0.1.0"
 
 _ROOM_OF_NAME = {
     "GroupLassoSelector": "feature_selection",
+    "L0Classifier": "linear_model",
+    "L0ClassifierCV": "linear_model",
     "L0Regressor": "linear_model",
+    "L0RegressorCV": "linear_model",
     "OSCAR": "linear_model",
     "SparseMLPClassifier": "neural_network",
     "SparseMLPRegressor": "neural_network",
@@ -47,7 +56,10 @@ _ROOMS = (
 __all__ = [
     "OSCAR",
     "GroupLassoSelector",
+    "L0Classifier",
+    "L0ClassifierCV",
     "L0Regressor",
+    "L0RegressorCV",
     "SparseMLPClassifier",
     "SparseMLPRegressor",
     "SparseNetClassifier",

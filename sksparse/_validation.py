@@ -51,13 +51,18 @@ def check_data(
         dtype=[np.float64, np.float32],
         y_numeric=y_numeric,
     )
+    weights = check_weights(sample_weight, X)
+    return X, y, weights / weights.sum()
+
+
+def check_weights(sample_weight: Any, X: Any) -> Array:
+    """Non-negative sample weights, not all zero, as they were given."""
     weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    total = float(weights.sum())
-    if total == 0:
+    if not weights.any():
         raise ValueError(
             "sample_weight is zero for every sample; give at least one sample a positive weight."
         )
-    return X, y, weights / total
+    return np.asarray(weights)
 
 
 def check_start(coef: Any, n_features: int) -> Array | None:

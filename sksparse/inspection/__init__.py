@@ -1,4 +1,4 @@
-"""Pictures of fitted sparse networks, in the manner of scikit-learn's displays.
+"""Pictures of fitted sparse models and networks, in the manner of scikit-learn's displays.
 
 A display is built from a fitted estimator with ``from_estimator``, or from plain arrays with its
 constructor and ``plot``. What is drawn is kept as attributes, so that a figure can be changed
@@ -7,8 +7,14 @@ afterwards. matplotlib is imported when something is drawn, torch never.
 
 from __future__ import annotations
 
+from sksparse.inspection._regularization_path import RegularizationPathDisplay
 from sksparse.inspection._sparsity_path import SparsityPathDisplay
 from sksparse.inspection._sparsity_pattern import SparsityPatternDisplay
 from sksparse.inspection._training_history import TrainingHistoryDisplay
 
-__all__ = ["SparsityPathDisplay", "SparsityPatternDisplay", "TrainingHistoryDisplay"]
+__all__ = [
+    "RegularizationPathDisplay",
+    "SparsityPathDisplay",
+    "SparsityPatternDisplay",
+    "TrainingHistoryDisplay",
+]

@@ -63,7 +63,33 @@ class SupportMixin:
         return tags
 
 
-class SparseLinearRegressor(SupportMixin, RegressorMixin, BaseEstimator, ABC):
+class SparseRegressorMixin(SupportMixin, RegressorMixin):
+    """Prediction and support of a linear regressor."""
+
+    intercept_: float
+    n_features_in_: int
+
+    def predict(self, X: Any) -> Array:
+        """Predict ``X @ coef_ + intercept_``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Predictions, in the float type of ``X``.
+        """
+        check_is_fitted(self)
+        X = validate_data(
+            self, X, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32], reset=False
+        )
+        return np.asarray(safe_sparse_dot(X, self.coef_) + self.intercept_)
+
+
+class SparseLinearRegressor(SparseRegressorMixin, BaseEstimator, ABC):
     """Fit, prediction and support of a squared-loss regressor.
 
     A subclass names its parameters and says how the validated problem is solved.
@@ -71,8 +97,6 @@ class SparseLinearRegressor(SupportMixin, RegressorMixin, BaseEstimator, ABC):
 
     fit_intercept: bool
     warm_start: bool
-    intercept_: float
-    n_features_in_: int
 
     _common_constraints: ClassVar[dict[str, list[Any]]] = {
         "alpha": [Interval(Real, 0, None, closed="left")],
@@ -122,22 +146,3 @@ class SparseLinearRegressor(SupportMixin, RegressorMixin, BaseEstimator, ABC):
     @abstractmethod
     def _store(self, solution: Solution) -> None:
         """Set the fitted attributes of the family."""
-
-    def predict(self, X: Any) -> Array:
-        """Predict ``X @ coef_ + intercept_``.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Predictions, in the float type of ``X``.
-        """
-        check_is_fitted(self)
-        X = validate_data(
-            self, X, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32], reset=False
-        )
-        return np.asarray(safe_sparse_dot(X, self.coef_) + self.intercept_)

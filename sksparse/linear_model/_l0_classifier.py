@@ -22,7 +22,47 @@ from ._base import SupportMixin
 from ._subset_options import check_rules
 
 
-class L0Classifier(SupportMixin, LinearClassifierMixin, BaseEstimator):
+class SparseClassifierMixin(SupportMixin, LinearClassifierMixin):
+    """Probabilities, decisions and support of a linear classifier with a log loss."""
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            One column for each of ``classes_``.
+        """
+        z = self.decision_function(X)
+        if z.ndim == 1:
+            return np.column_stack((expit(-z), expit(z)))
+        return np.asarray(softmax(z, axis=1))
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            One column for each of ``classes_``.
+        """
+        z = self.decision_function(X)
+        if z.ndim == 1:
+            return -np.logaddexp(0.0, np.column_stack((z, -z)))
+        return np.asarray(log_softmax(z, axis=1))
+
+
+class L0Classifier(SparseClassifierMixin, BaseEstimator):
     """Logistic regression on the best subset of the features.
 
     Minimises over coefficients w and intercept b, with s the sample weights::
@@ -223,7 +263,7 @@ class L0Classifier(SupportMixin, LinearClassifierMixin, BaseEstimator):
         with intact_on_failure(self):
             self._validate_params()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
-            classes, codes, weights = _check_classes(y, weights, self.class_weight)
+            classes, codes, weights = check_classes(y, weights, self.class_weight)
             rules = check_rules(
                 X.shape[1],
                 max_features=self.max_features,
@@ -260,44 +300,8 @@ class L0Classifier(SupportMixin, LinearClassifierMixin, BaseEstimator):
         fits = known is not None and known.shape[1] == design.n_features
         return solver.solve(problem, known if fits else None)
 
-    def predict_proba(self, X: Any) -> Array:
-        """Probability of each class.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_classes)
-            One column for each of ``classes_``.
-        """
-        z = self.decision_function(X)
-        if z.ndim == 1:
-            return np.column_stack((expit(-z), expit(z)))
-        return np.asarray(softmax(z, axis=1))
-
-    def predict_log_proba(self, X: Any) -> Array:
-        """Logarithm of the probability of each class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_classes)
-            One column for each of ``classes_``.
-        """
-        z = self.decision_function(X)
-        if z.ndim == 1:
-            return -np.logaddexp(0.0, np.column_stack((z, -z)))
-        return np.asarray(log_softmax(z, axis=1))
-
-
-def _check_classes(y: Any, weights: Array, class_weight: Any) -> tuple[Any, Array, Array]:
+def check_classes(y: Any, weights: Array, class_weight: Any) -> tuple[Any, Array, Array]:
     """Classes among samples with a weight, codes of y, weights with the classes' factors."""
     check_classification_targets(y)
     used = weights > 0

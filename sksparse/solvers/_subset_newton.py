@@ -191,6 +191,9 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
                 search.columns.at(_best(search.gains(fit), _MOST_NEW))
                 fit = search.improve(fit)[0]
             fits.append(fit)
+            if self.verbose:
+                share = fit.value / search.scale
+                print(f"[SubsetNewton] {size} features: loss {share:.4g} of null")
         return [_solution(search, search.polish(fits[size - 1]), size) for size in sizes]
 
 

@@ -1,0 +1,321 @@
+"""Best subset classification that chooses how many features to use."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.utils._param_validation import StrOptions
+
+from .._typing import Array, Indices
+from .._validation import check_data, check_weights, intact_on_failure, warn_unless_converged
+from ..losses import Logistic, Multinomial
+from ._l0_classifier import L0Classifier, SparseClassifierMixin, check_classes
+from ._l0_search import L0Search
+from ._subset_choice import Fold
+from ._subset_task import Points
+
+
+class L0ClassifierCV(SparseClassifierMixin, L0Search):
+    """Logistic regression on the best subset of the features, of a size that the data choose.
+
+    Minimises over coefficients w and intercept b, with s the sample weights::
+
+        1 / (sum_i s_i) * sum_i s_i loss(y_i, x_i w + b) + l1 * ||w||_1 + l2 / 2 * ||w||_2^2
+
+    with at most k features, for k = 0, 1, 2, ..., or plus ``alpha * sum_{j: w_j != 0}
+    penalty_weights_j`` for a grid of ``alpha``. The loss is the log loss, the multinomial one for
+    more than two classes. An information criterion or cross-validation chooses k or ``alpha``.
+
+    Parameters
+    ----------
+    max_features : int or array-like of int, default=None
+        The largest size to try, all smaller ones included down to 0, or a list of sizes. None is
+        ``n / (log(p) log(log(n)))`` for p features and a sum n of the sample weights, the
+        logarithms at least 1, and at most 100, or two less than the samples with a weight. None
+        and a largest size end at p.
+    alphas : int or array-like of float, default=None
+        Prices to try instead of sizes, or how many: these are spaced evenly in the logarithm from
+        the price at which the first feature enters down to a thousandth of it, or to the log loss
+        without features divided by n where that is more.
+    cv : int, splitter or iterable, default=None
+        How to split for cross-validation, as in scikit-learn; a number makes stratified folds, and
+        ``criterion`` is then not used. None chooses by ``criterion``, on all samples.
+    scoring : str or callable, default=None
+        With ``cv``, the score of the held-out samples, as in scikit-learn; the greatest is best.
+        None is the negative log loss, with class weights.
+    criterion : {"ebic", "bic", "gic", "aic"}, default="ebic"
+        The information criterion; see the notes.
+    selection : {"min", "1se"}, default="min"
+        With ``cv``, the point with the best mean score, or that with the fewest features among
+        those within one standard error of it.
+    l1 : float, default=0.0
+        Strength of an L1 norm, non-negative.
+    l2 : float, default=0.0
+        Strength of a ridge penalty, non-negative, in units of the variance of a feature. Advisable
+        where few features separate the classes, as with fewer samples than features.
+    positive : bool or array-like of shape (n_features,), default=False
+        Features whose coefficient must not be negative, all or by a boolean mask; for two classes
+        only.
+    penalty_weights : array-like of shape (n_features,), default=None
+        Factors on ``alpha``, non-negative. A feature with factor 0 is always kept and does not
+        count for a size. None is 1 for all.
+    class_weight : dict or "balanced", default=None
+        Factors on the sample weights by class; "balanced" gives all classes the same total.
+    effort : int, default=1
+        How hard to try, as in :class:`L0Classifier`.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept, which is never penalised.
+    max_iter : int, default=100
+        Largest number of passes over the features for one fit.
+    tol : float, default=1e-8
+        Gains below this share of the loss without features do not count. For float32 features it
+        is at least 1.2e-5.
+    n_jobs : int, default=None
+        Folds at the same time; None is one, -1 as many as there are cores.
+    verbose : int, default=0
+        1 prints a line for each fold and the choice, more also the steps of the solver.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes.
+    n_features_ : int
+        Number of features chosen, those of price zero not counted.
+    alpha_ : float
+        The price chosen. Where sizes were tried, a price at which this size is the best of the
+        path, nan where there is none.
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Coefficients, in the float type of the features: :class:`L0Classifier` on all samples with
+        the size or price chosen.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts.
+    alphas_ : ndarray of shape (n_points,)
+        The prices tried, decreasing; of sizes, the same as ``alpha_`` is of the one chosen.
+    sizes_ : ndarray of shape (n_points,)
+        The sizes tried, increasing; only where there were any.
+    n_features_path_ : ndarray of shape (n_points,)
+        Number of features at each point, on all samples.
+    score_path_ : ndarray of shape (n_points, n_folds)
+        Score of the held-out samples; only with ``cv``.
+    criterion_path_ : ndarray of shape (n_points,)
+        The criterion at each point; only without ``cv``.
+    coef_path_ : ndarray of shape (n_features, n_points) or (n_classes, n_features, n_points)
+        Coefficients at each point, on all samples; those of the point chosen are `coef_`.
+    intercept_path_ : ndarray of shape (n_points,) or (n_classes, n_points)
+        Intercepts at each point.
+    optimality_ : float
+        Largest gain that a single add, drop or swap promises, as in :class:`L0Classifier`.
+    n_iter_ : int
+        Number of passes of the last fit.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had them.
+
+    Raises
+    ------
+    ValueError
+        From fit, for bad data or parameters; names the argument, its value and the remedy.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When a fit does not reach ``tol``; names the value reached and the remedy.
+
+    See Also
+    --------
+    L0RegressorCV : The same for a squared loss.
+    L0Classifier : One size, or one price.
+    l0_path : The fits alone.
+    sksparse.inspection.RegularizationPathDisplay : Draws the path and the choice.
+
+    Notes
+    -----
+    With k features of a positive price chosen among p, df coefficients that are not zero, those of
+    price zero included (for m > 2 classes m - 1 a feature), n the sum of the sample weights and L
+    the weighted mean log loss of the fit, the criteria are
+
+    =====  ============================================
+    aic    ``2 n L + 2 df``
+    bic    ``2 n L + df log(n)``
+    ebic   ``2 n L + df log(n) + 2 k log(p)`` [1]_
+    gic    ``2 n L + df log(p) log(log(n))``
+    =====  ============================================
+
+    A weight counts as so many samples, so weights should have a mean of about one; those that sum
+    to one are refused. Class weights only shift weight between the classes.
+
+    A fold costs a path. The samples outside it have weight zero, so X is not copied.
+
+    References
+    ----------
+    .. [1] J. Chen and Z. Chen (2012). "Extended BIC for small-n-large-P sparse GLM". Statistica
+       Sinica 22, 555-574.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sksparse.linear_model import L0ClassifierCV
+    >>> X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    >>> model = L0ClassifierCV(max_features=8).fit(X, y)
+    >>> model.n_features_
+    5
+    >>> round(model.score(X, y), 2)
+    0.97
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **L0Search._common_constraints,
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    classes_: Any
+    intercept_: Array
+    score_path_: Array
+
+    def __init__(
+        self,
+        *,
+        max_features: Any = None,
+        alphas: Any = None,
+        cv: Any = None,
+        scoring: Any = None,
+        criterion: str = "ebic",
+        selection: str = "min",
+        l1: float = 0.0,
+        l2: float = 0.0,
+        positive: Any = False,
+        penalty_weights: Any = None,
+        class_weight: Any = None,
+        effort: int = 1,
+        fit_intercept: bool = True,
+        max_iter: int = 100,
+        tol: float = 1e-8,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.max_features = max_features
+        self.alphas = alphas
+        self.cv = cv
+        self.scoring = scoring
+        self.criterion = criterion
+        self.selection = selection
+        self.l1 = l1
+        self.l2 = l2
+        self.positive = positive
+        self.penalty_weights = penalty_weights
+        self.class_weight = class_weight
+        self.effort = effort
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> L0ClassifierCV:
+        """Choose a size or a price, and fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training features, float32 or float64, dense in any memory order or sparse; other
+            types are converted. Never modified.
+        y : array-like of shape (n_samples,)
+            Classes, of any type.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, used in fits and scores; an integer weight equals so many
+            repetitions of the sample, all in the same folds.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        with intact_on_failure(self):
+            self._validate_params()
+            self._check_choice()
+            X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
+            classes, codes, weights = check_classes(y, weights, self.class_weight)
+            loss = (Logistic if len(classes) == 2 else Multinomial)(codes, weights)
+            task = self._task(X, loss)
+            folds = self._folds(X, y, weights)
+            _check_folds(folds, classes, codes)
+            scores = self._scores(X, y, classes, sample_weight)
+            n = float(check_weights(sample_weight, X).sum())
+            solution, message = self._search(task, folds, n, scores)
+            self.classes_ = classes
+            self.coef_ = np.atleast_2d(solution.coef).astype(X.dtype)
+            self.intercept_ = np.atleast_1d(solution.intercept).astype(X.dtype)
+        warn_unless_converged(message)
+        return self
+
+    @property
+    def _error_name(self) -> str:  # type: ignore[override]
+        return "log loss" if self.scoring is None else f"negative {self.scoring}"
+
+    def _check_choice(self) -> None:
+        super()._check_choice()
+        if self.cv is None and self.scoring is not None:
+            raise ValueError(
+                f"scoring={self.scoring!r} judges held-out samples, and cv is None: give cv, such "
+                "as 5, or leave scoring at None to choose by criterion."
+            )
+
+    def _scores(self, X: Any, y: Any, classes: Any, sample_weight: Any) -> _NegativeScores | None:
+        if self.scoring is None:
+            return None
+        model = L0Classifier()
+        model.classes_, model.n_features_in_ = classes, X.shape[1]
+        scorer = check_scoring(model, self.scoring)
+        weights = None if sample_weight is None else check_weights(sample_weight, X)
+        return _NegativeScores(model, scorer, X, y, weights)
+
+    def _store_errors(self, errors: Array) -> None:
+        self.score_path_ = -errors
+
+
+@dataclass(frozen=True)
+class _NegativeScores:
+    """Negative scores of the fits of a fold on its test samples."""
+
+    model: L0Classifier
+    scorer: Any
+    X: Any
+    y: Any
+    weights: Array | None
+
+    def __call__(self, points: Points, rows: Indices) -> Array:
+        X, y = self.X[rows], self.y[rows]
+        options = {}
+        if self.weights is not None and _takes_weights(self.scorer):
+            options["sample_weight"] = self.weights[rows]
+        scores = []
+        for coef, intercept in zip(
+            np.moveaxis(points.coefs, -1, 0), points.intercepts.T, strict=True
+        ):
+            model = copy(self.model)
+            model.coef_, model.intercept_ = coef, intercept
+            scores.append(self.scorer(model, X, y, **options))
+        return -np.array(scores, dtype=np.float64)
+
+
+def _takes_weights(scorer: Any) -> bool:
+    function = getattr(scorer, "_score_func", scorer)
+    return "sample_weight" in signature(function).parameters
+
+
+def _check_folds(folds: list[Fold], classes: Any, codes: Array) -> None:
+    for fold in folds:
+        known = np.unique(codes[fold.train > 0]).astype(np.intp)
+        if len(known) < len(classes):
+            missing = np.delete(classes, known).tolist()
+            raise ValueError(
+                f"cv: {fold.name} has no training sample of the classes {missing}; give stratified "
+                "splits, or fewer folds."
+            )

@@ -1,0 +1,281 @@
+"""A best-subset problem over a grid of sizes or of prices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+
+from .._typing import Array, Indices, Mask
+from ..losses import Loss
+from ..penalties import L0
+from ..solvers import (
+    Certificate,
+    Design,
+    GramCache,
+    Problem,
+    Solution,
+    Status,
+    SubsetDescent,
+    SubsetNewton,
+    SubsetRules,
+    subset_path,
+)
+from ._subset_options import check_rules
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Sizes in increasing order, or prices in decreasing order: ever more features.
+
+    Parameters
+    ----------
+    sizes : ndarray of shape (n_points,) or None
+        Largest numbers of features.
+    alphas : ndarray of shape (n_points,) or None
+        Prices of a feature. One of the two is None.
+    """
+
+    sizes: Indices | None = None
+    alphas: Array | None = None
+
+    @property
+    def points(self) -> Any:
+        """The sizes or prices, whichever they are."""
+        return self.alphas if self.sizes is None else self.sizes
+
+    def __str__(self) -> str:
+        name = "alpha" if self.sizes is None else "size"
+        return f"{name} {self.points[0]:.3g} to {self.points[-1]:.3g}"
+
+
+@dataclass(frozen=True)
+class Points:
+    """The fits over a grid.
+
+    Parameters
+    ----------
+    coefs : ndarray of shape (n_outputs, n_features, n_points)
+        Coefficients.
+    intercepts : ndarray of shape (n_outputs, n_points)
+        Intercepts.
+    optimality : ndarray of shape (n_points,)
+        Certificates; nan where there is none.
+    message : str
+        What kept the first fit that did not converge from it.
+    interrupted : bool
+        Whether the grid was left early, from the keyboard.
+    """
+
+    coefs: Array
+    intercepts: Array
+    optimality: Array
+    message: str
+    interrupted: bool
+
+    @classmethod
+    def of(cls, solutions: list[Solution]) -> Points:
+        """Collect solutions."""
+        return cls(
+            coefs=np.stack([np.atleast_2d(found.coef) for found in solutions], axis=-1),
+            intercepts=np.stack([np.atleast_1d(found.intercept) for found in solutions], axis=-1),
+            optimality=np.array([found.certificate.value for found in solutions]),
+            message=next((found.message for found in solutions if found.message), ""),
+            interrupted=any(found.status is Status.INTERRUPTED for found in solutions),
+        )
+
+    def replaced(self, point: int, solution: Solution) -> Points:
+        """The same with another fit at one point."""
+        coefs, intercepts = self.coefs.copy(), self.intercepts.copy()
+        optimality = self.optimality.copy()
+        coefs[..., point], intercepts[:, point] = solution.coef, solution.intercept
+        optimality[point] = solution.certificate.value
+        return replace(self, coefs=coefs, intercepts=intercepts, optimality=optimality)
+
+    @property
+    def used(self) -> Mask:
+        """Which feature each point uses, shape (n_features, n_points)."""
+        return (self.coefs != 0.0).any(axis=0)
+
+
+@dataclass(frozen=True)
+class SubsetTask:
+    """Data, loss and rules, and how hard to try.
+
+    Parameters
+    ----------
+    design : Design
+        Features.
+    loss : Loss
+        Data term.
+    rules : SubsetRules
+        Norms, prices and bounds; its ``max_features`` is not used.
+    fit_intercept : bool
+        Whether an intercept is fitted.
+    effort, max_iter : int
+        As in the solvers.
+    tol : float
+        As in the solvers.
+    verbose : int, default=0
+        As in the solvers.
+    """
+
+    design: Design
+    loss: Loss
+    rules: SubsetRules
+    fit_intercept: bool
+    effort: int
+    max_iter: int
+    tol: float
+    verbose: int = 0
+
+    @classmethod
+    def of(cls, X: Any, loss: Loss, *, penalty_weights: Any, positive: Any, **options: Any) -> Self:
+        """Check the parameters that describe a task.
+
+        Raises
+        ------
+        ValueError
+            Where one cannot be used.
+        """
+        norms = {name: options.pop(name) for name in ("l1", "l2")}
+        rules = check_rules(
+            X.shape[1],
+            max_features=None,
+            penalty_weights=penalty_weights,
+            positive=positive,
+            **norms,
+        )
+        if rules.positive is not None and loss.n_outputs > 1:
+            raise ValueError(
+                f"positive={positive!r} is for two classes, and y has {loss.n_outputs}: each "
+                "feature has a coefficient for every class. Leave it at False."
+            )
+        return cls(Design(X), loss, rules, **options)
+
+    @cached_property
+    def priced(self) -> Mask:
+        """Features that are chosen, not just kept."""
+        return ~self.rules.free(self.design.n_features)
+
+    @cached_property
+    def null_loss(self) -> float:
+        """Loss of the intercept alone."""
+        constant = np.atleast_1d(self._problem().null_intercept)
+        return self._value(np.tile(constant, (self.design.n_samples, 1)), self.loss)
+
+    def with_weights(self, weights: Array) -> SubsetTask:
+        """The same task for other sample weights, with sum one."""
+        return replace(self, loss=type(self.loss)(self.loss.y, weights))
+
+    def fit(
+        self, *, size: int | None = None, alpha: float = 0.0, start: Array | None = None
+    ) -> Solution:
+        """The fit with at most so many features, or else at a price."""
+        if size == 0:
+            return self._without_choice()
+        rules = replace(self.rules, max_features=None if size is None else int(size))
+        return self._solve(self._problem(alpha), rules, start)
+
+    def over(self, grid: Grid) -> Points:
+        """The fits over a grid, each as if its point had been asked alone."""
+        if grid.sizes is None:
+            return Points.of(self._over_alphas(grid.points))
+        null = [self._without_choice()] if grid.sizes[0] == 0 else []
+        sizes = [int(size) for size in grid.sizes if size > 0]
+        return Points.of(null + (self._over_sizes(sizes) if sizes else []))
+
+    def losses(self, points: Points, weights: Array | None = None) -> Array:
+        """Data term of each fit, shape (n_points,), for other weights where they are given."""
+        loss = self.loss if weights is None else type(self.loss)(self.loss.y, weights)
+        m, _, n_points = points.coefs.shape
+        used = np.flatnonzero(points.used.any(axis=1))
+        columns = self.design.columns(used)
+        flat = points.coefs[:, used].transpose(1, 0, 2).reshape(len(used), m * n_points)
+        z = np.asarray(columns @ flat).reshape(-1, m, n_points) + points.intercepts
+        return np.array([self._value(z[..., k], loss) for k in range(n_points)])
+
+    def norms(self, points: Points) -> Array:
+        """What ``l1`` and ``l2`` add to the loss of each fit."""
+        l1, l2 = self.rules.l1, self.rules.l2
+        return np.asarray(np.sum(l1 * np.abs(points.coefs) + 0.5 * l2 * points.coefs**2, (0, 1)))
+
+    def costs(self, points: Points) -> Array:
+        """Sum of the prices that each fit pays, in units of ``alpha``."""
+        return np.asarray(self.rules.factors(self.design.n_features) @ points.used)
+
+    @staticmethod
+    def _value(z: Array, loss: Loss) -> float:
+        return loss.value(np.ascontiguousarray(z[:, 0] if loss.n_outputs == 1 else z))
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether a Gram matrix tells the exact gain of every move."""
+        return self.loss.quadratic and self.rules.l1 == 0.0 and self.rules.positive is None
+
+    @property
+    def _budget(self) -> dict[str, Any]:
+        options = ("effort", "tol", "max_iter", "verbose")
+        return {name: getattr(self, name) for name in options}
+
+    def _problem(self, alpha: float = 0.0) -> Problem:
+        return Problem(self.design, self.loss, L0(), alpha, self.fit_intercept)
+
+    def _solve(
+        self,
+        problem: Problem,
+        rules: SubsetRules,
+        start: Array | None = None,
+        gram: GramCache | None = None,
+    ) -> Solution:
+        if self._is_plain:
+            return SubsetDescent(rules=rules, gram=gram, **self._budget).solve(problem, start)
+        return SubsetNewton(rules=rules, **self._budget).solve(problem, start)
+
+    def _over_sizes(self, sizes: list[int]) -> list[Solution]:
+        if self._is_plain:
+            return subset_path(self._problem(), self.rules, sizes, **self._budget)
+        return SubsetNewton(rules=self.rules, **self._budget).path(self._problem(), sizes)
+
+    def _over_alphas(self, alphas: Array) -> list[Solution]:
+        gram = GramCache(self.design, self.loss.weights, self.fit_intercept)
+        rules = replace(self.rules, max_features=None)
+        found: list[Solution] = []
+        for alpha in alphas:
+            found.append(self._solve(self._problem(float(alpha)), rules, gram=gram))
+            if self.verbose:
+                used = np.count_nonzero(np.atleast_2d(found[-1].coef).any(axis=0))
+                print(f"[path] {len(found)}/{len(alphas)}: alpha {alpha:.3g}, {used} features")
+            if found[-1].status is Status.INTERRUPTED:
+                break
+        return found
+
+    def _without_choice(self) -> Solution:
+        """The fit on the features that are always kept."""
+        free = np.flatnonzero(~self.priced)
+        if not free.size:
+            return self._null_solution()
+        part = replace(self, design=Design(self.design.X[:, free]), rules=self._free_rules(free))
+        found = part._solve(part._problem(), part.rules)
+        coef = np.zeros((*found.coef.shape[:-1], self.design.n_features))
+        coef[..., free] = found.coef
+        return replace(found, coef=coef)
+
+    def _free_rules(self, free: Indices) -> SubsetRules:
+        positive = None if self.rules.positive is None else self.rules.positive[free]
+        prices = np.zeros(len(free))
+        return replace(self.rules, max_features=None, prices=prices, positive=positive)
+
+    def _null_solution(self) -> Solution:
+        outputs = () if self.loss.n_outputs == 1 else (self.loss.n_outputs,)
+        return Solution(
+            coef=np.zeros((*outputs, self.design.n_features)),
+            intercept=self._problem().null_intercept,
+            status=Status.CONVERGED,
+            certificate=Certificate("no feature may enter", 0.0),
+            gap=np.nan,
+            n_iter=1,
+            message="",
+        )
