@@ -139,7 +139,9 @@ def measure(planted: Planted) -> dict[str, Any]:
         "excess": single_excess(losses, planted.k),
         "path": path_excess(losses),
         "planted": {
-            name: int(sum(a <= b * (1 + 1e-9) for a, b in zip(ours, losses["planted"], strict=True)))
+            name: int(
+                sum(a <= b * (1 + 1e-9) for a, b in zip(ours, losses["planted"], strict=True))
+            )
             for name, ours in losses.items()
             if not name.startswith("path") and name != "planted"
         },

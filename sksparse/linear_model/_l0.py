@@ -29,7 +29,7 @@ from ..solvers import (
 from ._base import SparseLinearRegressor
 from ._subset_options import check_rules
 
-_TEXTBOOK: dict[str, type[Solver[Any]]] = {
+_TEXTBOOK: dict[str, Any] = {
     "cd": CoordinateDescentL0,
     "splicing": Splicing,
     "forward": ForwardSelection,

@@ -74,6 +74,8 @@ class BoundedSolution(Solution):
 
     Parameters
     ----------
+    coef, intercept, status, certificate, gap, n_iter, message
+        As in :class:`Solution`.
     objective : float
         Objective of the answer.
     lower_bound : float
