@@ -37,11 +37,28 @@ class SubsetSearch:
     tol : float
         Gains below this share of the null loss are not looked for.
     effort : int, default=1
-        Factor on the number of single moves that are tried when longer chains fail.
+        Factor on ``trials``.
+
+    Attributes
+    ----------
+    limit : int
+        Largest number of features with a price.
+    rank : int
+        Largest number of features that samples can tell apart.
+    scale : float
+        Loss of the model without features.
+    floor : float
+        Loss that counts as zero; minus infinity where the objective has a minimum.
+    threshold : float
+        Smallest gain worth a move.
+    chains : bool
+        Whether to try what a whole descent on the model leads to before single moves.
+    trials : int
+        Number of single moves of a model that are tried.
     """
 
     def __init__(self, problem: Problem, rules: SubsetRules, tol: float, effort: int = 1) -> None:
-        self.problem, self.rules, self.effort = problem, rules, effort
+        self.problem, self.rules, self.trials = problem, rules, _TRIALS * effort
         self.columns = SubsetColumns(problem)
         self.outputs = Outputs(problem.loss)
         p = problem.design.n_features
@@ -58,6 +75,7 @@ class SubsetSearch:
         bounded = rules.l1 > 0 or rules.l2 > 0 or problem.loss.quadratic
         self.floor = -np.inf if bounded else _SEPARATED * self.scale
         self.threshold = tol * self.scale
+        self.chains = True
         self._model: tuple[Fit, Quadratic] | None = None
 
     def objective(self, fit: Fit) -> float:
@@ -87,12 +105,11 @@ class SubsetSearch:
 
         ``target`` is an objective that the fit should undercut; short of it, precision is spared.
         """
-        columns, centre = self.columns, self.problem.fit_intercept
         support = np.union1d(support, self._kept)
-        first = int(centre)
+        features, first = self.columns.features[support], int(self.problem.fit_intercept)
         rows = np.empty((first + len(support), self.problem.design.n_samples))
         rows[:first] = 1.0
-        np.take(columns.rows, support, axis=0, out=rows[first:])
+        np.take(self.columns.rows, support, axis=0, out=rows[first:])
         theta = np.zeros((len(rows), self.outputs.n_outputs))
         theta[:first] = self.problem.null_intercept
         if start is not None:
@@ -101,21 +118,24 @@ class SubsetSearch:
                 support, start.support, assume_unique=True, return_indices=True
             )
             theta[first:][here] = start.coef[there]
-        features = columns.features[support]
-        terms = Terms(
+        tol = (_FINAL if exact else _TRIAL) * self.scale
+        goal = target - self._alpha * float(self._factors[features].sum())
+        fitted, z, value = refit(
+            self.outputs, self._terms(features), rows, bool(first), theta, tol, goal
+        )
+        coef = fitted[first:]
+        used = (coef != 0).any(axis=1)
+        intercept = fitted[0] if first else np.zeros(self.outputs.n_outputs)
+        return Fit(support[used], coef[used], intercept, z, value)
+
+    def _terms(self, features: Indices) -> Terms:
+        return Terms(
             l1=self.rules.l1,
             l2=self.rules.l2,
             positive=self._positive[features],
             floor=self.floor,
             accuracy=1e-9 * float(np.sqrt(self.scale)),
         )
-        tol = (_FINAL if exact else _TRIAL) * self.scale
-        goal = target - self._alpha * float(self._factors[features].sum())
-        fitted, z, value = refit(self.outputs, terms, rows, centre, theta, tol, goal)
-        coef = fitted[first:]
-        used = (coef != 0).any(axis=1)
-        intercept = fitted[0] if centre else np.zeros(self.outputs.n_outputs)
-        return Fit(support[used], coef[used], intercept, z, value)
 
     def metric(self, fit: Fit) -> Metric:
         """Curvature and gradient of the loss at a fit."""
@@ -259,18 +279,19 @@ class SubsetSearch:
     def _proposals(self, fit: Fit) -> Iterator[Indices]:
         """The end of the model's descent, the point half way, then its best single moves."""
         model = self.model(fit)
-        path = self.descend(model, fit, self.limit)
-        if len(path) > 1:
-            yield path[-1]
-        if len(path) > 3:
-            yield path[len(path) // 2]
-        if not path:
-            return
+        if self.chains:
+            path = self.descend(model, fit, self.limit)
+            if len(path) > 1:
+                yield path[-1]
+            if len(path) > 3:
+                yield path[len(path) // 2]
+            if not path:
+                return
         signs = np.sign(fit.coef)
         tableau, rivals = model.tableau(fit.support, signs)
         room = self.room(fit.support, self.limit)
         moves = single_moves(tableau, rivals, room, self.threshold)
-        for move in moves[: _TRIALS * self.effort]:
+        for move in moves[: self.trials]:
             yield _moved(fit.support, signs, move, rivals)[0]
 
 
