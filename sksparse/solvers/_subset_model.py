@@ -203,6 +203,8 @@ class Quadratic:
             self.means = self._weighted.sum(axis=1) / total
         self._shift = self.means * total
         squares = np.einsum("ij,ij->i", rows, self._weighted) - self._shift * self.means
+        # Samples on which a feature of the support varies may have lost all curvature.
+        squares[support] = np.maximum(squares[support], np.finfo(np.float64).tiny)
         self.norms = norms._replace(usable=norms.usable & (squares > 0))
         root = np.sqrt(np.maximum(squares, 0.0) + metric.l2)
         self.lengths = np.where(self.norms.usable, root, np.inf)
@@ -229,7 +231,9 @@ class Quadratic:
     def tableau(self, support: Indices, signs: Array) -> tuple[Tableau, Rivals]:
         """A support whose coefficients have given signs, and all columns beside it."""
         cross = self._cross(support)
-        inverse = inverse_of(cross[:, support])
+        among = cross[:, support]
+        np.fill_diagonal(among, 1.0)
+        inverse = inverse_of(among)
         lengths, l1 = self.lengths, self.norms.l1
         coef = inverse @ (self._target[support] - l1 * signs / lengths[support, None])
         prices = np.where(self.norms.free[support], -np.inf, self.norms.prices[support])

@@ -29,6 +29,8 @@ _NUMBERS = 2**26
 _MOST_NEW = 200
 # On a path: columns at first, columns that join at a checkpoint, single moves that are tried.
 _PATH_FIRST, _PATH_NEW, _PATH_TRIALS = 200, 100, 3
+# Once a size is reached, its path looks for no gains below this share of the null loss.
+_PATH_GAIN = 3e-4
 # A path passes over all columns when its size has grown to one of these.
 _CHECKPOINTS = tuple(2**e for e in range(2, 30))
 
@@ -166,8 +168,8 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     def path(self, problem: Problem, sizes: Sequence[int]) -> list[Solution]:
         """Solutions with at most so many features, for several sizes at once.
 
-        Sizes grow from 1 on by forward steps and swaps, and at sizes 4, 8, 16, ... all columns are
-        looked at; what is found for a size depends on smaller sizes alone, all of which are always
+        Sizes grow from 1 on by forward steps and single swaps that gain at least 3e-4 of the null
+        model's loss, and at sizes 4, 8, 16, ... all columns are looked at; what is found for a size depends on smaller sizes alone, all of which are always
         gone through. ``rules.max_features`` and ``problem.alpha`` are not used.
 
         Parameters
@@ -194,6 +196,7 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         fit = search.null_fit()
         search.columns.at(_best(search.gains(fit), _PATH_FIRST))
         search.chains, search.trials, fits = False, _PATH_TRIALS * self.effort, []
+        search.worth = max(search.worth, _PATH_GAIN * search.scale)
         for size in range(1, max(sizes) + 1):
             search.limit = size
             fit = search.extend(fit)

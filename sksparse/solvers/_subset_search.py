@@ -51,6 +51,8 @@ class SubsetSearch:
         Loss that counts as zero; minus infinity where the objective has a minimum.
     threshold : float
         Smallest gain worth a move.
+    worth : float
+        Smallest gain worth a refit, once a fit is as large as it may be.
     chains : bool
         Whether to try what a whole descent on the model leads to before single moves.
     trials : int
@@ -74,7 +76,7 @@ class SubsetSearch:
         self.scale = max(null, float(np.finfo(np.float64).tiny))
         bounded = rules.l1 > 0 or rules.l2 > 0 or problem.loss.quadratic
         self.floor = -np.inf if bounded else _SEPARATED * self.scale
-        self.threshold = tol * self.scale
+        self.threshold = self.worth = tol * self.scale
         self.chains = True
         self._model: tuple[Fit, Quadratic] | None = None
 
@@ -269,7 +271,7 @@ class SubsetSearch:
         """A fit with a lower objective that the model around this one leads to."""
         if self.finished(fit) and self._alpha == 0.0:
             return None
-        goal = self.objective(fit) - self.threshold
+        goal = self.objective(fit) - self.worth
         for support in self._proposals(fit):
             trial = self.fit(support, fit, target=goal)
             if self.objective(trial) < goal:
@@ -290,7 +292,7 @@ class SubsetSearch:
         signs = np.sign(fit.coef)
         tableau, rivals = model.tableau(fit.support, signs)
         room = self.room(fit.support, self.limit)
-        moves = single_moves(tableau, rivals, room, self.threshold)
+        moves = single_moves(tableau, rivals, room, self.worth)
         for move in moves[: self.trials]:
             yield _moved(fit.support, signs, move, rivals)[0]
 

@@ -289,3 +289,16 @@ def test_interruption_keeps_the_last_complete_iterate(
     assert solution.status is Status.INTERRUPTED
     assert not solution.coef.any()
     assert solution.intercept == pytest.approx(np.log(y.mean() / (1 - y.mean())))
+
+
+def test_a_feature_that_varies_only_where_all_is_certain_does_no_harm(
+    rng: np.random.Generator,
+) -> None:
+    X, y = make_data(rng, "logistic", 60, 4)
+    X[:, 3] = 0.0
+    X[np.argmax(y), 3] = 1.0
+    prices = np.array([1.0, 1.0, 1.0, 0.0])
+    solution = solve(make_problem(X, y, "logistic"), max_features=2, prices=prices)
+    assert solution.status is Status.CONVERGED
+    assert np.all(np.isfinite(solution.coef))
+    assert np.count_nonzero(solution.coef) == 3
