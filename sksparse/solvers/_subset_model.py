@@ -24,6 +24,8 @@ from .._typing import Array, Indices, Mask
 
 # A column that keeps at most this share of its squared length beside others is collinear.
 COLLINEAR = 1e-8
+# A feature of the support has at least this share of the mean curvature.
+_LEAST_CURVATURE = 1e-12
 # Added to squared lengths, far above rounding.
 _JITTER = 1e-12
 
@@ -204,7 +206,8 @@ class Quadratic:
         self._shift = self.means * total
         squares = np.einsum("ij,ij->i", rows, self._weighted) - self._shift * self.means
         # Samples on which a feature of the support varies may have lost all curvature.
-        squares[support] = np.maximum(squares[support], np.finfo(np.float64).tiny)
+        least = _LEAST_CURVATURE * total * (rows[support] ** 2).mean(axis=1)
+        squares[support] = np.maximum(squares[support], least)
         self.norms = norms._replace(usable=norms.usable & (squares > 0))
         root = np.sqrt(np.maximum(squares, 0.0) + metric.l2)
         self.lengths = np.where(self.norms.usable, root, np.inf)
@@ -260,7 +263,7 @@ def best_move(tableau: Tableau, rivals: Rivals, room: int, threshold: float) -> 
     drops = tableau.drops
     leaver = int(np.argmax(drops)) if len(drops) else -1
     best = Move(leaver, -1, float(drops[leaver]) if len(drops) else -np.inf)
-    if room >= 0:
+    if room >= 0 and len(rivals.descent):
         gains, leavers = tableau.gains(rivals, room > 0)
         joiner = int(np.argmax(gains))
         if gains[joiner] > best.gain:

@@ -169,8 +169,9 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         """Solutions with at most so many features, for several sizes at once.
 
         Sizes grow from 1 on by forward steps and single swaps that gain at least 3e-4 of the null
-        model's loss, and at sizes 4, 8, 16, ... all columns are looked at; what is found for a size depends on smaller sizes alone, all of which are always
-        gone through. ``rules.max_features`` and ``problem.alpha`` are not used.
+        model's loss; at sizes 4, 8, 16, ... all columns are looked at. What is found for a size
+        depends on smaller sizes alone, all of which are always gone through.
+        ``rules.max_features`` and ``problem.alpha`` are not used.
 
         Parameters
         ----------

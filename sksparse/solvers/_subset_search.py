@@ -186,7 +186,7 @@ class SubsetSearch:
             path = self.descend(self.model(fit), fit, size)
             new = self.fit(path[-1], fit) if path else fit
             if self.finished(new):
-                new = next(filter(self.finished, (self.fit(part, fit) for part in path)))
+                new = self._first_finished(path, fit, new)
             if not self.objective(new) < self.objective(fit):
                 break
             fit = new
@@ -194,6 +194,18 @@ class SubsetSearch:
                 break
             size *= 2
         return fit
+
+    def _first_finished(self, path: list[Indices], start: Fit, last: Fit) -> Fit:
+        """By bisection, the earliest support of a path on which the loss is as good as zero."""
+        low, high = 0, len(path) - 1
+        while low < high:
+            middle = (low + high) // 2
+            trial = self.fit(path[middle], start)
+            if self.finished(trial):
+                high, last = middle, trial
+            else:
+                low = middle + 1
+        return last
 
     def overshoot(self, fit: Fit, factor: int) -> Fit:
         """Forward selection without a price to so many times the features, and some more."""
