@@ -20,8 +20,8 @@ _SWEEPS = 1000
 # Newton steps that expect to gain less than this share of the value need no check, and it would
 # drown in rounding.
 _ROUNDING = 1e-11
-# Predictors move by no more than this in a step: where a log loss is flat, its model knows nothing.
-_LONGEST = 20.0
+# Predictors move by no more than this in a step: where a log loss is flat, steps would overflow.
+_LONGEST = 1e4
 
 
 class Outputs:
