@@ -11,7 +11,7 @@ def _reach(descent, l1, positive):
     return max(size - l1, 0.0)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def column_gains(rows, cross, coef, diagonal, drops, descent, l1, positive, prices, usable, adds):
     """Best gain of each column, and the feature whose place it takes; -1 where it is added.
 

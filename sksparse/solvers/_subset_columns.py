@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from .._typing import Array, Indices
+from .._typing import Array, Indices, Mask
 from ._problem import Problem
 
 # Numbers that a temporary block of columns holds, so that it stays in the processor's cache.
@@ -83,9 +83,10 @@ class SubsetColumns:
             self._extend(new)
         return self._position[features]
 
-    def known(self, features: Indices) -> Any:
-        """Mask of the given features that are in the working set."""
-        return self._position[features] >= 0
+    @property
+    def known(self) -> Mask:
+        """Mask of the features in the working set."""
+        return self._position >= 0
 
     def _extend(self, new: Indices) -> None:
         known, total = len(self.features), len(self.features) + len(new)

@@ -24,6 +24,8 @@ from .._typing import Array, Indices, Mask
 
 # A column that keeps at most this share of its squared length beside others is collinear.
 COLLINEAR = 1e-8
+# A feature of the support has at least this share of the mean curvature.
+_LEAST_CURVATURE = 1e-12
 # Added to squared lengths, far above rounding.
 _JITTER = 1e-12
 
@@ -203,6 +205,9 @@ class Quadratic:
             self.means = self._weighted.sum(axis=1) / total
         self._shift = self.means * total
         squares = np.einsum("ij,ij->i", rows, self._weighted) - self._shift * self.means
+        # Samples on which a feature of the support varies may have lost all curvature.
+        least = _LEAST_CURVATURE * total * (rows[support] ** 2).mean(axis=1)
+        squares[support] = np.maximum(squares[support], least)
         self.norms = norms._replace(usable=norms.usable & (squares > 0))
         root = np.sqrt(np.maximum(squares, 0.0) + metric.l2)
         self.lengths = np.where(self.norms.usable, root, np.inf)
@@ -229,7 +234,9 @@ class Quadratic:
     def tableau(self, support: Indices, signs: Array) -> tuple[Tableau, Rivals]:
         """A support whose coefficients have given signs, and all columns beside it."""
         cross = self._cross(support)
-        inverse = inverse_of(cross[:, support])
+        among = cross[:, support]
+        np.fill_diagonal(among, 1.0)
+        inverse = inverse_of(among)
         lengths, l1 = self.lengths, self.norms.l1
         coef = inverse @ (self._target[support] - l1 * signs / lengths[support, None])
         prices = np.where(self.norms.free[support], -np.inf, self.norms.prices[support])
@@ -256,7 +263,7 @@ def best_move(tableau: Tableau, rivals: Rivals, room: int, threshold: float) -> 
     drops = tableau.drops
     leaver = int(np.argmax(drops)) if len(drops) else -1
     best = Move(leaver, -1, float(drops[leaver]) if len(drops) else -np.inf)
-    if room >= 0:
+    if room >= 0 and len(rivals.descent):
         gains, leavers = tableau.gains(rivals, room > 0)
         joiner = int(np.argmax(gains))
         if gains[joiner] > best.gain:

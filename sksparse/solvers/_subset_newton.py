@@ -9,7 +9,7 @@ the working set lacks.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,9 +24,13 @@ from ._subset_search import SubsetSearch
 # The first working set has this many columns, or so many times the features that may be wanted.
 _FIRST, _FIRST_PER_FEATURE = 300, 8
 # It holds at most this many numbers for the first set, unless the features wanted need more.
-_NUMBERS = 2**27
+_NUMBERS = 2**26
 # Columns that join a working set at once.
 _MOST_NEW = 200
+# On a path: columns at first, columns that join at a checkpoint, single moves that are tried.
+_PATH_FIRST, _PATH_NEW, _PATH_TRIALS = 200, 100, 3
+# Once a size is reached, its path looks for no gains below this share of the null loss.
+_PATH_GAIN = 3e-4
 # A path passes over all columns when its size has grown to one of these.
 _CHECKPOINTS = tuple(2**e for e in range(2, 30))
 
@@ -110,7 +114,7 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         self.effort = effort
 
     def start(self, problem: Problem, coef: Array | None) -> SubsetNewtonIterate:
-        search = self._search(problem)
+        search = self._search(problem, self.rules)
         fit = search.null_fit()
         gains = search.gains(fit)
         search.columns.at(_first_columns(search, gains))
@@ -121,9 +125,9 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
             coef, intercept, search=search, fit=fit, gains=gains, start=start
         )
 
-    def _search(self, problem: Problem) -> SubsetSearch:
+    def _search(self, problem: Problem, rules: SubsetRules) -> SubsetSearch:
         tol = 0.1 * max(self.tol, problem.precision, 1e-11)
-        return SubsetSearch(problem, self.rules, tol, self.effort)
+        return SubsetSearch(problem, rules, tol, self.effort)
 
     def certify(self, problem: Problem, state: SubsetNewtonIterate) -> Certificate:
         name = "largest relative gain of a single add, drop or swap"
@@ -141,7 +145,7 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     def step(self, problem: Problem, state: SubsetNewtonIterate) -> None:
         search, before, fit = state.search, state.fit, state.fit
         if state.tried:
-            search.columns.at(_more_columns(state))
+            search.columns.at(_more_columns(search, state.gains, _MOST_NEW))
             fit, state.settled = search.improve(fit)
             state.refuted = state.settled and fit is before
         else:
@@ -164,9 +168,10 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     def path(self, problem: Problem, sizes: Sequence[int]) -> list[Solution]:
         """Solutions with at most so many features, for several sizes at once.
 
-        Sizes grow from 1 on by forward steps and swaps, and at sizes 4, 8, 16, ... all columns are
-        looked at; what is found for a size depends on smaller sizes alone, all of which are always
-        gone through. ``rules.max_features`` is not used.
+        Sizes grow from 1 on by forward steps and single swaps that gain at least 3e-4 of the null
+        model's loss; at sizes 4, 8, 16, ... all columns are looked at. What is found for a size
+        depends on smaller sizes alone, all of which are always gone through.
+        ``rules.max_features`` and ``problem.alpha`` are not used.
 
         Parameters
         ----------
@@ -178,17 +183,28 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         Returns
         -------
         solutions : list of Solution
-            One for each size; their certificate is not computed.
+            One for each size; their certificate is not computed, and ``n_iter`` is the size.
+
+        Raises
+        ------
+        ValueError
+            When ``sizes`` is empty or holds a number below 1.
         """
-        search = self._search(problem)
+        if not len(sizes) or min(sizes) < 1:
+            raise ValueError(f"sizes must hold numbers from 1 on; got {list(sizes)}.")
+        # Every size is gone through from 1 on, whichever are asked for.
+        search = self._search(problem, replace(self.rules, max_features=1))
         fit = search.null_fit()
-        search.columns.at(_best(search.gains(fit), _FIRST))
-        fits = []
+        search.columns.at(_best(search.gains(fit), _PATH_FIRST))
+        search.chains, search.trials, fits = False, _PATH_TRIALS * self.effort, []
+        search.worth = max(search.worth, _PATH_GAIN * search.scale)
         for size in range(1, max(sizes) + 1):
             search.limit = size
             fit = search.extend(fit)
             if size in _CHECKPOINTS:
-                search.columns.at(_best(search.gains(fit), _MOST_NEW))
+                search.limit = size + 1
+                search.columns.at(_more_columns(search, search.gains(fit), _PATH_NEW))
+                search.limit = size
                 fit = search.improve(fit)[0]
             fits.append(fit)
             if self.verbose:
@@ -210,11 +226,9 @@ def _first_columns(search: SubsetSearch, gains: Array) -> Indices:
     return _best(gains, min(max(_FIRST, _FIRST_PER_FEATURE * wanted), most))
 
 
-def _more_columns(state: SubsetNewtonIterate) -> Indices:
+def _more_columns(search: SubsetSearch, gains: Array, number: int) -> Indices:
     """Columns outside the working set that gain most."""
-    gains = state.gains.copy()
-    gains[state.search.columns.features] = -np.inf
-    new = _best(gains, _MOST_NEW)
+    new = _best(np.where(search.columns.known, -np.inf, gains), number)
     return new[gains[new] > 0]
 
 

@@ -16,10 +16,12 @@ _MAX_STEPS = 100
 _MAX_HALVINGS = 40
 # Added to the diagonal, as a share of it: rounding must not make the matrix indefinite.
 _JITTER = 1e-13
-_SWEEPS = 10_000
+_SWEEPS = 1000
 # Newton steps that expect to gain less than this share of the value need no check, and it would
 # drown in rounding.
 _ROUNDING = 1e-11
+# Predictors move by no more than this in a step: where a log loss is flat, steps would overflow.
+_LONGEST = 1e4
 
 
 class Outputs:
@@ -153,6 +155,8 @@ class _Smooth:
         lower[:, first:][:, terms.positive] = 0.0
         self.l1, self.l2 = terms.l1 * penalised, terms.l2 * penalised
         self.lower = lower
+        # Early steps on a bounded problem need not be exact.
+        self._accuracy = 1e6 * terms.accuracy
         self.bounded = terms.l1 > 0 or bool(terms.positive.any())
 
     def value(self, theta: Array, z: Array) -> float:
@@ -173,6 +177,7 @@ class _Smooth:
         l1 = self.l1.ravel()
         change = gradient @ step + l1 @ (np.abs(flat + step) - np.abs(flat))
         expected = -float(change + 0.5 * step @ matrix @ step)
+        self._accuracy = max(self.terms.accuracy, 1e-3 * float(np.sqrt(max(expected, 0.0))))
         return step.reshape(theta.T.shape).T, expected
 
     def _matrix(self, z: Array) -> Array:
@@ -192,7 +197,7 @@ class _Smooth:
         x = flat.copy()
         linear = matrix @ x - gradient
         minimise_bounded(
-            matrix, linear, self.l1.ravel(), self.lower.ravel(), x, self.terms.accuracy, _SWEEPS
+            matrix, linear, self.l1.ravel(), self.lower.ravel(), x, self._accuracy, _SWEEPS
         )
         return x - flat
 
@@ -202,6 +207,8 @@ class _Smooth:
         """Halve the step until the value falls; None where rounding hides any fall."""
         along = self.rows.T @ step
         length, small = 1.0, expected <= _ROUNDING * abs(value)
+        if not self.outputs.loss.quadratic:
+            length = min(1.0, _LONGEST / max(float(np.abs(along).max()), _LONGEST))
         for _ in range(_MAX_HALVINGS):
             trial, trial_z = theta + length * step, z + length * along
             trial_value = self.value(trial, trial_z)

@@ -37,11 +37,30 @@ class SubsetSearch:
     tol : float
         Gains below this share of the null loss are not looked for.
     effort : int, default=1
-        Factor on the number of single moves that are tried when longer chains fail.
+        Factor on ``trials``.
+
+    Attributes
+    ----------
+    limit : int
+        Largest number of features with a price.
+    rank : int
+        Largest number of features that samples can tell apart.
+    scale : float
+        Loss of the model without features.
+    floor : float
+        Loss that counts as zero; minus infinity where the objective has a minimum.
+    threshold : float
+        Smallest gain worth a move.
+    worth : float
+        Smallest gain worth a refit, once a fit is as large as it may be.
+    chains : bool
+        Whether to try what a whole descent on the model leads to before single moves.
+    trials : int
+        Number of single moves of a model that are tried.
     """
 
     def __init__(self, problem: Problem, rules: SubsetRules, tol: float, effort: int = 1) -> None:
-        self.problem, self.rules, self.effort = problem, rules, effort
+        self.problem, self.rules, self.trials = problem, rules, _TRIALS * effort
         self.columns = SubsetColumns(problem)
         self.outputs = Outputs(problem.loss)
         p = problem.design.n_features
@@ -57,7 +76,8 @@ class SubsetSearch:
         self.scale = max(null, float(np.finfo(np.float64).tiny))
         bounded = rules.l1 > 0 or rules.l2 > 0 or problem.loss.quadratic
         self.floor = -np.inf if bounded else _SEPARATED * self.scale
-        self.threshold = tol * self.scale
+        self.threshold = self.worth = tol * self.scale
+        self.chains = True
         self._model: tuple[Fit, Quadratic] | None = None
 
     def objective(self, fit: Fit) -> float:
@@ -87,12 +107,11 @@ class SubsetSearch:
 
         ``target`` is an objective that the fit should undercut; short of it, precision is spared.
         """
-        columns, centre = self.columns, self.problem.fit_intercept
         support = np.union1d(support, self._kept)
-        first = int(centre)
+        features, first = self.columns.features[support], int(self.problem.fit_intercept)
         rows = np.empty((first + len(support), self.problem.design.n_samples))
         rows[:first] = 1.0
-        np.take(columns.rows, support, axis=0, out=rows[first:])
+        np.take(self.columns.rows, support, axis=0, out=rows[first:])
         theta = np.zeros((len(rows), self.outputs.n_outputs))
         theta[:first] = self.problem.null_intercept
         if start is not None:
@@ -101,21 +120,24 @@ class SubsetSearch:
                 support, start.support, assume_unique=True, return_indices=True
             )
             theta[first:][here] = start.coef[there]
-        features = columns.features[support]
-        terms = Terms(
+        tol = (_FINAL if exact else _TRIAL) * self.scale
+        goal = target - self._alpha * float(self._factors[features].sum())
+        fitted, z, value = refit(
+            self.outputs, self._terms(features), rows, bool(first), theta, tol, goal
+        )
+        coef = fitted[first:]
+        used = (coef != 0).any(axis=1)
+        intercept = fitted[0] if first else np.zeros(self.outputs.n_outputs)
+        return Fit(support[used], coef[used], intercept, z, value)
+
+    def _terms(self, features: Indices) -> Terms:
+        return Terms(
             l1=self.rules.l1,
             l2=self.rules.l2,
             positive=self._positive[features],
             floor=self.floor,
             accuracy=1e-9 * float(np.sqrt(self.scale)),
         )
-        tol = (_FINAL if exact else _TRIAL) * self.scale
-        goal = target - self._alpha * float(self._factors[features].sum())
-        fitted, z, value = refit(self.outputs, terms, rows, centre, theta, tol, goal)
-        coef = fitted[first:]
-        used = (coef != 0).any(axis=1)
-        intercept = fitted[0] if centre else np.zeros(self.outputs.n_outputs)
-        return Fit(support[used], coef[used], intercept, z, value)
 
     def metric(self, fit: Fit) -> Metric:
         """Curvature and gradient of the loss at a fit."""
@@ -164,7 +186,7 @@ class SubsetSearch:
             path = self.descend(self.model(fit), fit, size)
             new = self.fit(path[-1], fit) if path else fit
             if self.finished(new):
-                new = next(filter(self.finished, (self.fit(part, fit) for part in path)))
+                new = self._first_finished(path, fit, new)
             if not self.objective(new) < self.objective(fit):
                 break
             fit = new
@@ -172,6 +194,18 @@ class SubsetSearch:
                 break
             size *= 2
         return fit
+
+    def _first_finished(self, path: list[Indices], start: Fit, last: Fit) -> Fit:
+        """By bisection, the earliest support of a path on which the loss is as good as zero."""
+        low, high = 0, len(path) - 1
+        while low < high:
+            middle = (low + high) // 2
+            trial = self.fit(path[middle], start)
+            if self.finished(trial):
+                high, last = middle, trial
+            else:
+                low = middle + 1
+        return last
 
     def overshoot(self, fit: Fit, factor: int) -> Fit:
         """Forward selection without a price to so many times the features, and some more."""
@@ -249,7 +283,7 @@ class SubsetSearch:
         """A fit with a lower objective that the model around this one leads to."""
         if self.finished(fit) and self._alpha == 0.0:
             return None
-        goal = self.objective(fit) - self.threshold
+        goal = self.objective(fit) - self.worth
         for support in self._proposals(fit):
             trial = self.fit(support, fit, target=goal)
             if self.objective(trial) < goal:
@@ -259,18 +293,19 @@ class SubsetSearch:
     def _proposals(self, fit: Fit) -> Iterator[Indices]:
         """The end of the model's descent, the point half way, then its best single moves."""
         model = self.model(fit)
-        path = self.descend(model, fit, self.limit)
-        if len(path) > 1:
-            yield path[-1]
-        if len(path) > 3:
-            yield path[len(path) // 2]
-        if not path:
-            return
+        if self.chains:
+            path = self.descend(model, fit, self.limit)
+            if len(path) > 1:
+                yield path[-1]
+            if len(path) > 3:
+                yield path[len(path) // 2]
+            if not path:
+                return
         signs = np.sign(fit.coef)
         tableau, rivals = model.tableau(fit.support, signs)
         room = self.room(fit.support, self.limit)
-        moves = single_moves(tableau, rivals, room, self.threshold)
-        for move in moves[: _TRIALS * self.effort]:
+        moves = single_moves(tableau, rivals, room, self.worth)
+        for move in moves[: self.trials]:
             yield _moved(fit.support, signs, move, rivals)[0]
 
 

@@ -259,10 +259,14 @@ def test_constant_and_repeated_columns_are_never_needed(rng: np.random.Generator
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_answer_of_a_path_depends_on_no_other_size(rng: np.random.Generator, loss: str) -> None:
     X, y = make_data(rng, loss, 60, 400)
-    problem = make_problem(X, y, loss)
+    problem = make_problem(X, y, loss, alpha=1e6)
     solver = SubsetNewton(rules=Rules(), tol=1e-8, max_iter=100)
+    for wrong in ([], [0, 2]):
+        with pytest.raises(ValueError, match="sizes must hold numbers from 1 on"):
+            solver.path(problem, wrong)
     whole = solver.path(problem, range(1, 10))
     values = [problem.loss.value(predictor(problem, s)) for s in whole]
+    assert values[8] < 0.8 * values[0]
     assert all(b <= a * (1 + 1e-9) for a, b in pairwise(values))
     for sizes in ([2], [1, 2], [9, 2], [5]):
         for size, solution in zip(sizes, solver.path(problem, sizes), strict=True):
@@ -294,3 +298,16 @@ def test_interruption_keeps_the_last_complete_iterate(
     assert solution.status is Status.INTERRUPTED
     assert not solution.coef.any()
     assert solution.intercept == pytest.approx(np.log(y.mean() / (1 - y.mean())))
+
+
+def test_a_feature_that_varies_only_where_all_is_certain_does_no_harm(
+    rng: np.random.Generator,
+) -> None:
+    X, y = make_data(rng, "logistic", 60, 4)
+    X[:, 3] = 0.0
+    X[np.argmax(y), 3] = 1.0
+    prices = np.array([1.0, 1.0, 1.0, 0.0])
+    solution = solve(make_problem(X, y, "logistic"), max_features=2, prices=prices)
+    assert solution.status is Status.CONVERGED
+    assert np.all(np.isfinite(solution.coef))
+    assert np.count_nonzero(solution.coef) == 3
