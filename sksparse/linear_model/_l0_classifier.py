@@ -155,12 +155,13 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
     At the current fit, the loss is met by its quadratic model, as in iteratively reweighted least
     squares, which tells the gain of every add, drop and swap at once. A descent on the model by
     best moves proposes a subset; Newton steps refit it, and it is taken if the true objective
-    falls. Otherwise the best single moves of the model are tried, up to ``30 * effort`` of them.
+    falls. Otherwise the best single moves of the model are tried: up to ``30 * effort`` that
+    promise a gain, and the best ``5 * effort`` of the others.
     The first start is a forward selection with the model renewed whenever its size doubles. A pass
     over all features then brings those into the working set that the model says would gain.
 
     The problem is NP-hard; the answer is a local optimum of the neighbourhood that ``optimality_``
-    describes. The model is exact only to second order: what it misses is not found. Constant
+    describes. The model is exact only to second order: what it misses widely is not found. Constant
     features are never selected, and neither is a feature that is a linear combination of those
     already selected (up to 1e-8 of its variance).
 

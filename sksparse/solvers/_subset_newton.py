@@ -93,7 +93,8 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     -----
     The certificate is the largest gain, relative to the loss of the model without features, that
     the quadratic model at the answer promises for a single add, drop or swap over all columns. It
-    is zero once refits have shown the most promising ``30 * effort`` of them to gain nothing. For
+    is zero once refits have shown the most promising ``30 * effort`` of them to gain nothing. Of
+    the moves within the working set that promise none, refits try the closest ``5 * effort``. For
     a squared loss without ``l1`` and ``positive`` the model is exact.
 
     Where a loss has fallen to 1e-6 of the null model's and no norm is added, it counts as zero and
@@ -196,7 +197,8 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         search = self._search(problem, replace(self.rules, max_features=1))
         fit = search.null_fit()
         search.columns.at(_best(search.gains(fit), _PATH_FIRST))
-        search.chains, search.trials, fits = False, _PATH_TRIALS * self.effort, []
+        search.chains, search.doubts, search.trials = False, 0, _PATH_TRIALS * self.effort
+        fits = []
         search.worth = max(search.worth, _PATH_GAIN * search.scale)
         for size in range(1, max(sizes) + 1):
             search.limit = size

@@ -10,7 +10,7 @@ import numpy as np
 from .._typing import Array, Indices
 from ._problem import Problem
 from ._subset_columns import SubsetColumns
-from ._subset_model import Metric, Move, Norms, Quadratic, Rivals, best_move, single_moves
+from ._subset_model import Metric, Move, Norms, Quadratic, Rivals, Tableau, best_move, single_moves
 from ._subset_refit import Fit, Outputs, Terms, refit
 from ._subset_rules import SubsetRules
 
@@ -21,6 +21,8 @@ _SEPARATED = 1e-6
 _TRIAL, _FINAL = 1e-7, 1e-13
 # Moves in one model; models around one another; single moves of a model that are tried.
 _MOVES, _ROUNDS, _TRIALS = 1000, 200, 30
+# Moves that are tried although the model promises no gain, which it does not know exactly.
+_DOUBTS = 5
 # Features that an overshooting forward selection takes beyond a multiple of the support.
 _EXTRA = 5
 
@@ -37,7 +39,7 @@ class SubsetSearch:
     tol : float
         Gains below this share of the null loss are not looked for.
     effort : int, default=1
-        Factor on ``trials``.
+        Factor on ``trials`` and ``doubts``.
 
     Attributes
     ----------
@@ -55,8 +57,8 @@ class SubsetSearch:
         Smallest gain worth a refit, once a fit is as large as it may be.
     chains : bool
         Whether to try what a whole descent on the model leads to before single moves.
-    trials : int
-        Number of single moves of a model that are tried.
+    trials, doubts : int
+        Number of single moves that are tried: of those that promise a gain, and of others.
     """
 
     def __init__(self, problem: Problem, rules: SubsetRules, tol: float, effort: int = 1) -> None:
@@ -78,6 +80,7 @@ class SubsetSearch:
         self.floor = -np.inf if bounded else _SEPARATED * self.scale
         self.threshold = self.worth = tol * self.scale
         self.chains = True
+        self.doubts = 0 if problem.loss.quadratic else _DOUBTS * effort
         self._model: tuple[Fit, Quadratic] | None = None
 
     def objective(self, fit: Fit) -> float:
@@ -293,20 +296,24 @@ class SubsetSearch:
     def _proposals(self, fit: Fit) -> Iterator[Indices]:
         """The end of the model's descent, the point half way, then its best single moves."""
         model = self.model(fit)
-        if self.chains:
-            path = self.descend(model, fit, self.limit)
-            if len(path) > 1:
-                yield path[-1]
-            if len(path) > 3:
-                yield path[len(path) // 2]
-            if not path:
-                return
+        path = self.descend(model, fit, self.limit) if self.chains else []
+        if len(path) > 1:
+            yield path[-1]
+        if len(path) > 3:
+            yield path[len(path) // 2]
         signs = np.sign(fit.coef)
         tableau, rivals = model.tableau(fit.support, signs)
-        room = self.room(fit.support, self.limit)
-        moves = single_moves(tableau, rivals, room, self.worth)
-        for move in moves[: self.trials]:
+        for move in self._singles(tableau, rivals, self.room(fit.support, self.limit)):
             yield _moved(fit.support, signs, move, rivals)[0]
+
+    def _singles(self, tableau: Tableau, rivals: Rivals, room: int) -> list[Move]:
+        """Moves that promise most, and where the model is not exact a few that come close."""
+        if not self.doubts:
+            return single_moves(tableau, rivals, room, self.threshold)[: self.trials]
+        moves = single_moves(tableau, rivals, room, -np.inf)
+        promising = sum(move.gain > self.threshold for move in moves)
+        useful = [m for m in moves[promising:] if m.joiner >= 0 or self._alpha > 0.0]
+        return moves[: min(promising, self.trials)] + useful[: self.doubts]
 
 
 def _moved(support: Indices, signs: Array, move: Move, rivals: Rivals) -> tuple[Indices, Array]:
