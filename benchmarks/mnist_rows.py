@@ -221,7 +221,7 @@ ROWS = {
             sparsifier=BayesianGroups(
                 layer_strengths=[50, 1.2, 400],
                 threshold=[-8.25, -7.0, -8.65],
-                noise_fraction=0.37,
+                noise_fraction=0.31,
             ),
             alpha=0.5 / N_TRAIN,
             batch_size=100,

@@ -177,12 +177,18 @@ class Walk:
         """The support, as positions in the working set."""
         return np.asarray(self._table.support[: self._size].copy())
 
-    def search(self, swaps: bool = True) -> bool:
+    @property
+    def coef(self) -> Array:
+        """Its coefficients, in units of unit-length columns and target."""
+        return np.asarray(self._table.coef[: self._size].copy())
+
+    def search(self, swaps: bool = True, limit: int | None = None) -> bool:
         """Make improving moves, at most so many that rounding stays harmless; whether any was."""
         from .._kernels.subset import local_search
 
         inner = self.inner
-        arguments = (inner.price, inner.refund, inner.limit, swaps, *self._limits)
+        limit = inner.limit if limit is None else limit
+        arguments = (inner.price, inner.refund, limit, swaps, *self._limits)
         self._size, moves = local_search(inner.gram, self._table, self._size, *arguments)
         return bool(moves)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from .._typing import Array, Indices
 from ._correlations import Correlations
-from ._subset_inner import Subproblem, Support, Walk
+from ._subset_inner import Subproblem, Walk
 from ._subset_working import WorkingSet
 
 _FIRST_END = 4
@@ -121,17 +121,26 @@ class SizeSearch:
         first, length = self.end, max(_FIRST_END, self.end - self._n_kept)
         self.end = end = min(first + length, self._limit)
         self._make_room(int(max(self._effort.overshoots) * end) + 2)
-        self._walk(first).sweep(end, *self._best)
+        walk = self._walk(first)
+        walk.sweep(end, *self._best)
         for _ in range(self._effort.rounds):
-            if not self._grow(first):
+            walk, improved = self._grow(walk)
+            if not improved:
                 break
         for factor in self._effort.overshoots:
-            top = self.sizes[-1]
-            beyond = self._inner(int(factor * top) + 2).search(self.support(top), swaps=False)
-            Walk(self._inner(top), beyond, len(beyond.columns)).sweep(first + 1, *self._best)
-            self._walk(first).sweep(end, *self._best)
+            self._come_back(walk, first, int(factor * end) + 2)
+            walk = self._walk(int(self.sizes[-1]))
         if self._effort.kicks:
             self._kick(first)
+
+    def _come_back(self, walk: Walk, first: int, beyond: int) -> None:
+        """Go beyond the end of the block, down through its sizes and up again."""
+        top = len(walk.columns)
+        walk.search(swaps=False, limit=min(beyond, self._limit))
+        if len(walk.columns) > top:
+            walk.sweep(top, *self._best)
+        walk.sweep(first + 1, *self._best)
+        walk.sweep(top, *self._best)
 
     def _kick(self, first: int) -> None:
         """Leave local optima by random exchanges at each size, then pass on what was found."""
@@ -143,27 +152,26 @@ class SizeSearch:
         self._walk(top).sweep(first + 1, *self._best)
         self._walk(first).sweep(top, *self._best)
 
-    def _grow(self, first: int) -> bool:
-        """Bring columns into the working set; whether the largest size improved by them."""
-        top = self.sizes[-1]
-        support = self._inner(top).support(self.support(top))
-        left = self._data.residual(self._coef(support))
+    def _grow(self, walk: Walk) -> tuple[Walk, bool]:
+        """Bring columns into the working set; whether the walk's size improved by them."""
+        top = len(walk.columns)
+        left = self._data.residual(self._coef(walk))
         scores = np.abs(self._data.products(self._data.weights * left))
-        new = min(self._effort.new, _FIRST_NEW + _NEW_PER_SIZE * (self.end - first))
+        new = min(self._effort.new, _FIRST_NEW + _NEW_PER_SIZE * (self.end - self._n_kept))
         self._working.extend(self._working.outside(scores, new))
-        if top == first or top < self.end:
-            return self._walk(top).sweep(self.end, *self._best) > 0
         walk = self._walk(top)
-        if walk.search():
+        if top < self.end:
+            return walk, walk.sweep(self.end, *self._best) > 0
+        improved = walk.search(limit=top)
+        if improved:
             self._record(walk.columns)
-            return True
-        return False
+        return walk, improved
 
-    def _coef(self, support: Support) -> Array:
+    def _coef(self, walk: Walk) -> Array:
         """Coefficients of all features, in their own units."""
         data, coef = self._data, np.zeros(self._data.design.n_features)
-        features = self._working.features[support.columns]
-        coef[features] = support.coef * data.target_length / data.lengths[features]
+        features = self._working.features[walk.columns]
+        coef[features] = walk.coef * data.target_length / data.lengths[features]
         return coef
 
     def _record(self, columns: Indices) -> None:
@@ -175,7 +183,8 @@ class SizeSearch:
 
     def _walk(self, size: int) -> Walk:
         inner = self._inner(size)
-        return Walk(inner, inner.support(self.support(size)), self.end)
+        room = int(max(self._effort.overshoots) * self.end) + 2
+        return Walk(inner, inner.support(self.support(size)), room)
 
     def _inner(self, limit: int) -> Subproblem:
         working, m = self._working, len(self._working.features)
