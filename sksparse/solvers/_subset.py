@@ -166,11 +166,12 @@ class SubsetDescent(Solver[SubsetIterate]):
     def _explore(self, state: SubsetIterate) -> Support:
         """Best end of several descents."""
         working, penalised = state.working, self.rules.max_features is None
-        starts = [self._best_size(state)]
-        if penalised or state.limit - len(state.kept) > LONGEST:
-            starts += _longer(state, starts[0], self.threshold)
+        start, settled = self._best_size(state)
+        starts = [start]
+        if not settled:
+            starts += _longer(state, start, self.threshold)
         inner = state.subproblem(self.threshold)
-        if penalised:
+        if penalised and not settled:
             starts.append(inner.coordinate_descent(np.zeros(len(inner.target))))
         ends = _ends(inner, starts, working.positions(state.kept))
         known = np.flatnonzero((state.coef != 0.0) & np.isfinite(state.data.lengths))
@@ -183,27 +184,24 @@ class SubsetDescent(Solver[SubsetIterate]):
             ends += _ends(inner, starts, working.positions(state.kept))
         return min(ends, key=inner.objective)
 
-    def _best_size(self, state: SubsetIterate) -> Indices:
-        """The best of the supports that are found size by size."""
-        sizes = self.sizes(state)
+    def _best_size(self, state: SubsetIterate) -> tuple[Indices, bool]:
+        """The best of the supports found size by size, and whether no longer one is in question."""
+        sizes, n_kept = self.sizes(state), len(state.kept)
         if self.effort == 0:
-            return (
-                state.subproblem(self.threshold)
-                .search(sizes.support(len(state.kept)), swaps=False)
-                .columns
-            )
+            inner = state.subproblem(self.threshold)
+            return inner.search(sizes.support(n_kept), swaps=False).columns, True
         if self.rules.max_features is not None:
-            sizes.reach(min(state.limit, len(state.kept) + LONGEST))
-            return sizes.support(min(state.limit, sizes.sizes[-1]))
-        best, tried = sizes.sizes[0], -1
+            sizes.reach(min(state.limit, n_kept + LONGEST))
+            return sizes.support(min(state.limit, sizes.sizes[-1])), state.limit <= n_kept + LONGEST
+        best, tried = n_kept, -1
         # A price of nothing buys all features; no need to weigh them.
-        while state.price.any() and tried < sizes.end <= len(state.kept) + LONGEST:
+        while state.price.any() and tried < sizes.end <= n_kept + LONGEST:
             tried = sizes.end
             sizes.reach(tried + 1)
             best = max(sizes.sizes, key=lambda size: _worth(state, sizes, size))
-            if 2 * (best - len(state.kept)) <= sizes.end - len(state.kept):
-                break
-        return sizes.support(best)
+            if 2 * (best - n_kept) <= sizes.end - n_kept:
+                return sizes.support(best), True
+        return sizes.support(best), False
 
     def sizes(self, state: SubsetIterate) -> SizeSearch:
         """Supports of each size, none of them searched yet."""

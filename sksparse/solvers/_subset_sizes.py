@@ -47,7 +47,7 @@ class Effort:
     first: int = 100
     new: int = 80
     rounds: int = 3
-    overshoots: tuple[float, ...] = (1.5,)
+    overshoots: tuple[float, ...] = (3.0, 1.5)
     kicks: int = 0
 
     @classmethod
@@ -56,7 +56,7 @@ class Effort:
         if level < 2:
             return cls()
         turns = level - 1
-        overshoots = (1.5, 1.2, 2.0, 3.0) * turns
+        overshoots = (3.0, 1.5, 2.0, 1.2) * turns
         return cls(300, 120, 2 + turns, overshoots, kicks=25 * turns**2)
 
 
