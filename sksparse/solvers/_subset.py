@@ -44,8 +44,8 @@ class SubsetIterate(Iterate):
         What a feature costs and what is won by leaving it out, in units of the null model's loss.
     kept : ndarray
         Independent features that are always in the support.
-    limit : int
-        Largest number of features, those included.
+    limit, rank : int
+        Largest number of features that is asked for and that there can be, those included.
     working : WorkingSet
         The columns among which is searched.
     support : ndarray
@@ -61,6 +61,7 @@ class SubsetIterate(Iterate):
     refund: Array = field(kw_only=True)
     kept: Indices = field(kw_only=True)
     limit: int = field(kw_only=True)
+    rank: int = field(kw_only=True)
     working: WorkingSet = field(kw_only=True)
     support: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
     explored: bool = False
@@ -113,9 +114,10 @@ class SubsetDescent(Solver[SubsetIterate]):
         rules, p = self.rules, problem.design.n_features
         data = Correlations(problem, rules.l2, self.gram)
         kept = _independent(data, np.flatnonzero(rules.free(p) & np.isfinite(data.lengths)))
-        limit = p if rules.max_features is None else rules.max_features + len(kept)
+        rank = p
         if rules.l2 == 0.0:
-            limit = min(limit, np.count_nonzero(problem.loss.weights) - problem.fit_intercept)
+            rank = min(p, np.count_nonzero(problem.loss.weights) - problem.fit_intercept)
+        limit = rank if rules.max_features is None else min(rank, rules.max_features + len(kept))
         coef = np.zeros(p) if coef is None else coef
         alpha = 0.0 if rules.max_features is not None else problem.alpha / data.null_loss
         price = alpha * rules.factors(p)
@@ -131,6 +133,7 @@ class SubsetDescent(Solver[SubsetIterate]):
             refund=refund,
             kept=kept,
             limit=max(limit, len(kept)),
+            rank=max(rank, len(kept)),
             working=working,
         )
 
@@ -204,8 +207,8 @@ class SubsetDescent(Solver[SubsetIterate]):
         return sizes.support(best), False
 
     def sizes(self, state: SubsetIterate) -> SizeSearch:
-        """Supports of each size, none of them searched yet."""
-        limits = (state.limit, self.threshold, Effort.of(self.effort))
+        """Supports of each size, whichever is asked for, none of them searched yet."""
+        limits = (state.rank, self.threshold, Effort.of(self.effort))
         return SizeSearch(state.data, state.working, state.kept, *limits)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -10,7 +10,15 @@ import scipy.sparse as sp
 
 from sksparse.losses import Squared
 from sksparse.penalties import L0
-from sksparse.solvers import Design, GramCache, Problem, Status, SubsetDescent, SubsetRules
+from sksparse.solvers import (
+    Design,
+    GramCache,
+    Problem,
+    Status,
+    SubsetDescent,
+    SubsetRules,
+    subset_path,
+)
 from sksparse.solvers._correlations import Correlations
 from sksparse.solvers._subset_inner import Subproblem
 
@@ -191,3 +199,78 @@ def test_refit_of_nearly_collinear_columns_is_least_squares(rng: np.random.Gener
     y = X @ np.array([1.0, -2.0, 3.0])
     data = Correlations(make_problem(X, y, 0.0), 0.0, None)
     np.testing.assert_allclose(data.refit(np.arange(3)), [1.0, -2.0, 3.0], rtol=1e-8)
+
+
+@pytest.mark.parametrize("max_features", [None, 2])
+def test_prices_and_kept_features_against_all_supports(
+    rng: np.random.Generator, max_features: int | None
+) -> None:
+    equal = 0
+    for _ in range(20):
+        X = rng.standard_normal((30, 7)) + rng.standard_normal((30, 1))
+        y = X[:, :4] @ rng.standard_normal(4) + rng.standard_normal(30)
+        prices = rng.choice([0.0, 0.5, 1.0, 3.0], 7)
+        alpha = 0.1 * y.var()
+        rules = SubsetRules(prices=prices, max_features=max_features, l2=0.01)
+        found = SubsetDescent(rules=rules, tol=1e-8, max_iter=100).solve(make_problem(X, y, alpha))
+        assert np.all(found.coef[prices == 0.0])
+        charged = 0.0 if max_features else alpha
+        limit = 7 if max_features is None else max_features
+
+        kept, others = np.flatnonzero(prices == 0.0).tolist(), np.flatnonzero(prices).tolist()
+        sizes = range(min(limit, len(others)) + 1)
+        supports = [[*kept, *s] for k in sizes for s in combinations(others, k)]
+        supports.append(np.flatnonzero(found.coef).tolist())
+        values = [refit_loss(X, y, s, 0.01) + charged * prices[s].sum() for s in supports]
+        best, reached = min(values), values[-1]
+        assert np.count_nonzero(found.coef[prices > 0]) <= limit
+        assert reached >= best * (1 - 1e-10)
+        equal += reached <= best * (1 + 1e-9)
+    assert equal >= 19
+
+
+def test_supports_of_all_sizes_are_what_they_say(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((60, 200)) + rng.standard_normal((60, 1))
+    y = X[:, :9].sum(axis=1) + rng.standard_normal(60)
+    problem = make_problem(X, y, 0.0)
+    for effort in (1, 2):
+        path = subset_path(
+            problem, SubsetRules(), [0, 1, 5, 12, 20], effort=effort, tol=1e-8, max_iter=100
+        )
+        losses = []
+        for size, solution in zip((0, 1, 5, 12, 20), path, strict=True):
+            support = np.flatnonzero(solution.coef)
+            assert len(support) == size
+            z = X @ solution.coef + solution.intercept
+            losses.append(problem.loss.value(z))
+            assert losses[-1] == pytest.approx(refit_loss(X, y, support.tolist(), 0.0), rel=1e-9)
+        assert np.all(np.diff(losses) < 0)
+
+
+@pytest.mark.parametrize("sizes", [[7], [3, 7], [7, 30], [40, 7, 1]])
+def test_a_size_of_a_path_depends_on_nothing_else(
+    rng: np.random.Generator, sizes: list[int]
+) -> None:
+    X = rng.standard_normal((70, 300)) + rng.standard_normal((70, 1))
+    y = X[:, :20] @ rng.standard_normal(20) + rng.standard_normal(70)
+    arguments = (make_problem(X, y, 0.0), SubsetRules())
+    whole = subset_path(*arguments, range(1, 41), tol=1e-8, max_iter=100)
+    some = subset_path(*arguments, sizes, tol=1e-8, max_iter=100)
+    for size, solution in zip(sizes, some, strict=True):
+        np.testing.assert_array_equal(solution.coef != 0, whole[size - 1].coef != 0)
+
+
+def test_more_effort_finds_no_less_on_correlated_columns(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((80, 400))
+    for j in range(1, 400):
+        X[:, j] = 0.95 * X[:, j - 1] + 0.3 * X[:, j]
+    y = X[:, 10::60].sum(axis=1) + 0.5 * rng.standard_normal(80)
+    problem = make_problem(X, y, 0.0)
+    totals = []
+    for effort in (1, 3):
+        path = subset_path(
+            problem, SubsetRules(), range(1, 25), effort=effort, tol=1e-8, max_iter=100
+        )
+        z = [X @ solution.coef + solution.intercept for solution in path]
+        totals.append(sum(problem.loss.value(part) for part in z))
+    assert totals[1] <= totals[0] * (1 + 1e-9)
