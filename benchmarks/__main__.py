@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import mnist, overheads, subset, tabular, training
+from . import certified, genes, mnist, overheads, subset, tabular, training
 from .report import Report
 
 BENCHMARKS = {
@@ -14,6 +14,8 @@ BENCHMARKS = {
     "mnist": mnist.run,
     "tabular": tabular.run,
     "subset": subset.run,
+    "certified": certified.run,
+    "genes": genes.run,
 }
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

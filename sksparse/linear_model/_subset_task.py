@@ -200,6 +200,8 @@ class SubsetTask:
     def norms(self, points: Points) -> Array:
         """What ``l1`` and ``l2`` add to the loss of each fit."""
         l1, l2 = self.rules.l1, self.rules.l2
+        if l1 == l2 == 0.0:
+            return np.zeros(points.coefs.shape[-1])
         return np.asarray(np.sum(l1 * np.abs(points.coefs) + 0.5 * l2 * points.coefs**2, (0, 1)))
 
     def costs(self, points: Points) -> Array:

@@ -189,6 +189,15 @@ class Correlations:
             residual -= self.columns(part).matvec(coef[part])
         return residual
 
+    def unexplained(self, features: Indices, coef: Array) -> Array:
+        """How much each column correlates with what a model leaves of the target.
+
+        ``coef`` belongs to ``features`` and a target of unit length.
+        """
+        scaled = np.zeros(self.design.n_features)
+        scaled[features] = coef * self.target_length / self.lengths[features]
+        return np.abs(self.products(self.weights * self.residual(scaled)))
+
     def intercept(self, coef: Array) -> float:
         """The best intercept for given coefficients, zero where none is fitted."""
         return self._target_mean - float(self.means @ coef)

@@ -21,15 +21,11 @@ from ._solution import Certificate
 from ._subset_inner import COLLINEAR, Subproblem, Support
 from ._subset_rules import SubsetRules
 from ._subset_sizes import LONGEST, Effort, SizeSearch
+from ._subset_starts import ends, grown, longer
 from ._subset_working import WorkingSet
 
 # Columns that join the working set at once when a pass over all says that they gain.
 _MOST_NEW = 60
-# Long supports are searched among this many columns at first, or so many times the features that
-# may be wanted, or so many more than these.
-_FIRST, _FIRST_PER_FEATURE, _FIRST_BEYOND = 300, 8, 1000
-# Features that an overshooting forward selection takes beyond twice the support.
-_EXTRA = 10
 
 
 @dataclass
@@ -46,6 +42,8 @@ class SubsetIterate(Iterate):
         Independent features that are always in the support.
     limit, rank : int
         Largest number of features that is asked for and that there can be, those included.
+    threshold : float
+        Smallest gain worth a move within the working set.
     working : WorkingSet
         The columns among which is searched.
     support : ndarray
@@ -62,16 +60,17 @@ class SubsetIterate(Iterate):
     kept: Indices = field(kw_only=True)
     limit: int = field(kw_only=True)
     rank: int = field(kw_only=True)
+    threshold: float = field(kw_only=True)
     working: WorkingSet = field(kw_only=True)
     support: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
     explored: bool = False
     gains: Array = field(default_factory=lambda: np.empty(0))
 
-    def subproblem(self, threshold: float) -> Subproblem:
+    def subproblem(self) -> Subproblem:
         """The problem over the working set."""
-        working = self.working
+        working, limits = self.working, (self.limit, self.threshold)
         price, refund = self.price[working.features], self.refund[working.features]
-        return Subproblem(working.gram, working.target, price, refund, self.limit, threshold)
+        return Subproblem(working.gram, working.target, price, refund, *limits)
 
 
 class SubsetDescent(Solver[SubsetIterate]):
@@ -105,11 +104,6 @@ class SubsetDescent(Solver[SubsetIterate]):
         self.effort = effort
         self.gram = gram
 
-    @property
-    def threshold(self) -> float:
-        """Smallest gain worth a move within the working set."""
-        return float(np.clip(0.1 * self.tol, 1e-12, 1e-9))
-
     def start(self, problem: Problem, coef: Array | None) -> SubsetIterate:
         rules, p = self.rules, problem.design.n_features
         data = Correlations(problem, rules.l2, self.gram)
@@ -134,6 +128,7 @@ class SubsetDescent(Solver[SubsetIterate]):
             kept=kept,
             limit=max(limit, len(kept)),
             rank=max(rank, len(kept)),
+            threshold=float(np.clip(0.1 * self.tol, 1e-12, 1e-9)),
             working=working,
         )
 
@@ -158,7 +153,7 @@ class SubsetDescent(Solver[SubsetIterate]):
             found = self._explore(state)
         else:
             state.working.extend(state.working.outside(state.gains, _MOST_NEW))
-            found = state.subproblem(self.threshold).search(state.working.positions(state.support))
+            found = state.subproblem().search(state.working.positions(state.support))
         support = np.sort(state.working.features[found.columns])
         state.progress = first or not np.array_equal(support, state.support)
         state.support = support
@@ -169,30 +164,36 @@ class SubsetDescent(Solver[SubsetIterate]):
     def _explore(self, state: SubsetIterate) -> Support:
         """Best end of several descents."""
         working, penalised = state.working, self.rules.max_features is None
-        start, settled = self._best_size(state)
-        starts = [start]
+        starts, settled = self._starts(state)
         if not settled:
-            starts += _longer(state, start, self.threshold)
-        inner = state.subproblem(self.threshold)
+            starts += longer(state.subproblem, working, np.abs(state.data.target))
+        inner = state.subproblem()
         if penalised and not settled:
             starts.append(inner.coordinate_descent(np.zeros(len(inner.target))))
-        ends = _ends(inner, starts, working.positions(state.kept))
+        found = ends(inner, starts, working.positions(state.kept))
         known = np.flatnonzero((state.coef != 0.0) & np.isfinite(state.data.lengths))
         if known.size:
             working.extend(known)
-            inner, coef = state.subproblem(self.threshold), state.coef[working.features]
+            inner, coef = state.subproblem(), state.coef[working.features]
             coef *= state.data.lengths[working.features] / state.data.target_length
             starts = [inner.coordinate_descent(coef)] if penalised else []
             starts.append(np.flatnonzero(coef))
-            ends += _ends(inner, starts, working.positions(state.kept))
-        return min(ends, key=inner.objective)
+            found += ends(inner, starts, working.positions(state.kept))
+        return min(found, key=inner.objective)
+
+    def _starts(self, state: SubsetIterate) -> tuple[list[Indices], bool]:
+        """Where to begin, and whether no longer supports are in question."""
+        short = state.limit <= len(state.kept) + LONGEST
+        if self.effort == 0:
+            return [grown(state, rounds=0)[0]], True
+        if self.effort == 1 and short and self.rules.max_features is not None:
+            return grown(state, rounds=2), True
+        start, settled = self._best_size(state)
+        return [start], settled
 
     def _best_size(self, state: SubsetIterate) -> tuple[Indices, bool]:
         """The best of the supports found size by size, and whether no longer one is in question."""
         sizes, n_kept = self.sizes(state), len(state.kept)
-        if self.effort == 0:
-            inner = state.subproblem(self.threshold)
-            return inner.search(sizes.support(n_kept), swaps=False).columns, True
         if self.rules.max_features is not None:
             sizes.reach(min(state.limit, n_kept + LONGEST))
             return sizes.support(min(state.limit, sizes.sizes[-1])), state.limit <= n_kept + LONGEST
@@ -208,7 +209,7 @@ class SubsetDescent(Solver[SubsetIterate]):
 
     def sizes(self, state: SubsetIterate) -> SizeSearch:
         """Supports of each size, whichever is asked for, none of them searched yet."""
-        limits = (state.rank, self.threshold, Effort.of(self.effort))
+        limits = (state.rank, state.threshold, Effort.of(self.effort))
         return SizeSearch(state.data, state.working, state.kept, *limits)
 
 
@@ -218,35 +219,10 @@ def _worth(state: SubsetIterate, sizes: SizeSearch, size: int) -> float:
     return sizes.explained(size) - float(state.price[features].sum())
 
 
-def _longer(state: SubsetIterate, start: Indices, threshold: float) -> list[Indices]:
-    """Starts for long supports: forward selection, and the same carried too far."""
-    wanted = state.limit if not state.price.any() else 0
-    room = max(_FIRST, min(_FIRST_PER_FEATURE * wanted, _FIRST_BEYOND + wanted))
-    new = max(room - len(state.working.features), 0)
-    state.working.extend(state.working.outside(np.abs(state.data.target), new))
-    inner = state.subproblem(threshold)
-    forward = inner.search(start, swaps=False)
-    limit = min(2 * len(forward.columns) + _EXTRA, len(inner.target))
-    beyond = inner.free_of_charge(limit).search(forward.columns, swaps=False)
-    return [forward.columns, beyond.columns]
-
-
-def _ends(inner: Subproblem, starts: list[Indices], kept: Indices) -> list[Support]:
-    """Where descents from different starts end."""
-    unique = {tuple(np.union1d(start, kept)) for start in starts}
-    return [inner.search(_admissible(inner, np.array(s, np.intp), kept)) for s in sorted(unique)]
-
-
 def _independent(data: Correlations, features: Indices) -> Indices:
     """The given features without those that are collinear with others."""
     support = Support.of(features, data.among(features), data.target[features], COLLINEAR)
     return np.sort(support.columns)
-
-
-def _admissible(inner: Subproblem, start: Indices, kept: Indices) -> Indices:
-    """An independent support with the features that are always kept; they alone if need be."""
-    columns = inner.independent(start)
-    return columns if np.isin(kept, columns).all() else kept
 
 
 def _column_gains(state: SubsetIterate, support: Support) -> Array:

@@ -44,10 +44,10 @@ class Effort:
         Random exchanges that are tried at each size.
     """
 
-    first: int = 100
-    new: int = 80
-    rounds: int = 3
-    overshoots: tuple[float, ...] = (3.0, 1.5)
+    first: int = 200
+    new: int = 100
+    rounds: int = 1
+    overshoots: tuple[float, ...] = (1.5,)
     kicks: int = 0
 
     @classmethod
@@ -155,8 +155,7 @@ class SizeSearch:
     def _grow(self, walk: Walk) -> tuple[Walk, bool]:
         """Bring columns into the working set; whether the walk's size improved by them."""
         top = len(walk.columns)
-        left = self._data.residual(self._coef(walk))
-        scores = np.abs(self._data.products(self._data.weights * left))
+        scores = self._data.unexplained(self._working.features[walk.columns], walk.coef)
         new = min(self._effort.new, _FIRST_NEW + _NEW_PER_SIZE * (self.end - self._n_kept))
         self._working.extend(self._working.outside(scores, new))
         walk = self._walk(top)
@@ -166,13 +165,6 @@ class SizeSearch:
         if improved:
             self._record(walk.columns)
         return walk, improved
-
-    def _coef(self, walk: Walk) -> Array:
-        """Coefficients of all features, in their own units."""
-        data, coef = self._data, np.zeros(self._data.design.n_features)
-        features = self._working.features[walk.columns]
-        coef[features] = walk.coef * data.target_length / data.lengths[features]
-        return coef
 
     def _record(self, columns: Indices) -> None:
         support = self._inner(len(columns)).support(columns)

@@ -1,0 +1,90 @@
+"""Supports from which a descent begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from .._typing import Array, Indices
+from ._correlations import Correlations
+from ._subset_inner import Subproblem, Support
+from ._subset_working import WorkingSet
+
+# Supports of one size are searched among so many columns at first, and so many for each feature;
+# so many join when they correlate with what is left of the target.
+_FEW, _FEW_PER_FEATURE, _NEW, _MOST_WANTED = 40, 3, 20, 128
+# Long supports are searched among this many columns at first, or so many times the features that
+# may be wanted, or so many more than these.
+_FIRST, _FIRST_PER_FEATURE, _FIRST_BEYOND = 300, 8, 1000
+# Features that an overshooting forward selection takes beyond twice the support.
+_EXTRA = 10
+
+
+class Searched(Protocol):
+    """What is known of a problem while it is searched."""
+
+    data: Correlations
+    working: WorkingSet
+    kept: Indices
+    limit: int
+
+    def subproblem(self) -> Subproblem:
+        """The problem over the working set."""
+
+
+def grown(state: Searched, rounds: int) -> list[Indices]:
+    """A support of the largest size, among columns that join as they are missed, and a larger one.
+
+    Forward selection comes first; then, so many times, columns that correlate with what is left
+    of the target, and moves of all kinds.
+    """
+    working, data = state.working, state.data
+    wanted = min(state.limit - len(state.kept), _MOST_WANTED)
+    working.extend(working.outside(np.abs(data.target), _FEW + _FEW_PER_FEATURE * wanted))
+    inner = state.subproblem()
+    support = inner.search(working.positions(state.kept), swaps=False)
+    for _ in range(rounds):
+        working.extend(working.outside(_missed(state, support), _NEW + wanted))
+        inner, before = state.subproblem(), support
+        support = inner.search(before.columns)
+        if not inner.objective(support) < inner.objective(before):
+            break
+    return [support.columns, _beyond(inner, support)]
+
+
+def _missed(state: Searched, support: Support) -> Array:
+    """How much each column correlates with what a support leaves of the target."""
+    return state.data.unexplained(state.working.features[support.columns], support.coef)
+
+
+def longer(
+    subproblem: Callable[[], Subproblem], working: WorkingSet, scores: Array
+) -> list[Indices]:
+    """Starts for long supports: forward selection, and the same carried too far."""
+    inner = subproblem()
+    wanted = 0 if inner.price.any() else inner.limit
+    room = max(_FIRST, min(_FIRST_PER_FEATURE * wanted, _FIRST_BEYOND + wanted))
+    working.extend(working.outside(scores, max(room - len(working.features), 0)))
+    inner = subproblem()
+    forward = inner.search(np.flatnonzero(np.isneginf(inner.refund)), swaps=False)
+    return [forward.columns, _beyond(inner, forward)]
+
+
+def _beyond(inner: Subproblem, support: Support) -> Indices:
+    """Forward selection, free of charge, from a support to twice its size."""
+    limit = min(2 * len(support.columns) + _EXTRA, len(inner.target))
+    return inner.free_of_charge(limit).search(support.columns, swaps=False).columns
+
+
+def ends(inner: Subproblem, starts: list[Indices], kept: Indices) -> list[Support]:
+    """Where descents from different starts end."""
+    unique = {tuple(np.union1d(start, kept)) for start in starts}
+    return [inner.search(_admissible(inner, np.array(s, np.intp), kept)) for s in sorted(unique)]
+
+
+def _admissible(inner: Subproblem, start: Indices, kept: Indices) -> Indices:
+    """An independent support with the features that are always kept; they alone if need be."""
+    columns = inner.independent(start)
+    return columns if np.isin(kept, columns).all() else kept
