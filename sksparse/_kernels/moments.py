@@ -25,7 +25,18 @@ def moments_by_rows(X, weights, target, centre):
     if centre:
         for j in range(p):
             shift[j] = X[0, j]
-    for i in range(n):
+    # Four rows at once: the sums of all columns are read and written a quarter as often.
+    for i in range(0, n - n % 4, 4):
+        w0, w1, w2, w3 = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
+        t0, t1, t2, t3 = target[i], target[i + 1], target[i + 2], target[i + 3]
+        for j in range(p):
+            x0, x1 = X[i, j] - shift[j], X[i + 1, j] - shift[j]
+            x2, x3 = X[i + 2, j] - shift[j], X[i + 3, j] - shift[j]
+            wx0, wx1, wx2, wx3 = w0 * x0, w1 * x1, w2 * x2, w3 * x3
+            means[j] += (wx0 + wx1) + (wx2 + wx3)
+            variances[j] += (wx0 * x0 + wx1 * x1) + (wx2 * x2 + wx3 * x3)
+            covariances[j] += (wx0 * t0 + wx1 * t1) + (wx2 * t2 + wx3 * t3)
+    for i in range(n - n % 4, n):
         w, t = weights[i], target[i]
         for j in range(p):
             x = X[i, j] - shift[j]
