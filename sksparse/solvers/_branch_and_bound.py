@@ -107,7 +107,7 @@ class BranchAndBound:
             self.verbose,
             started,
         )
-        branching = _branching(subsets, best)
+        branching = _branching(problem, subsets, best)
         if first.status is Status.INTERRUPTED or branching is None:
             status = Status.INTERRUPTED if branching is not None else Status.STALLED
             outcome = Outcome(status, 0.0, 0)
@@ -207,7 +207,7 @@ def _descent(solver: BranchAndBound, problem: Problem, coef: Array | None) -> So
     return descent.solve(problem, coef)
 
 
-def _branching(subsets: Subsets, best: Incumbent) -> Branching | None:
+def _branching(problem: Problem, subsets: Subsets, best: Incumbent) -> Branching | None:
     """The search that suits the number of columns; None where no bound is known."""
     data, features = subsets.data, np.concatenate((subsets.kept, subsets.others))
     few = len(features) <= _MOST_REFITTED
@@ -231,7 +231,7 @@ def _branching(subsets: Subsets, best: Incumbent) -> Branching | None:
     if not np.all(shares[features] > 0):
         return None
     shares = np.where(shares > 0, shares, 1.0)
-    return Perspective(data, shares, subsets.prices, subsets.kept, subsets.limit, best.support)
+    return Perspective(problem, data, shares, subsets.prices, subsets.kept, subsets.limit, best.support)
 
 
 def _sizes(subsets: Subsets, gram: Array) -> range:
