@@ -19,9 +19,9 @@ from ._correlations import Correlations
 from ._problem import Problem
 from ._search import ROUNDING, Branching, Incumbent, Node
 
-_MOST_NEW = 2000
+_MOST_NEW = 500
 # Columns that nearly lower a bound, by this share of their price, join the working set as well.
-_NEAR = 1.5
+_NEAR = 0.2
 _SHARE_OF_GAP = 0.05
 # Multiplications between two looks at the clock.
 _WORK = 5e7
@@ -33,9 +33,10 @@ class RelaxedNode(Node):
 
     Parameters
     ----------
+    features : ndarray of shape (m,)
+        Features that are in, or out, or have a coefficient.
     state : ndarray of shape (m,)
-        0 for a column of the working set that is free, 1 for one that is in, 2 for one that is
-        out. It may be shorter than the working set has become since; so may ``coef``.
+        0 for those that are free, 1 for those that are in, 2 for those that are out.
     coef : ndarray of shape (m,)
         Coefficients.
     multiplier : float
@@ -44,6 +45,7 @@ class RelaxedNode(Node):
         How many more features there may be; negative without a limit.
     """
 
+    features: Indices
     state: Any
     coef: Array
     multiplier: float
@@ -83,33 +85,43 @@ class Perspective(Branching[RelaxedNode]):
     ) -> None:
         self._target, self._shares, self._prices = data.target, shares, prices
         self._kept, self._limit = kept, limit
-        self._use = ColumnsInUse(problem, data, np.union1d(working, kept))
+        self._use = ColumnsInUse(problem, data)
+        self._use.use(np.union1d(working, kept))
 
     def roots(self) -> list[RelaxedNode]:
-        state = np.isin(self._use.features, self._kept).astype(np.int8)
-        places = -1 if self._limit is None else self._limit
-        multiplier = 0.0 if self._limit is None else 0.5 / self._limit
-        return [RelaxedNode(0.0, state, np.zeros(len(state)), multiplier, places)]
+        state, coef = np.ones(len(self._kept), dtype=np.int8), np.zeros(len(self._kept))
+        if self._limit is None:
+            return [RelaxedNode(0.0, self._kept, state, coef, 0.0, -1)]
+        return [RelaxedNode(0.0, self._kept, state, coef, 0.5 / self._limit, self._limit)]
 
     def expand(self, node: RelaxedNode, best: Incumbent) -> tuple[list[RelaxedNode], int]:
         from .._kernels.perspective import Search, search
 
-        self._solve(node, best)
+        state, coef = self._solve(node, best)
         max_nodes = 1
-        if self._use.rows is not None:
-            max_nodes += int(_WORK / (len(node.coef) * len(self._target)))
+        if self._use.sees_all:
+            max_nodes += int(_WORK / (len(coef) * len(self._target)))
         options = Search(best.value, best.gap, ROUNDING, self._limit is not None, max_nodes)
-        start = (node.state, node.coef, node.multiplier, node.places, node.bound)
+        start = (state, coef, node.multiplier, node.places, node.bound)
         value, columns, n_nodes, cut, *left = search(
             self._columns(), self._seen(), *start, options
         )
         best.cut = min(best.cut, cut)
         best.offer(value, self._use.features[columns])
-        children = [
-            RelaxedNode(float(bound), state, coef, float(multiplier), int(places))
-            for state, coef, multiplier, places, bound in zip(*left, strict=True)
-        ]
-        return children, n_nodes
+        return [self._node(*entries) for entries in zip(*left, strict=True)], n_nodes
+
+    def _node(
+        self, state: Any, coef: Array, multiplier: float, places: int, bound: float
+    ) -> RelaxedNode:
+        at = np.flatnonzero((state != 0) | (coef != 0.0))
+        return RelaxedNode(
+            float(bound),
+            self._use.features[at],
+            state[at],
+            coef[at],
+            float(multiplier),
+            int(places),
+        )
 
     def _columns(self) -> Any:
         from .._kernels.perspective import Columns
@@ -121,32 +133,40 @@ class Perspective(Branching[RelaxedNode]):
         from .._kernels.perspective import Seen
 
         use = self._use
-        if use.rows is not None:
+        if use.sees_all:
             return Seen(use.rows, use.features, self._target, self._shares, self._prices)
-        return Seen(use.gram, np.arange(len(use.gram)), *self._columns())
+        return Seen(use.rows, np.arange(len(use.features)), *self._columns())
 
-    def _solve(self, node: RelaxedNode, best: Incumbent) -> None:
+    def _placed(self, features: Indices, state: Any, coef: Array) -> tuple[Any, Array]:
+        """States and coefficients on the working set."""
+        m, at = len(self._use.features), self._use.position[features]
+        states, coefs = np.zeros(m, dtype=np.int8), np.zeros(m)
+        states[at], coefs[at] = state, coef
+        return states, coefs
+
+    def _solve(self, node: RelaxedNode, best: Incumbent) -> tuple[Any, Array]:
         """Solve a relaxation, with all the columns in the working set that it needs."""
         from .._kernels.perspective import Seen, excess, needs_columns, relax
 
-        use = self._use
+        use, new = self._use, node.features[:0]
         tol = max(_SHARE_OF_GAP * (best.value - best.cutoff), 0.1 * ROUNDING)
         while True:
-            new = len(use.features) - len(node.coef)
-            node.state = np.append(node.state, np.zeros(new, dtype=np.int8))
-            node.coef = np.append(node.coef, np.zeros(new))
-            start = (node.state, node.coef, node.multiplier, node.places)
+            use.use(np.union1d(node.features, new))
+            state, coef = self._placed(node.features, node.state, node.coef)
+            start = (state, coef, node.multiplier, node.places)
             bound, node.multiplier, descent = relax(
                 self._columns(), self._seen(), *start, best.cutoff, tol
             )
-            if use.rows is None:
-                descent = use.descent(node.coef)
-            everything = Seen(descent[:0, None], use.features, self._target, self._shares, self._prices)
+            if not use.sees_all:
+                descent = use.descent(coef)
+            everything = Seen(use.rows, use.features, self._target, self._shares, self._prices)
             over = excess(everything, descent, node.multiplier, use.rounding)
             lost = float(over[over > 0.0].sum())
             node.bound = max(node.bound, bound - lost)
             if not needs_columns(bound, lost, best.value, best.cutoff):
-                return
+                return state, coef
             near = np.flatnonzero(over > -_NEAR * (self._prices + node.multiplier))
-            order = np.argsort(-over[near], kind="stable")[:_MOST_NEW]
-            use.extend(near[order])
+            new = near[np.argsort(-over[near], kind="stable")[:_MOST_NEW]]
+            active = np.flatnonzero((state != 0) | (coef != 0.0))
+            node.features = use.features[active]
+            node.state, node.coef = state[active], coef[active]
