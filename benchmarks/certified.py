@@ -59,8 +59,8 @@ def run(report: Report) -> None:
         report.note(
             "1000 samples, ten equal coefficients, SNR 5, unit columns and target; the price is "
             f"half of half the smallest squared true coefficient, the ridge {RIDGE}, the gap "
-            f"{GAP:.0%}. Medians over {N_SEEDS} seeds on one thread; l0bnb is warm, starts from our "
-            "answer, and gets 1.2 times its largest coefficient as bound."
+            f"{GAP:.0%}. Medians over {N_SEEDS} seeds on one thread; l0bnb is warm, starts from "
+            "our answer, and gets 1.2 times its largest coefficient as bound."
         )
         header = [
             "problem",

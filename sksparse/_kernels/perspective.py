@@ -18,24 +18,56 @@ import numpy as np
 from numba import njit
 
 FREE, IN, OUT = 0, 1, 2
-# Sweeps between two looks at the bound.
-_SWEEPS = 4
+# Sweeps between two looks at the bound, and all.
+_CYCLE, _SWEEPS = 3, 500
+# Multipliers tried at a node.
+_ROUNDS = 12
+# A relaxation is solved to this share of the gap that is asked for, and to this at least.
+_SHARE_OF_GAP, _FINEST = 0.05, 1e-10
+# Columns outside the working set may lower a bound by this share of what the node leaves open.
+_TOLERATED = 0.2
 # Rounding of an inner product of numbers of unit size, with room to spare.
 _ROUNDING = 1e-14
+# Nodes that wait while one is followed to the end.
+_DEPTH = 100
 
 
-class Relaxation(NamedTuple):
+class Columns(NamedTuple):
+    """c, d and a over the working set."""
+
+    target: np.ndarray
+    share: np.ndarray
+    price: np.ndarray
+
+
+class Seen(NamedTuple):
+    """What the gradient is computed of: all columns, or the working set if rows are not at hand.
+
+    ``rows`` of H belong to the working set, whose places among the columns are ``features``.
+    """
+
+    rows: np.ndarray
+    features: np.ndarray
+    target: np.ndarray
+    share: np.ndarray
+    price: np.ndarray
+
+
+class Part(NamedTuple):
+    """H, c, d and a over the columns in use."""
+
     gram: np.ndarray
     target: np.ndarray
     share: np.ndarray
     price: np.ndarray
-    state: np.ndarray
 
 
-class Stopping(NamedTuple):
-    cutoff: float
-    tol: float
-    max_sweeps: int
+class Search(NamedTuple):
+    best: float
+    gap: float
+    least: float
+    limited: bool
+    max_nodes: int
 
 
 @njit(cache=True)
@@ -51,14 +83,12 @@ def _minimiser(slope, share, price):
 
 
 @njit(cache=True)
-def _sweep(problem, coef, descent, multiplier, everything):
+def _sweep(part, state, coef, descent, multiplier):
     """One cycle of coordinate descent; returns the largest move."""
-    gram, _, share, price, state = problem
+    gram, _, share, price = part
     moved = 0.0
     for j in range(coef.shape[0]):
         old = coef[j]
-        if state[j] == OUT or (not everything and old == 0.0):
-            continue
         new = old + descent[j]
         if state[j] == FREE:
             new = _minimiser(new, share[j], price[j] + multiplier)
@@ -73,18 +103,24 @@ def _sweep(problem, coef, descent, multiplier, everything):
 
 
 @njit(cache=True)
-def _values(problem, coef, descent, multiplier):
+def _indicator(size, share, price):
+    """The z that belongs to ``|u| = size``."""
+    if size == 0.0:
+        return 0.0
+    return min(1.0, size * np.sqrt(share / price)) if price > 0.0 else 1.0
+
+
+@njit(cache=True)
+def _values(part, state, coef, descent, multiplier):
     """Relaxation at ``coef``, its lower bound, and the sum of z over the free columns."""
-    _, target, share, price, state = problem
-    smooth, curved, length, size = 1.0, 0.0, 0.0, 0.0
+    _, target, share, price = part
+    primal, curved, length, taken = 1.0, 0.0, 0.0, 0.0
     for j in range(coef.shape[0]):
-        smooth -= coef[j] * (target[j] + descent[j])
+        primal -= coef[j] * (target[j] + descent[j])
         curved += coef[j] * (target[j] - descent[j] - share[j] * coef[j])
         length += abs(coef[j])
-    primal, dual = smooth, 1.0 - curved - _ROUNDING * (1.0 + length) ** 2
+    dual = 1.0 - curved - _ROUNDING * (1.0 + length) ** 2
     for j in range(coef.shape[0]):
-        if state[j] == OUT:
-            continue
         gradient = abs(descent[j] + share[j] * coef[j]) + _ROUNDING * (1.0 + length)
         if state[j] == IN:
             primal += price[j]
@@ -92,71 +128,248 @@ def _values(problem, coef, descent, multiplier):
             continue
         cost = price[j] + multiplier
         dual += min(0.0, cost - gradient**2 / share[j])
-        if coef[j] != 0.0:
-            z = min(1.0, abs(coef[j]) * np.sqrt(share[j] / cost)) if cost > 0.0 else 1.0
-            size += z
+        z = _indicator(abs(coef[j]), share[j], cost)
+        if z > 0.0:
+            taken += z
             primal += cost * z + share[j] * coef[j] ** 2 * (1.0 / z - 1.0)
-    return primal, dual, size
+    return primal, dual, taken
 
 
 @njit(cache=True)
-def descend(problem, coef, descent, multiplier, places, stopping):
+def _descend(part, state, coef, descent, multiplier, paid, cutoff, tol):
     """Coordinate descent in place until the bound is close, or high enough to cut the node.
 
-    ``multiplier`` is added to the price of every free column, and ``multiplier * places`` is
-    subtracted from the bound. Returns the value, the bound and the sum of z.
+    Returns the bound less ``paid``, and the sum of z.
     """
-    cutoff, tol, max_sweeps = stopping
-    primal, dual, size = np.inf, -np.inf, 0.0
-    paid = multiplier * places
-    for sweep in range(max_sweeps):
-        moved = _sweep(problem, coef, descent, multiplier, sweep % _SWEEPS == 0)
-        if sweep % _SWEEPS == _SWEEPS - 1 or moved == 0.0:
-            primal, bound, size = _values(problem, coef, descent, multiplier)
+    dual, taken = -np.inf, 0.0
+    for sweep in range(_SWEEPS):
+        moved = _sweep(part, state, coef, descent, multiplier)
+        if sweep % _CYCLE == _CYCLE - 1 or moved == 0.0:
+            primal, bound, taken = _values(part, state, coef, descent, multiplier)
             dual = max(dual, bound)
             if dual - paid >= cutoff or primal - bound <= tol:
                 break
-    return primal - paid, dual - paid, size
+    return dual - paid, taken
 
 
 @njit(cache=True)
-def descend_to_size(problem, coef, descent, multiplier, places, stopping, rounds):
-    """Adjust the multiplier until the sum of z over the free columns is ``places``.
-
-    The bound is valid for every multiplier, and concave in it. Returns the value, the bound and
-    the multiplier of the best bound, whose coefficients are left in place.
-    """
+def _solve(part, state, coef, multiplier, places, cutoff, tol):
+    """Minimise over all given columns in place, the multiplier of a limit with them."""
+    descent = part.target - part.gram @ coef
+    if places < 0:
+        bound, _ = _descend(part, state, coef, descent, 0.0, 0.0, cutoff, tol)
+        return bound, 0.0
     lower, upper = 0.0, np.inf
-    best_value, best, best_multiplier = np.inf, -np.inf, multiplier
-    best_coef, best_descent = coef.copy(), descent.copy()
-    for _ in range(rounds):
-        value, bound, size = descend(problem, coef, descent, multiplier, places, stopping)
+    best, best_multiplier, best_coef = -np.inf, multiplier, coef.copy()
+    for _ in range(_ROUNDS):
+        paid = multiplier * places
+        bound, taken = _descend(part, state, coef, descent, multiplier, paid, cutoff, tol)
         if bound > best:
-            best_value, best, best_multiplier = value, bound, multiplier
+            best, best_multiplier = bound, multiplier
             best_coef[:] = coef
-            best_descent[:] = descent
-        error = size - places
-        if best >= stopping.cutoff or abs(error) * multiplier <= stopping.tol:
+        if best >= cutoff or abs(taken - places) * multiplier <= tol:
             break
-        if error > 0:
+        if taken > places:
             lower = multiplier
         else:
             upper = multiplier
-        factor = (max(size, 0.1) / places) ** 1.5 if places > 0 else 4.0
-        multiplier *= min(max(factor, 0.25), 4.0)
+        multiplier *= min(max((max(taken, 0.1) / places) ** 1.5, 0.25), 4.0)
         if not lower < multiplier < upper:
             multiplier = np.sqrt(max(lower, 1e-3 * upper) * upper)
     coef[:] = best_coef
-    descent[:] = best_descent
-    return best_value, best, best_multiplier
+    return best, best_multiplier
 
 
 @njit(cache=True)
-def gradient_everywhere(rows, target, coef, descent):
-    """``descent = target - H coef`` for all columns, from the rows of H that ``coef`` is on."""
-    descent[:] = target
+def _pick(columns, seen, at):
+    """The problem over some columns of the working set."""
+    gram = np.empty((len(at), len(at)))
+    for a in range(len(at)):
+        for b in range(len(at)):
+            gram[a, b] = seen.rows[at[a], seen.features[at[b]]]
+    return Part(gram, columns.target[at], columns.share[at], columns.price[at])
+
+
+@njit(cache=True, fastmath={"contract"})
+def gradient(rows, target, coef):
+    """``target - H coef``, from the rows of H that ``coef`` is on."""
+    descent = target.copy()
     for a in range(coef.shape[0]):
         if coef[a] != 0.0:
             row = rows[a]
             for k in range(descent.shape[0]):
                 descent[k] -= coef[a] * row[k]
+    return descent
+
+
+@njit(cache=True)
+def relax(columns, seen, state, coef, multiplier, places, cutoff, tol):
+    """Solve the relaxation over the working set, in place.
+
+    Only columns in use are visited, until no other lowers the bound. Under a limit of ``places``
+    free columns (none if negative) the multiplier is a price for each, moved until the sum of z
+    is as large. Returns a bound, valid for every multiplier if no column outside the working set
+    lowers it, the multiplier, and minus half the gradient of all columns that are ``seen``.
+    """
+    active = np.empty(len(coef), np.bool_)
+    for j in range(len(coef)):
+        if state[j] == OUT:
+            coef[j] = 0.0
+        active[j] = coef[j] != 0.0 or state[j] == IN
+    while True:
+        at = np.flatnonzero(active)
+        part, u = _pick(columns, seen, at), coef[at]
+        bound, multiplier = _solve(part, state[at], u, multiplier, places, cutoff, tol)
+        coef[at] = u
+        descent = gradient(seen.rows, seen.target, coef)
+        more = False
+        for j in range(len(coef)):
+            if not active[j] and state[j] == FREE:
+                size = abs(descent[seen.features[j]]) + _ROUNDING
+                if size**2 > (columns.price[j] + multiplier) * columns.share[j]:
+                    active[j] = more = True
+        if not more:
+            return bound, multiplier, descent
+
+
+@njit(cache=True)
+def excess(seen, descent, multiplier, rounding):
+    """By how much each column outside the working set lowers the bound; negative: not at all."""
+    result = np.empty(descent.shape[0])
+    for j in range(descent.shape[0]):
+        size = abs(descent[j]) + rounding
+        result[j] = size**2 / seen.share[j] - seen.price[j] - multiplier
+    for j in seen.features:
+        result[j] = -np.inf
+    return result
+
+
+@njit(cache=True)
+def _lost(seen, descent, multiplier):
+    """By how much the columns outside the working set lower the bound together."""
+    total = 0.0
+    for value in excess(seen, descent, multiplier, _ROUNDING):
+        total += max(value, 0.0)
+    return total
+
+
+@njit(cache=True)
+def needs_columns(bound, lost, best, cutoff):
+    """Whether columns outside the working set cost a bound too much."""
+    if bound - lost >= cutoff:
+        return False
+    return bound >= cutoff or lost > _TOLERATED * (best - bound)
+
+
+@njit(cache=True)
+def _refit(columns, seen, members):
+    """Objective of the subset ``members``, infinite where its columns are dependent."""
+    size = len(members)
+    root, half = np.empty((size, size)), np.empty(size)
+    value = 1.0
+    for a in range(size):
+        for b in range(a + 1):
+            entry = seen.rows[members[a], seen.features[members[b]]]
+            for k in range(b):
+                entry -= root[a, k] * root[b, k]
+            if a > b:
+                root[a, b] = entry / root[b, b]
+            elif entry <= _FINEST:
+                return np.inf
+            else:
+                root[a, a] = np.sqrt(entry)
+        half[a] = columns.target[members[a]]
+        for k in range(a):
+            half[a] -= root[a, k] * half[k]
+        half[a] /= root[a, a]
+        value += columns.price[members[a]] - half[a] ** 2
+    return value
+
+
+@njit(cache=True)
+def _rounded(columns, state, coef, multiplier, places):
+    """The subset nearest to a relaxation, and the free column that is most in it, or -1."""
+    z = np.zeros(len(coef))
+    for j in range(len(coef)):
+        if state[j] == FREE:
+            z[j] = _indicator(abs(coef[j]), columns.share[j], columns.price[j] + multiplier)
+    branch = -1
+    if np.max(z) > 0.0:
+        branch = np.argmax(z)
+    chosen = state == IN
+    if places < 0:
+        chosen |= z > 0.5
+    for _ in range(places):
+        j = np.argmax(z)
+        if z[j] <= 0.0:
+            break
+        chosen[j] = True
+        z[j] = 0.0
+    return np.flatnonzero(chosen), branch
+
+
+@njit(cache=True)
+def search(columns, seen, state, coef, multiplier, places, bound, options):
+    """Search depth first below a node that is solved.
+
+    Nodes that need more columns in the working set are left to the caller, and so is what
+    waits when the nodes run out. Returns the best objective, its columns (none where it is not
+    better), the number of nodes, the least bound of what was cut off, and what is left: states,
+    coefficients, multipliers, places and bounds.
+    """
+    best, gap, least, limited, max_nodes = options
+    m = len(coef)
+    states, coefs = np.empty((2 * _DEPTH, m), np.int8), np.empty((2 * _DEPTH, m))
+    multipliers, bounds = np.empty(2 * _DEPTH), np.empty(2 * _DEPTH)
+    rooms = np.empty(2 * _DEPTH, np.int64)
+    found = np.empty(0, np.int64)
+    states[0], coefs[0], multipliers[0], rooms[0], bounds[0] = (
+        state,
+        coef,
+        multiplier,
+        places,
+        bound,
+    )
+    cut, nodes, top, left = np.inf, 0, 1, 2 * _DEPTH
+    while top > 0 and top < _DEPTH and left > _DEPTH and nodes < max_nodes:
+        top -= 1
+        nodes += 1
+        cutoff = best - max(gap * best, least)
+        at, u = states[top], coefs[top]
+        if nodes > 1:
+            tol = max(_SHARE_OF_GAP * (best - cutoff), _FINEST)
+            value, multipliers[top], descent = relax(
+                columns, seen, at, u, multipliers[top], rooms[top], cutoff, tol
+            )
+            lost = _lost(seen, descent, multipliers[top])
+            bounds[top] = max(bounds[top], value - lost)
+            if needs_columns(value, lost, best, cutoff):
+                left -= 1
+                states[left], coefs[left], multipliers[left] = at, u, multipliers[top]
+                rooms[left], bounds[left] = rooms[top], bounds[top]
+                continue
+        members, branch = _rounded(columns, at, u, multipliers[top], rooms[top])
+        value = _refit(columns, seen, members)
+        if value < best:
+            best, found = value, members
+            cutoff = best - max(gap * best, least)
+        if bounds[top] >= cutoff or branch < 0 or rooms[top] == 0:
+            cut = min(cut, bounds[top])
+            continue
+        states[top + 1], coefs[top + 1] = at, u
+        multipliers[top + 1], rooms[top + 1] = multipliers[top], rooms[top] - limited
+        bounds[top + 1] = bounds[top]
+        states[top, branch], states[top + 1, branch] = OUT, IN
+        top += 2
+    rest = np.concatenate((np.arange(top), np.arange(left, 2 * _DEPTH)))
+    return (
+        best,
+        found,
+        nodes,
+        cut,
+        states[rest],
+        coefs[rest],
+        multipliers[rest],
+        rooms[rest],
+        bounds[rest],
+    )

@@ -107,7 +107,11 @@ class BranchAndBound:
             self.verbose,
             started,
         )
-        branching = _branching(subsets, best)
+        if not subsets.others.size:
+            # there is nothing to choose
+            outcome = Outcome(Status.CONVERGED, best.value, 0)
+            return self._solution(problem, data, best, outcome)
+        branching = _branching(problem, subsets, best)
         if first.status is Status.INTERRUPTED or branching is None:
             status = Status.INTERRUPTED if branching is not None else Status.STALLED
             outcome = Outcome(status, 0.0, 0)
@@ -206,7 +210,7 @@ def _descent(solver: BranchAndBound, problem: Problem, coef: Array | None) -> So
     return descent.solve(problem, coef)
 
 
-def _branching(subsets: Subsets, best: Incumbent) -> Branching | None:
+def _branching(problem: Problem, subsets: Subsets, best: Incumbent) -> Branching | None:
     """The search that suits the number of columns; None where no bound is known."""
     data, features = subsets.data, np.concatenate((subsets.kept, subsets.others))
     few = len(features) <= _MOST_REFITTED
@@ -230,7 +234,9 @@ def _branching(subsets: Subsets, best: Incumbent) -> Branching | None:
     if not np.all(shares[features] > 0):
         return None
     shares = np.where(shares > 0, shares, 1.0)
-    return Perspective(data, shares, subsets.prices, subsets.kept, subsets.limit, best.support)
+    return Perspective(
+        problem, data, shares, subsets.prices, subsets.kept, subsets.limit, best.support
+    )
 
 
 def _sizes(subsets: Subsets, gram: Array) -> range:
@@ -250,7 +256,7 @@ def _message(
         Status.TIME_LIMIT: f"increase time_limit={solver.time_limit}, or gap",
         Status.MAX_ITER: f"increase max_nodes={solver.max_nodes}, or gap",
         Status.INTERRUPTED: "fit again and wait longer, or increase gap",
-        Status.STALLED: "give a positive l2, or a larger one, from which bounds draw their strength",
+        Status.STALLED: "give a positive l2, or a larger one: bounds live on it",
     }[status]
     return (
         f"The search stopped before its certificate ({status.value}): the objective is "

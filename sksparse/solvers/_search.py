@@ -127,7 +127,8 @@ def best_first(branching: Branching[AnyNode], best: Incumbent, budget: Budget) -
             children, count = branching.expand(heap[0][2], best)
             n_nodes += count
             heapq.heappop(heap)
-            for order, node in enumerate(children, start=order + 1):
+            for node in children:
+                order += 1
                 heapq.heappush(heap, (node.bound, order, node))
     except KeyboardInterrupt:
         status = Status.INTERRUPTED

@@ -1,0 +1,130 @@
+"""Correlations of the columns in use, with all columns where there is room."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from .._typing import Array, Indices
+from ._correlations import Columns, Correlations
+from ._problem import Problem
+
+# Bytes that correlations may take, if X takes no more.
+_ROOM = 2**24
+# Bytes of correlations among the columns in use, where X is read for all others.
+_ROOM_AMONG = 2**25
+
+
+class ColumnsInUse:
+    """A working set, its correlations, and the gradient everywhere from coefficients on it.
+
+    While there is room the correlations with all features are stored, so that a gradient costs no
+    look at X. After that there are those among the working set only, which starts afresh when it
+    becomes too large.
+
+    Parameters
+    ----------
+    problem : Problem
+        Features, targets and weights.
+    data : Correlations
+        The problem in scale-free form.
+
+    Attributes
+    ----------
+    features : ndarray of shape (m,)
+        The working set.
+    position : ndarray of shape (n_features,)
+        Where a feature stands in it, -1 for others.
+    rows : ndarray of shape (m, q)
+        Correlations with all features, or at least with the working set; the diagonal is 1.
+    sees_all : bool
+        Which of the two it is.
+    """
+
+    def __init__(self, problem: Problem, data: Correlations) -> None:
+        self._problem, self._data = problem, data
+        p = data.design.n_features
+        X = data.design.X
+        self._room = max(_ROOM, X.data.nbytes)
+        self._most_among = int(np.sqrt(max(_ROOM_AMONG, X.data.nbytes) / 8))
+        self.sees_all = True
+        self.position = np.full(p, -1, dtype=np.intp)
+        self._forget()
+
+    @property
+    def rounding(self) -> float:
+        """Size of the error in a gradient."""
+        return 10.0 * float(np.finfo(self._data.design.dtype).eps)
+
+    @property
+    def rows(self) -> Array:
+        return self._store[: len(self.features)]
+
+    def _forget(self) -> None:
+        self.position[:] = -1
+        self.features = np.empty(0, dtype=np.intp)
+        self._store = np.empty((0, len(self.position) if self.sees_all else 0))
+        self._blocks: list[Columns] = []
+
+    def use(self, wanted: Indices) -> None:
+        """Bring features in, all of them where their correlations take little room.
+
+        Where there is no room for more, all others leave.
+        """
+        new = wanted[self.position[wanted] < 0]
+        if not new.size:
+            return
+        p, total = len(self.position), len(self.features) + len(new)
+        if self.sees_all and 8 * p**2 <= self._room:
+            new = np.flatnonzero(self.position < 0)
+        elif self.sees_all and 8 * p * total > _ROOM:
+            self.sees_all = False
+            self._forget()
+            new = wanted
+        elif not self.sees_all and total > self._most_among:
+            self._forget()
+            new = wanted
+        self._extend(new)
+
+    def _extend(self, new: Indices) -> None:
+        known, total = len(self.features), len(self.features) + len(new)
+        self.features = np.concatenate((self.features, new))
+        self.position[new] = np.arange(known, total)
+        if total > len(self._store):
+            p = len(self.position)
+            height = min(max(total, 2 * known), p)
+            store = np.empty((height, p if self.sees_all else height))
+            store[:known, : self._store.shape[1]] = self._store[:known]
+            self._store = store
+        if self.sees_all:
+            for block, product in self._data.with_all(new):
+                self._store[known:total, block] = product
+            # The correlation of a feature with itself carries the ridge too.
+            self._store[np.arange(known, total), new] = 1.0
+            return
+        columns = self._data.columns(new)
+        weighed = self._data.columns(new)
+        weighed.weigh()
+        self._blocks.append(weighed)
+        cross = np.vstack([_products(block, columns) for block in self._blocks])
+        cross /= self._data.lengths[self.features, None] * self._data.lengths[new]
+        self._store[:total, known:total] = cross
+        self._store[known:total, :known] = cross[:known].T
+        self._store[np.arange(known, total), np.arange(known, total)] = 1.0
+
+    def descent(self, coef: Array) -> Array:
+        """Minus half the gradient of the smooth part over all features, by a look at X."""
+        data, active = self._data, np.flatnonzero(coef)
+        features = self.features[active]
+        w = coef[active] * (data.target_length / data.lengths[features])
+        z = data.columns(features).matvec(w) + self._problem.null_intercept
+        gradient = self._problem.gradient(z)
+        gradient[features] += data.l2 * w
+        return -gradient / (data.lengths * data.target_length)
+
+
+def _products(weighed: Columns, columns: Columns) -> Array:
+    product = weighed.columns.T @ columns.columns
+    if sp.issparse(product):
+        return np.asarray(product.toarray() - np.outer(weighed.means, columns.means))
+    return np.asarray(product)
