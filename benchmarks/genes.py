@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.feature_selection import VarianceThreshold
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.pipeline import make_pipeline
@@ -100,7 +101,9 @@ def measure(X: np.ndarray, y: np.ndarray) -> dict[str, list[float]]:
     for name, model in models().items():
         scores, sizes = [], []
         for train, test in splits:
-            pipeline = make_pipeline(StandardScaler(), model).fit(X[train], y[train])
+            # abess refuses constant columns
+            pipeline = make_pipeline(VarianceThreshold(), StandardScaler(), model)
+            pipeline.fit(X[train], y[train])
             scores.append(float(np.mean(pipeline.predict(X[test]) == y[test])))
             sizes.append(int(np.count_nonzero(pipeline[-1].coef_)))
         error = np.std(scores, ddof=1) / np.sqrt(len(scores))

@@ -293,9 +293,9 @@ def _rounded(columns, state, coef, multiplier, places):
     for j in range(len(coef)):
         if state[j] == FREE:
             z[j] = _indicator(abs(coef[j]), columns.share[j], columns.price[j] + multiplier)
-    branch = -1
-    if np.max(z) > 0.0:
-        branch = np.argmax(z)
+    branch = np.argmax(z)
+    if z[branch] <= 0.0:
+        branch = np.int64(-1)
     chosen = state == IN
     if places < 0:
         chosen |= z > 0.5
