@@ -24,6 +24,8 @@ _CYCLE, _SWEEPS = 3, 500
 _ROUNDS = 12
 # A relaxation is solved to this share of the gap that is asked for, and to this at least.
 _SHARE_OF_GAP, _FINEST = 0.05, 1e-10
+# While the relaxation is below the cutoff, to this share of the difference.
+_SHARE_LEFT = 0.03
 # Columns outside the working set may lower a bound by this share of what the node leaves open.
 _TOLERATED = 0.2
 # Rounding of an inner product of numbers of unit size, with room to spare.
@@ -147,7 +149,9 @@ def _descend(part, state, coef, descent, multiplier, paid, cutoff, tol):
         if sweep % _CYCLE == _CYCLE - 1 or moved == 0.0:
             primal, bound, taken = _values(part, state, coef, descent, multiplier)
             dual = max(dual, bound)
-            if dual - paid >= cutoff or primal - bound <= tol:
+            # A node that stays open anyway need not be bounded to the last digit.
+            still_open = _SHARE_LEFT * (cutoff - primal + paid)
+            if dual - paid >= cutoff or primal - bound <= max(tol, still_open):
                 break
     return dual - paid, taken
 
@@ -167,7 +171,8 @@ def _solve(part, state, coef, multiplier, places, cutoff, tol):
         if bound > best:
             best, best_multiplier = bound, multiplier
             best_coef[:] = coef
-        if best >= cutoff or abs(taken - places) * multiplier <= tol:
+        error = abs(taken - places) * multiplier
+        if best >= cutoff or error <= max(tol, _SHARE_LEFT * (cutoff - best)):
             break
         if taken > places:
             lower = multiplier
@@ -347,14 +352,21 @@ def search(columns, seen, state, coef, multiplier, places, bound, options):
         if value < best:
             best, found = value, members
             cutoff = best - max(gap * best, least)
-        if bounds[top] >= cutoff or branch < 0 or rooms[top] == 0:
+        if bounds[top] >= cutoff or branch < 0:
             cut = min(cut, bounds[top])
             continue
         states[top + 1], coefs[top + 1] = at, u
         multipliers[top + 1], rooms[top + 1] = multipliers[top], rooms[top] - limited
         bounds[top + 1] = bounds[top]
         states[top, branch], states[top + 1, branch] = OUT, IN
-        top += 2
+        top += 1
+        if rooms[top] == 0:
+            members = np.flatnonzero(states[top] == IN)
+            value = _refit(columns, seen, members)
+            if value < best:
+                best, found = value, members
+            continue
+        top += 1
     rest = np.concatenate((np.arange(top), np.arange(left, 2 * _DEPTH)))
     return (
         best, found, nodes, cut,

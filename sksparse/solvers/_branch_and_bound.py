@@ -19,8 +19,10 @@ from ._subset import SubsetDescent
 from ._subset_inner import COLLINEAR, Support
 from ._subset_rules import SubsetRules
 
-# Up to so many columns subsets are searched by size, with exact refits.
-_MOST_REFITTED = 100
+# Up to so many columns subsets may be searched by size, with exact refits; relaxations cost more
+# a node, and are preferred where they close this share of the gap of the fit on all columns.
+_MOST_REFITTED = 150
+_WORTH_RELAXING = 0.5
 # Up to so many columns the whole matrix of correlations is worth its factorisations.
 _MOST_FACTORISED = 600
 
@@ -47,11 +49,11 @@ class BranchAndBound:
 
     Notes
     -----
-    A valid bound on the coefficients is not needed. Few columns (up to 100) are searched by leaps
-    and bounds with exact refits; many by branch and bound on the perspective relaxation, which
-    draws its strength from ``l2``, or from how far the columns are from dependent when there are
-    more samples than columns. Without a ridge, and with more than 100 columns that are linearly
-    dependent, there is no useful bound: the answer is that of the descent, and the gap says so.
+    No bound on the coefficients is assumed. Few columns (up to 150) may be searched by leaps and
+    bounds with exact refits; others by branch and bound on the perspective relaxation, which draws
+    its strength from ``l2``, or from how far up to 600 columns are from linearly dependent. Without
+    a ridge, dependent columns are only searched while there are up to 150; beyond, the answer is
+    that of the descent, the lower bound is zero, and the gap says so.
 
     Subsets in which a column is a linear combination of others, up to 1e-8 of its variance, are
     not counted: a smaller subset fits as well.
@@ -208,30 +210,30 @@ def _descent(solver: BranchAndBound, problem: Problem, coef: Array | None) -> So
 
 
 def _branching(problem: Problem, subsets: Subsets, best: Incumbent) -> Branching | None:
-    """The search that suits the number of columns; None where no bound is known."""
+    """The search that suits the columns; None where no bound is known."""
     data, features = subsets.data, np.concatenate((subsets.kept, subsets.others))
-    few = len(features) <= _MOST_REFITTED
-    gram = None
+    shares, leaps = data.l2 / data.lengths**2, None
     if len(features) <= _MOST_FACTORISED:
         gram = data.among(features)
         np.fill_diagonal(gram, 1.0)
-    if gram is not None and few:
-        return Leaps(
-            features,
-            gram,
-            data.target[features],
-            subsets.prices[features],
-            np.isin(features, subsets.kept),
-            _sizes(subsets, gram),
-        )
-    shares = data.l2 / data.lengths**2
-    if gram is not None:
-        shares[features] = np.maximum(shares[features], 0.0)
         shares[features] = diagonal_share(gram, shares[features])
+        if len(features) <= _MOST_REFITTED:
+            leaps = _leaps(subsets, features, gram)
     if not np.all(shares[features] > 0):
-        return None
-    shares = np.where(shares > 0, shares, 1.0)
-    return Perspective(problem, data, shares, subsets.prices, subsets.kept, subsets.limit, best.support)
+        return leaps
+    shares[shares == 0] = 1.0
+    limit = (subsets.kept, subsets.limit)
+    relaxed = Perspective(problem, data, shares, subsets.prices, *limit, best.support)
+    if leaps is None:
+        return relaxed
+    left, left_by_leaps = (best.value - bound for bound in (relaxed.root_bound(best), leaps.root_bound()))
+    return relaxed if left < _WORTH_RELAXING * left_by_leaps else leaps
+
+
+def _leaps(subsets: Subsets, features: Indices, gram: Array) -> Leaps:
+    kept = np.isin(features, subsets.kept)
+    data = (gram, subsets.data.target[features], subsets.prices[features])
+    return Leaps(features, *data, kept, _sizes(subsets, gram))
 
 
 def _sizes(subsets: Subsets, gram: Array) -> range:

@@ -94,6 +94,12 @@ class Perspective(Branching[RelaxedNode]):
             return [RelaxedNode(0.0, self._kept, state, coef, 0.0, -1)]
         return [RelaxedNode(0.0, self._kept, state, coef, 0.5 / self._limit, self._limit)]
 
+    def root_bound(self, best: Incumbent) -> float:
+        """Bound of the relaxation before any branching."""
+        root = self.roots()[0]
+        self._solve(root, best)
+        return root.bound
+
     def expand(self, node: RelaxedNode, best: Incumbent) -> tuple[list[RelaxedNode], int]:
         from .._kernels.perspective import Search, search
 
