@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -99,22 +99,18 @@ class BranchAndBound:
         data = Correlations(problem, self.rules.l2, None)
         subsets = _subsets(problem, data, self.rules)
         first = _descent(self, problem, coef)
-        best = Incumbent(1.0, subsets.kept, self.gap)
-        best.value = np.inf
-        for start in (first.coef, np.zeros_like(first.coef)):
-            best.offer(*subsets.nearest(start))
+        best = Incumbent(*subsets.nearest(np.zeros_like(first.coef)), self.gap)
+        best.offer(*subsets.nearest(first.coef))
         budget = Budget(
-            started + (self.time_limit or np.inf),
-            self.max_nodes or np.inf,
-            self.verbose,
-            started,
+            deadline=np.inf if self.time_limit is None else started + self.time_limit,
+            max_nodes=np.inf if self.max_nodes is None else self.max_nodes,
+            verbose=self.verbose,
+            started=started,
         )
-        branching = _branching(problem, subsets, best)
-        if first.status is Status.INTERRUPTED or branching is None:
-            status = Status.INTERRUPTED if branching is not None else Status.STALLED
-            outcome = Outcome(status, 0.0, 0)
+        if first.status is Status.INTERRUPTED:
+            outcome = Outcome(Status.INTERRUPTED, 0.0, 0)
         else:
-            outcome = best_first(branching, best, budget)
+            outcome = _search(problem, subsets, best, budget)
         return self._solution(problem, data, best, outcome)
 
     def _solution(
@@ -123,32 +119,39 @@ class BranchAndBound:
         support = np.sort(best.support)
         coef = np.zeros(problem.design.n_features)
         coef[support] = data.refit(support)
-        intercept = data.intercept(coef)
-        z = problem.design.matvec(coef) + intercept
+        # Centred and in float64: the objective must be as exact as the bound.
+        z = data.columns(support).matvec(coef[support]) + problem.null_intercept
         alpha = 0.0 if self.rules.max_features else problem.alpha
         objective = problem.loss.value(z) + self.rules.cost(coef, alpha)
-        null = problem.loss.value(np.full(problem.design.n_samples, problem.null_intercept))
+        null = problem.loss.value(np.full(len(z), problem.null_intercept))
         bound = max(null + data.null_loss * (outcome.bound - 1.0), 0.0)
         bound = min(bound, objective)
-        # Rounding, relative to the null model, is no gap.
+        # A difference within rounding of the null model's loss is no gap.
         slack = 3.0 * ROUNDING * data.null_loss
         gap = (objective - bound) / max(objective, slack)
         closed = objective - bound <= self.gap * objective + slack
-        status = Status.CONVERGED if closed else outcome.status
-        if status is Status.CONVERGED and not closed:
-            status = Status.STALLED
         return BoundedSolution(
             coef=coef,
-            intercept=intercept,
-            status=status,
+            intercept=data.intercept(coef),
+            status=Status.CONVERGED if closed else outcome.status,
             certificate=Certificate("relative gap", gap),
             gap=objective - bound,
             n_iter=max(outcome.n_nodes, 1),
-            message="" if closed else _message(status, objective, bound, gap, self),
+            message="" if closed else _message(outcome.status, objective, bound, gap, self),
             objective=objective,
             lower_bound=bound,
             n_nodes=outcome.n_nodes,
         )
+
+
+def _search(problem: Problem, subsets: Subsets, best: Incumbent, budget: Budget) -> Outcome:
+    branching = _branching(problem, subsets, best)
+    if branching is None:
+        return Outcome(Status.STALLED, 0.0, 0)
+    outcome = best_first(branching, best, budget)
+    if outcome.status is Status.CONVERGED and outcome.bound < best.cutoff - ROUNDING:
+        return replace(outcome, status=Status.STALLED)
+    return outcome
 
 
 @dataclass(frozen=True)
@@ -212,7 +215,8 @@ def _descent(solver: BranchAndBound, problem: Problem, coef: Array | None) -> So
 def _branching(problem: Problem, subsets: Subsets, best: Incumbent) -> Branching | None:
     """The search that suits the columns; None where no bound is known."""
     data, features = subsets.data, np.concatenate((subsets.kept, subsets.others))
-    shares, leaps = data.l2 / data.lengths**2, None
+    # A little less than the ridge, so that rounding cannot make a difference indefinite.
+    shares, leaps = (1.0 - 1e-9) * data.l2 / data.lengths**2, None
     if len(features) <= _MOST_FACTORISED:
         gram = data.among(features)
         np.fill_diagonal(gram, 1.0)
@@ -226,7 +230,8 @@ def _branching(problem: Problem, subsets: Subsets, best: Incumbent) -> Branching
     relaxed = Perspective(problem, data, shares, subsets.prices, *limit, best.support)
     if leaps is None:
         return relaxed
-    left, left_by_leaps = (best.value - bound for bound in (relaxed.root_bound(best), leaps.root_bound()))
+    left = best.value - relaxed.root_bound(best)
+    left_by_leaps = best.value - leaps.root_bound()
     return relaxed if left < _WORTH_RELAXING * left_by_leaps else leaps
 
 
@@ -250,13 +255,13 @@ def _message(
     status: Status, objective: float, bound: float, gap: float, solver: BranchAndBound
 ) -> str:
     remedy = {
-        Status.TIME_LIMIT: f"increase time_limit={solver.time_limit}, or gap",
-        Status.MAX_ITER: f"increase max_nodes={solver.max_nodes}, or gap",
-        Status.INTERRUPTED: "fit again and wait longer, or increase gap",
-        Status.STALLED: "give a positive l2, or a larger one, from which bounds draw their strength",
+        Status.TIME_LIMIT: f"increase time_limit={solver.time_limit}",
+        Status.MAX_ITER: f"increase max_nodes={solver.max_nodes}",
+        Status.INTERRUPTED: "fit again and wait longer",
+        Status.STALLED: "give a larger l2, from which bounds draw their strength",
     }[status]
     return (
         f"The search stopped before its certificate ({status.value}): the objective is "
         f"{objective:.6g} and no subset is below {bound:.6g}, a relative gap of {gap:.3g}, above "
-        f"gap={solver.gap:g}. Remedy: {remedy}."
+        f"gap={solver.gap:g}. Remedy: {remedy}, or increase gap."
     )

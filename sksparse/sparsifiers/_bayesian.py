@@ -162,9 +162,9 @@ class _BayesianRun(SparsifierRun):
             "layer_strengths", 1.0 if strengths is None else strengths
         )[self.scales.column_layer]
         threshold = self.scales.threshold if options.threshold is None else options.threshold
-        self._threshold = self.parameters.per_tensor(
-            "threshold", threshold, least=-math.inf
-        )[self._units.layer]
+        self._threshold = self.parameters.per_tensor("threshold", threshold, least=-math.inf)[
+            self._units.layer
+        ]
         self.log_variance = nn.Parameter(torch.full_like(self.weights, _FIRST_LOG_VARIANCE))
         self._slope = self.log_variance.grad = torch.zeros_like(self.weights)
         self._variance = torch.exp(self.log_variance.data)
