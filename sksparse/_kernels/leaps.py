@@ -302,29 +302,45 @@ def _set_aside(stack, at, floor):
 
 
 @njit(cache=True)
-def _frontier(stack, at, cheapest):
+def _frontier(stack, at):
     """States, places and bounds of the nodes that are still to be opened."""
-    kept = np.empty(at + 1, np.int64)
-    count = 0
+    pending = np.zeros(at + 1, np.bool_)
     for level in range(at + 1):
-        if level == at and not stack.opened[level]:
-            continue
-        if stack.branch[level] >= 0:
-            kept[count] = level
-            count += 1
-    last = 0 if at < 0 or stack.opened[at] else 1
-    states = np.empty((count + last, stack.state.shape[1]), np.int8)
-    remaining = np.empty(count + last, np.int64)
-    bounds = np.empty(count + last)
-    for row in range(count):
-        level = kept[row]
-        states[row] = stack.state[level]
-        states[row, stack.branch[level]] = OUT
-        remaining[row], bounds[row] = stack.remaining[level], stack.bound[level]
-    if last:
-        states[count] = stack.state[at]
-        remaining[count], bounds[count] = stack.remaining[at], stack.bound[at]
-    return states, remaining, bounds
+        pending[level] = not stack.opened[level] or stack.branch[level] >= 0
+    levels = np.flatnonzero(pending)
+    states = stack.state[levels]
+    for row in range(len(levels)):
+        level = levels[row]
+        if stack.opened[level]:
+            states[row, stack.branch[level]] = OUT
+    return states, stack.remaining[levels], stack.bound[levels]
+
+
+@njit(cache=True)
+def _columns_of_leaf(stack, at, first, second):
+    inside = np.flatnonzero(stack.state[at] == IN)
+    found = np.empty(len(inside) + (first >= 0) + (second >= 0), np.int64)
+    found[: len(inside)] = inside
+    if first >= 0:
+        found[len(inside)] = first
+    if second >= 0:
+        found[len(inside) + 1] = second
+    return found
+
+
+@njit(cache=True)
+def _open(stack, at, gram, target, prices, free, cheapest, cutoff, floor):
+    """Bound a node and go to its first child; returns whether it has one."""
+    dependent = -1
+    if stack.backward[at] < 0:
+        dependent = _factorise(stack, at, gram, target, floor)
+    stack.bound[at] = max(stack.bound[at], _drop_bound(stack, at, free, cheapest, cutoff))
+    if stack.bound[at] >= cutoff:
+        return False
+    stack.branch[at] = dependent if dependent >= 0 else _widest(stack, at, free)
+    stack.opened[at] = True
+    _include(stack, at, prices, free)
+    return True
 
 
 @njit(cache=True)
@@ -344,44 +360,31 @@ def search(gram, target, prices, state, remaining, bound, best, options):
     cheapest = np.min(prices[state == FREE]) if np.any(state == FREE) else 0.0
     while at >= 0:
         cutoff = best - max(gap * best, least)
+        if stack.opened[at] and stack.branch[at] < 0:
+            at -= 1
+            continue
         if stack.opened[at]:
-            if stack.branch[at] < 0:
-                at -= 1
-                continue
             _exclude(stack, at, cheapest, cutoff)
             stack.branch[at] = -1
             at += 1
         if nodes >= max_nodes:
             break
-        if stack.bound[at] >= cutoff:
-            cut = min(cut, stack.bound[at])
-            at -= 1
-            continue
         nodes += 1
         free = _set_aside(stack, at, floor)
-        if len(free) < stack.remaining[at]:
-            at -= 1
-            continue
-        if stack.remaining[at] <= 2:
-            value, first, second = _leaf(stack, at, prices, free, floor)
-            if value < best:
-                best, found = value, np.flatnonzero(stack.state[at] == IN)
-                for j in (first, second):
-                    if j >= 0:
-                        found = np.append(found, j)
-            at -= 1
-            continue
-        dependent = -1
-        if stack.backward[at] < 0:
-            dependent = _factorise(stack, at, gram, target, floor)
-        stack.bound[at] = max(stack.bound[at], _drop_bound(stack, at, free, cheapest, cutoff))
         if stack.bound[at] >= cutoff:
             cut = min(cut, stack.bound[at])
             at -= 1
-            continue
-        stack.branch[at] = dependent if dependent >= 0 else _widest(stack, at, free)
-        stack.opened[at] = True
-        _include(stack, at, prices, free)
-        at += 1
-    states, places, bounds = _frontier(stack, at, cheapest)
+        elif len(free) < stack.remaining[at]:
+            at -= 1
+        elif stack.remaining[at] <= 2:
+            value, first, second = _leaf(stack, at, prices, free, floor)
+            if value < best:
+                best, found = value, _columns_of_leaf(stack, at, first, second)
+            at -= 1
+        elif _open(stack, at, gram, target, prices, free, cheapest, cutoff, floor):
+            at += 1
+        else:
+            cut = min(cut, stack.bound[at])
+            at -= 1
+    states, places, bounds = _frontier(stack, at)
     return best, found, nodes, cut, states, places, bounds

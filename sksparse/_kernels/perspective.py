@@ -18,12 +18,14 @@ import numpy as np
 from numba import njit
 
 FREE, IN, OUT = 0, 1, 2
-# Sweeps between two looks at the bound, and all.
-_CYCLE, _SWEEPS = 3, 500
+# Sweeps between two looks at the bound, and all, which end with a look.
+_CYCLE, _SWEEPS = 3, 501
 # Multipliers tried at a node.
 _ROUNDS = 12
 # A relaxation is solved to this share of the gap that is asked for, and to this at least.
 _SHARE_OF_GAP, _FINEST = 0.05, 1e-10
+# While the relaxation is below the cutoff, to this share of the difference.
+_SHARE_LEFT = 0.03
 # Columns outside the working set may lower a bound by this share of what the node leaves open.
 _TOLERATED = 0.2
 # Rounding of an inner product of numbers of unit size, with room to spare.
@@ -60,6 +62,16 @@ class Part(NamedTuple):
     target: np.ndarray
     share: np.ndarray
     price: np.ndarray
+
+
+class Waiting(NamedTuple):
+    """Nodes: states and coefficients of the working set, multipliers, places and bounds."""
+
+    state: np.ndarray
+    coef: np.ndarray
+    multiplier: np.ndarray
+    places: np.ndarray
+    bound: np.ndarray
 
 
 class Search(NamedTuple):
@@ -139,17 +151,18 @@ def _values(part, state, coef, descent, multiplier):
 def _descend(part, state, coef, descent, multiplier, paid, cutoff, tol):
     """Coordinate descent in place until the bound is close, or high enough to cut the node.
 
-    Returns the bound less ``paid``, and the sum of z.
+    Returns the bound at the coefficients reached less ``paid``, and the sum of z there.
     """
-    dual, taken = -np.inf, 0.0
+    bound, taken = -np.inf, 0.0
     for sweep in range(_SWEEPS):
         moved = _sweep(part, state, coef, descent, multiplier)
         if sweep % _CYCLE == _CYCLE - 1 or moved == 0.0:
             primal, bound, taken = _values(part, state, coef, descent, multiplier)
-            dual = max(dual, bound)
-            if dual - paid >= cutoff or primal - bound <= tol:
+            # A node that stays open anyway need not be bounded to the last digit.
+            still_open = _SHARE_LEFT * (cutoff - primal + paid)
+            if bound - paid >= cutoff or primal - bound <= max(tol, still_open):
                 break
-    return dual - paid, taken
+    return bound - paid, taken
 
 
 @njit(cache=True)
@@ -167,7 +180,8 @@ def _solve(part, state, coef, multiplier, places, cutoff, tol):
         if bound > best:
             best, best_multiplier = bound, multiplier
             best_coef[:] = coef
-        if best >= cutoff or abs(taken - places) * multiplier <= tol:
+        error = abs(taken - places) * multiplier
+        if best >= cutoff or error <= max(tol, _SHARE_LEFT * (cutoff - best)):
             break
         if taken > places:
             lower = multiplier
@@ -203,14 +217,16 @@ def gradient(rows, target, coef):
 
 
 @njit(cache=True)
-def relax(columns, seen, state, coef, multiplier, places, cutoff, tol):
-    """Solve the relaxation over the working set, in place.
+def relax(columns, seen, state, coef, multiplier, places, best, cutoff):
+    """Solve the relaxation over the working set in place, as far as a search for ``best`` needs.
 
-    Only columns in use are visited, until no other lowers the bound. Under a limit of ``places``
-    free columns (none if negative) the multiplier is a price for each, moved until the sum of z
-    is as large. Returns a bound, valid for every multiplier if no column outside the working set
-    lowers it, the multiplier, and minus half the gradient of all columns that are ``seen``.
+    A bound of ``cutoff`` ends it. Only columns in use are visited, until no other lowers the
+    bound. Under a limit of ``places`` free columns (none if negative) the multiplier is a price
+    for each, moved until the sum of z is as large. Returns a bound, valid for every multiplier
+    and lowered by columns outside the working set, the multiplier, and minus half the gradient
+    of all columns that are ``seen``.
     """
+    tol = max(_SHARE_OF_GAP * (best - cutoff), _FINEST)
     active = np.empty(len(coef), np.bool_)
     for j in range(len(coef)):
         if state[j] == OUT:
@@ -222,10 +238,11 @@ def relax(columns, seen, state, coef, multiplier, places, cutoff, tol):
         bound, multiplier = _solve(part, state[at], u, multiplier, places, cutoff, tol)
         coef[at] = u
         descent = gradient(seen.rows, seen.target, coef)
+        rounding = _ROUNDING * (1.0 + np.abs(u).sum())
         more = False
         for j in range(len(coef)):
             if not active[j] and state[j] == FREE:
-                size = abs(descent[seen.features[j]]) + _ROUNDING
+                size = abs(descent[seen.features[j]]) + rounding
                 if size**2 > (columns.price[j] + multiplier) * columns.share[j]:
                     active[j] = more = True
         if not more:
@@ -233,9 +250,10 @@ def relax(columns, seen, state, coef, multiplier, places, cutoff, tol):
 
 
 @njit(cache=True)
-def excess(seen, descent, multiplier, rounding):
+def excess(seen, descent, coef, multiplier, rounding):
     """By how much each column outside the working set lowers the bound; negative: not at all."""
     result = np.empty(descent.shape[0])
+    rounding *= 1.0 + np.abs(coef).sum()
     for j in range(descent.shape[0]):
         size = abs(descent[j]) + rounding
         result[j] = size**2 / seen.share[j] - seen.price[j] - multiplier
@@ -245,10 +263,10 @@ def excess(seen, descent, multiplier, rounding):
 
 
 @njit(cache=True)
-def _lost(seen, descent, multiplier):
+def _lost(seen, descent, coef, multiplier):
     """By how much the columns outside the working set lower the bound together."""
     total = 0.0
-    for value in excess(seen, descent, multiplier, _ROUNDING):
+    for value in excess(seen, descent, coef, multiplier, _ROUNDING):
         total += max(value, 0.0)
     return total
 
@@ -287,8 +305,10 @@ def _refit(columns, seen, members):
 
 
 @njit(cache=True)
-def _rounded(columns, state, coef, multiplier, places):
+def _rounded(columns, waiting, at):
     """The subset nearest to a relaxation, and the free column that is most in it, or -1."""
+    state, coef, places = waiting.state[at], waiting.coef[at], waiting.places[at]
+    multiplier = waiting.multiplier[at]
     z = np.zeros(len(coef))
     for j in range(len(coef)):
         if state[j] == FREE:
@@ -309,67 +329,80 @@ def _rounded(columns, state, coef, multiplier, places):
 
 
 @njit(cache=True)
+def _move(waiting, origin, to):
+    waiting.state[to], waiting.coef[to] = waiting.state[origin], waiting.coef[origin]
+    waiting.multiplier[to] = waiting.multiplier[origin]
+    waiting.places[to], waiting.bound[to] = waiting.places[origin], waiting.bound[origin]
+
+
+@njit(cache=True)
+def _bound(columns, seen, waiting, at, best, cutoff):
+    """Solve a node; returns whether it needs more columns in the working set."""
+    state, coef, places = waiting.state[at], waiting.coef[at], waiting.places[at]
+    bound, multiplier, descent = relax(
+        columns, seen, state, coef, waiting.multiplier[at], places, best, cutoff
+    )
+    lost = _lost(seen, descent, coef, multiplier)
+    waiting.multiplier[at] = multiplier
+    waiting.bound[at] = max(waiting.bound[at], bound - lost)
+    return needs_columns(bound, lost, best, cutoff)
+
+
+@njit(cache=True)
 def search(columns, seen, state, coef, multiplier, places, bound, options):
     """Search depth first below a node that is solved.
 
     Nodes that need more columns in the working set are left to the caller, and so is what
     waits when the nodes run out. Returns the best objective, its columns (none where it is not
-    better), the number of nodes, the least bound of what was cut off, and what is left: states,
-    coefficients, multipliers, places and bounds.
+    better), the number of nodes, the least bound of what was cut off, and what is left.
     """
     best, gap, least, limited, max_nodes = options
-    m = len(coef)
-    states, coefs = np.empty((2 * _DEPTH, m), np.int8), np.empty((2 * _DEPTH, m))
-    multipliers, bounds = np.empty(2 * _DEPTH), np.empty(2 * _DEPTH)
-    rooms = np.empty(2 * _DEPTH, np.int64)
-    found = np.empty(0, np.int64)
-    states[0], coefs[0], multipliers[0], rooms[0], bounds[0] = (
-        state,
-        coef,
-        multiplier,
-        places,
-        bound,
+    size, m = 2 * _DEPTH, len(coef)
+    waiting = Waiting(
+        np.empty((size, m), np.int8),
+        np.empty((size, m)),
+        np.empty(size),
+        np.empty(size, np.int64),
+        np.empty(size),
     )
-    cut, nodes, top, left = np.inf, 0, 1, 2 * _DEPTH
-    while top > 0 and top < _DEPTH and left > _DEPTH and nodes < max_nodes:
+    waiting.state[0], waiting.coef[0] = state, coef
+    waiting.multiplier[0], waiting.places[0], waiting.bound[0] = multiplier, places, bound
+    found = np.empty(0, np.int64)
+    cut, nodes, top, left = np.inf, 0, 1, size
+    while 0 < top < _DEPTH < left and nodes < max_nodes:
         top -= 1
         nodes += 1
         cutoff = best - max(gap * best, least)
-        at, u = states[top], coefs[top]
-        if nodes > 1:
-            tol = max(_SHARE_OF_GAP * (best - cutoff), _FINEST)
-            value, multipliers[top], descent = relax(
-                columns, seen, at, u, multipliers[top], rooms[top], cutoff, tol
-            )
-            lost = _lost(seen, descent, multipliers[top])
-            bounds[top] = max(bounds[top], value - lost)
-            if needs_columns(value, lost, best, cutoff):
-                left -= 1
-                states[left], coefs[left], multipliers[left] = at, u, multipliers[top]
-                rooms[left], bounds[left] = rooms[top], bounds[top]
-                continue
-        members, branch = _rounded(columns, at, u, multipliers[top], rooms[top])
+        if nodes > 1 and _bound(columns, seen, waiting, top, best, cutoff):
+            left -= 1
+            _move(waiting, top, left)
+            continue
+        members, branch = _rounded(columns, waiting, top)
         value = _refit(columns, seen, members)
         if value < best:
             best, found = value, members
-            cutoff = best - max(gap * best, least)
-        if bounds[top] >= cutoff or branch < 0 or rooms[top] == 0:
-            cut = min(cut, bounds[top])
+        cutoff = best - max(gap * best, least)
+        if waiting.bound[top] >= cutoff or branch < 0:
+            cut = min(cut, waiting.bound[top])
             continue
-        states[top + 1], coefs[top + 1] = at, u
-        multipliers[top + 1], rooms[top + 1] = multipliers[top], rooms[top] - limited
-        bounds[top + 1] = bounds[top]
-        states[top, branch], states[top + 1, branch] = OUT, IN
-        top += 2
-    rest = np.concatenate((np.arange(top), np.arange(left, 2 * _DEPTH)))
+        _move(waiting, top, top + 1)
+        waiting.state[top, branch], waiting.state[top + 1, branch] = OUT, IN
+        waiting.places[top + 1] -= limited
+        # With no place left the node is one subset: the rounded one.
+        top += 1
+        if waiting.places[top] != 0:
+            top += 1
+    rest = np.concatenate((np.arange(top), np.arange(left, size)))
     return (
         best,
         found,
         nodes,
         cut,
-        states[rest],
-        coefs[rest],
-        multipliers[rest],
-        rooms[rest],
-        bounds[rest],
+        (
+            waiting.state[rest],
+            waiting.coef[rest],
+            waiting.multiplier[rest],
+            waiting.places[rest],
+            waiting.bound[rest],
+        ),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -19,8 +19,10 @@ from ._subset import SubsetDescent
 from ._subset_inner import COLLINEAR, Support
 from ._subset_rules import SubsetRules
 
-# Up to so many columns subsets are searched by size, with exact refits.
-_MOST_REFITTED = 100
+# Up to so many columns subsets may be searched by size, with exact refits; relaxations cost more
+# a node, and are preferred where they close this share of the gap of the fit on all columns.
+_MOST_REFITTED = 150
+_WORTH_RELAXING = 0.5
 # Up to so many columns the whole matrix of correlations is worth its factorisations.
 _MOST_FACTORISED = 600
 
@@ -47,11 +49,11 @@ class BranchAndBound:
 
     Notes
     -----
-    A valid bound on the coefficients is not needed. Few columns (up to 100) are searched by leaps
-    and bounds with exact refits; many by branch and bound on the perspective relaxation, which
-    draws its strength from ``l2``, or from how far the columns are from dependent when there are
-    more samples than columns. Without a ridge, and with more than 100 columns that are linearly
-    dependent, there is no useful bound: the answer is that of the descent, and the gap says so.
+    No bound on the coefficients is assumed. Few columns (up to 150) may be searched by leaps and
+    bounds with exact refits; others by branch and bound on the perspective relaxation, which draws
+    its strength from ``l2``, or from how far up to 600 columns are from linearly dependent. Without
+    a ridge, dependent columns are only searched while there are up to 150; beyond, the answer is
+    that of the descent, the lower bound is zero, and the gap says so.
 
     Subsets in which a column is a linear combination of others, up to 1e-8 of its variance, are
     not counted: a smaller subset fits as well.
@@ -97,26 +99,20 @@ class BranchAndBound:
         data = Correlations(problem, self.rules.l2, None)
         subsets = _subsets(problem, data, self.rules)
         first = _descent(self, problem, coef)
-        best = Incumbent(1.0, subsets.kept, self.gap)
-        best.value = np.inf
-        for start in (first.coef, np.zeros_like(first.coef)):
-            best.offer(*subsets.nearest(start))
+        best = Incumbent(*subsets.nearest(np.zeros_like(first.coef)), self.gap)
+        best.offer(*subsets.nearest(first.coef))
         budget = Budget(
-            started + (self.time_limit or np.inf),
-            self.max_nodes or np.inf,
-            self.verbose,
-            started,
+            deadline=np.inf if self.time_limit is None else started + self.time_limit,
+            max_nodes=np.inf if self.max_nodes is None else self.max_nodes,
+            verbose=self.verbose,
+            started=started,
         )
-        if not subsets.others.size:
-            # there is nothing to choose
+        if first.status is Status.INTERRUPTED:
+            outcome = Outcome(Status.INTERRUPTED, 0.0, 0)
+        elif not subsets.others.size or _is_exhausted(subsets, first):
             outcome = Outcome(Status.CONVERGED, best.value, 0)
-            return self._solution(problem, data, best, outcome)
-        branching = _branching(problem, subsets, best)
-        if first.status is Status.INTERRUPTED or branching is None:
-            status = Status.INTERRUPTED if branching is not None else Status.STALLED
-            outcome = Outcome(status, 0.0, 0)
         else:
-            outcome = best_first(branching, best, budget)
+            outcome = _search(problem, subsets, best, budget)
         return self._solution(problem, data, best, outcome)
 
     def _solution(
@@ -125,32 +121,39 @@ class BranchAndBound:
         support = np.sort(best.support)
         coef = np.zeros(problem.design.n_features)
         coef[support] = data.refit(support)
-        intercept = data.intercept(coef)
-        z = problem.design.matvec(coef) + intercept
+        # Centred and in float64: the objective must be as exact as the bound.
+        z = data.columns(support).matvec(coef[support]) + problem.null_intercept
         alpha = 0.0 if self.rules.max_features else problem.alpha
         objective = problem.loss.value(z) + self.rules.cost(coef, alpha)
-        null = problem.loss.value(np.full(problem.design.n_samples, problem.null_intercept))
+        null = problem.loss.value(np.full(len(z), problem.null_intercept))
         bound = max(null + data.null_loss * (outcome.bound - 1.0), 0.0)
         bound = min(bound, objective)
-        # Rounding, relative to the null model, is no gap.
+        # A difference within rounding of the null model's loss is no gap.
         slack = 3.0 * ROUNDING * data.null_loss
         gap = (objective - bound) / max(objective, slack)
         closed = objective - bound <= self.gap * objective + slack
-        status = Status.CONVERGED if closed else outcome.status
-        if status is Status.CONVERGED and not closed:
-            status = Status.STALLED
         return BoundedSolution(
             coef=coef,
-            intercept=intercept,
-            status=status,
+            intercept=data.intercept(coef),
+            status=Status.CONVERGED if closed else outcome.status,
             certificate=Certificate("relative gap", gap),
             gap=objective - bound,
             n_iter=max(outcome.n_nodes, 1),
-            message="" if closed else _message(status, objective, bound, gap, self),
+            message="" if closed else _message(outcome.status, objective, bound, gap, self),
             objective=objective,
             lower_bound=bound,
             n_nodes=outcome.n_nodes,
         )
+
+
+def _search(problem: Problem, subsets: Subsets, best: Incumbent, budget: Budget) -> Outcome:
+    branching = _branching(problem, subsets, best)
+    if branching is None:
+        return Outcome(Status.STALLED, 0.0, 0)
+    outcome = best_first(branching, best, budget)
+    if outcome.status is Status.CONVERGED and outcome.bound < best.cutoff - ROUNDING:
+        return replace(outcome, status=Status.STALLED)
+    return outcome
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,11 @@ def _subsets(problem: Problem, data: Correlations, rules: SubsetRules) -> Subset
     return Subsets(data, alpha * rules.factors(p), kept, others, limit)
 
 
+def _is_exhausted(subsets: Subsets, first: Solution) -> bool:
+    """Whether the descent has looked at all subsets: every single feature is one swap away."""
+    return subsets.limit == 1 and first.status is Status.CONVERGED
+
+
 def _descent(solver: BranchAndBound, problem: Problem, coef: Array | None) -> Solution:
     """A good answer to start from."""
     descent = SubsetDescent(
@@ -211,32 +219,32 @@ def _descent(solver: BranchAndBound, problem: Problem, coef: Array | None) -> So
 
 
 def _branching(problem: Problem, subsets: Subsets, best: Incumbent) -> Branching | None:
-    """The search that suits the number of columns; None where no bound is known."""
+    """The search that suits the columns; None where no bound is known."""
     data, features = subsets.data, np.concatenate((subsets.kept, subsets.others))
-    few = len(features) <= _MOST_REFITTED
-    gram = None
+    # A little less than the ridge, so that rounding cannot make a difference indefinite.
+    shares, leaps = (1.0 - 1e-9) * data.l2 / data.lengths**2, None
     if len(features) <= _MOST_FACTORISED:
         gram = data.among(features)
         np.fill_diagonal(gram, 1.0)
-    if gram is not None and few:
-        return Leaps(
-            features,
-            gram,
-            data.target[features],
-            subsets.prices[features],
-            np.isin(features, subsets.kept),
-            _sizes(subsets, gram),
-        )
-    shares = data.l2 / data.lengths**2
-    if gram is not None:
-        shares[features] = np.maximum(shares[features], 0.0)
         shares[features] = diagonal_share(gram, shares[features])
+        if len(features) <= _MOST_REFITTED:
+            leaps = _leaps(subsets, features, gram)
     if not np.all(shares[features] > 0):
-        return None
-    shares = np.where(shares > 0, shares, 1.0)
-    return Perspective(
-        problem, data, shares, subsets.prices, subsets.kept, subsets.limit, best.support
-    )
+        return leaps
+    shares[shares == 0] = 1.0
+    limit = (subsets.kept, subsets.limit)
+    relaxed = Perspective(problem, data, shares, subsets.prices, *limit, best.support)
+    if leaps is None:
+        return relaxed
+    left = best.value - relaxed.root_bound(best)
+    left_by_leaps = best.value - leaps.root_bound()
+    return relaxed if left < _WORTH_RELAXING * left_by_leaps else leaps
+
+
+def _leaps(subsets: Subsets, features: Indices, gram: Array) -> Leaps:
+    kept = np.isin(features, subsets.kept)
+    data = (gram, subsets.data.target[features], subsets.prices[features])
+    return Leaps(features, *data, kept, _sizes(subsets, gram))
 
 
 def _sizes(subsets: Subsets, gram: Array) -> range:
@@ -253,13 +261,13 @@ def _message(
     status: Status, objective: float, bound: float, gap: float, solver: BranchAndBound
 ) -> str:
     remedy = {
-        Status.TIME_LIMIT: f"increase time_limit={solver.time_limit}, or gap",
-        Status.MAX_ITER: f"increase max_nodes={solver.max_nodes}, or gap",
-        Status.INTERRUPTED: "fit again and wait longer, or increase gap",
-        Status.STALLED: "give a positive l2, or a larger one: bounds live on it",
+        Status.TIME_LIMIT: f"increase time_limit={solver.time_limit}",
+        Status.MAX_ITER: f"increase max_nodes={solver.max_nodes}",
+        Status.INTERRUPTED: "fit again and wait longer",
+        Status.STALLED: "give a positive or larger l2, from which bounds draw their strength",
     }[status]
     return (
         f"The search stopped before its certificate ({status.value}): the objective is "
         f"{objective:.6g} and no subset is below {bound:.6g}, a relative gap of {gap:.3g}, above "
-        f"gap={solver.gap:g}. Remedy: {remedy}."
+        f"gap={solver.gap:g}. Remedy: {remedy}, or increase gap."
     )

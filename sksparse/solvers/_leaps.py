@@ -14,7 +14,7 @@ import numpy as np
 
 from .._typing import Array, Indices
 from ._search import ROUNDING, Branching, Incumbent, Node
-from ._subset_inner import COLLINEAR
+from ._subset_inner import COLLINEAR, Support
 
 # Multiplications between two looks at the clock.
 _WORK = 5e7
@@ -71,6 +71,11 @@ class Leaps(Branching[SizeNode]):
         cheapest = np.cumsum(np.r_[0.0, np.sort(self._prices[~self._kept])])
         state = self._kept.astype(np.int8)
         return [SizeNode(float(cheapest[size]), state, size) for size in self._sizes]
+
+    def root_bound(self) -> float:
+        """Loss of the fit on all features."""
+        everything = np.arange(len(self._target))
+        return 1.0 - Support.of(everything, self._gram, self._target, COLLINEAR).explained
 
     def expand(self, node: SizeNode, best: Incumbent) -> tuple[list[SizeNode], int]:
         from .._kernels.leaps import Options, search

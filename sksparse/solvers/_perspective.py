@@ -22,7 +22,8 @@ from ._search import ROUNDING, Branching, Incumbent, Node
 _MOST_NEW = 500
 # Columns that nearly lower a bound, by this share of their price, join the working set as well.
 _NEAR = 0.2
-_SHARE_OF_GAP = 0.05
+# A node with more columns in use than this is content with a valid bound.
+_MOST_ACTIVE = 2000
 # Multiplications between two looks at the clock.
 _WORK = 5e7
 
@@ -94,6 +95,12 @@ class Perspective(Branching[RelaxedNode]):
             return [RelaxedNode(0.0, self._kept, state, coef, 0.0, -1)]
         return [RelaxedNode(0.0, self._kept, state, coef, 0.5 / self._limit, self._limit)]
 
+    def root_bound(self, best: Incumbent) -> float:
+        """Bound of the relaxation before any branching."""
+        root = self.roots()[0]
+        self._solve(root, best)
+        return root.bound
+
     def expand(self, node: RelaxedNode, best: Incumbent) -> tuple[list[RelaxedNode], int]:
         from .._kernels.perspective import Search, search
 
@@ -103,7 +110,7 @@ class Perspective(Branching[RelaxedNode]):
             max_nodes += int(_WORK / (len(coef) * len(self._target)))
         options = Search(best.value, best.gap, ROUNDING, self._limit is not None, max_nodes)
         start = (state, coef, node.multiplier, node.places, node.bound)
-        value, columns, n_nodes, cut, *left = search(self._columns(), self._seen(), *start, options)
+        value, columns, n_nodes, cut, left = search(self._columns(), self._seen(), *start, options)
         best.cut = min(best.cut, cut)
         best.offer(value, self._use.features[columns])
         return [self._node(*entries) for entries in zip(*left, strict=True)], n_nodes
@@ -147,21 +154,21 @@ class Perspective(Branching[RelaxedNode]):
         from .._kernels.perspective import Seen, excess, needs_columns, relax
 
         use, new = self._use, node.features[:0]
-        tol = max(_SHARE_OF_GAP * (best.value - best.cutoff), 0.1 * ROUNDING)
         while True:
             use.use(np.union1d(node.features, new))
             state, coef = self._placed(node.features, node.state, node.coef)
             start = (state, coef, node.multiplier, node.places)
             bound, node.multiplier, descent = relax(
-                self._columns(), self._seen(), *start, best.cutoff, tol
+                self._columns(), self._seen(), *start, best.value, best.cutoff
             )
             if not use.sees_all:
                 descent = use.descent(coef)
             everything = Seen(use.rows, use.features, self._target, self._shares, self._prices)
-            over = excess(everything, descent, node.multiplier, use.rounding)
+            over = excess(everything, descent, coef, node.multiplier, use.rounding)
             lost = float(over[over > 0.0].sum())
             node.bound = max(node.bound, bound - lost)
-            if not needs_columns(bound, lost, best.value, best.cutoff):
+            full = len(node.features) > _MOST_ACTIVE
+            if full or not needs_columns(bound, lost, best.value, best.cutoff):
                 return state, coef
             near = np.flatnonzero(over > -_NEAR * (self._prices + node.multiplier))
             new = near[np.argsort(-over[near], kind="stable")[:_MOST_NEW]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from itertools import count
 from time import perf_counter
 from typing import Generic, TypeVar
 
@@ -110,10 +111,9 @@ def best_first(branching: Branching[AnyNode], best: Incumbent, budget: Budget) -
 
     A node leaves the heap once what follows it is there, so an interruption loses nothing.
     """
-    order, count, n_nodes = 0, 0, 0
-    heap: list[tuple[float, int, AnyNode]] = []
-    for order, node in enumerate(branching.roots()):
-        heapq.heappush(heap, (node.bound, order, node))
+    order, n_nodes = count(), 0
+    heap = [(node.bound, next(order), node) for node in branching.roots()]
+    heapq.heapify(heap)
     status, printed = Status.CONVERGED, budget.started
     try:
         while heap and heap[0][0] < best.cutoff:
@@ -123,18 +123,16 @@ def best_first(branching: Branching[AnyNode], best: Incumbent, budget: Budget) -
                 break
             if budget.verbose and now - printed >= _SECONDS_BETWEEN_LINES:
                 printed = now
-                print(_progress_line(n_nodes, len(heap), heap[0][0], best, now - budget.started))
-            children, count = branching.expand(heap[0][2], best)
-            n_nodes += count
-            heapq.heappop(heap)
+                print(_progress_line(n_nodes, heap, best, now - budget.started))
+            children, n_looked_at = branching.expand(heap[0][2], best)
+            n_nodes += n_looked_at
             for node in children:
-                order += 1
-                heapq.heappush(heap, (node.bound, order, node))
+                heapq.heappush(heap, (node.bound, next(order), node))
+            heapq.heappop(heap)
     except KeyboardInterrupt:
         status = Status.INTERRUPTED
     if budget.verbose:
-        seconds = perf_counter() - budget.started
-        print(_progress_line(n_nodes, len(heap), _bound(heap, best), best, seconds))
+        print(_progress_line(n_nodes, heap, best, perf_counter() - budget.started))
     return Outcome(status, _bound(heap, best), n_nodes)
 
 
@@ -143,10 +141,13 @@ def _bound(heap: list[tuple[float, int, AnyNode]], best: Incumbent) -> float:
     return max(min(least, best.cut, best.value) - ROUNDING, 0.0)
 
 
-def _progress_line(n_nodes: int, n_open: int, bound: float, best: Incumbent, time: float) -> str:
+def _progress_line(
+    n_nodes: int, heap: list[tuple[float, int, AnyNode]], best: Incumbent, seconds: float
+) -> str:
+    bound = _bound(heap, best)
     gap = (best.value - bound) / max(best.value, ROUNDING)
     return (
-        f"[BranchAndBound] {n_nodes} nodes, {n_open} open: {len(best.support)} features, "
-        f"objective {best.value:.6g}, bound {bound:.6g} of the null model's, "
-        f"gap {gap:.2%}, {time:.1f} s"
+        f"[BranchAndBound] {n_nodes} nodes, {len(heap)} open: {len(best.support)} features, "
+        f"objective {best.value:.6g}, bound {bound:.6g} (null model: 1), gap {gap:.2%}, "
+        f"{seconds:.1f} s"
     )
