@@ -320,11 +320,11 @@ def _rounded(columns, waiting, at):
     if places < 0:
         chosen |= z > 0.5
     for _ in range(places):
-        j = np.argmax(z)
-        if z[j] <= 0.0:
+        most = np.argmax(z)
+        if z[most] <= 0.0:
             break
-        chosen[j] = True
-        z[j] = 0.0
+        chosen[most] = True
+        z[most] = 0.0
     return np.flatnonzero(chosen), branch
 
 

@@ -24,6 +24,9 @@ from ._subset_sizes import LONGEST, Effort, SizeSearch
 from ._subset_starts import ends, grown, longer
 from ._subset_working import WorkingSet
 
+# With so many samples for each feature forward selection is a good start for a size; with fewer the
+# landscape is rugged, and sizes that improve each other are a better one.
+_SAMPLES_PER_FEATURE = 20
 # Columns that join the working set at once when a pass over all says that they gain.
 _MOST_NEW = 60
 
@@ -42,6 +45,8 @@ class SubsetIterate(Iterate):
         Independent features that are always in the support.
     limit, rank : int
         Largest number of features that is asked for and that there can be, those included.
+    n_samples : int
+        Samples with a positive weight.
     threshold : float
         Smallest gain worth a move within the working set.
     working : WorkingSet
@@ -60,6 +65,7 @@ class SubsetIterate(Iterate):
     kept: Indices = field(kw_only=True)
     limit: int = field(kw_only=True)
     rank: int = field(kw_only=True)
+    n_samples: int = field(kw_only=True)
     threshold: float = field(kw_only=True)
     working: WorkingSet = field(kw_only=True)
     support: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
@@ -108,9 +114,8 @@ class SubsetDescent(Solver[SubsetIterate]):
         rules, p = self.rules, problem.design.n_features
         data = Correlations(problem, rules.l2, self.gram)
         kept = _independent(data, np.flatnonzero(rules.free(p) & np.isfinite(data.lengths)))
-        rank = p
-        if rules.l2 == 0.0:
-            rank = min(p, np.count_nonzero(problem.loss.weights) - problem.fit_intercept)
+        n_samples = int(np.count_nonzero(problem.loss.weights))
+        rank = p if rules.l2 > 0.0 else min(p, n_samples - problem.fit_intercept)
         limit = rank if rules.max_features is None else min(rank, rules.max_features + len(kept))
         coef = np.zeros(p) if coef is None else coef
         alpha = 0.0 if rules.max_features is not None else problem.alpha / data.null_loss
@@ -128,6 +133,7 @@ class SubsetDescent(Solver[SubsetIterate]):
             kept=kept,
             limit=max(limit, len(kept)),
             rank=max(rank, len(kept)),
+            n_samples=n_samples,
             threshold=float(np.clip(0.1 * self.tol, 1e-12, 1e-9)),
             working=working,
         )
@@ -183,10 +189,11 @@ class SubsetDescent(Solver[SubsetIterate]):
 
     def _starts(self, state: SubsetIterate) -> tuple[list[Indices], bool]:
         """Where to begin, and whether no longer supports are in question."""
-        short = state.limit <= len(state.kept) + LONGEST
         if self.effort == 0:
             return [grown(state, rounds=0)[0]], True
-        if self.effort == 1 and short and self.rules.max_features is not None:
+        wanted = state.limit - len(state.kept)
+        many_samples = _SAMPLES_PER_FEATURE * wanted <= state.n_samples and wanted <= LONGEST
+        if self.effort == 1 and many_samples and self.rules.max_features is not None:
             return grown(state, rounds=2), True
         start, settled = self._best_size(state)
         return [start], settled
