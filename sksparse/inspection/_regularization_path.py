@@ -295,6 +295,11 @@ class RegularizationPathDisplay:
         names = [f"x{j}" for j in range(len(coefs))]
         if self.feature_names is not None:
             names = [str(name) for name in np.asarray(self.feature_names)]
+        if len(names) != len(coefs):
+            raise ValueError(
+                f"feature_names has {len(names)} names, and there are {len(coefs)} features; give "
+                "one for each, or None."
+            )
         self.lines_, drawn = [], _without_zeros(coefs)
         for place, j in enumerate(named):
             style = {"color": f"C{place % _COLOURS}", "label": names[j], "zorder": 3}

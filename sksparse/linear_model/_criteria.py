@@ -4,8 +4,8 @@ Throughout, n is the sum of the sample weights, so that an integer weight equals
 of the sample; D is the deviance, ``n log(mse)`` for a squared loss, whose variance is estimated by
 the weighted mean squared error of the fit itself, and ``2 n`` times the weighted mean log loss
 otherwise; df is the number of coefficients that are not zero, the intercept left out; k is the
-number of features that were chosen among p: those without a price are always kept, so they count
-in df but not in k and p.
+number of features that were chosen among the p with a price: those without one are always kept, so
+they count in df but not in k and p.
 """
 
 from __future__ import annotations

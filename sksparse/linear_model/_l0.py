@@ -77,7 +77,9 @@ class L0Regressor(SparseLinearRegressor):
             default="auto"
         How the subset is searched; the Notes say what each guarantees.
 
-        - "auto": supports of all sizes found together, then single moves over all features.
+        - "auto": supports of all sizes found together (or, for a size of at most a 20th of the
+          samples, forward selection among columns that join as they are missed), then single
+          moves over all features.
         - "swap": forward selection, then single moves over all features.
         - "splicing": exchanges of several features by their sacrifices [3]_.
         - "cd": cyclic coordinate descent with hard thresholding along a path of prices [1]_.
@@ -158,7 +160,10 @@ class L0Regressor(SparseLinearRegressor):
     - "cd": no change of a single coefficient lowers the objective.
     - "forward", "backward": each step was the best single one; nothing about the subset.
     - "iht": a fixed point of the thresholded gradient step.
-    - "exact": the objective is at most ``gap_`` above that of the best of all subsets.
+    - "exact": no subset has an objective below ``1 - gap_`` times that of the answer. It draws its
+      bounds from ``l2``, or from independent columns; with more than a hundred features that are
+      linearly dependent (as with fewer samples than features) and ``l2=0`` there are none, and
+      ``gap_`` is 1, but for a single feature.
 
     Constant features are never selected, and neither is a feature that is a linear combination of
     those already selected (up to 1e-8 of its variance).

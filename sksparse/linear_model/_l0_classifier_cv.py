@@ -95,7 +95,8 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts.
     alphas_ : ndarray of shape (n_points,)
-        The prices tried, decreasing; of sizes, the same as ``alpha_`` is of the one chosen.
+        The prices tried, decreasing; of sizes, the same as ``alpha_`` is of the one chosen, nan for
+        a size that is the best at no price.
     sizes_ : ndarray of shape (n_points,)
         The sizes tried, increasing; only where there were any.
     n_features_path_ : ndarray of shape (n_points,)
@@ -136,9 +137,9 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
 
     Notes
     -----
-    With k features of a positive price chosen among p, df coefficients that are not zero, those of
-    price zero included (for m > 2 classes m - 1 a feature), n the sum of the sample weights and L
-    the weighted mean log loss of the fit, the criteria are
+    With k features chosen among the p of a positive price, df coefficients that are not zero,
+    those of price zero included (for m > 2 classes m - 1 a feature), n the sum of the sample weights
+    and L the weighted mean log loss of the fit, the criteria are
 
     =====  ============================================
     aic    ``2 n L + 2 df``
@@ -164,7 +165,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     >>> X, y = load_breast_cancer(return_X_y=True, as_frame=True)
     >>> model = L0ClassifierCV(max_features=8).fit(X, y)
     >>> model.n_features_
-    5
+    4
     >>> round(model.score(X, y), 2)
     0.97
     """

@@ -75,7 +75,8 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     intercept_ : float
         Intercept.
     alphas_ : ndarray of shape (n_points,)
-        The prices tried, decreasing; of sizes, the same as ``alpha_`` is of the one chosen.
+        The prices tried, decreasing; of sizes, the same as ``alpha_`` is of the one chosen, nan for
+        a size that is the best at no price.
     sizes_ : ndarray of shape (n_points,)
         The sizes tried, increasing; only where there were any.
     n_features_path_ : ndarray of shape (n_points,)
@@ -116,8 +117,8 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
 
     Notes
     -----
-    With k features of a positive price chosen among p, df coefficients that are not zero, those of
-    price zero included, and n the sum of the sample weights, the criteria are
+    With k features chosen among the p of a positive price, df coefficients that are not zero,
+    those of price zero included, and n the sum of the sample weights, the criteria are
 
     =====  ==================================================
     aic    ``n log(mse) + 2 df``

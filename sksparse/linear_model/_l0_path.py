@@ -162,7 +162,7 @@ def l0_path(
     The fit at a point does not depend on the other points asked for. At a price it is that of
     :class:`L0Regressor` or :class:`L0Classifier`. Sizes share their work: the subset of each size
     is a local optimum, proposed by smaller and larger ones that are always gone through, asked for
-    or not. A fit of that size alone searches further.
+    or not. A fit of that size alone is checked against all features.
 
     References
     ----------

@@ -21,6 +21,7 @@ from ..solvers import (
     SubsetDescent,
     SubsetNewton,
     SubsetRules,
+    cut_short,
     subset_path,
 )
 from ._subset_options import check_rules
@@ -245,14 +246,18 @@ class SubsetTask:
         gram = GramCache(self.design, self.loss.weights, self.fit_intercept)
         rules = replace(self.rules, max_features=None)
         found: list[Solution] = []
-        for alpha in alphas:
-            found.append(self._solve(self._problem(float(alpha)), rules, gram=gram))
-            if self.verbose:
-                used = np.count_nonzero(np.atleast_2d(found[-1].coef).any(axis=0))
-                print(f"[path] {len(found)}/{len(alphas)}: alpha {alpha:.3g}, {used} features")
-            if found[-1].status is Status.INTERRUPTED:
-                break
-        return found
+        try:
+            for alpha in alphas:
+                found.append(self._solve(self._problem(float(alpha)), rules, gram=gram))
+                if self.verbose:
+                    used = np.count_nonzero(np.atleast_2d(found[-1].coef).any(axis=0))
+                    print(f"[path] {len(found)}/{len(alphas)}: alpha {alpha:.3g}, {used} features")
+                if found[-1].status is Status.INTERRUPTED:
+                    break
+        except KeyboardInterrupt:
+            if not found:
+                raise
+        return found if len(found) == len(alphas) else cut_short(found, len(alphas))
 
     def _without_choice(self) -> Solution:
         """The fit on the features that are always kept."""

@@ -15,7 +15,7 @@ from ._gram import GramCache
 from ._hard_thresholding import IterativeHardThresholding
 from ._loop import Iterate, Solver
 from ._problem import Problem
-from ._solution import BoundedSolution, Certificate, Solution, Status
+from ._solution import BoundedSolution, Certificate, Solution, Status, cut_short
 from ._sorted_descent import SortedDescent
 from ._splicing import Splicing
 from ._subset import SubsetDescent
@@ -45,5 +45,6 @@ __all__ = [
     "SubsetDescent",
     "SubsetNewton",
     "SubsetRules",
+    "cut_short",
     "subset_path",
 ]

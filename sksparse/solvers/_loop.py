@@ -98,7 +98,8 @@ class Solver(ABC, Generic[State]):
     def solve(self, problem: Problem, coef: Array | None = None) -> Solution:
         """Iterate until the certificate holds, the budget ends or nothing moves.
 
-        An interruption from the keyboard ends the loop with the last complete iterate.
+        An interruption from the keyboard ends the loop with the last complete iterate; where there
+        is none, it is passed on.
         """
         tol = max(self.tol, problem.precision)
         state = self.start(problem, coef)
@@ -107,7 +108,7 @@ class Solver(ABC, Generic[State]):
         status, n_iter = Status.MAX_ITER, 1
         try:
             for n_iter in range(1, self.max_iter + 1):
-                if self.verbose:
+                if self.verbose and np.isfinite(certificate.value):
                     print(_progress_line(type(self).__name__, n_iter, state, certificate))
                 if certificate.value <= tol:
                     status = Status.CONVERGED
@@ -122,6 +123,9 @@ class Solver(ABC, Generic[State]):
                 if certificate.value <= tol:
                     status = Status.CONVERGED
         except KeyboardInterrupt:
+            if coef is None and not np.isfinite(best.certificate.value):
+                # nothing is known yet, not even a start
+                raise
             status = Status.INTERRUPTED
         return Solution(
             coef=best.coef,

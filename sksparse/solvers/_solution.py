@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from .._typing import Array
@@ -87,3 +87,9 @@ class BoundedSolution(Solution):
     objective: float
     lower_bound: float
     n_nodes: int
+
+
+def cut_short(solutions: list[Solution], n_points: int) -> list[Solution]:
+    """What an interrupted path has so far; the last solution says that it is not all."""
+    message = f"The path was interrupted after {len(solutions)} of {n_points} points."
+    return [*solutions[:-1], replace(solutions[-1], status=Status.INTERRUPTED, message=message)]

@@ -11,7 +11,7 @@ from .._typing import Array, Indices
 from ._correlations import Correlations
 from ._gram import GramCache
 from ._problem import Problem
-from ._solution import Certificate, Solution, Status
+from ._solution import Certificate, Solution, Status, cut_short
 from ._subset import SubsetDescent
 from ._subset_inner import Support
 from ._subset_rules import SubsetRules
@@ -56,7 +56,7 @@ def subset_path(
     Returns
     -------
     solutions : list of Solution
-        In the order of ``sizes``.
+        In the order of ``sizes``; interrupted from the keyboard, those found so far.
     """
     gram = GramCache(problem.design, problem.loss.weights, problem.fit_intercept)
 
@@ -70,32 +70,40 @@ def subset_path(
             verbose=verbose,
         )
 
-    within = [size for size in sizes if size <= LONGEST]
-    found = _from_blocks(problem, solver(max(within, default=0)), within, verbose)
-    return [
-        found[size] if size in found else solver(size).solve(problem) for size in map(int, sizes)
-    ]
+    found: dict[int, Solution] = {}
+    wanted = sorted(set(map(int, sizes)))
+    within = [size for size in wanted if size <= LONGEST]
+    try:
+        found |= {size: solver(size).solve(problem) for size in wanted if size > LONGEST}
+        _from_blocks(problem, solver(max(within, default=0)), within, found, verbose)
+    except KeyboardInterrupt:
+        if not found:
+            raise
+    solutions = [found[int(size)] for size in sizes if int(size) in found]
+    complete = len(solutions) == len(list(sizes))
+    return solutions if complete else cut_short(solutions, len(list(sizes)))
 
 
 def _from_blocks(
-    problem: Problem, solver: SubsetDescent, within: list[int], verbose: int
-) -> dict[int, Solution]:
-    """Solutions of sizes that the blocks reach."""
+    problem: Problem,
+    solver: SubsetDescent,
+    within: list[int],
+    found: dict[int, Solution],
+    verbose: int,
+) -> None:
+    """Put the solutions of sizes that the blocks reach into ``found``."""
     if not within:
-        return {}
+        return
     state = solver.start(problem, None)
     search, n_kept = solver.sizes(state), len(state.kept)
-    solutions = {}
-    for size in sorted(set(within)):
+    for size in within:
         search.reach(n_kept + size)
         known = min(n_kept + size, int(search.sizes[-1]))
         features = state.working.features[search.support(known)]
-        solutions[int(size)] = _solution(problem, state.data, features)
+        found[size] = _solution(problem, state.data, features)
         if verbose:
-            print(
-                f"[subset_path] {size} features: loss {1.0 - search.explained(known):.4g} of null"
-            )
-    return solutions
+            lost = 1.0 - search.explained(known)
+            print(f"[subset_path] {size} features: loss {lost:.4g} of the null model's")
 
 
 def _solution(problem: Problem, data: Correlations, features: Indices) -> Solution:

@@ -173,10 +173,10 @@ def require_least_squares(problem: Problem, rules: SubsetRules, solver: str) -> 
     require_squared_loss(problem, solver)
     if rules.l1 != 0.0:
         raise ValueError(
-            f"solver={solver!r} needs l1=0, got l1={rules.l1}; use solver='cd' or 'iht', or l2."
+            f"solver={solver!r} needs l1=0, got l1={rules.l1}; use solver='auto', 'cd' or 'iht'."
         )
     if rules.positive is not None and rules.positive.any():
         raise ValueError(
             f"solver={solver!r} does not bound coefficients, got positive=True for "
-            f"{int(rules.positive.sum())} features; use solver='cd' or 'iht'."
+            f"{int(rules.positive.sum())} features; use solver='auto', 'cd' or 'iht'."
         )
