@@ -138,8 +138,8 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     Notes
     -----
     With k features chosen among the p of a positive price, df coefficients that are not zero,
-    those of price zero included (for m > 2 classes m - 1 a feature), n the sum of the sample weights
-    and L the weighted mean log loss of the fit, the criteria are
+    those of price zero included (for m > 2 classes m - 1 a feature), n the sum of the sample
+    weights and L the weighted mean log loss of the fit, the criteria are
 
     =====  ============================================
     aic    ``2 n L + 2 df``
