@@ -57,6 +57,8 @@ def check_data(
 
 def check_weights(sample_weight: Any, X: Any) -> Array:
     """Non-negative sample weights, not all zero, as they were given."""
+    if sample_weight is None:
+        return np.ones(X.shape[0])
     weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weights.any():
         raise ValueError(

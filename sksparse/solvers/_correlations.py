@@ -26,6 +26,8 @@ _CONSTANT = 1e-13
 # Above this ratio of mean to standard deviation, columns are centred before they are multiplied.
 _FAR_FROM_ZERO = 100.0
 _REFINEMENTS = 5
+# Relative changes of coefficients that need no further refinement.
+_REFINED = 1e-14
 # Added to the squared length of each column, and far above rounding: what the Gram matrix says of
 # nearly dependent columns, by way of large cancelling coefficients, would be noise otherwise.
 JITTER = 1e-12
@@ -214,5 +216,8 @@ class Correlations:
         for _ in range(_REFINEMENTS):
             residual = self._residual - columns.matvec(coef)
             gradient = columns.rmatvec(residual) - self.l2 * coef - slope
-            coef += scipy.linalg.cho_solve(factor, gradient / lengths) / lengths
+            step = scipy.linalg.cho_solve(factor, gradient / lengths, check_finite=False) / lengths
+            coef += step
+            if np.all(np.abs(step) <= _REFINED * np.abs(coef)):
+                break
         return coef

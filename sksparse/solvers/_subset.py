@@ -190,7 +190,7 @@ class SubsetDescent(Solver[SubsetIterate]):
     def _starts(self, state: SubsetIterate) -> tuple[list[Indices], bool]:
         """Where to begin, and whether no longer supports are in question."""
         if self.effort == 0:
-            return [grown(state, rounds=0)[0]], True
+            return grown(state, rounds=0), True
         wanted = state.limit - len(state.kept)
         many_samples = _SAMPLES_PER_FEATURE * wanted <= state.n_samples and wanted <= LONGEST
         if self.effort == 1 and many_samples and self.rules.max_features is not None:

@@ -192,6 +192,13 @@ class Walk:
         self._size, moves = local_search(inner.gram, self._table, self._size, *arguments)
         return bool(moves)
 
+    def exhaust(self, swaps: bool = True, limit: int | None = None) -> bool:
+        """Make improving moves until none is left; whether any was made."""
+        moved = self.search(swaps, limit)
+        while moved and self.search(swaps, limit):
+            pass
+        return moved
+
     def sweep(self, last: int, values: Array, supports: Any) -> int:
         """Walk to a size through all between, without prices; how many sizes improved.
 
@@ -235,7 +242,8 @@ def _tableau(inner: Subproblem, support: Support, room: int) -> Any:
     if size:
         at = support.columns
         rows, spare, descent = support.beside(inner.gram[at, :m], inner.target)
-        rows[:, at], spare[at], descent[at] = np.eye(size), 0.0, 0.0
+        rows[:, at], spare[at], descent[at] = 0.0, 0.0, 0.0
+        rows[np.arange(size), at] = 1.0
         table.support[:size], table.coef[:size] = at, support.coef
         table.inverse[:size, :size], table.rows[:size] = support.inverse, rows
         table.spare[:], table.descent[:] = spare, descent

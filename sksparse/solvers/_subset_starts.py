@@ -9,7 +9,7 @@ import numpy as np
 
 from .._typing import Array, Indices
 from ._correlations import Correlations
-from ._subset_inner import Subproblem, Support
+from ._subset_inner import Subproblem, Support, Walk
 from ._subset_working import WorkingSet
 
 # Supports of one size are searched among so many columns at first, and so many for each feature;
@@ -20,6 +20,8 @@ _FEW, _FEW_PER_FEATURE, _NEW, _MOST_WANTED = 40, 3, 20, 128
 _FIRST, _FIRST_PER_FEATURE, _FIRST_BEYOND = 300, 8, 1000
 # Features that an overshooting forward selection takes beyond twice the support.
 _EXTRA = 10
+# Room for walks that have no other limit.
+_LONGEST_WALK = 1000
 
 
 class Searched(Protocol):
@@ -38,25 +40,29 @@ def grown(state: Searched, rounds: int) -> list[Indices]:
     """A support of the largest size, among columns that join as they are missed, and a larger one.
 
     Forward selection comes first; then, so many times, columns that correlate with what is left
-    of the target, and moves of all kinds.
+    of the target, and moves of all kinds. Without rounds forward selection is all.
     """
     working, data = state.working, state.data
     wanted = min(state.limit - len(state.kept), _MOST_WANTED)
     working.extend(working.outside(np.abs(data.target), _FEW + _FEW_PER_FEATURE * wanted))
-    inner = state.subproblem()
-    support = inner.search(working.positions(state.kept), swaps=False)
+    walk = _walk(state, working.positions(state.kept))
+    walk.exhaust(swaps=False)
     for _ in range(rounds):
-        working.extend(working.outside(_missed(state, support), _NEW + wanted))
-        inner, before = state.subproblem(), support
-        support = inner.search(before.columns)
-        if not inner.objective(support) < inner.objective(before):
+        missed = data.unexplained(working.features[walk.columns], walk.coef)
+        working.extend(working.outside(missed, _NEW + wanted))
+        walk = _walk(state, walk.columns)
+        if not walk.exhaust():
             break
-    return [support.columns, _beyond(inner, support)]
+    columns = walk.columns
+    if rounds == 0:
+        return [columns]
+    walk.exhaust(swaps=False, limit=2 * len(columns) + _EXTRA)
+    return [columns, walk.columns]
 
 
-def _missed(state: Searched, support: Support) -> Array:
-    """How much each column correlates with what a support leaves of the target."""
-    return state.data.unexplained(state.working.features[support.columns], support.coef)
+def _walk(state: Searched, columns: Indices) -> Walk:
+    inner = state.subproblem()
+    return Walk(inner, inner.support(columns), 2 * min(state.limit, _LONGEST_WALK) + _EXTRA)
 
 
 def longer(
