@@ -12,12 +12,13 @@ from ._design import Design
 from ._gram import GramCache
 from ._loop import Iterate, Solver
 from ._problem import Problem
-from ._solution import Certificate, Solution, Status
+from ._solution import BoundedSolution, Certificate, Solution, Status
 from ._sorted_descent import SortedDescent
 from ._subset import SubsetDescent
 
 __all__ = [
     "BlockDescent",
+    "BoundedSolution",
     "BranchAndBound",
     "Certificate",
     "Design",

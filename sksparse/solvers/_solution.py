@@ -70,10 +70,22 @@ class Solution:
 class BoundedSolution(Solution):
     """The best answer of a search, and what no answer can beat.
 
-    ``certificate`` holds the relative gap, ``gap`` the same in units of the objective.
-
     Parameters
     ----------
+    coef : ndarray of shape (n_features,)
+        Coefficients, float64.
+    intercept : float
+        Intercept.
+    status : Status
+        Why the search stopped.
+    certificate : Certificate
+        The relative gap: ``gap`` as a share of ``objective``.
+    gap : float
+        Objective minus lower bound.
+    n_iter : int
+        Nodes, at least 1.
+    message : str
+        Empty when the gap that was asked for is closed; otherwise the gap left and the remedy.
     objective : float
         Objective of the answer.
     lower_bound : float
