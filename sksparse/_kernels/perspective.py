@@ -8,8 +8,8 @@ with z in [0, 1], where the share ``d_j`` of the diagonal of H is such that ``H 
 positive semidefinite. The last term is a reverse Huber function: ``2 sqrt(a_j d_j) |u_j| - d_j
 u_j^2`` up to ``|u_j| = sqrt(a_j / d_j)``, and ``a_j`` beyond. No bound on u is needed.
 
-Any u gives a lower bound: with ``g = c - (H - diag(d)) u``, the relaxation is at least
-``1 - u^T (H - diag(d)) u + sum_{in} (a_j - g_j^2 / d_j) + sum_{free} min(0, a_j - g_j^2 / d_j)``.
+Any u gives a lower bound: with ``Q = H - diag(d)`` and ``g = c - Q u``, the relaxation is at
+least ``1 - u^T Q u + sum_{in} (a_j - g_j^2 / d_j) + sum_{free} min(0, a_j - g_j^2 / d_j)``.
 """
 
 from typing import NamedTuple
@@ -22,14 +22,15 @@ FREE, IN, OUT = 0, 1, 2
 _CYCLE, _SWEEPS = 3, 501
 # Multipliers tried at a node.
 _ROUNDS = 12
-# A relaxation is solved to this share of the gap that is asked for, and to this at least.
-_SHARE_OF_GAP, _FINEST = 0.05, 1e-10
-# While the relaxation is below the cutoff, to this share of the difference.
-_SHARE_LEFT = 0.03
+# A relaxation is solved to a share of the gap that is asked for, and to this at least; while it
+# is below the cutoff, to a share of the difference.
+_SHARE_OF_GAP, _FINEST, _SHARE_LEFT = 0.05, 1e-10, 0.1
 # Columns outside the working set may lower a bound by this share of what the node leaves open.
 _TOLERATED = 0.2
 # Rounding of an inner product of numbers of unit size, with room to spare.
 _ROUNDING = 1e-14
+# Columns this near to use are taken into use with others.
+_NEARLY = 0.8
 # Nodes that wait while one is followed to the end.
 _DEPTH = 100
 
@@ -94,7 +95,7 @@ def _minimiser(slope, share, price):
     return size if slope > 0.0 else -size
 
 
-@njit(cache=True)
+@njit(cache=True, fastmath={"contract"})
 def _sweep(part, state, coef, descent, multiplier):
     """One cycle of coordinate descent; returns the largest move."""
     gram, _, share, price = part
@@ -117,9 +118,9 @@ def _sweep(part, state, coef, descent, multiplier):
 @njit(cache=True)
 def _indicator(size, share, price):
     """The z that belongs to ``|u| = size``."""
-    if size == 0.0:
-        return 0.0
-    return min(1.0, size * np.sqrt(share / price)) if price > 0.0 else 1.0
+    if size == 0.0 or price == 0.0:
+        return np.sign(size)
+    return min(1.0, size * np.sqrt(share / price))
 
 
 @njit(cache=True)
@@ -227,11 +228,8 @@ def relax(columns, seen, state, coef, multiplier, places, best, cutoff):
     of all columns that are ``seen``.
     """
     tol = max(_SHARE_OF_GAP * (best - cutoff), _FINEST)
-    active = np.empty(len(coef), np.bool_)
-    for j in range(len(coef)):
-        if state[j] == OUT:
-            coef[j] = 0.0
-        active[j] = coef[j] != 0.0 or state[j] == IN
+    coef[state == OUT] = 0.0
+    active = (coef != 0.0) | (state == IN)
     while True:
         at = np.flatnonzero(active)
         part, u = _pick(columns, seen, at), coef[at]
@@ -242,9 +240,9 @@ def relax(columns, seen, state, coef, multiplier, places, best, cutoff):
         more = False
         for j in range(len(coef)):
             if not active[j] and state[j] == FREE:
-                size = abs(descent[seen.features[j]]) + rounding
-                if size**2 > (columns.price[j] + multiplier) * columns.share[j]:
-                    active[j] = more = True
+                size = (abs(descent[seen.features[j]]) + rounding) ** 2 / columns.share[j]
+                more |= size > columns.price[j] + multiplier
+                active[j] = size > _NEARLY * (columns.price[j] + multiplier)
         if not more:
             return bound, multiplier, descent
 
@@ -260,15 +258,6 @@ def excess(seen, descent, coef, multiplier, rounding):
     for j in seen.features:
         result[j] = -np.inf
     return result
-
-
-@njit(cache=True)
-def _lost(seen, descent, coef, multiplier):
-    """By how much the columns outside the working set lower the bound together."""
-    total = 0.0
-    for value in excess(seen, descent, coef, multiplier, _ROUNDING):
-        total += max(value, 0.0)
-    return total
 
 
 @njit(cache=True)
@@ -342,7 +331,10 @@ def _bound(columns, seen, waiting, at, best, cutoff):
     bound, multiplier, descent = relax(
         columns, seen, state, coef, waiting.multiplier[at], places, best, cutoff
     )
-    lost = _lost(seen, descent, coef, multiplier)
+    lost = 0.0
+    if len(seen.features) < len(descent):
+        over = excess(seen, descent, coef, multiplier, _ROUNDING)
+        lost = np.maximum(over, 0.0).sum()
     waiting.multiplier[at] = multiplier
     waiting.bound[at] = max(waiting.bound[at], bound - lost)
     return needs_columns(bound, lost, best, cutoff)
@@ -358,13 +350,9 @@ def search(columns, seen, state, coef, multiplier, places, bound, options):
     """
     best, gap, least, limited, max_nodes = options
     size, m = 2 * _DEPTH, len(coef)
-    waiting = Waiting(
-        np.empty((size, m), np.int8),
-        np.empty((size, m)),
-        np.empty(size),
-        np.empty(size, np.int64),
-        np.empty(size),
-    )
+    states, coefs = np.empty((size, m), np.int8), np.empty((size, m))
+    rooms = np.empty(size, np.int64)
+    waiting = Waiting(states, coefs, np.empty(size), rooms, np.empty(size))
     waiting.state[0], waiting.coef[0] = state, coef
     waiting.multiplier[0], waiting.places[0], waiting.bound[0] = multiplier, places, bound
     found = np.empty(0, np.int64)
@@ -379,11 +367,17 @@ def search(columns, seen, state, coef, multiplier, places, bound, options):
             continue
         members, branch = _rounded(columns, waiting, top)
         value = _refit(columns, seen, members)
-        if value < best:
+        improved = value < best
+        if improved:
             best, found = value, members
-        cutoff = best - max(gap * best, least)
-        if waiting.bound[top] >= cutoff or branch < 0:
+            cutoff = best - max(gap * best, least)
+        if waiting.bound[top] >= cutoff or (branch < 0 and not improved):
             cut = min(cut, waiting.bound[top])
+            continue
+        if branch < 0:
+            # A single subset, better than what the relaxation was solved for: solve it again.
+            left -= 1
+            _move(waiting, top, left)
             continue
         _move(waiting, top, top + 1)
         waiting.state[top, branch], waiting.state[top + 1, branch] = OUT, IN

@@ -147,7 +147,10 @@ class BranchAndBound:
 
 
 def _search(problem: Problem, subsets: Subsets, best: Incumbent, budget: Budget) -> Outcome:
-    branching = _branching(problem, subsets, best)
+    try:
+        branching = _branching(problem, subsets, best)
+    except KeyboardInterrupt:
+        return Outcome(Status.INTERRUPTED, 0.0, 0)
     if branching is None:
         return Outcome(Status.STALLED, 0.0, 0)
     outcome = best_first(branching, best, budget)
@@ -266,8 +269,9 @@ def _message(
         Status.INTERRUPTED: "fit again and wait longer",
         Status.STALLED: "give a positive or larger l2, from which bounds draw their strength",
     }[status]
+    reason = "no tighter bound is known" if status is Status.STALLED else status.value
     return (
-        f"The search stopped before its certificate ({status.value}): the objective is "
+        f"The search stopped before its certificate ({reason}): the objective is "
         f"{objective:.6g} and no subset is below {bound:.6g}, a relative gap of {gap:.3g}, above "
         f"gap={solver.gap:g}. Remedy: {remedy}, or increase gap."
     )

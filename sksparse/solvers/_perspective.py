@@ -87,7 +87,8 @@ class Perspective(Branching[RelaxedNode]):
         self._target, self._shares, self._prices = data.target, shares, prices
         self._kept, self._limit = kept, limit
         self._use = ColumnsInUse(problem, data)
-        self._use.use(np.union1d(working, kept))
+        strongest = np.argmax(np.abs(data.target), keepdims=True)
+        self._use.use(np.unique(np.concatenate((working, kept, strongest))))
 
     def roots(self) -> list[RelaxedNode]:
         state, coef = np.ones(len(self._kept), dtype=np.int8), np.zeros(len(self._kept))

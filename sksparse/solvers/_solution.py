@@ -90,6 +90,19 @@ class BoundedSolution(Solution):
 
 
 def cut_short(solutions: list[Solution], n_points: int) -> list[Solution]:
-    """What an interrupted path has so far; the last solution says that it is not all."""
+    """What an interrupted path has so far; the last solution says that it is not all.
+
+    Parameters
+    ----------
+    solutions : list of Solution
+        What was found, at least one.
+    n_points : int
+        How many were asked for.
+
+    Returns
+    -------
+    solutions : list of Solution
+        The same, with status and message of the last one changed.
+    """
     message = f"The path was interrupted after {len(solutions)} of {n_points} points."
     return [*solutions[:-1], replace(solutions[-1], status=Status.INTERRUPTED, message=message)]
