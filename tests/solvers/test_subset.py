@@ -21,6 +21,7 @@ from sksparse.solvers import (
 )
 from sksparse.solvers._correlations import Correlations
 from sksparse.solvers._subset_inner import Subproblem
+from sksparse.solvers._subset_sizes import SizeSearch
 
 
 def make_problem(
@@ -274,3 +275,27 @@ def test_more_effort_finds_no_less_on_correlated_columns(rng: np.random.Generato
         z = [X @ solution.coef + solution.intercept for solution in path]
         totals.append(sum(problem.loss.value(part) for part in z))
     assert totals[1] <= totals[0] * (1 + 1e-9)
+
+
+def test_an_interrupted_path_keeps_the_sizes_so_far(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X = rng.standard_normal((50, 40))
+    problem = make_problem(X, X[:, :6].sum(axis=1), 0.0)
+    budget = {"tol": 1e-8, "max_iter": 100}
+    whole = subset_path(problem, SubsetRules(), [2, 4, 9], **budget)
+    reach = SizeSearch.reach
+
+    def interrupted(search: SizeSearch, size: int) -> None:
+        if size > 4:
+            raise KeyboardInterrupt
+        reach(search, size)
+
+    monkeypatch.setattr(SizeSearch, "reach", interrupted)
+    path = subset_path(problem, SubsetRules(), [2, 4, 9], **budget)
+    assert [solution.status for solution in path] == [Status.CONVERGED, Status.INTERRUPTED]
+    assert "interrupted after 2 of 3" in path[-1].message
+    for found, expected in zip(path, whole[:2], strict=True):
+        np.testing.assert_array_equal(found.coef, expected.coef)
+    with pytest.raises(KeyboardInterrupt):
+        subset_path(problem, SubsetRules(), [9], **budget)

@@ -315,3 +315,20 @@ def test_a_feature_that_varies_only_where_all_is_certain_does_no_harm(
     assert solution.status is Status.CONVERGED
     assert np.all(np.isfinite(solution.coef))
     assert np.count_nonzero(solution.coef) == 3
+
+
+@pytest.mark.parametrize("eps", [3e-3, 1e-3, 1e-4])
+def test_bounded_refits_of_nearly_collinear_columns_are_exact(
+    rng: np.random.Generator, eps: float
+) -> None:
+    # The free optimum has signs that the bounds and a vanishing l1 allow.
+    z = rng.standard_normal(40)
+    X = np.c_[z, z + eps * rng.standard_normal(40)]
+    y = (X[:, 0] - X[:, 1]) / eps + 0.1 * rng.standard_normal(40)
+    A = np.c_[X, np.ones(40)]
+    residual = y - A @ np.linalg.lstsq(A, y)[0]
+    for rules in ({"positive": np.array([True, False])}, {"l1": 1e-12}):
+        problem = Problem(Design(X), Squared(y, np.full(40, 1 / 40)), L0(), 0.0, True)
+        solution = solve(problem, max_features=2, **rules)
+        z = X @ solution.coef + solution.intercept
+        assert problem.loss.value(z) == pytest.approx(0.5 * residual @ residual / 40, rel=1e-6)
