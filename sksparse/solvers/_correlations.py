@@ -15,16 +15,11 @@ import scipy.sparse as sp
 
 from .._typing import Array, Indices
 from ._gram import GramCache
+from ._moments import CONSTANT, Moments
 from ._problem import Problem
 
-# Numbers that a temporary block of columns holds, so that it stays in the processor's cache.
-_BLOCK = 2**18
 # Columns copied at once where a predictor is added up.
 _COLUMNS = 256
-# A standard deviation at most this share of the mean is rounding.
-_CONSTANT = 1e-13
-# Above this ratio of mean to standard deviation, columns are centred before they are multiplied.
-_FAR_FROM_ZERO = 100.0
 _REFINEMENTS = 5
 # Relative changes of coefficients that need no further refinement.
 _REFINED = 1e-14
@@ -97,46 +92,19 @@ class Correlations:
         self._target_mean = problem.null_intercept
         self._residual = problem.loss.y - self._target_mean
         length = float(np.sqrt(self.weights @ self._residual**2))
-        constant = length <= _CONSTANT * abs(self._target_mean)
+        constant = length <= CONSTANT * abs(self._target_mean)
         self.target_length = 1.0 if constant else length
         self.null_loss = 0.5 * self.target_length**2
         self._measure()
         self.target /= self.lengths * (np.inf if constant else length)
 
     def _measure(self) -> None:
-        if self.design.is_sparse:
-            variances = self._measure_sparse()
-            # Differences of squares leave this much of a constant column.
-            rounding = _CONSTANT * self.means**2
-        else:
-            variances = self._measure_dense()
-            rounding = (_CONSTANT * self.means) ** 2
-        lengths = np.sqrt(np.maximum(variances, 0.0) + self.l2)
-        self.lengths = np.where(variances > rounding, lengths, np.inf)
-        self.usable = np.flatnonzero(np.isfinite(self.lengths))
-        self._far = bool(np.any(np.abs(self.means) > _FAR_FROM_ZERO * self.lengths))
-
-    def _measure_sparse(self) -> Array:
-        X, residual = self.design.X, self.weights * self._residual
-        self.means = np.zeros(X.shape[1])
-        if self._centre:
-            self.means = np.asarray(X.T @ self.weights)
-        self.target = np.asarray(X.T @ residual) - self.means * residual.sum()
-        return self.design.variances(self.weights, self.means)
-
-    def _measure_dense(self) -> Array:
-        from .._kernels.moments import moments_by_columns, moments_by_rows
-
-        X = self.design.X
-        measure = moments_by_columns if X.strides[0] < X.strides[1] else moments_by_rows
-        self.means, variances, self.target = measure(X, self.weights, self._residual, self._centre)
-        return variances
-
-    def _blocks(self, height: int) -> Iterator[slice]:
-        """Blocks of columns that give arrays with so many rows a bounded size."""
-        width = min(max(_BLOCK // max(height, 1), 16), 4096)
-        for start in range(0, self.design.n_features, width):
-            yield slice(start, min(start + width, self.design.n_features))
+        measured = Moments.of(self.design, self.weights, self._residual, self._centre)
+        self.means, self.target = measured.means, measured.covariances
+        lengths = np.sqrt(measured.variances + self.l2)
+        self.lengths = np.where(measured.varying, lengths, np.inf)
+        self.usable = np.flatnonzero(measured.varying)
+        self._far = measured.far_from_zero
 
     def among(self, features: Indices) -> Array:
         """Correlations between the given columns; the diagonal is ``1 + JITTER``."""
@@ -160,7 +128,7 @@ class Correlations:
         chosen.weigh()
         copies = self._far or self.design.dtype != np.float64
         height = self.design.n_samples if copies else len(features)
-        for block in self._blocks(height):
+        for block in self.design.blocks(height):
             columns = self.design.X[:, block]
             if self.design.is_sparse:
                 product = (chosen.columns.T @ columns).toarray()
@@ -177,7 +145,7 @@ class Correlations:
         """Inner product of ``v``, of shape (n_samples,), with every column, in one pass over X."""
         if self._far and not self.design.is_sparse:
             X, products = self.design.X, np.empty(self.design.n_features)
-            for block in self._blocks(self.design.n_samples):
+            for block in self.design.blocks(self.design.n_samples):
                 products[block] = (X[:, block] - self.means[block]).T @ v
         else:
             products = self.design.rmatvec(v) - self.means * v.sum()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from .._typing import Array, Indices
 
 # Columns touched at once where a temporary copy is needed; bounds the memory above X itself.
 _CHUNK = 256
+# Numbers that a temporary block of columns holds, so that it stays in the processor's cache.
+_BLOCK = 2**18
 
 
 class Design:
@@ -62,6 +65,12 @@ class Design:
             centred = self.X[:, block] - means[block]
             result[block] = weights @ (centred * centred)
         return result
+
+    def blocks(self, height: int) -> Iterator[slice]:
+        """Blocks of columns that give arrays with so many rows a size that fits the cache."""
+        width = min(max(_BLOCK // max(height, 1), 16), 4096)
+        for start in range(0, self.n_features, width):
+            yield slice(start, min(start + width, self.n_features))
 
     def columns(self, features: Indices) -> Any:
         """The given columns: a float64 Fortran-ordered array, or a float64 CSC matrix."""

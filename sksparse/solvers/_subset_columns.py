@@ -8,15 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .._typing import Array, Indices, Mask
+from ._moments import Moments
 from ._problem import Problem
-
-# Numbers that a temporary block of columns holds, so that it stays in the processor's cache.
-_BLOCK = 2**18
-# A standard deviation at most this share of the mean is rounding; of sparse columns, whose
-# variance is a difference of squares, the variance itself.
-_CONSTANT = 1e-13
-# Above this ratio of mean to standard deviation, columns are centred before they are multiplied.
-_FAR_FROM_ZERO = 100.0
 
 
 class Beside(NamedTuple):
@@ -59,15 +52,9 @@ class SubsetColumns:
 
     def __init__(self, problem: Problem) -> None:
         self.design, self.centre = problem.design, problem.fit_intercept
-        shift = np.zeros(self.design.n_features)
-        if self.centre and not self.design.is_sparse:
-            shift = np.asarray(self.design.X[0], dtype=np.float64)
-        self.means, variances = self._moments(problem.loss.weights, shift)
-        spread = _CONSTANT * self.means
-        noise = _CONSTANT * self.means**2 if self.design.is_sparse else spread**2
-        self.usable = variances > noise
-        far = np.abs(self.means) > _FAR_FROM_ZERO * np.sqrt(np.maximum(variances, 0.0))
-        self._copies = bool(far[self.usable].any()) or self.design.dtype != np.float64
+        measured = self._moments(problem.loss.weights)
+        self.means, self.usable = measured.means, measured.varying
+        self._copies = measured.far_from_zero or self.design.dtype != np.float64
         self.features = np.empty(0, dtype=np.intp)
         self._store = np.empty((0, self.design.n_samples))
         self._position = np.full(self.design.n_features, -1, dtype=np.intp)
@@ -101,20 +88,9 @@ class SubsetColumns:
         self._position[new] = np.arange(known, total)
         self.features = np.concatenate((self.features, new))
 
-    def _moments(self, weights: Array, shift: Array) -> tuple[Array, Array]:
-        """Weighted sums, and squared lengths around the weighted mean (zero: no intercept)."""
-        from .._kernels.column_moments import sums_by_columns, sums_by_rows
-
-        X, total = self.design.X, float(weights.sum())
-        if self.design.is_sparse:
-            sums = self.design.rmatvec(weights)
-            means = sums / total if self.centre else np.zeros_like(sums)
-            return means, total * self.design.variances(weights / total, means)
-        measure = sums_by_columns if X.strides[0] < X.strides[1] else sums_by_rows
-        sums, squares = measure(X, weights, shift)
-        if not self.centre:
-            return np.zeros_like(sums), squares
-        return shift + sums / total, squares - sums * (sums / total)
+    def _moments(self, weights: Array) -> Moments:
+        """Moments for weights with sum one; covariances are not of interest."""
+        return Moments.of(self.design, weights, np.zeros(len(weights)), self.centre)
 
     def all_beside(
         self, weights: Array, chosen: Array, gradient: Array
@@ -123,18 +99,13 @@ class SubsetColumns:
 
         ``gradient``, the loss's per sample and output, has sum zero where an intercept is fitted.
         """
-        _, squares = self._moments(weights, self.means)
-        squares = np.where(self.usable, np.maximum(squares, 0.0), 0.0)
+        total = float(weights.sum())
+        squares = np.where(self.usable, total * self._moments(weights / total).variances, 0.0)
         left = np.vstack((chosen * weights, -gradient.T))
-        for block in self._blocks(self.design.n_samples if self._copies else len(left)):
+        for block in self.design.blocks(self.design.n_samples if self._copies else len(left)):
             columns = self.design.X[:, block]
             if self.design.is_sparse:
                 product = np.asarray((columns.T @ left.T).T)
             else:
                 product = left @ (columns - self.means[block] if self._copies else columns)
             yield block, Beside(squares[block], product[: len(chosen)], product[len(chosen) :].T)
-
-    def _blocks(self, height: int) -> Iterator[slice]:
-        width = min(max(_BLOCK // max(height, 1), 16), 4096)
-        for start in range(0, self.design.n_features, width):
-            yield slice(start, min(start + width, self.design.n_features))

@@ -34,7 +34,7 @@ class WorkingSet:
         self._position = np.full(data.design.n_features, -1, dtype=np.intp)
         self.features = np.empty(0, dtype=np.intp)
         self.gram = np.empty((0, 0))
-        self.target = np.empty(0)
+        self.target: Array = np.empty(0)
 
     def extend(self, features: Indices) -> None:
         """Take in columns that are not yet there."""

@@ -67,11 +67,6 @@ class Terms:
             room=room,
         )
 
-    @property
-    def least_squares(self) -> bool:
-        """Whether a given support leaves nothing but least squares, or ridge."""
-        return not (self.positive.any() or self.l1.any())
-
     def shrink(self, v: Array, features: Indices | slice, curvature: float = 1.0) -> Array:
         """``argmin_u curvature (u - v)^2 + l1 |u|`` for non-zero u within their limits."""
         size = np.maximum(np.abs(v) - 0.5 * self.l1[features] / curvature, 0.0)
