@@ -9,7 +9,7 @@ import numpy as np
 
 from sksparse.losses import Squared
 from sksparse.penalties import L0
-from sksparse.solvers import Design, Problem
+from sksparse.solvers import Design, Problem, Solution, Solver, Status, SubsetRules
 
 
 def make_problem(
@@ -55,3 +55,26 @@ def correlated(rng: np.random.Generator, n: int, p: int, common: float = 0.7) ->
     """Columns of unit variance that share a part, of different means and scales."""
     X = rng.standard_normal((n, p)) + common * rng.standard_normal((n, 1))
     return X * rng.uniform(0.5, 2.0, p) + rng.uniform(-3.0, 3.0, p)
+
+
+def planted(rng: np.random.Generator, n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
+    """Correlated columns, of which the first five make the target, with noise."""
+    X = correlated(rng, n, p)
+    return X, X[:, :5] @ rng.uniform(-2.0, 2.0, 5) + 2.0 * rng.standard_normal(n)
+
+
+def run(
+    solver: type[Solver],
+    X: object,
+    y: np.ndarray,
+    alpha: float = 0.0,
+    *,
+    start: np.ndarray | None = None,
+    **options: object,
+) -> tuple[np.ndarray, Solution]:
+    """Support and solution; ``options`` are rules, or weights and fit_intercept."""
+    data = {key: options.pop(key) for key in ("weights", "fit_intercept") if key in options}
+    fitted = solver(rules=SubsetRules(**options), tol=1e-10, max_iter=100)
+    solution = fitted.solve(make_problem(X, y, alpha, **data), start)
+    assert solution.status is Status.CONVERGED
+    return np.flatnonzero(solution.coef), solution

@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
-import scipy.sparse as sp
+import subset_reference as reference
 from scipy.optimize import nnls
-from subset_reference import correlated, make_problem, refit
+from subset_reference import correlated, make_problem, planted, refit
 
 from sksparse.solvers import (
     BackwardElimination,
     CoordinateDescentL0,
     ForwardSelection,
     IterativeHardThresholding,
-    Solution,
     Splicing,
-    Status,
     SubsetRules,
 )
 
 N, P = 50, 12
-
-
-def run(
-    X: object, y: np.ndarray, alpha: float = 0.0, *, start: np.ndarray | None = None, **options
-) -> tuple[np.ndarray, Solution]:
-    """Support and solution; ``options`` are rules, or weights and fit_intercept."""
-    data = {key: options.pop(key) for key in ("weights", "fit_intercept") if key in options}
-    solver = IterativeHardThresholding(rules=SubsetRules(**options), tol=1e-10, max_iter=100)
-    solution = solver.solve(make_problem(X, y, alpha, **data), start)
-    assert solution.status is Status.CONVERGED
-    return np.flatnonzero(solution.coef), solution
-
-
-def make_data(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    X = correlated(rng, N, P)
-    return X, X[:, :5] @ rng.uniform(-2.0, 2.0, 5) + 2.0 * rng.standard_normal(N)
+run = partial(reference.run, IterativeHardThresholding)
+make_data = partial(planted, n=N, p=P)
 
 
 @pytest.mark.parametrize(
@@ -178,31 +164,6 @@ def test_a_start_is_improved(rng: np.random.Generator) -> None:
     largest = np.argsort(-np.abs(start * X.std(axis=0)))[:4]
     support, _ = run(X, y, max_features=4, start=start)
     assert refit(X, y, support)[1] <= refit(X, y, largest)[1] + 1e-12
-
-
-def test_weights_equal_repeated_and_dropped_rows(rng: np.random.Generator) -> None:
-    X, y = make_data(rng)
-    counts = rng.integers(0, 4, N)
-    rows = np.repeat(np.arange(N), counts)
-    for alpha, limit in ((0.0, 5), (0.05, None)):
-        support, weighted = run(X, y, alpha, max_features=limit, weights=counts)
-        again, repeated = run(X[rows], y[rows], alpha, max_features=limit)
-        np.testing.assert_array_equal(support, again)
-        np.testing.assert_allclose(weighted.coef, repeated.coef, rtol=1e-9)
-        assert weighted.intercept == pytest.approx(repeated.intercept)
-
-
-@pytest.mark.parametrize("fit_intercept", [True, False])
-def test_sparse_and_single_precision(rng: np.random.Generator, fit_intercept: bool) -> None:
-    X, y = make_data(rng)
-    X[rng.random(X.shape) < 0.4] = 0.0
-    options = {"max_features": 5, "l1": 0.1, "l2": 0.01, "fit_intercept": fit_intercept}
-    support, dense = run(X, y, **options)
-    for form in (sp.csc_array(X), np.asfortranarray(X), X.astype(np.float32)):
-        again, solution = run(form, y, **options)
-        np.testing.assert_array_equal(support, again)
-        rtol = 1e-5 if form.dtype == np.float32 else 1e-9
-        np.testing.assert_allclose(solution.coef, dense.coef, rtol=rtol)
 
 
 def test_degenerate_columns_and_targets(rng: np.random.Generator) -> None:

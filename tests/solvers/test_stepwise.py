@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
-from subset_reference import correlated, make_problem, refit
+import subset_reference as reference
+from subset_reference import make_problem, planted, refit
 
 from sksparse.losses import Logistic
 from sksparse.penalties import L0
@@ -18,7 +19,6 @@ from sksparse.solvers import (
     Problem,
     Solution,
     Solver,
-    Status,
     SubsetRules,
 )
 
@@ -26,20 +26,11 @@ N, P = 60, 12
 SOLVERS = {"forward": ForwardSelection, "backward": BackwardElimination}
 
 
-def run(
-    name: str, X: object, y: np.ndarray, alpha: float = 0.0, **options: object
-) -> tuple[np.ndarray, Solution]:
-    """Support and solution; ``options`` are rules, or weights and fit_intercept."""
-    data = {key: options.pop(key) for key in ("weights", "fit_intercept") if key in options}
-    solver = SOLVERS[name](rules=SubsetRules(**options), tol=1e-10, max_iter=100)
-    solution = solver.solve(make_problem(X, y, alpha, **data))
-    assert solution.status is Status.CONVERGED
-    return np.flatnonzero(solution.coef), solution
+def run(name: str, *args: object, **options: object) -> tuple[np.ndarray, Solution]:
+    return reference.run(SOLVERS[name], *args, **options)
 
 
-def make_data(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    X = correlated(rng, N, P)
-    return X, X[:, :5] @ rng.uniform(-2.0, 2.0, 5) + 2.0 * rng.standard_normal(N)
+make_data = partial(planted, n=N, p=P)
 
 
 def forward(objective: Callable[[list[int]], float], p: int, stop: Callable) -> list[int]:
@@ -158,34 +149,6 @@ def test_many_drops_keep_their_digits(rng: np.random.Generator) -> None:
     y = X[:, :5].sum(axis=1) + rng.standard_normal(200)
     expected = backward(lambda s: refit(X, y, s)[1], 60, lambda chosen, _: len(chosen) == 50)
     np.testing.assert_array_equal(run("backward", X, y, max_features=50)[0], expected)
-
-
-@pytest.mark.parametrize("name", SOLVERS)
-def test_weights_equal_repeated_and_dropped_rows(rng: np.random.Generator, name: str) -> None:
-    X, y = make_data(rng)
-    counts = rng.integers(0, 4, N)
-    support, weighted = run(name, X, y, max_features=5, weights=counts)
-    rows = np.repeat(np.arange(N), counts)
-    again, repeated = run(name, X[rows], y[rows], max_features=5)
-    np.testing.assert_array_equal(support, again)
-    np.testing.assert_allclose(weighted.coef, repeated.coef, rtol=1e-9)
-    assert weighted.intercept == pytest.approx(repeated.intercept)
-
-
-@pytest.mark.parametrize("name", SOLVERS)
-@pytest.mark.parametrize("fit_intercept", [True, False])
-def test_sparse_and_single_precision(
-    rng: np.random.Generator, name: str, fit_intercept: bool
-) -> None:
-    X, y = make_data(rng)
-    X[rng.random(X.shape) < 0.4] = 0.0
-    options = {"max_features": 6, "l2": 0.01, "fit_intercept": fit_intercept}
-    support, dense = run(name, X, y, **options)
-    for form in (sp.csc_array(X), np.asfortranarray(X), X.astype(np.float32)):
-        again, solution = run(name, form, y, **options)
-        np.testing.assert_array_equal(support, again)
-        rtol = 1e-5 if form.dtype == np.float32 else 1e-9
-        np.testing.assert_allclose(solution.coef, dense.coef, rtol=rtol)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

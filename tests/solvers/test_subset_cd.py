@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
-import scipy.sparse as sp
-from subset_reference import correlated, make_problem, refit, subsets
+import subset_reference as reference
+from subset_reference import correlated, planted, refit, subsets
 
-from sksparse.solvers import CoordinateDescentL0, Solution, Status, SubsetRules
+from sksparse.solvers import CoordinateDescentL0, SubsetRules
 from sksparse.solvers import _subset_cd as module
 
 N, P = 50, 12
-
-
-def run(X: object, y: np.ndarray, alpha: float = 0.0, **options) -> tuple[np.ndarray, Solution]:
-    """Support and solution; ``options`` are rules, or weights and fit_intercept."""
-    data = {key: options.pop(key) for key in ("weights", "fit_intercept") if key in options}
-    solver = CoordinateDescentL0(rules=SubsetRules(**options), tol=1e-10, max_iter=100)
-    solution = solver.solve(make_problem(X, y, alpha, **data))
-    assert solution.status is Status.CONVERGED
-    return np.flatnonzero(solution.coef), solution
-
-
-def make_data(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    X = correlated(rng, N, P)
-    return X, X[:, :5] @ rng.uniform(-2.0, 2.0, 5) + 2.0 * rng.standard_normal(N)
+run = partial(reference.run, CoordinateDescentL0)
+make_data = partial(planted, n=N, p=P)
 
 
 def coordinate_gain(
@@ -177,28 +167,3 @@ def test_alpha_zero_uses_all_features(rng: np.random.Generator) -> None:
     wide = rng.standard_normal((8, 30))
     support, solution = run(wide, y[:8])
     assert np.abs(wide @ solution.coef + solution.intercept - y[:8]).max() < 1e-3 * y.std()
-
-
-def test_weights_equal_repeated_and_dropped_rows(rng: np.random.Generator) -> None:
-    X, y = make_data(rng)
-    counts = rng.integers(0, 4, N)
-    rows = np.repeat(np.arange(N), counts)
-    for alpha, limit in ((0.0, 5), (0.05, None)):
-        support, weighted = run(X, y, alpha, max_features=limit, weights=counts)
-        again, repeated = run(X[rows], y[rows], alpha, max_features=limit)
-        np.testing.assert_array_equal(support, again)
-        np.testing.assert_allclose(weighted.coef, repeated.coef, rtol=1e-9)
-        assert weighted.intercept == pytest.approx(repeated.intercept)
-
-
-@pytest.mark.parametrize("fit_intercept", [True, False])
-def test_sparse_and_single_precision(rng: np.random.Generator, fit_intercept: bool) -> None:
-    X, y = make_data(rng)
-    X[rng.random(X.shape) < 0.4] = 0.0
-    options = {"l1": 0.05, "l2": 0.01, "fit_intercept": fit_intercept}
-    support, dense = run(X, y, 0.05, **options)
-    for form in (sp.csc_array(X), np.asfortranarray(X), X.astype(np.float32)):
-        again, solution = run(form, y, 0.05, **options)
-        np.testing.assert_array_equal(support, again)
-        rtol = 1e-5 if form.dtype == np.float32 else 1e-9
-        np.testing.assert_allclose(solution.coef, dense.coef, rtol=rtol)
