@@ -99,7 +99,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("loss", "variant"), CASES)
+@pytest.mark.parametrize("loss, variant", CASES)
 def test_equals_exhaustive_search(
     rng: np.random.Generator, loss: str, variant: dict[str, Any]
 ) -> None:
