@@ -13,8 +13,8 @@ from ..losses import Loss
 from ..penalties import L0
 from ..solvers import (
     Certificate,
+    Correlations,
     Design,
-    GramCache,
     Problem,
     Solution,
     Status,
@@ -231,10 +231,10 @@ class SubsetTask:
         problem: Problem,
         rules: SubsetRules,
         start: Array | None = None,
-        gram: GramCache | None = None,
+        data: Correlations | None = None,
     ) -> Solution:
         if self._is_plain:
-            return SubsetDescent(rules=rules, gram=gram, **self._budget).solve(problem, start)
+            return SubsetDescent(rules=rules, data=data, **self._budget).solve(problem, start)
         return SubsetNewton(rules=rules, **self._budget).solve(problem, start)
 
     def _over_sizes(self, sizes: list[int]) -> list[Solution]:
@@ -243,12 +243,12 @@ class SubsetTask:
         return SubsetNewton(rules=self.rules, **self._budget).path(self._problem(), sizes)
 
     def _over_alphas(self, alphas: Array) -> list[Solution]:
-        gram = GramCache(self.design, self.loss.weights, self.fit_intercept)
         rules = replace(self.rules, max_features=None)
+        data = Correlations(self._problem(), rules.l2) if self._is_plain else None
         found: list[Solution] = []
         try:
             for alpha in alphas:
-                found.append(self._solve(self._problem(float(alpha)), rules, gram=gram))
+                found.append(self._solve(self._problem(float(alpha)), rules, data=data))
                 if self.verbose:
                     used = np.count_nonzero(np.atleast_2d(found[-1].coef).any(axis=0))
                     print(f"[path] {len(found)}/{len(alphas)}: alpha {alpha:.3g}, {used} features")

@@ -9,6 +9,7 @@ returns a :class:`Solution`. Coefficients have shape (n_features,), predictors `
 from ._backward import BackwardElimination
 from ._block_descent import BlockDescent
 from ._branch_and_bound import BranchAndBound
+from ._correlations import Correlations
 from ._design import Design
 from ._forward import ForwardSelection
 from ._gram import GramCache
@@ -31,6 +32,7 @@ __all__ = [
     "BranchAndBound",
     "Certificate",
     "CoordinateDescentL0",
+    "Correlations",
     "Design",
     "ForwardSelection",
     "GramCache",

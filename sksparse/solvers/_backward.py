@@ -120,7 +120,7 @@ class BackwardElimination(Solver[BackwardIterate]):
     def start(self, problem: Problem, coef: Array | None) -> BackwardIterate:
         require_least_squares(problem, self.rules, "backward")
         _require_rank(problem, self.rules)
-        data = Correlations(problem, self.rules.l2, None)
+        data = Correlations(problem, self.rules.l2)
         terms = Terms.of(problem, self.rules, data)
         gram = _correlations(data)
         state = BackwardIterate(

@@ -96,7 +96,7 @@ class BranchAndBound:
         An interruption from the keyboard ends the search with the best answer so far.
         """
         started = perf_counter()
-        data = Correlations(problem, self.rules.l2, None)
+        data = Correlations(problem, self.rules.l2)
         subsets = _subsets(problem, data, self.rules)
         first = _descent(self, problem, coef)
         best = Incumbent(*subsets.nearest(np.zeros_like(first.coef)), self.gap)

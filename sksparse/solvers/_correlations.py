@@ -21,6 +21,9 @@ from ._problem import Problem
 # Columns copied at once where a predictor is added up.
 _COLUMNS = 256
 _REFINEMENTS = 5
+# Where every column keeps a larger share of its squared length beside those before it, coefficients
+# need not be refined.
+_WELL_CONDITIONED = 1e-4
 # Relative changes of coefficients that need no further refinement.
 _REFINED = 1e-14
 # Added to the squared length of each column, and far above rounding: what the Gram matrix says of
@@ -67,8 +70,6 @@ class Correlations:
         Features, targets and weights.
     l2 : float
         Strength of the ridge penalty ``l2 / 2 ||w||_2^2``.
-    gram : GramCache or None
-        Gram matrix over the columns met so far; a new one is made otherwise.
 
     Attributes
     ----------
@@ -85,10 +86,9 @@ class Correlations:
         Correlation of each column with the target.
     """
 
-    def __init__(self, problem: Problem, l2: float, gram: GramCache | None) -> None:
+    def __init__(self, problem: Problem, l2: float) -> None:
         self.design, self.weights, self.l2 = problem.design, problem.loss.weights, l2
         self._centre = problem.fit_intercept
-        self._gram = gram or GramCache(self.design, self.weights, self._centre)
         self._target_mean = problem.null_intercept
         self._residual = problem.loss.y - self._target_mean
         length = float(np.sqrt(self.weights @ self._residual**2))
@@ -105,18 +105,18 @@ class Correlations:
         self.lengths = np.where(measured.varying, lengths, np.inf)
         self.usable = np.flatnonzero(measured.varying)
         self._far = measured.far_from_zero
+        known = (self.means, 1.0 / self.lengths)
+        self._gram = GramCache(self.design, self.weights, self._centre, *known)
 
     def among(self, features: Indices) -> Array:
         """Correlations between the given columns; the diagonal is ``1 + JITTER``."""
-        matrix = self.between(features, features)
+        matrix = self.between(features, features).copy()
         matrix[np.diag_indices_from(matrix)] = 1.0 + JITTER
         return matrix
 
     def between(self, left: Indices, right: Indices) -> Array:
-        """Correlations of some columns with others."""
-        matrix = self._gram.block(left, right) / self.lengths[right]
-        matrix /= self.lengths[left, None]
-        return matrix
+        """Correlations of some columns with others; not to be written to."""
+        return self._gram.block(left, right)
 
     def columns(self, features: Indices) -> Columns:
         """The given columns, centred."""
@@ -175,12 +175,21 @@ class Correlations:
     def refit(self, features: Indices, slope: Array | float = 0.0) -> Array:
         """Least-squares (or ridge) coefficients of independent columns, in their own units.
 
-        Normal equations, with the solution refined against the residual of the data. ``slope`` is
-        that of a term added to the loss, linear in the coefficients.
+        Normal equations, with the solution refined against the residual of the data unless the
+        columns are far from dependent. ``slope`` is that of a term added to the loss, linear in
+        the coefficients.
         """
-        factor = scipy.linalg.cho_factor(self.among(features))
-        lengths, columns = self.lengths[features], self.columns(features)
-        coef = np.zeros(len(features))
+        if not features.size:
+            return np.empty(0)
+        lengths, among = self.lengths[features], self.among(features)
+        factor = scipy.linalg.cho_factor(among, lower=True)
+        if np.diag(factor[0]).min() ** 2 > _WELL_CONDITIONED:
+            right = self.target[features] * self.target_length - slope / lengths
+            coef = scipy.linalg.cho_solve(factor, right, check_finite=False)
+            right -= among @ coef - JITTER * coef
+            coef += scipy.linalg.cho_solve(factor, right, check_finite=False)
+            return np.asarray(coef / lengths)
+        columns, coef = self.columns(features), np.zeros(len(features))
         for _ in range(_REFINEMENTS):
             residual = self._residual - columns.matvec(coef)
             gradient = columns.rmatvec(residual) - self.l2 * coef - slope

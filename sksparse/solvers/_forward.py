@@ -200,7 +200,7 @@ class ForwardSelection(Solver[ForwardIterate]):
 
     def start(self, problem: Problem, coef: Array | None) -> ForwardIterate:
         require_least_squares(problem, self.rules, "forward")
-        data = Correlations(problem, self.rules.l2, None)
+        data = Correlations(problem, self.rules.l2)
         p = problem.design.n_features
         spare = np.zeros(p)
         spare[data.usable] = 1.0

@@ -139,7 +139,7 @@ class IterativeHardThresholding(Solver[ThresholdingIterate]):
 
     def start(self, problem: Problem, coef: Array | None) -> ThresholdingIterate:
         require_squared_loss(problem, "iht")
-        data = Correlations(problem, self.rules.l2, None)
+        data = Correlations(problem, self.rules.l2)
         zeros = np.zeros(problem.design.n_features)
         nothing = _Fit(zeros, 1.0)
         state = ThresholdingIterate(

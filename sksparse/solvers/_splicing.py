@@ -169,7 +169,7 @@ class Splicing(Solver[SplicingIterate]):
 
     def start(self, problem: Problem, coef: Array | None) -> SplicingIterate:
         require_least_squares(problem, self.rules, "splicing")
-        data = Correlations(problem, self.rules.l2, None)
+        data = Correlations(problem, self.rules.l2)
         terms = Terms.of(problem, self.rules, data)
         zeros = np.zeros(problem.design.n_features)
         nothing = Support.of(data.usable[:0], np.empty((0, 0)), zeros[:0])

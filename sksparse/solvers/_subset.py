@@ -14,7 +14,6 @@ import numpy as np
 
 from .._typing import Array, Indices
 from ._correlations import Correlations
-from ._gram import GramCache
 from ._loop import Iterate, Solver
 from ._problem import Problem
 from ._solution import Certificate
@@ -89,8 +88,8 @@ class SubsetDescent(Solver[SubsetIterate]):
     effort : int, default=1
         How much is searched before the answer is checked against all columns; with 0 by a forward
         selection alone.
-    gram : GramCache or None, default=None
-        Gram matrix over the columns met so far, to share between problems of the same data.
+    data : Correlations or None, default=None
+        What is known of the data, to share between problems that differ in price or size only.
     tol, max_iter, verbose
         As in :class:`Solver`.
     """
@@ -100,7 +99,7 @@ class SubsetDescent(Solver[SubsetIterate]):
         *,
         rules: SubsetRules,
         effort: int = 1,
-        gram: GramCache | None = None,
+        data: Correlations | None = None,
         tol: float,
         max_iter: int,
         verbose: int = 0,
@@ -108,11 +107,11 @@ class SubsetDescent(Solver[SubsetIterate]):
         super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
         self.rules = rules
         self.effort = effort
-        self.gram = gram
+        self.data = data
 
     def start(self, problem: Problem, coef: Array | None) -> SubsetIterate:
         rules, p = self.rules, problem.design.n_features
-        data = Correlations(problem, rules.l2, self.gram)
+        data = self.data or Correlations(problem, rules.l2)
         kept = _independent(data, np.flatnonzero(rules.free(p) & np.isfinite(data.lengths)))
         n_samples = int(np.count_nonzero(problem.loss.weights))
         rank = p if rules.l2 > 0.0 else min(p, n_samples - problem.fit_intercept)

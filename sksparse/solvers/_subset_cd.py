@@ -181,7 +181,7 @@ class CoordinateDescentL0(Solver[CoordinateIterate]):
 
     def start(self, problem: Problem, coef: Array | None) -> CoordinateIterate:
         require_squared_loss(problem, "cd")
-        data = Correlations(problem, self.rules.l2, None)
+        data = Correlations(problem, self.rules.l2)
         terms = Terms.of(problem, self.rules, data)
         zeros = np.zeros(problem.design.n_features)
         sized = self.rules.max_features is not None

@@ -7,19 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from .._typing import Array, Indices
+from .._typing import Indices
 from ._correlations import Correlations
-from ._gram import GramCache
 from ._problem import Problem
 from ._solution import Certificate, Solution, Status, cut_short
 from ._subset import SubsetDescent
-from ._subset_inner import Support
 from ._subset_rules import SubsetRules
 from ._subset_sizes import LONGEST
 
-# Where a column keeps a smaller share of its squared length beside others, coefficients are
-# refined against the data.
-_WELL_CONDITIONED = 1e-4
 _UNCHECKED = Certificate("largest relative gain of a single add, drop or swap (unchecked)", np.nan)
 
 
@@ -58,13 +53,13 @@ def subset_path(
     solutions : list of Solution
         In the order of ``sizes``; interrupted from the keyboard, those found so far.
     """
-    gram = GramCache(problem.design, problem.loss.weights, problem.fit_intercept)
+    data = Correlations(problem, rules.l2)
 
     def solver(size: int) -> SubsetDescent:
         return SubsetDescent(
             rules=replace(rules, max_features=size),
             effort=effort,
-            gram=gram,
+            data=data,
             tol=tol,
             max_iter=max_iter,
             verbose=verbose,
@@ -108,7 +103,7 @@ def _from_blocks(
 
 def _solution(problem: Problem, data: Correlations, features: Indices) -> Solution:
     coef = np.zeros(problem.design.n_features)
-    coef[features] = _coefficients(data, features)
+    coef[features] = data.refit(features)
     return Solution(
         coef=coef,
         intercept=data.intercept(coef),
@@ -118,15 +113,3 @@ def _solution(problem: Problem, data: Correlations, features: Indices) -> Soluti
         n_iter=1,
         message="",
     )
-
-
-def _coefficients(data: Correlations, features: Indices) -> Array:
-    if not features.size:
-        return np.empty(0)
-    order = np.arange(len(features))
-    support = Support.of(order, data.among(features), data.target[features])
-    if np.diag(support.root).max() ** 2 * _WELL_CONDITIONED > 1.0:
-        return data.refit(features)
-    coef = np.empty(len(features))
-    coef[support.columns] = support.coef
-    return coef * data.target_length / data.lengths[features]

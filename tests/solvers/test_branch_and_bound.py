@@ -271,7 +271,7 @@ def test_bounds_of_nodes_hold_for_their_subsets(rng: np.random.Generator, l2: fl
     from sksparse._kernels.perspective import FREE, IN, OUT, Columns, Seen, relax
 
     X, y = draw(rng, 30, 8)
-    data = Correlations(make_problem(X, y), l2, None)
+    data = Correlations(make_problem(X, y), l2)
     gram = data.among(np.arange(8))
     np.fill_diagonal(gram, 1.0)
     share = diagonal_share(gram, l2 / data.lengths**2)
