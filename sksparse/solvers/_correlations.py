@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 import scipy.sparse as sp
+from scipy.linalg import lapack
 
 from .._typing import Array, Indices
 from ._gram import GramCache
@@ -182,18 +182,18 @@ class Correlations:
         if not features.size:
             return np.empty(0)
         lengths, among = self.lengths[features], self.among(features)
-        factor = scipy.linalg.cho_factor(among, lower=True)
-        if np.diag(factor[0]).min() ** 2 > _WELL_CONDITIONED:
+        factor, _ = lapack.dpotrf(among, lower=1)
+        if np.diag(factor).min() ** 2 > _WELL_CONDITIONED:
             right = self.target[features] * self.target_length - slope / lengths
-            coef = scipy.linalg.cho_solve(factor, right, check_finite=False)
+            coef, _ = lapack.dpotrs(factor, right, lower=1)
             right -= among @ coef - JITTER * coef
-            coef += scipy.linalg.cho_solve(factor, right, check_finite=False)
+            coef += lapack.dpotrs(factor, right, lower=1)[0]
             return np.asarray(coef / lengths)
         columns, coef = self.columns(features), np.zeros(len(features))
         for _ in range(_REFINEMENTS):
             residual = self._residual - columns.matvec(coef)
             gradient = columns.rmatvec(residual) - self.l2 * coef - slope
-            step = scipy.linalg.cho_solve(factor, gradient / lengths, check_finite=False) / lengths
+            step = lapack.dpotrs(factor, gradient / lengths, lower=1)[0] / lengths
             coef += step
             if np.all(np.abs(step) <= _REFINED * np.abs(coef)):
                 break

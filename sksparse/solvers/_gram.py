@@ -19,7 +19,7 @@ _FIRST_ROOM = 128
 # Copies of the columns are kept where they have at most so many numbers, and fewer than X.
 _MOST_COPIED = 2**22
 # Otherwise they are met in blocks of so many numbers and at least so many rows.
-_BLOCK, _LEAST_ROWS = 2**16, 128
+_BLOCK, _LEAST_ROWS = 2**17, 256
 
 
 class GramCache:

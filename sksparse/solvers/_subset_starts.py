@@ -37,10 +37,11 @@ class Searched(Protocol):
 
 
 def grown(state: Searched, rounds: int) -> list[Indices]:
-    """A support of the largest size, among columns that join as they are missed, and a larger one.
+    """Two supports of the largest size, among columns that join as they are missed.
 
     Forward selection comes first; then, so many times, columns that correlate with what is left
-    of the target, and moves of all kinds. Without rounds forward selection is all.
+    of the target, and moves of all kinds; then, for the second support, forward selection too far
+    and back. Without rounds the first forward selection is all.
     """
     working, data = state.working, state.data
     wanted = min(state.limit - len(state.kept), _MOST_WANTED)
@@ -57,6 +58,7 @@ def grown(state: Searched, rounds: int) -> list[Indices]:
     if rounds == 0:
         return [columns]
     walk.exhaust(swaps=False, limit=2 * len(columns) + _EXTRA)
+    walk.exhaust()
     return [columns, walk.columns]
 
 
@@ -86,11 +88,11 @@ def _beyond(inner: Subproblem, support: Support) -> Indices:
 
 def ends(inner: Subproblem, starts: list[Indices], kept: Indices) -> list[Support]:
     """Where descents from different starts end."""
-    unique = {tuple(np.union1d(start, kept)) for start in starts}
+    unique = {tuple(np.union1d(start, kept).tolist()) for start in starts}
     return [inner.search(_admissible(inner, np.array(s, np.intp), kept)) for s in sorted(unique)]
 
 
 def _admissible(inner: Subproblem, start: Indices, kept: Indices) -> Indices:
     """An independent support with the features that are always kept; they alone if need be."""
     columns = inner.independent(start)
-    return columns if np.isin(kept, columns).all() else kept
+    return columns if not len(kept) or np.isin(kept, columns).all() else kept
