@@ -4,12 +4,14 @@ Over columns that are free, in or out, the relaxation minimises::
 
     1 - 2 c^T u + u^T H u + sum_{j in} a_j + sum_{j free} min_z (a_j z + d_j u_j^2 (1 / z - 1))
 
-with z in [0, 1], where the share ``d_j`` of the diagonal of H is such that ``H - diag(d)`` is
-positive semidefinite. The last term is a reverse Huber function: ``2 sqrt(a_j d_j) |u_j| - d_j
-u_j^2`` up to ``|u_j| = sqrt(a_j / d_j)``, and ``a_j`` beyond. No bound on u is needed.
+with z in [0, 1] and ``|u_j| <= M z``, where the share ``d_j`` of the diagonal of H is such that
+``H - diag(d)`` is positive semidefinite, and M may be infinite where all shares are positive. The
+last term is ``2 sqrt(a_j d_j) |u_j| - d_j u_j^2`` up to ``|u_j| = sqrt(a_j / d_j)`` and ``a_j``
+beyond, a reverse Huber function; where M is smaller, ``(a_j / M + d_j M) |u_j| - d_j u_j^2``.
 
 Any u gives a lower bound: with ``Q = H - diag(d)`` and ``g = c - Q u``, the relaxation is at
-least ``1 - u^T Q u + sum_{in} (a_j - g_j^2 / d_j) + sum_{free} min(0, a_j - g_j^2 / d_j)``.
+least ``1 - u^T Q u + sum_{in} w_j + sum_{free} min(0, w_j)``, with ``w_j = a_j + min_{|v| <= M}
+(d_j v^2 - 2 g_j v)``.
 """
 
 from typing import NamedTuple
@@ -29,18 +31,19 @@ _SHARE_OF_GAP, _FINEST, _SHARE_LEFT = 0.05, 1e-10, 0.1
 _TOLERATED = 0.2
 # Rounding of an inner product of numbers of unit size, with room to spare.
 _ROUNDING = 1e-14
-# Columns this near to use are taken into use with others.
-_NEARLY = 0.8
+# Columns this near to use, as a share of their price, are taken into use with others.
+_NEARLY = 0.2
 # Nodes that wait while one is followed to the end.
 _DEPTH = 100
 
 
 class Columns(NamedTuple):
-    """c, d and a over the working set."""
+    """c, d, a and M over the working set."""
 
     target: np.ndarray
     share: np.ndarray
     price: np.ndarray
+    most: float
 
 
 class Seen(NamedTuple):
@@ -54,15 +57,17 @@ class Seen(NamedTuple):
     target: np.ndarray
     share: np.ndarray
     price: np.ndarray
+    most: float
 
 
 class Part(NamedTuple):
-    """H, c, d and a over the columns in use."""
+    """H, c, d, a and M over the columns in use."""
 
     gram: np.ndarray
     target: np.ndarray
     share: np.ndarray
     price: np.ndarray
+    most: float
 
 
 class Waiting(NamedTuple):
@@ -84,27 +89,30 @@ class Search(NamedTuple):
 
 
 @njit(cache=True)
-def _minimiser(slope, share, price):
-    """Minimise ``-2 slope u + u^2`` plus the reverse Huber function."""
-    size = abs(slope)
-    threshold = np.sqrt(price * share)
+def _minimiser(slope, share, price, most):
+    """Minimise ``-2 slope u + u^2`` plus what a free column costs."""
+    size, within = abs(slope), price < share * most**2
+    threshold = np.sqrt(price * share) if within else 0.5 * (price / most + share * most)
     if size <= threshold:
         return 0.0
-    if size * share < threshold:
+    if not within or size * share < threshold:
         size = (size - threshold) / (1.0 - share)
+    size = min(size, most)
     return size if slope > 0.0 else -size
 
 
 @njit(cache=True, fastmath={"contract"})
 def _sweep(part, state, coef, descent, multiplier):
     """One cycle of coordinate descent; returns the largest move."""
-    gram, _, share, price = part
+    gram, _, share, price, most = part
     moved = 0.0
     for j in range(coef.shape[0]):
         old = coef[j]
         new = old + descent[j]
         if state[j] == FREE:
-            new = _minimiser(new, share[j], price[j] + multiplier)
+            new = _minimiser(new, share[j], price[j] + multiplier, most)
+        else:
+            new = min(max(new, -most), most)
         delta = new - old
         if delta != 0.0:
             coef[j] = new
@@ -116,17 +124,25 @@ def _sweep(part, state, coef, descent, multiplier):
 
 
 @njit(cache=True)
-def _indicator(size, share, price):
+def _indicator(size, share, price, most):
     """The z that belongs to ``|u| = size``."""
     if size == 0.0 or price == 0.0:
         return np.sign(size)
-    return min(1.0, size * np.sqrt(share / price))
+    return min(1.0, size * max(np.sqrt(share / price), 1.0 / most))
+
+
+@njit(cache=True)
+def _worth(size, share, price, most):
+    """What a column adds to a lower bound if it is in, for ``|g| = size``."""
+    if size < share * most:
+        return price - size**2 / share
+    return price + (share * most - 2.0 * size) * most
 
 
 @njit(cache=True)
 def _values(part, state, coef, descent, multiplier):
     """Relaxation at ``coef``, its lower bound, and the sum of z over the free columns."""
-    _, target, share, price = part
+    _, target, share, price, most = part
     primal, curved, length, taken = 1.0, 0.0, 0.0, 0.0
     for j in range(coef.shape[0]):
         primal -= coef[j] * (target[j] + descent[j])
@@ -137,11 +153,11 @@ def _values(part, state, coef, descent, multiplier):
         gradient = abs(descent[j] + share[j] * coef[j]) + _ROUNDING * (1.0 + length)
         if state[j] == IN:
             primal += price[j]
-            dual += price[j] - gradient**2 / share[j]
+            dual += _worth(gradient, share[j], price[j], most)
             continue
         cost = price[j] + multiplier
-        dual += min(0.0, cost - gradient**2 / share[j])
-        z = _indicator(abs(coef[j]), share[j], cost)
+        dual += min(0.0, _worth(gradient, share[j], cost, most))
+        z = _indicator(abs(coef[j]), share[j], cost, most)
         if z > 0.0:
             taken += z
             primal += cost * z + share[j] * coef[j] ** 2 * (1.0 / z - 1.0)
@@ -202,7 +218,7 @@ def _pick(columns, seen, at):
     for a in range(len(at)):
         for b in range(len(at)):
             gram[a, b] = seen.rows[at[a], seen.features[at[b]]]
-    return Part(gram, columns.target[at], columns.share[at], columns.price[at])
+    return Part(gram, columns.target[at], columns.share[at], columns.price[at], columns.most)
 
 
 @njit(cache=True, fastmath={"contract"})
@@ -240,9 +256,13 @@ def relax(columns, seen, state, coef, multiplier, places, best, cutoff):
         more = False
         for j in range(len(coef)):
             if not active[j] and state[j] == FREE:
-                size = (abs(descent[seen.features[j]]) + rounding) ** 2 / columns.share[j]
-                more |= size > columns.price[j] + multiplier
-                active[j] = size > _NEARLY * (columns.price[j] + multiplier)
+                size, cost = (
+                    abs(descent[seen.features[j]]) + rounding,
+                    columns.price[j] + multiplier,
+                )
+                worth = _worth(size, columns.share[j], cost, columns.most)
+                more |= worth < 0.0
+                active[j] = worth < _NEARLY * cost
         if not more:
             return bound, multiplier, descent
 
@@ -253,8 +273,8 @@ def excess(seen, descent, coef, multiplier, rounding):
     result = np.empty(descent.shape[0])
     rounding *= 1.0 + np.abs(coef).sum()
     for j in range(descent.shape[0]):
-        size = abs(descent[j]) + rounding
-        result[j] = size**2 / seen.share[j] - seen.price[j] - multiplier
+        size, cost = abs(descent[j]) + rounding, seen.price[j] + multiplier
+        result[j] = -_worth(size, seen.share[j], cost, seen.most)
     for j in seen.features:
         result[j] = -np.inf
     return result
@@ -301,7 +321,8 @@ def _rounded(columns, waiting, at):
     z = np.zeros(len(coef))
     for j in range(len(coef)):
         if state[j] == FREE:
-            z[j] = _indicator(abs(coef[j]), columns.share[j], columns.price[j] + multiplier)
+            cost = columns.price[j] + multiplier
+            z[j] = _indicator(abs(coef[j]), columns.share[j], cost, columns.most)
     branch = np.argmax(z)
     if z[branch] <= 0.0:
         branch = np.int64(-1)

@@ -97,6 +97,12 @@ class L0Regressor(SparseLinearRegressor):
     time_limit : float, default=None
         For the solver "exact": seconds after which the best answer so far is returned, with the
         gap that is left in ``gap_`` and a warning.
+    big_m : float, default=None
+        For the solver "exact": look only at coefficients of at most this multiple (1.2, say) of the
+        largest one of the best answer known, each times the standard deviation of its feature;
+        where a better answer with larger ones turns up, the search starts again around that. Up to
+        a hundred times faster, and certificates without ``l2`` for more features than samples, but
+        ``lower_bound_`` then holds for such coefficients only. With None it holds for all.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     max_iter : int, default=100
@@ -124,7 +130,8 @@ class L0Regressor(SparseLinearRegressor):
         proves that none improves the objective by more. With "exact" the relative gap; with the
         others the largest gain of the moves that the solver knows.
     lower_bound_ : float
-        With "exact": no subset has an objective below it.
+        With "exact": no subset has an objective below it; with ``big_m``, none with coefficients
+        within that bound.
     gap_ : float
         With "exact": how much lower than the objective that is, as a share of the objective.
     n_nodes_ : int
@@ -161,9 +168,9 @@ class L0Regressor(SparseLinearRegressor):
     - "forward", "backward": each step was the best single one; nothing about the subset.
     - "iht": a fixed point of the thresholded gradient step.
     - "exact": no subset has an objective below ``1 - gap_`` times that of the answer. It draws its
-      bounds from ``l2``, or from independent columns; with more than a hundred features that are
-      linearly dependent (as with fewer samples than features) and ``l2=0`` there are none, and
-      ``gap_`` is 1, but for a single feature.
+      bounds from ``l2``, from independent columns, or from ``big_m``; with more than 150 features
+      that are linearly dependent (as with fewer samples than features), ``l2=0`` and no ``big_m``
+      there are none, and ``gap_`` is 1, but for a single feature.
 
     Constant features are never selected, and neither is a feature that is a linear combination of
     those already selected (up to 1e-8 of its variance).
@@ -204,6 +211,7 @@ class L0Regressor(SparseLinearRegressor):
         "effort": [Interval(Integral, 1, None, closed="left")],
         "gap": [Interval(Real, 0, 1, closed="left")],
         "time_limit": [Interval(Real, 0, None, closed="neither"), None],
+        "big_m": [Interval(Real, 1, None, closed="left"), None],
     }
 
     optimality_: float
@@ -221,6 +229,7 @@ class L0Regressor(SparseLinearRegressor):
         effort: int = 1,
         gap: float = 0.01,
         time_limit: float | None = None,
+        big_m: float | None = None,
         fit_intercept: bool = True,
         max_iter: int = 100,
         tol: float = 1e-8,
@@ -237,6 +246,7 @@ class L0Regressor(SparseLinearRegressor):
         self.effort = effort
         self.gap = gap
         self.time_limit = time_limit
+        self.big_m = big_m
         self.fit_intercept = fit_intercept
         self.max_iter = max_iter
         self.tol = tol
@@ -264,7 +274,8 @@ class L0Regressor(SparseLinearRegressor):
         }
         plain = rules.l1 == 0.0 and rules.positive is None
         if self.solver == "exact":
-            return BranchAndBound(rules, gap=self.gap, time_limit=self.time_limit, **budget)
+            limits = {"gap": self.gap, "time_limit": self.time_limit, "big_m": self.big_m}
+            return BranchAndBound(rules, **limits, **budget)
         if self.solver in _TEXTBOOK:
             return _TEXTBOOK[self.solver](rules=rules, **budget)
         if self.solver == "swap" and not plain:

@@ -42,6 +42,11 @@ class BranchAndBound:
         Seconds after which the best answer so far is returned, with the gap that is left.
     max_nodes : int or None, default=None
         Number of nodes after which the same happens.
+    big_m : float or None, default=None
+        Look only at coefficients of at most this multiple of the largest one of the best answer,
+        each times the standard deviation of its feature. The search starts afresh where a better
+        answer has larger ones. The lower bound then holds for such coefficients only. With None
+        it holds for all.
     tol, max_iter : float and int
         For the descent that finds a first answer.
     verbose : int, default=0
@@ -49,11 +54,11 @@ class BranchAndBound:
 
     Notes
     -----
-    No bound on the coefficients is assumed. Few columns (up to 150) may be searched by leaps and
-    bounds with exact refits; others by branch and bound on the perspective relaxation, which draws
-    its strength from ``l2``, or from how far up to 600 columns are from linearly dependent. Without
-    a ridge, dependent columns are only searched while there are up to 150; beyond, the answer is
-    that of the descent, the lower bound is zero, and the gap says so.
+    Few columns (up to 150) may be searched by leaps and bounds with exact refits; others by branch
+    and bound on the perspective relaxation, which draws its strength from ``l2``, from how far up
+    to 600 columns are from linearly dependent, and from ``big_m``. Without any of these, dependent
+    columns are only searched while there are up to 150; beyond, the answer is that of the descent,
+    the lower bound is zero, and the gap says so.
 
     Subsets in which a column is a linear combination of others, up to 1e-8 of its variance, are
     not counted: a smaller subset fits as well.
@@ -73,6 +78,7 @@ class BranchAndBound:
         gap: float = 0.01,
         time_limit: float | None = None,
         max_nodes: int | None = None,
+        big_m: float | None = None,
         tol: float = 1e-8,
         max_iter: int = 100,
         verbose: int = 0,
@@ -86,7 +92,7 @@ class BranchAndBound:
                 "The exact solver does not support positive; allow both signs, or use another "
                 "solver."
             )
-        self.rules, self.gap = rules, gap
+        self.rules, self.gap, self.big_m = rules, gap, big_m
         self.time_limit, self.max_nodes = time_limit, max_nodes
         self.tol, self.max_iter, self.verbose = tol, max_iter, verbose
 
@@ -112,8 +118,20 @@ class BranchAndBound:
         elif not subsets.others.size or _is_exhausted(subsets, first):
             outcome = Outcome(Status.CONVERGED, best.value, 0)
         else:
-            outcome = _search(problem, subsets, best, budget)
+            outcome = self._search(problem, subsets, best, budget)
         return self._solution(problem, data, best, outcome)
+
+    def _search(
+        self, problem: Problem, subsets: Subsets, best: Incumbent, budget: Budget
+    ) -> Outcome:
+        n_nodes = 0
+        while True:
+            most = np.inf if self.big_m is None else self.big_m * subsets.largest(best.support)
+            outcome = _search(problem, subsets, best, budget, most)
+            n_nodes += outcome.n_nodes
+            within = self.big_m is None or self.big_m * subsets.largest(best.support) <= most
+            if within or outcome.status is not Status.CONVERGED:
+                return replace(outcome, n_nodes=n_nodes)
 
     def _solution(
         self, problem: Problem, data: Correlations, best: Incumbent, outcome: Outcome
@@ -136,7 +154,9 @@ class BranchAndBound:
             coef=coef,
             intercept=data.intercept(coef),
             status=Status.CONVERGED if closed else outcome.status,
-            certificate=Certificate("relative gap", gap),
+            certificate=Certificate(
+                "relative gap" if self.big_m is None else "relative gap within big_m", gap
+            ),
             gap=objective - bound,
             n_iter=max(outcome.n_nodes, 1),
             message="" if closed else _message(outcome.status, objective, bound, gap, self),
@@ -146,9 +166,13 @@ class BranchAndBound:
         )
 
 
-def _search(problem: Problem, subsets: Subsets, best: Incumbent, budget: Budget) -> Outcome:
+def _search(
+    problem: Problem, subsets: Subsets, best: Incumbent, budget: Budget, most: float
+) -> Outcome:
+    """Search among coefficients of at most ``most``, for columns and a target of unit length."""
+    best.cut = np.inf
     try:
-        branching = _branching(problem, subsets, best)
+        branching = _branching(problem, subsets, best, most)
     except KeyboardInterrupt:
         return Outcome(Status.INTERRUPTED, 0.0, 0)
     if branching is None:
@@ -193,6 +217,12 @@ class Subsets:
         value = 1.0 - support.explained + float(self.prices[support.columns].sum())
         return value, support.columns
 
+    def largest(self, support: Indices) -> float:
+        """Largest coefficient of a subset, or of the best single column if it is smaller."""
+        data = self.data
+        coef = Support.of(support, data.among(support), data.target[support]).coef
+        return float(max(np.abs(coef).max(initial=0.0), np.abs(data.target).max()))
+
 
 def _subsets(problem: Problem, data: Correlations, rules: SubsetRules) -> Subsets:
     p = problem.design.n_features
@@ -221,7 +251,9 @@ def _descent(solver: BranchAndBound, problem: Problem, coef: Array | None) -> So
     return descent.solve(problem, coef)
 
 
-def _branching(problem: Problem, subsets: Subsets, best: Incumbent) -> Branching | None:
+def _branching(
+    problem: Problem, subsets: Subsets, best: Incumbent, most: float
+) -> Branching | None:
     """The search that suits the columns; None where no bound is known."""
     data, features = subsets.data, np.concatenate((subsets.kept, subsets.others))
     # A little less than the ridge, so that rounding cannot make a difference indefinite.
@@ -232,11 +264,11 @@ def _branching(problem: Problem, subsets: Subsets, best: Incumbent) -> Branching
         shares[features] = diagonal_share(gram, shares[features])
         if len(features) <= _MOST_REFITTED:
             leaps = _leaps(subsets, features, gram)
-    if not np.all(shares[features] > 0):
+    if not (np.all(shares[features] > 0) or np.isfinite(most)):
         return leaps
-    shares[shares == 0] = 1.0
+    shares[np.isinf(data.lengths)] = 1.0
     limit = (subsets.kept, subsets.limit)
-    relaxed = Perspective(problem, data, shares, subsets.prices, *limit, best.support)
+    relaxed = Perspective(problem, data, shares, subsets.prices, *limit, best.support, most)
     if leaps is None:
         return relaxed
     left = best.value - relaxed.root_bound(best)
@@ -267,7 +299,8 @@ def _message(
         Status.TIME_LIMIT: f"increase time_limit={solver.time_limit}",
         Status.MAX_ITER: f"increase max_nodes={solver.max_nodes}",
         Status.INTERRUPTED: "fit again and wait longer",
-        Status.STALLED: "give a positive or larger l2, from which bounds draw their strength",
+        Status.STALLED: "give a positive or larger l2, from which bounds draw their strength, or "
+        "assume that coefficients are bounded (big_m)",
     }[status]
     reason = "no tighter bound is known" if status is Status.STALLED else status.value
     return (

@@ -11,6 +11,8 @@ from ._problem import Problem
 
 # Bytes that correlations may take, if X takes no more.
 _ROOM = 2**24
+# All columns come in when this share of them, one in so many, is wanted.
+_MANY = 4
 # Bytes of correlations among the columns in use, where X is read for all others.
 _ROOM_AMONG = 2**25
 
@@ -28,6 +30,8 @@ class ColumnsInUse:
         Features, targets and weights.
     data : Correlations
         The problem in scale-free form.
+    eager : bool
+        Whether most features are expected to be wanted.
 
     Attributes
     ----------
@@ -41,8 +45,8 @@ class ColumnsInUse:
         Which of the two it is.
     """
 
-    def __init__(self, problem: Problem, data: Correlations) -> None:
-        self._problem, self._data = problem, data
+    def __init__(self, problem: Problem, data: Correlations, eager: bool) -> None:
+        self._problem, self._data, self._eager = problem, data, eager
         p = data.design.n_features
         X = data.design.X
         self._room = max(_ROOM, X.data.nbytes)
@@ -67,7 +71,7 @@ class ColumnsInUse:
         self._blocks: list[Columns] = []
 
     def use(self, wanted: Indices) -> None:
-        """Bring features in, all of them where their correlations take little room.
+        """Bring features in, all where there is room, and they are many or ``eager`` says so.
 
         Where there is no room for more, all others leave.
         """
@@ -75,7 +79,8 @@ class ColumnsInUse:
         if not new.size:
             return
         p, total = len(self.position), len(self.features) + len(new)
-        if self.sees_all and 8 * p**2 <= self._room:
+        many = self._eager or _MANY * total >= p
+        if self.sees_all and many and 8 * p**2 <= self._room:
             new = np.flatnonzero(self.position < 0)
         elif self.sees_all and 8 * p * total > _ROOM:
             self.sees_all = False

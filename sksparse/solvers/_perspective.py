@@ -1,7 +1,7 @@
 """Branch and bound on the perspective relaxation.
 
-Hazimeh, Mazumder and Saab (Mathematical Programming, 2022), without their bound on the
-coefficients: the perspective of the ridge term is a valid relaxation on its own. Nodes are solved
+Hazimeh, Mazumder and Saab (Mathematical Programming, 2022); their bound on the coefficients is
+optional, since the perspective of the ridge term is a valid relaxation on its own. Nodes are solved
 by coordinate descent over a working set of columns; a look at all columns brings in those that
 would lower the bound.
 """
@@ -63,7 +63,8 @@ class Perspective(Branching[RelaxedNode]):
     data : Correlations
         The same in scale-free form.
     shares : ndarray of shape (n_features,)
-        Positive; the correlations less their diagonal matrix must be positive semidefinite.
+        The correlations less their diagonal matrix must be positive semidefinite. Positive where
+        ``most`` is infinite.
     prices : ndarray of shape (n_features,)
         What a feature costs, in units of the null model's loss.
     kept : ndarray
@@ -72,6 +73,8 @@ class Perspective(Branching[RelaxedNode]):
         How many others there may be.
     working : ndarray
         Features to start the working set from.
+    most : float
+        Bound on coefficients of columns of unit length, for a target of unit length.
     """
 
     def __init__(
@@ -83,10 +86,12 @@ class Perspective(Branching[RelaxedNode]):
         kept: Indices,
         limit: int | None,
         working: Indices,
+        most: float,
     ) -> None:
         self._target, self._shares, self._prices = data.target, shares, prices
+        self._most = most
         self._kept, self._limit = kept, limit
-        self._use = ColumnsInUse(problem, data)
+        self._use = ColumnsInUse(problem, data, eager=bool(np.isinf(most)))
         strongest = np.argmax(np.abs(data.target), keepdims=True)
         self._use.use(np.unique(np.concatenate((working, kept, strongest))))
 
@@ -133,15 +138,21 @@ class Perspective(Branching[RelaxedNode]):
         from .._kernels.perspective import Columns
 
         at = self._use.features
-        return Columns(self._target[at], self._shares[at], self._prices[at])
+        return Columns(self._target[at], self._shares[at], self._prices[at], self._most)
 
     def _seen(self) -> Any:
         from .._kernels.perspective import Seen
 
         use = self._use
         if use.sees_all:
-            return Seen(use.rows, use.features, self._target, self._shares, self._prices)
+            return self._seen_by(use.features)
         return Seen(use.rows, np.arange(len(use.features)), *self._columns())
+
+    def _seen_by(self, features: Indices) -> Any:
+        from .._kernels.perspective import Seen
+
+        everything = (self._target, self._shares, self._prices, self._most)
+        return Seen(self._use.rows, features, *everything)
 
     def _placed(self, features: Indices, state: Any, coef: Array) -> tuple[Any, Array]:
         """States and coefficients on the working set."""
@@ -152,7 +163,7 @@ class Perspective(Branching[RelaxedNode]):
 
     def _solve(self, node: RelaxedNode, best: Incumbent) -> tuple[Any, Array]:
         """Solve a relaxation, with all the columns in the working set that it needs."""
-        from .._kernels.perspective import Seen, excess, needs_columns, relax
+        from .._kernels.perspective import excess, needs_columns, relax
 
         use, new = self._use, node.features[:0]
         while True:
@@ -164,7 +175,7 @@ class Perspective(Branching[RelaxedNode]):
             )
             if not use.sees_all:
                 descent = use.descent(coef)
-            everything = Seen(use.rows, use.features, self._target, self._shares, self._prices)
+            everything = self._seen_by(use.features)
             over = excess(everything, descent, coef, node.multiplier, use.rounding)
             lost = float(over[over > 0.0].sum())
             node.bound = max(node.bound, bound - lost)

@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from scipy.optimize import lsq_linear
 
 from sksparse.losses import Squared
 from sksparse.penalties import L0
@@ -15,6 +16,7 @@ from sksparse.solvers import (
     Design,
     Problem,
     Status,
+    SubsetDescent,
     _columns_in_use,
     _leaps,
     _perspective,
@@ -266,9 +268,25 @@ def test_interruption_loses_nothing(
     assert solution.lower_bound <= expected <= solution.objective + 1e-12 * y.var()
 
 
-@pytest.mark.parametrize("l2", [0.0, 0.1])
-def test_bounds_of_nodes_hold_for_their_subsets(rng: np.random.Generator, l2: float) -> None:
+def boxed_value(gram: np.ndarray, target: np.ndarray, largest: float) -> float:
+    """Least ``1 - 2 c^T u + u^T H u`` with no entry of u beyond a bound."""
+    if not len(target):
+        return 1.0
+    root = np.linalg.cholesky(gram)
+    right = np.linalg.solve(root, target)
+    found = lsq_linear(root.T, right, bounds=(-largest, largest), tol=1e-14)
+    return float(1.0 - 2.0 * target @ found.x + found.x @ gram @ found.x)
+
+
+@pytest.mark.parametrize("largest", [np.inf, 0.4, 0.1])
+@pytest.mark.parametrize("l2", [0.0, 0.1, None])
+def test_bounds_of_nodes_hold_for_their_subsets(
+    rng: np.random.Generator, l2: float | None, largest: float
+) -> None:
     from sksparse._kernels.perspective import FREE, IN, OUT, Columns, Seen, relax
+
+    without_shares = l2 is None
+    l2 = l2 or 0.0
 
     X, y = draw(rng, 30, 8)
     data = Correlations(make_problem(X, y), l2)
@@ -276,9 +294,12 @@ def test_bounds_of_nodes_hold_for_their_subsets(rng: np.random.Generator, l2: fl
     np.fill_diagonal(gram, 1.0)
     share = diagonal_share(gram, l2 / data.lengths**2)
     assert np.linalg.eigvalsh(gram - np.diag(share))[0] >= 0
+    if without_shares:
+        # without a share of the diagonal only a bound on the coefficients makes a relaxation
+        share, largest = np.zeros(8), min(largest, 1.0)
     price = rng.uniform(0.01, 0.1, 8)
-    columns = Columns(data.target, share, price)
-    seen = Seen(gram, np.arange(8), data.target, share, price)
+    columns = Columns(data.target, share, price, largest)
+    seen = Seen(gram, np.arange(8), data.target, share, price, largest)
     for _ in range(100):
         state = rng.choice([FREE, IN, OUT], 8).astype(np.int8)
         places = int(rng.integers(-1, 4))
@@ -291,15 +312,48 @@ def test_bounds_of_nodes_hold_for_their_subsets(rng: np.random.Generator, l2: fl
             for more in combinations(free, size)
         ]
         best = min(
-            1
-            - data.target[s] @ np.linalg.solve(gram[np.ix_(s, s)], data.target[s])
-            + price[s].sum()
-            for s in sets
+            boxed_value(gram[np.ix_(s, s)], data.target[s], largest) + price[s].sum() for s in sets
         )
         for cutoff in (0.3, 1.0, 1.0 - 1e-6):
             start = (state, rng.standard_normal(8), 0.05, places)
             bound, *_ = relax(columns, seen, *start, 1.0, cutoff)
             assert bound <= best + 1e-12
+
+
+@pytest.mark.parametrize("form", ["price", "number"])
+def test_bounded_coefficients_equal_exhaustive_search(
+    rng: np.random.Generator, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_REFITTED", 0)
+    # A poor first answer: its bound is too tight, until better ones turn up.
+    monkeypatch.setattr(
+        module,
+        "_descent",
+        lambda solver, problem, coef: SubsetDescent(
+            rules=SubsetRules(max_features=1), tol=1e-8, max_iter=1
+        ).solve(problem),
+    )
+    for _ in range(10):
+        X, y = draw(rng, 10, 12)
+        rules = SubsetRules(max_features=3) if form == "number" else SubsetRules(l2=0.01)
+        problem = make_problem(X, y, 0.0 if form == "number" else 0.05 * y.var())
+        solution = BranchAndBound(rules, gap=0.0, big_m=3.0).solve(problem)
+        expected = exhaustive(problem, rules)
+        assert solution.message == ""
+        assert solution.objective == pytest.approx(expected, rel=1e-6, abs=1e-9 * y.var())
+        assert solution.certificate.name == "relative gap within big_m"
+
+
+@pytest.mark.parametrize("rules", [SubsetRules(), SubsetRules(max_features=3)])
+def test_bounded_coefficients_need_no_ridge(rng: np.random.Generator, rules: SubsetRules) -> None:
+    X = rng.standard_normal((200, 300))
+    y = X[:, :3].sum(axis=1) + 0.5 * rng.standard_normal(200)
+    problem = make_problem(X, y, 0.25)
+    assert "big_m" in BranchAndBound(rules).solve(problem).message
+    solution = BranchAndBound(rules, big_m=1.2).solve(problem)
+    assert solution.message == ""
+    np.testing.assert_array_equal(np.flatnonzero(solution.coef), np.arange(3))
+    assert 0.0 < solution.lower_bound <= solution.objective
 
 
 def test_the_share_of_the_diagonal_is_larger_than_the_least_eigenvalue(
