@@ -274,8 +274,8 @@ class L0Regressor(SparseLinearRegressor):
         }
         plain = rules.l1 == 0.0 and rules.positive is None
         if self.solver == "exact":
-            limits = {"gap": self.gap, "time_limit": self.time_limit, "big_m": self.big_m}
-            return BranchAndBound(rules, **limits, **budget)
+            budget |= {"gap": self.gap, "time_limit": self.time_limit, "big_m": self.big_m}
+            return BranchAndBound(rules, **budget)
         if self.solver in _TEXTBOOK:
             return _TEXTBOOK[self.solver](rules=rules, **budget)
         if self.solver == "swap" and not plain:
