@@ -20,7 +20,9 @@ class Logistic(Loss):
     quadratic: ClassVar[bool] = False
 
     def value(self, z: Array) -> float:
-        return float(self.weights @ (np.logaddexp(0.0, z) - self.y * z))
+        # log(1 + exp(z)) in a form that neither overflows nor costs what logaddexp does
+        softplus = np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
+        return float(self.weights @ (softplus - self.y * z))
 
     def gradient(self, z: Array) -> Array:
         return self.weights * (expit(z) - self.y)

@@ -198,13 +198,15 @@ class Quadratic:
     def __init__(
         self, rows: Array, metric: Metric, norms: Norms, support: Indices, coef: Array
     ) -> None:
-        self._rows, self._weighted, self._l2 = rows, rows * metric.curvature, metric.l2
+        from .._kernels.subset_moves import row_moments
+
+        self._rows, self._metric = rows, metric
         total = metric.curvature.sum()
-        self.means = np.zeros(len(rows))
-        if metric.centred:
-            self.means = self._weighted.sum(axis=1) / total
-        self._shift = self.means * total
-        squares = np.einsum("ij,ij->i", rows, self._weighted) - self._shift * self.means
+        self._shift, squares = row_moments(rows, metric.curvature)
+        if not metric.centred:
+            self._shift.fill(0.0)
+        self.means = self._shift / total
+        squares -= self._shift * self.means
         # Samples on which a feature of the support varies may have lost all curvature.
         least = _LEAST_CURVATURE * total * (rows[support] ** 2).mean(axis=1)
         squares[support] = np.maximum(squares[support], least)
@@ -223,9 +225,9 @@ class Quadratic:
         new = columns[self._slot[columns] < 0]
         if new.size:
             self._slot[new] = len(self._correlations) + np.arange(len(new))
-            fresh = self._weighted[new] @ self._rows.T
+            fresh = (self._rows[new] * self._metric.curvature) @ self._rows.T
             fresh -= np.outer(self._shift[new], self.means)
-            fresh[np.arange(len(new)), new] += self._l2
+            fresh[np.arange(len(new)), new] += self._metric.l2
             fresh /= self.lengths
             fresh /= self.lengths[new, None]
             self._correlations = np.concatenate((self._correlations, fresh))

@@ -156,28 +156,34 @@ class _Smooth:
         penalised[:, :first] = 0.0
         lower[:, first:][:, terms.positive] = 0.0
         self.l1, self.l2 = terms.l1 * penalised, terms.l2 * penalised
+        self._flat_l1, self._flat_l2 = self.l1.ravel(), self.l2.ravel()
+        self._has_norms = terms.l1 > 0.0 or terms.l2 > 0.0
         self.lower = lower
         # Early steps on a bounded problem need not be exact.
         self._accuracy = 1e6 * terms.accuracy
         self.bounded = terms.l1 > 0 or bool(terms.positive.any())
 
     def value(self, theta: Array, z: Array) -> float:
-        norms = float((self.l1 * np.abs(theta.T)).sum() + 0.5 * (self.l2 * theta.T**2).sum())
-        return self.outputs.value(z) + norms
+        value = self.outputs.value(z)
+        if self._has_norms:
+            value += float((self.l1 * np.abs(theta.T) + 0.5 * self.l2 * theta.T**2).sum())
+        return value
 
     def newton_step(self, theta: Array, z: Array) -> tuple[Array, float]:
         """Step to the minimum of the second-order model, and what that expects to gain."""
         flat = theta.T.ravel()
-        gradient = (self.rows @ self.outputs.gradient(z)).T.ravel() + self.l2.ravel() * flat
+        gradient = (self.rows @ self.outputs.gradient(z)).T.ravel() + self._flat_l2 * flat
         matrix = self._matrix(z)
-        diagonal = np.diag_indices_from(matrix)
-        matrix[diagonal] = matrix[diagonal] * (1.0 + _JITTER) + self.l2.ravel()
+        diagonal = np.einsum("ii->i", matrix)
+        diagonal *= 1.0 + _JITTER
+        diagonal += self._flat_l2
         if self.bounded:
             step = self._bounded_step(matrix, gradient, flat)
         else:
             step = _solve(matrix, -gradient)
-        l1 = self.l1.ravel()
-        change = gradient @ step + l1 @ (np.abs(flat + step) - np.abs(flat))
+        change = gradient @ step
+        if self.terms.l1 > 0.0:
+            change += self._flat_l1 @ (np.abs(flat + step) - np.abs(flat))
         expected = -float(change + 0.5 * step @ matrix @ step)
         self._accuracy = max(self.terms.accuracy, 1e-3 * float(np.sqrt(max(expected, 0.0))))
         return step.reshape(theta.T.shape).T, expected
@@ -185,6 +191,8 @@ class _Smooth:
     def _matrix(self, z: Array) -> Array:
         metric, size = self.outputs.metric(z), len(self.rows)
         m = metric.shape[1]
+        if m == 1:
+            return np.asarray((self.rows * metric[:, 0, 0]) @ self.rows.T)
         matrix = np.empty((m * size, m * size))
         for a in range(m):
             for b in range(a, m):
@@ -199,7 +207,7 @@ class _Smooth:
 
         x = flat.copy()
         linear = matrix @ x - gradient
-        terms = (self.l1.ravel(), self.lower.ravel())
+        terms = (self._flat_l1, self.lower.ravel())
         for _ in range(_MAX_PATTERNS):
             minimise_bounded(matrix, linear, *terms, x, self._accuracy, _SWEEPS)
             if not _solve_pattern(matrix, linear, *terms, x):
