@@ -17,7 +17,15 @@ from .._typing import Array
 from .._validation import check_data, intact_on_failure, warn_unless_converged
 from ..losses import Logistic, Loss, Multinomial
 from ..penalties import L0
-from ..solvers import Design, Problem, Solution, SubsetNewton, SubsetRules
+from ..solvers import (
+    Design,
+    Problem,
+    Solution,
+    Solver,
+    StepwiseNewton,
+    SubsetNewton,
+    SubsetRules,
+)
 from ._base import SupportMixin
 from ._subset_options import check_rules
 
@@ -99,13 +107,20 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         count for ``max_features``. None is 1 for all.
     class_weight : dict or "balanced", default=None
         Factors on the sample weights by class; "balanced" gives all classes the same total.
-    solver : {"auto"}, default="auto"
-        How a subset is sought; see the notes.
+    solver : {"auto", "swap", "forward", "backward"}, default="auto"
+        How the subset is searched:
+
+        - "auto": forward selection, then moves by a quadratic model, from several starts; refits
+          also try some moves that the model does not promise a gain.
+        - "swap": forward selection, then single moves that the model promises a gain.
+        - "forward", "backward": stepwise selection by score tests and elimination by Wald tests,
+          all coefficients refitted after each step [3]_. "backward" needs more samples than
+          features and classes that are not separated by all of these, or a positive ``l2``.
     effort : int, default=1
-        How hard to look: factor on the number of moves that are tried by a refit where the
-        quadratic model promises a gain that its first proposals do not keep, and number of starts,
-        forward selections that are carried so many times too far (without ``max_features``, one
-        more).
+        For the solver "auto", how hard to look: factor on the number of moves that are tried by a
+        refit where the quadratic model promises a gain that its first proposals do not keep, and
+        number of starts, forward selections that are carried so many times too far (without
+        ``max_features``, one more).
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     max_iter : int, default=100
@@ -116,7 +131,7 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         features are not looked for. For float32 features it is at least 1.2e-5.
     warm_start : bool, default=False
         Try the features of the previous fit as one more start. The answer may be better, and then
-        depends on what was fitted before.
+        depends on what was fitted before. Stepwise solvers ignore it.
     verbose : int, default=0
         A positive value prints a line for each pass.
 
@@ -132,7 +147,8 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
     optimality_ : float
         Largest gain, relative to the loss of the model without features, that the quadratic model
         of the loss at the answer promises for a single add, drop or swap over all features. Moves
-        that refits refuted do not count.
+        that refits refuted do not count. With "forward" and "backward" zero says that the rule was
+        followed to its end.
     n_iter_ : int
         Number of passes.
     n_features_in_ : int
@@ -174,6 +190,7 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
        and mixed integer optimization perspectives". Journal of Machine Learning Research 22.
     .. [2] J. Zhu, C. Wen, J. Zhu, H. Zhang and X. Wang (2020). "A polynomial algorithm for
        best-subset selection problem". PNAS 117, 33117-33123.
+    .. [3] A. Miller (2002). "Subset selection in regression". Chapman and Hall/CRC.
 
     Examples
     --------
@@ -195,7 +212,7 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         "positive": ["boolean", "array-like"],
         "penalty_weights": ["array-like", None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "solver": [StrOptions({"auto"})],
+        "solver": [StrOptions({"auto", "swap", "forward", "backward"})],
         "effort": [Interval(Integral, 1, None, closed="left")],
         "fit_intercept": ["boolean"],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -289,13 +306,17 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
                 f"positive={self.positive!r} is for two classes, and y has {loss.n_outputs}: each "
                 "feature has a coefficient for every class. Leave it at False."
             )
-        solver = SubsetNewton(
-            rules=rules,
-            effort=self.effort,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            verbose=self.verbose,
-        )
+        budget: dict[str, Any] = {
+            "tol": self.tol,
+            "max_iter": self.max_iter,
+            "verbose": self.verbose,
+        }
+        solver: Solver[Any]
+        if self.solver in {"forward", "backward"}:
+            solver = StepwiseNewton(rules=rules, backward=self.solver == "backward", **budget)
+        else:
+            effort = self.effort * (self.solver == "auto")
+            solver = SubsetNewton(rules=rules, effort=effort, **budget)
         problem = Problem(design, loss, L0(), self.alpha, self.fit_intercept)
         known = getattr(self, "coef_", None) if self.warm_start else None
         fits = known is not None and known.shape[1] == design.n_features

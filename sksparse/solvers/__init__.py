@@ -19,6 +19,7 @@ from ._problem import Problem
 from ._solution import BoundedSolution, Certificate, Solution, Status, cut_short
 from ._sorted_descent import SortedDescent
 from ._splicing import Splicing
+from ._stepwise_newton import StepwiseNewton
 from ._subset import SubsetDescent
 from ._subset_cd import CoordinateDescentL0
 from ._subset_newton import SubsetNewton
@@ -44,6 +45,7 @@ __all__ = [
     "SortedDescent",
     "Splicing",
     "Status",
+    "StepwiseNewton",
     "SubsetDescent",
     "SubsetNewton",
     "SubsetRules",

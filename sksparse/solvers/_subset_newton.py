@@ -85,7 +85,8 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     effort : int, default=1
         Factor on the number of moves that are tried by a refit where the model promises a gain
         that the first proposals do not keep. Also the number of starts, forward selections that
-        are carried so many times too far; without ``max_features`` it is one more.
+        are carried so many times too far; without ``max_features`` it is one more. With 0 a
+        forward selection alone, and single moves that the model promises a gain.
     verbose : int, default=0
         As in :class:`Solver`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class SubsetSearch:
     tol : float
         Gains below this share of the null loss are not looked for.
     effort : int, default=1
-        Factor on ``trials`` and ``doubts``.
+        Factor on ``trials`` and ``doubts``; with 0 there are no doubts.
 
     Attributes
     ----------
@@ -62,7 +63,7 @@ class SubsetSearch:
     """
 
     def __init__(self, problem: Problem, rules: SubsetRules, tol: float, effort: int = 1) -> None:
-        self.problem, self.rules, self.trials = problem, rules, _TRIALS * effort
+        self.problem, self.rules, self.trials = problem, rules, _TRIALS * max(effort, 1)
         self.columns = SubsetColumns(problem)
         self.outputs = Outputs(problem.loss)
         p = problem.design.n_features
@@ -261,17 +262,28 @@ class SubsetSearch:
             return coef[0], float(intercept[0])
         return coef, intercept
 
-    def gains(self, fit: Fit) -> Array:
+    def drops(self, fit: Fit) -> Array:
+        """What the model promises for dropping each feature of a fit."""
+        return self._own(fit, self.metric(fit))[1].drops
+
+    def _own(self, fit: Fit, metric: Metric) -> tuple[Quadratic, Tableau]:
+        """The model over the columns of a fit alone."""
+        rows, features = self.columns.rows[fit.support], self.columns.features[fit.support]
+        everyone = np.arange(len(rows))
+        own = Quadratic(rows, metric, self.norms(features), everyone, fit.coef)
+        return own, own.tableau(everyone, np.sign(fit.coef))[0]
+
+    def gains(self, fit: Fit, *, swaps: bool = True) -> Array:
         """What the model promises for the best add of each column, or swap for it."""
         gains = np.full(self.problem.design.n_features, -np.inf)
         if self.finished(fit):
             return gains
-        metric, rows = self.metric(fit), self.columns.rows[fit.support]
-        features, everyone = self.columns.features[fit.support], np.arange(len(rows))
-        own = Quadratic(rows, metric, self.norms(features), everyone, fit.coef)
-        tableau, _ = own.tableau(everyone, np.sign(fit.coef))
+        metric, features = self.metric(fit), self.columns.features[fit.support]
+        own, tableau = self._own(fit, metric)
+        if not swaps:
+            tableau = replace(tableau, prices=np.full(len(features), -np.inf))
         room = self.room(fit.support, self.limit)
-        centred = rows - own.means[:, None]
+        centred = self.columns.rows[fit.support] - own.means[:, None]
         for block, beside in self.columns.all_beside(metric.curvature, centred, metric.gradient):
             norms = self.norms(block)
             roots = np.sqrt(beside.squares + self.rules.l2)

@@ -28,10 +28,23 @@ from sksparse.linear_model import L0Classifier
         L0Classifier(),
         L0Classifier(max_features=2),
         L0Classifier(warm_start=True, l1=0.01, l2=0.01),
+        L0Classifier(solver="swap"),
+        L0Classifier(solver="forward"),
+        L0Classifier(solver="backward", l2=0.1),
     ]
 )
 def test_sklearn_contract(estimator: L0Classifier, check: Any) -> None:
     check(estimator)
+
+
+@pytest.mark.parametrize("solver", ["auto", "swap", "forward", "backward"])
+def test_solvers_on_real_data(solver: str) -> None:
+    X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    model = L0Classifier(solver=solver, max_features=4, l2=1e-4)
+    model = make_pipeline(StandardScaler().set_output(transform="pandas"), model).fit(X, y)
+    assert len(model[-1].get_feature_names_out()) == 4
+    assert model.score(X, y) > 0.96
+    assert model[-1].optimality_ == pytest.approx(0.0, abs=1e-6)
 
 
 def make_data(
