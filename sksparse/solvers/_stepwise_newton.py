@@ -144,8 +144,9 @@ def _independent(search: SubsetSearch) -> Indices:
     columns, usable = search.columns, np.flatnonzero(search.columns.usable)
     at = columns.at(usable)
     rows = columns.rows[at] * np.sqrt(search.problem.loss.weights)
-    rows /= np.linalg.norm(rows, axis=1)[:, None]
-    return at[independent(rows @ rows.T, search.free[usable])]
+    gram = rows @ rows.T + search.rules.l2 * np.eye(len(at))
+    lengths = np.sqrt(np.diag(gram))
+    return at[independent(gram / np.outer(lengths, lengths), search.free[usable])]
 
 
 def _require_rank(problem: Problem, rules: SubsetRules) -> None:

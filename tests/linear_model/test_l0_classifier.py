@@ -43,7 +43,7 @@ def test_solvers_on_real_data(solver: str) -> None:
     model = L0Classifier(solver=solver, max_features=4, l2=1e-4)
     model = make_pipeline(StandardScaler().set_output(transform="pandas"), model).fit(X, y)
     assert len(model[-1].get_feature_names_out()) == 4
-    assert model.score(X, y) > 0.96
+    assert model.score(X, y) > 0.95
     assert model[-1].optimality_ == pytest.approx(0.0, abs=1e-6)
 
 
