@@ -25,9 +25,9 @@ from .report import Report
 
 RIDGE, GAP, BIG_M = 0.01, 0.01, 1.2
 N_SEEDS = 3
-PROBLEMS = {f"p=1000, rho={rho}": (1000, rho) for rho in (0.0, 0.5, 0.8)} | {
-    "p=10000, rho=0.0": (10000, 0.0)
-}
+PROBLEMS = {f"p={p}, rho={rho}": (p, rho) for p in (1000, 10_000) for rho in (0.0, 0.5, 0.8)}
+#: Problems on which the unconditional proof takes hours.
+HARD = {"p=10000, rho=0.5", "p=10000, rho=0.8"}
 SIZES = range(5, 11)
 TIME_LIMIT = 120.0
 
@@ -57,7 +57,7 @@ def run(report: Report) -> None:
             certify(*draw(60, 0.0, 0), big_m)
             certify(*draw(700, 0.0, 0), big_m)
         for name in PROBLEMS if report.rows is None else report.rows:
-            results[name] = measure(*PROBLEMS[name])
+            results[name] = measure(*PROBLEMS[name], unbounded=name not in HARD)
             print(name, results[name], flush=True)
         merged = report.merge(results, PROBLEMS)
         report.note(
@@ -90,7 +90,10 @@ def cells(row: dict[str, Any]) -> list[str]:
     """What the table shows of a problem."""
     ours = []
     for kind in ("bounded ", ""):
-        ours += [f"{1e3 * row[kind + 'seconds']:.0f} ms", str(row[kind + "nodes"])]
+        if f"{kind}seconds" in row:
+            ours += [f"{1e3 * row[kind + 'seconds']:.0f} ms", str(row[kind + "nodes"])]
+        else:
+            ours += ["–", "–"]
     if "peer seconds" not in row:
         return [*ours, "–", "–", "–"]
     peer = [f"{1e3 * row['peer seconds']:.0f} ms", str(row["peer nodes"])]
@@ -123,14 +126,14 @@ def certify(X: np.ndarray, y: np.ndarray, price: float, big_m: float | None) -> 
     return time.perf_counter() - start, model
 
 
-def measure(p: int, rho: float) -> dict[str, Any]:
-    """Medians over the seeds."""
+def measure(p: int, rho: float, *, unbounded: bool) -> dict[str, Any]:
+    """Medians over the seeds; whether without a bound as well."""
     rows, files = [], []
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(N_SEEDS):
             X, y, price = draw(p, rho, seed)
             row = []
-            for big_m in (BIG_M, None):
+            for big_m in (BIG_M, None) if unbounded else (BIG_M,):
                 seconds, model = certify(X, y, price, big_m)
                 coef = model.coef_
                 residual = y - X @ coef
@@ -142,7 +145,7 @@ def measure(p: int, rho: float) -> dict[str, Any]:
             options = {"l0": price, "l2": RIDGE, "m": bound, "warm": coef, "gap": GAP}
             np.savez(files[-1], X=X, y=y, **options)
         result = {}
-        for kind, first in (("bounded ", 0), ("", 4)):
+        for kind, first in (("bounded ", 0), ("", 4)) if unbounded else (("bounded ", 0),):
             seconds, nodes, gap = np.median(np.array(rows)[:, first : first + 3], axis=0)
             result[f"{kind}seconds"], result[f"{kind}nodes"] = round(float(seconds), 4), int(nodes)
             result[f"{kind}gap"] = round(float(gap), 5)
@@ -155,7 +158,7 @@ def measure(p: int, rho: float) -> dict[str, Any]:
             command, capture_output=True, text=True, check=True, env=environment
         ).stdout
         times, objectives, counts = json.loads(output.splitlines()[-1])
-        ratios = [max(r[3], r[7]) / other for r, other in zip(rows, objectives, strict=True)]
+        ratios = [max(r[3::4]) / other for r, other in zip(rows, objectives, strict=True)]
         return result | {
             "peer seconds": round(float(np.median(times)), 4),
             "peer nodes": int(np.median(counts)),

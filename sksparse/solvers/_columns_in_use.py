@@ -9,7 +9,7 @@ from .._typing import Array, Indices
 from ._correlations import Columns, Correlations
 from ._problem import Problem
 
-# Bytes that correlations may take, if X takes no more.
+# Bytes that correlations may take: so many or, if few features are wanted, as many as X.
 _ROOM = 2**24
 # All columns come in when this share of them, one in so many, is wanted.
 _MANY = 4
@@ -82,7 +82,7 @@ class ColumnsInUse:
         many = self._eager or _MANY * total >= p
         if self.sees_all and many and 8 * p**2 <= self._room:
             new = np.flatnonzero(self.position < 0)
-        elif self.sees_all and 8 * p * total > _ROOM:
+        elif self.sees_all and 8 * p * total > (_ROOM if self._eager else self._room):
             self.sees_all = False
             self._forget()
             new = wanted
