@@ -160,7 +160,7 @@ class L0Regressor(SparseLinearRegressor):
 
     - "auto" and "swap": no single add, drop or swap over all features lowers the objective, each
       judged by its exact refit. "auto" reaches the lower objective, on correlated features by far:
-      sizes 1, 2, 4, ... are walked up and down, and improve each other.
+      sizes are walked up and down in blocks, and improve each other.
     - with ``l1`` or ``positive``, "auto" proposes moves by a quadratic model and decides by refits:
       the most promising moves were refitted, and none lowered the objective.
     - "splicing": no exchange of the features of least sacrifice for those of largest.

@@ -32,7 +32,7 @@ def subset_path(
 
     The answer for a size depends on that size only, not on the others asked for: sizes are
     searched in fixed blocks, each up to its end, among columns that correlate with what is left
-    of the target. Up to 128 features answers are not checked against all columns; longer ones
+    of the target. Up to 100 features answers are not checked against all columns; longer ones
     are single fits.
 
     Parameters

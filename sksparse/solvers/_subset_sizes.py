@@ -1,6 +1,6 @@
 """Supports of each size, found together: the sizes of a block improve each other.
 
-A block ends at 4, 8, 16, ... features. A walk goes up to its end, features that correlate with
+Blocks end at 4, 8, 16, 32, 50 and 100 features. A walk goes up to its end, features that correlate with
 what is left of the target join the working set, and then walks go on beyond the end, come back
 down through all sizes of the block and up again, with the best swaps at each. What is found for a
 size depends on the blocks up to its own, and never on which sizes are asked for.
@@ -17,11 +17,12 @@ from ._correlations import Correlations
 from ._subset_inner import Subproblem, Walk
 from ._subset_working import WorkingSet
 
-_FIRST_END = 4
+# Each about twice the one before, and sizes that people ask for.
+_ENDS = (4, 8, 16, 32, 50, 100)
 # Short blocks take in fewer columns.
-_FIRST_NEW, _NEW_PER_SIZE = 16, 8
+_FIRST_NEW, _NEW_PER_SIZE = 16, 12
 #: Longer supports are left to forward selection and swaps.
-LONGEST = 128
+LONGEST = _ENDS[-1]
 # Features that one random exchange replaces at most.
 _MOST_KICKED = 4
 
@@ -118,8 +119,9 @@ class SizeSearch:
             self._next_block()
 
     def _next_block(self) -> None:
-        first, length = self.end, max(_FIRST_END, self.end - self._n_kept)
-        self.end = end = min(first + length, self._limit)
+        first, known = self.end, self.end - self._n_kept
+        length = next((end for end in _ENDS if end > known), 2 * known)
+        self.end = end = min(self._n_kept + length, self._limit)
         self._make_room(int(max(self._effort.overshoots) * end) + 2)
         walk = self._walk(first)
         walk.sweep(end, *self._best)
