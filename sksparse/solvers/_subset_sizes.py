@@ -1,9 +1,9 @@
 """Supports of each size, found together: the sizes of a block improve each other.
 
-Blocks end at 4, 8, 16, 32, 50 and 100 features. A walk goes up to its end, features that correlate with
-what is left of the target join the working set, and then walks go on beyond the end, come back
-down through all sizes of the block and up again, with the best swaps at each. What is found for a
-size depends on the blocks up to its own, and never on which sizes are asked for.
+Blocks end at 4, 8, 16, 32, 50 and 100 features. A walk goes up to the end of its block, features
+that correlate with what is left of the target join the working set, and then walks go on beyond the
+end, come back down through all sizes of the block and up again, with the best swaps at each. What
+is found for a size depends on the blocks up to its own, and never on which sizes are asked for.
 """
 
 from __future__ import annotations
