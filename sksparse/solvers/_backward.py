@@ -18,7 +18,7 @@ from ._loop import Solver
 from ._problem import Problem
 from ._solution import Certificate
 from ._subset_rules import SubsetRules
-from ._support import SupportIterate, Terms, independent, largest_rank, require_least_squares
+from ._support import SupportIterate, Terms, independent, require_least_squares, require_rank
 
 # Numbers in a block of rows that is centred while a Gram matrix is added up.
 _BLOCK = 2**18
@@ -119,7 +119,7 @@ class BackwardElimination(Solver[BackwardIterate]):
 
     def start(self, problem: Problem, coef: Array | None) -> BackwardIterate:
         require_least_squares(problem, self.rules, "backward")
-        _require_rank(problem, self.rules)
+        require_rank(problem, self.rules)
         data = Correlations(problem, self.rules.l2)
         terms = Terms.of(problem, self.rules, data)
         gram = _correlations(data)
@@ -160,17 +160,6 @@ class BackwardElimination(Solver[BackwardIterate]):
         state.factorise()
         if state.surplus <= threshold:
             state.move(state.support, state.data.refit(state.support))
-
-
-def _require_rank(problem: Problem, rules: SubsetRules) -> None:
-    n, p = np.count_nonzero(problem.loss.weights), problem.design.n_features
-    if rules.l2 == 0.0 and p > largest_rank(problem):
-        intercept = " and an intercept" if problem.fit_intercept else ""
-        raise ValueError(
-            f"solver='backward' starts from the least-squares fit of all features{intercept}, "
-            f"which n_samples={n} with a positive weight do not determine for n_features={p}; "
-            "use solver='forward' or 'splicing', give a positive l2, or select fewer features."
-        )
 
 
 def _correlations(data: Correlations) -> Array:

@@ -17,7 +17,7 @@ from ._solution import Certificate
 from ._subset_refit import Fit
 from ._subset_rules import SubsetRules
 from ._subset_search import SubsetSearch
-from ._support import independent, largest_rank
+from ._support import independent, require_rank
 
 # Features that enter or leave in one step of the outer loop.
 _ROUND = 10
@@ -84,7 +84,7 @@ class StepwiseNewton(Solver[StepwiseNewtonIterate]):
 
     def start(self, problem: Problem, coef: Array | None) -> StepwiseNewtonIterate:
         if self.backward:
-            _require_rank(problem, self.rules)
+            require_rank(problem, self.rules)
         search = SubsetSearch(problem, self.rules, max(self.tol, problem.precision))
         fit = search.null_fit()
         if self.backward:
@@ -147,13 +147,3 @@ def _independent(search: SubsetSearch) -> Indices:
     gram = rows @ rows.T + search.rules.l2 * np.eye(len(at))
     lengths = np.sqrt(np.diag(gram))
     return at[independent(gram / np.outer(lengths, lengths), search.free[usable])]
-
-
-def _require_rank(problem: Problem, rules: SubsetRules) -> None:
-    n, p = np.count_nonzero(problem.loss.weights), problem.design.n_features
-    if rules.l2 == 0.0 and p > largest_rank(problem):
-        raise ValueError(
-            f"solver='backward' starts from the fit on all features, which n_samples={n} with a "
-            f"positive weight do not determine for n_features={p}; use solver='forward', give a "
-            "positive l2, or select fewer features."
-        )

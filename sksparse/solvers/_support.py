@@ -138,6 +138,18 @@ def largest_rank(problem: Problem) -> int:
     return int(np.count_nonzero(problem.loss.weights)) - problem.fit_intercept
 
 
+def require_rank(problem: Problem, rules: SubsetRules) -> None:
+    """Refuse to start from all features where the samples do not determine their coefficients."""
+    n, p = np.count_nonzero(problem.loss.weights), problem.design.n_features
+    if rules.l2 == 0.0 and p > largest_rank(problem):
+        intercept = " and an intercept" if problem.fit_intercept else ""
+        raise ValueError(
+            f"solver='backward' starts from the fit of all features{intercept}, which "
+            f"n_samples={n} with a positive weight do not determine for n_features={p}; use "
+            "solver='forward' or 'auto', give a positive l2, or select fewer features."
+        )
+
+
 def independent(gram: Array, free: Mask) -> Indices:
     """Positions of columns that are not collinear with others, in order; free ones go first.
 
