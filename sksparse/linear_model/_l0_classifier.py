@@ -343,4 +343,6 @@ def check_classes(y: Any, weights: Array, class_weight: Any) -> tuple[Any, Array
         raise ValueError(
             f"class_weight={class_weight!r} must give every class of y a positive factor."
         )
-    return classes, codes.astype(np.float64), weights / weights.sum()
+    # Not divided once more where nothing changed: the last digit can decide between local optima.
+    total = 1.0 if class_weight is None else weights.sum()
+    return classes, codes.astype(np.float64), weights / total

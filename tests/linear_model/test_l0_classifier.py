@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sksparse.linear_model import L0Classifier
+from sksparse.linear_model import L0Classifier, l0_path
 
 
 @parametrize_with_checks(
@@ -276,3 +276,14 @@ def test_nothing_is_printed_unless_verbose(
     assert capsys.readouterr().out == ""
     L0Classifier(max_features=2, verbose=1).fit(X, y)
     assert "2 features, largest relative gain" in capsys.readouterr().out
+
+
+def test_a_price_of_a_path_is_that_of_the_classifier_to_the_last_digit(
+    rng: np.random.Generator,
+) -> None:
+    # On hard data the last digit of a weight can decide between local optima.
+    X = rng.standard_normal((49, 60)) + 0.8 * rng.standard_normal((49, 1))
+    y = X[:, :8].sum(axis=1) + rng.standard_normal(49) > 0
+    path = l0_path(X, y, alphas=5, loss="log")
+    for alpha, coef in zip(path.alphas, path.coefs.T, strict=True):
+        np.testing.assert_array_equal(L0Classifier(alpha=alpha).fit(X, y).coef_[0], coef)
