@@ -119,8 +119,7 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
     effort : int, default=1
         For the solver "auto", how hard to look: factor on the number of moves that are tried by a
         refit where the quadratic model promises a gain that its first proposals do not keep, and
-        number of starts, forward selections that are carried so many times too far (without
-        ``max_features``, one more).
+        number of starts, forward selections that are carried so many times too far.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     max_iter : int, default=100
@@ -172,9 +171,11 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
     squares, which tells the gain of every add, drop and swap at once. A descent on the model by
     best moves proposes a subset; Newton steps refit it, and it is taken if the true objective
     falls. Otherwise the best single moves of the model are tried: up to ``30 * effort`` that
-    promise a gain, and the best ``5 * effort`` of the others.
-    The first start is a forward selection with the model renewed whenever its size doubles. A pass
-    over all features then brings those into the working set that the model says would gain.
+    promise a gain, and the best ``5 * effort`` of the others; with up to 30 features every add and
+    drop, and a swap for each feature outside. The first start is a forward selection with the model
+    renewed whenever its size doubles; for a price, the best of the sizes of a path if that is
+    better. A pass over all features then brings those into the working set that the model says
+    would gain.
 
     The problem is NP-hard; the answer is a local optimum of the neighbourhood that ``optimality_``
     describes. The model is exact only to second order: what it misses widely is not found. Constant

@@ -231,11 +231,11 @@ class SubsetTask:
         problem: Problem,
         rules: SubsetRules,
         start: Array | None = None,
-        data: Correlations | None = None,
+        **known: Any,
     ) -> Solution:
-        if self._is_plain:
-            return SubsetDescent(rules=rules, data=data, **self._budget).solve(problem, start)
-        return SubsetNewton(rules=rules, **self._budget).solve(problem, start)
+        """``known`` is what prices share: ``data``, or ``sizes`` for other losses."""
+        solver = SubsetDescent if self._is_plain else SubsetNewton
+        return solver(rules=rules, **known, **self._budget).solve(problem, start)
 
     def _over_sizes(self, sizes: list[int]) -> list[Solution]:
         if self._is_plain:
@@ -244,11 +244,16 @@ class SubsetTask:
 
     def _over_alphas(self, alphas: Array) -> list[Solution]:
         rules = replace(self.rules, max_features=None)
-        data = Correlations(self._problem(), rules.l2) if self._is_plain else None
+        known: dict[str, Any] = {}
+        if self._is_plain:
+            known["data"] = Correlations(self._problem(), rules.l2)
+        else:
+            newton = SubsetNewton(rules=rules, **self._budget)
+            known["sizes"] = newton.grown_sizes(self._problem())
         found: list[Solution] = []
         try:
             for alpha in alphas:
-                found.append(self._solve(self._problem(float(alpha)), rules, data=data))
+                found.append(self._solve(self._problem(float(alpha)), rules, **known))
                 if self.verbose:
                     used = np.count_nonzero(np.atleast_2d(found[-1].coef).any(axis=0))
                     print(f"[path] {len(found)}/{len(alphas)}: alpha {alpha:.3g}, {used} features")

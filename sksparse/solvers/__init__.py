@@ -22,7 +22,7 @@ from ._splicing import Splicing
 from ._stepwise_newton import StepwiseNewton
 from ._subset import SubsetDescent
 from ._subset_cd import CoordinateDescentL0
-from ._subset_newton import SubsetNewton
+from ._subset_newton import GrownSizes, SubsetNewton
 from ._subset_path import subset_path
 from ._subset_rules import SubsetRules
 
@@ -37,6 +37,7 @@ __all__ = [
     "Design",
     "ForwardSelection",
     "GramCache",
+    "GrownSizes",
     "Iterate",
     "IterativeHardThresholding",
     "Problem",

@@ -12,7 +12,7 @@ as no other coefficient changes its sign.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -131,6 +131,11 @@ class Tableau:
         """Gain of dropping each feature."""
         return self.prices - self.rises
 
+    @property
+    def without_drops(self) -> Tableau:
+        """The same where no feature may leave, so that no swap gains."""
+        return replace(self, prices=np.full(len(self.prices), -np.inf))
+
     def gains(self, rivals: Rivals, adds: bool) -> tuple[Array, Indices]:
         """Best gain of each column, and whose place it takes; -1 where it is added."""
         from .._kernels.subset_moves import column_gains
@@ -248,15 +253,18 @@ class Quadratic:
 
 
 def single_moves(tableau: Tableau, rivals: Rivals, room: int, threshold: float) -> list[Move]:
-    """The best move with each column and each drop that gain more than ``threshold``, in order.
+    """Each drop, add, and best swap for each column that gain more than ``threshold``, in order.
 
     ``room`` says how many features may still enter; below zero only drops are moves.
     """
     moves = [Move(i, -1, gain) for i, gain in enumerate(tableau.drops.tolist())]
     if room < 0:
         return [max(moves, key=lambda move: move.gain)]
-    gains, leavers = tableau.gains(rivals, room > 0)
-    moves += [Move(int(leavers[j]), int(j), gains[j]) for j in np.flatnonzero(gains > threshold)]
+    swaps, leavers = tableau.gains(rivals, adds=False)
+    moves += [Move(int(leavers[j]), int(j), swaps[j]) for j in np.flatnonzero(swaps > threshold)]
+    if room > 0:
+        adds, _ = tableau.without_drops.gains(rivals, adds=True)
+        moves += [Move(-1, int(j), adds[j]) for j in np.flatnonzero(adds > threshold)]
     return sorted((m for m in moves if m.gain > threshold), key=lambda m: -m.gain)
 
 

@@ -8,7 +8,7 @@ the working set lacks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -31,6 +31,8 @@ _MOST_NEW = 200
 _PATH_FIRST, _PATH_NEW, _PATH_TRIALS = 200, 100, 3
 # Once a size is reached, its path looks for no gains below this share of the null loss.
 _PATH_GAIN = 3e-4
+# For a price, sizes are grown to twice the best one and so many more, and to this at most.
+_BEYOND, _LONGEST = 4, 100
 # A path passes over all columns when its size has grown to one of these.
 _CHECKPOINTS = tuple(2**e for e in range(2, 30))
 
@@ -84,9 +86,12 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         Largest number of passes over all columns.
     effort : int, default=1
         Factor on the number of moves that are tried by a refit where the model promises a gain
-        that the first proposals do not keep. Also the number of starts, forward selections that
-        are carried so many times too far; without ``max_features`` it is one more. With 0 a
-        forward selection alone, and single moves that the model promises a gain.
+        that the first proposals do not keep. Also the number of starts: a forward selection, or
+        without ``max_features`` the best of the sizes of a path if that is better, and forward
+        selections that are carried so many times too far. With 0 forward selection and single
+        moves that the model promises a gain.
+    sizes : GrownSizes or None, default=None
+        What is known of the sizes of a path, to share between problems that differ in price only.
     verbose : int, default=0
         As in :class:`Solver`.
 
@@ -95,7 +100,8 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     The certificate is the largest gain, relative to the loss of the model without features, that
     the quadratic model at the answer promises for a single add, drop or swap over all columns. It
     is zero once refits have shown the most promising ``30 * effort`` of them to gain nothing. Of
-    the moves within the working set that promise none, refits try the closest ``5 * effort``. For
+    the moves within the working set that promise none, refits try the closest ``5 * effort``, or
+    with up to 30 features every add and drop, and a swap for each. For
     a squared loss without ``l1`` and ``positive`` the model is exact.
 
     Where a loss has fallen to 1e-6 of the null model's and no norm is added, it counts as zero and
@@ -109,11 +115,13 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         tol: float,
         max_iter: int,
         effort: int = 1,
+        sizes: GrownSizes | None = None,
         verbose: int = 0,
     ) -> None:
         super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
         self.rules = rules
         self.effort = effort
+        self.sizes = sizes
 
     def start(self, problem: Problem, coef: Array | None) -> SubsetNewtonIterate:
         search = self._search(problem, self.rules)
@@ -151,18 +159,22 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
             fit, state.settled = search.improve(fit)
             state.refuted = state.settled and fit is before
         else:
-            ends = [search.improve(start) for start in self._starts(state)]
+            ends = [search.improve(start) for start in self._starts(problem, state)]
             fit, state.settled = min(ends, key=lambda end: search.objective(end[0]))
             state.tried = True
         state.fit = search.polish(fit)
         state.coef, state.intercept = search.solution(state.fit)
 
-    def _starts(self, state: SubsetNewtonIterate) -> Iterator[Fit]:
+    def _starts(self, problem: Problem, state: SubsetNewtonIterate) -> Iterator[Fit]:
         search = state.search
-        yield (grown := search.grow(state.fit, search.limit))
-        # A price is paid by every feature at once, and a start from above is then worth its cost.
-        starts = self.effort + (self.rules.max_features is None)
-        for factor in range(2, starts + 1):
+        grown = first = search.grow(state.fit, search.limit)
+        if self.rules.max_features is None and self.effort:
+            # The model of a fit with few features promises too little for more: sizes do not ask.
+            sizes = self.sizes or self.grown_sizes(problem)
+            best = search.fit(search.columns.at(sizes.best_for(search.cost)), None)
+            first = min(grown, best, key=search.objective)
+        yield first
+        for factor in range(2, self.effort + 1):
             yield search.overshoot(grown, factor)
         if 0 < state.start.size <= search.rank:
             yield search.fit(search.columns.at(state.start), None)
@@ -194,26 +206,77 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         """
         if not len(sizes) or min(sizes) < 1:
             raise ValueError(f"sizes must hold numbers from 1 on; got {list(sizes)}.")
-        # Every size is gone through from 1 on, whichever are asked for.
-        search = self._search(problem, replace(self.rules, max_features=1))
-        fit = search.null_fit()
-        search.columns.at(_best(search.gains(fit), _PATH_FIRST))
-        search.chains, search.doubts, search.trials = False, 0, _PATH_TRIALS * self.effort
-        fits = []
-        search.worth = max(search.worth, _PATH_GAIN * search.scale)
+        path = self.sizes or self.grown_sizes(problem)
         for size in range(1, max(sizes) + 1):
-            search.limit = size
-            fit = search.extend(fit)
-            if size in _CHECKPOINTS:
-                search.limit = size + 1
-                search.columns.at(_more_columns(search, search.gains(fit), _PATH_NEW))
-                search.limit = size
-                fit = search.improve(fit)[0]
-            fits.append(fit)
+            fit = path.reach(size)
             if self.verbose:
-                share = fit.value / search.scale
+                share = fit.value / path.search.scale
                 print(f"[SubsetNewton] {size} features: loss {share:.4g} of null")
-        return [_solution(search, search.polish(fits[size - 1]), size) for size in sizes]
+        search = path.search
+        return [_solution(search, search.polish(path.reach(size)), size) for size in sizes]
+
+    def grown_sizes(self, problem: Problem) -> GrownSizes:
+        """The fits of all sizes, none of them found yet."""
+        search = self._search(problem, replace(self.rules, max_features=1))
+        return GrownSizes(search, self.effort)
+
+
+class GrownSizes:
+    """Fits of sizes 0, 1, 2, ... without a price, each from the one before.
+
+    Parameters
+    ----------
+    search : SubsetSearch
+        Refits and moves, for a size.
+    effort : int
+        Factor on the number of single moves that are tried.
+    """
+
+    def __init__(self, search: SubsetSearch, effort: int) -> None:
+        self.search, fit = search, search.null_fit()
+        search.columns.at(_best(search.gains(fit), _PATH_FIRST))
+        search.chains, search.doubts, search.trials = False, 0, _PATH_TRIALS * max(effort, 1)
+        search.worth = max(search.worth, _PATH_GAIN * search.scale)
+        self._fits = [fit]
+
+    def reach(self, size: int) -> Fit:
+        """The fit of a size; smaller ones are gone through first, whether asked for or not."""
+        while len(self._fits) <= size:
+            self._fits.append(self._next(self._fits[-1], len(self._fits)))
+        return self._fits[size]
+
+    def _next(self, fit: Fit, size: int) -> Fit:
+        search = self.search
+        search.limit = size
+        fit = search.extend(fit)
+        if size in _CHECKPOINTS:
+            search.limit = size + 1
+            search.columns.at(_more_columns(search, search.gains(fit), _PATH_NEW))
+            search.limit = size
+            fit = search.improve(fit)[0]
+        return fit
+
+    def features(self, fit: Fit) -> Indices:
+        """Features of a fit."""
+        return self.search.columns.features[fit.support]
+
+    def best_for(self, cost: Callable[[Indices], float]) -> Indices:
+        """Features of the fit with the lowest loss plus what its features cost.
+
+        Sizes are gone through to twice that of the best one, up to a hundred, or to a loss of zero.
+        """
+        best, lowest, size = self._fits[0], np.inf, 0
+        while True:
+            fit = self.reach(size)
+            value = max(fit.value, self.search.floor) + cost(self.features(fit))
+            if value < lowest:
+                best, lowest = fit, value
+            at_end = (
+                self.search.finished(fit) or len(fit.support) < len(self._fits[0].support) + size
+            )
+            if at_end or size >= min(2 * len(best.support) + _BEYOND, _LONGEST):
+                return self.features(best)
+            size += 1
 
 
 def _solution(search: SubsetSearch, fit: Fit, n_iter: int) -> Solution:

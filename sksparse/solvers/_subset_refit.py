@@ -14,6 +14,9 @@ from ..losses import Loss
 
 _MAX_STEPS = 100
 _MAX_HALVINGS = 40
+# After the first Newton step, the following ones together gain at most so many times what the
+# second-order model expects of one.
+_MORE = 3.0
 # Added to the diagonal, as a share of it: rounding must not make the matrix indefinite.
 _JITTER = 1e-13
 _SWEEPS = 20
@@ -133,7 +136,7 @@ def refit(
         if value <= terms.floor:
             break
         step, expected = smooth.newton_step(theta, z)
-        if n_step and value - 2.0 * expected > target > -np.inf:
+        if n_step and value - _MORE * expected > target > -np.inf:
             break
         moved = smooth.search(theta, z, value, step, expected)
         if moved is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,9 @@ _SEPARATED = 1e-6
 _TRIAL, _FINAL = 1e-7, 1e-13
 # Moves in one model; models around one another; single moves of a model that are tried.
 _MOVES, _ROUNDS, _TRIALS = 1000, 200, 30
-# Moves that are tried although the model promises no gain, which it does not know exactly.
-_DOUBTS = 5
+# Moves that are tried although the model promises no gain, which it does not know exactly; all of
+# them up to so many features.
+_DOUBTS, _DOUBTED_ALL = 5, 30
 # Features that an overshooting forward selection takes beyond a multiple of the support.
 _EXTRA = 5
 
@@ -82,6 +82,8 @@ class SubsetSearch:
         self.threshold = self.worth = tol * self.scale
         self.chains = True
         self.doubts = 0 if problem.loss.quadratic else _DOUBTS * effort
+        if self.doubts and p <= _DOUBTED_ALL:
+            self.doubts = 3 * p
         self._model: tuple[Fit, Quadratic] | None = None
 
     def objective(self, fit: Fit) -> float:
@@ -89,7 +91,11 @@ class SubsetSearch:
         features = self.columns.features[fit.support]
         if np.count_nonzero(~self.free[features]) > self.limit:
             return np.inf
-        return max(fit.value, self.floor) + self._alpha * float(self._factors[features].sum())
+        return max(fit.value, self.floor) + self.cost(features)
+
+    def cost(self, features: Indices) -> float:
+        """What features cost."""
+        return self._alpha * float(self._factors[features].sum())
 
     def finished(self, fit: Fit) -> bool:
         """Whether the loss is as good as zero, so that no feature can lower it."""
@@ -125,7 +131,7 @@ class SubsetSearch:
             )
             theta[first:][here] = start.coef[there]
         tol = (_FINAL if exact else _TRIAL) * self.scale
-        goal = target - self._alpha * float(self._factors[features].sum())
+        goal = target - self.cost(features)
         fitted, z, value = refit(
             self.outputs, self._terms(features), rows, bool(first), theta, tol, goal
         )
@@ -281,7 +287,7 @@ class SubsetSearch:
         metric, features = self.metric(fit), self.columns.features[fit.support]
         own, tableau = self._own(fit, metric)
         if not swaps:
-            tableau = replace(tableau, prices=np.full(len(features), -np.inf))
+            tableau = tableau.without_drops
         room = self.room(fit.support, self.limit)
         centred = self.columns.rows[fit.support] - own.means[:, None]
         for block, beside in self.columns.all_beside(metric.curvature, centred, metric.gradient):
