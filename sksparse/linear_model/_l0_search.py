@@ -98,7 +98,10 @@ class L0Search(BaseEstimator, ABC):
         if self.cv is None:
             return []
         splitter = check_cv(self.cv, y, classifier=is_classifier(self))
-        return make_folds(splitter.split(X, y), counts)
+        splits = list(splitter.split(X, y))
+        if not splits:
+            raise ValueError(f"cv={self.cv!r} has no splits; give some, or cv=None.")
+        return make_folds(splits, counts)
 
     def _search(
         self, task: SubsetTask, folds: list[Fold], n: float, errors: Errors | None = None

@@ -37,7 +37,8 @@ class BranchAndBound:
         supported.
     gap : float, default=0.01
         The search ends when no subset can have an objective lower than ``1 - gap`` times that of
-        the answer. With 0 the answer is a global optimum, up to 1e-9 of the null model's loss.
+        the answer, up to 3e-9 of the null model's loss. With 0 the answer is a global optimum, up
+        to that.
     time_limit : float or None, default=None
         Seconds after which the best answer so far is returned, with the gap that is left.
     max_nodes : int or None, default=None
@@ -150,16 +151,17 @@ class BranchAndBound:
         slack = 3.0 * ROUNDING * data.null_loss
         gap = (objective - bound) / max(objective, slack)
         closed = objective - bound <= self.gap * objective + slack
+        status = Status.STALLED if outcome.status is Status.CONVERGED else outcome.status
         return BoundedSolution(
             coef=coef,
             intercept=data.intercept(coef),
-            status=Status.CONVERGED if closed else outcome.status,
+            status=Status.CONVERGED if closed else status,
             certificate=Certificate(
                 "relative gap" if self.big_m is None else "relative gap within big_m", gap
             ),
             gap=objective - bound,
             n_iter=max(outcome.n_nodes, 1),
-            message="" if closed else _message(outcome.status, objective, bound, gap, self),
+            message="" if closed else _message(status, objective, bound, gap, self),
             objective=objective,
             lower_bound=bound,
             n_nodes=outcome.n_nodes,
@@ -170,16 +172,20 @@ def _search(
     problem: Problem, subsets: Subsets, best: Incumbent, budget: Budget, most: float
 ) -> Outcome:
     """Search among coefficients of at most ``most``, for columns and a target of unit length."""
-    best.cut = np.inf
+    outcome = Outcome(Status.STALLED, 0.0, 0)
     try:
-        branching = _branching(problem, subsets, best, most)
+        searches = _branchings(problem, subsets, best, most)
     except KeyboardInterrupt:
-        return Outcome(Status.INTERRUPTED, 0.0, 0)
-    if branching is None:
-        return Outcome(Status.STALLED, 0.0, 0)
-    outcome = best_first(branching, best, budget)
-    if outcome.status is Status.CONVERGED and outcome.bound < best.cutoff - ROUNDING:
-        return replace(outcome, status=Status.STALLED)
+        return replace(outcome, status=Status.INTERRUPTED)
+    for branching in searches:
+        best.cut = np.inf
+        found = best_first(branching, best, budget)
+        n_nodes, bound = outcome.n_nodes + found.n_nodes, max(outcome.bound, found.bound)
+        outcome = Outcome(found.status, bound, n_nodes)
+        if found.status is not Status.CONVERGED or bound >= best.cutoff - ROUNDING:
+            return outcome
+        # Rounding hides what is left to this search.
+        outcome = replace(outcome, status=Status.STALLED)
     return outcome
 
 
@@ -251,10 +257,10 @@ def _descent(solver: BranchAndBound, problem: Problem, coef: Array | None) -> So
     return descent.solve(problem, coef)
 
 
-def _branching(
+def _branchings(
     problem: Problem, subsets: Subsets, best: Incumbent, most: float
-) -> Branching | None:
-    """The search that suits the columns; None where no bound is known."""
+) -> list[Branching]:
+    """The searches that know a bound, the one that suits the columns first."""
     data, features = subsets.data, np.concatenate((subsets.kept, subsets.others))
     # A little less than the ridge, so that rounding cannot make a difference indefinite.
     shares, leaps = (1.0 - 1e-9) * data.l2 / data.lengths**2, None
@@ -265,15 +271,15 @@ def _branching(
         if len(features) <= _MOST_REFITTED:
             leaps = _leaps(subsets, features, gram)
     if not (np.all(shares[features] > 0) or np.isfinite(most)):
-        return leaps
+        return [] if leaps is None else [leaps]
     shares[np.isinf(data.lengths)] = 1.0
     limit = (subsets.kept, subsets.limit)
     relaxed = Perspective(problem, data, shares, subsets.prices, *limit, best.support, most)
     if leaps is None:
-        return relaxed
+        return [relaxed]
     left = best.value - relaxed.root_bound(best)
     left_by_leaps = best.value - leaps.root_bound()
-    return relaxed if left < _WORTH_RELAXING * left_by_leaps else leaps
+    return [relaxed, leaps] if left < _WORTH_RELAXING * left_by_leaps else [leaps]
 
 
 def _leaps(subsets: Subsets, features: Indices, gram: Array) -> Leaps:
@@ -299,8 +305,8 @@ def _message(
         Status.TIME_LIMIT: f"increase time_limit={solver.time_limit}",
         Status.MAX_ITER: f"increase max_nodes={solver.max_nodes}",
         Status.INTERRUPTED: "fit again and wait longer",
-        Status.STALLED: "give a positive or larger l2, from which bounds draw their strength, or "
-        "assume that coefficients are bounded (big_m)",
+        Status.STALLED: "give a positive or larger l2, from which bounds draw their strength, "
+        "assume that coefficients are bounded (big_m), or fit an intercept",
     }[status]
     reason = "no tighter bound is known" if status is Status.STALLED else status.value
     return (

@@ -91,7 +91,13 @@ class Correlations:
         self._centre = problem.fit_intercept
         self._target_mean = problem.null_intercept
         self._residual = problem.loss.y - self._target_mean
-        length = float(np.sqrt(self.weights @ self._residual**2))
+        with np.errstate(over="ignore"):
+            length = float(np.sqrt(self.weights @ self._residual**2))
+        if not np.isfinite(length):
+            raise ValueError(
+                "The squares of y are beyond the largest number of float64. Scale y, to unit "
+                "variance for example."
+            )
         constant = length <= CONSTANT * abs(self._target_mean)
         self.target_length = 1.0 if constant else length
         self.null_loss = 0.5 * self.target_length**2

@@ -41,6 +41,11 @@ class Moments:
         """Measure a design, for weights with sum one."""
         measure = _of_sparse if design.is_sparse else _of_dense
         means, variances, covariances = measure(design, weights, target, centre)
+        if not (np.isfinite(variances).all() and np.isfinite(covariances).all()):
+            raise ValueError(
+                "The squares of some features, or their products with y, are beyond the largest "
+                "number of float64. Scale X and y, to unit variance for example."
+            )
         noise = CONSTANT * means**2 if design.is_sparse else (CONSTANT * means) ** 2
         return cls(means, np.maximum(variances, 0.0), covariances, noise)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from .._typing import Array, Indices
 from ._correlations import Correlations
+from ._forward import ForwardSelection
 from ._loop import Iterate, Solver
 from ._problem import Problem
 from ._solution import Certificate
@@ -86,8 +87,8 @@ class SubsetDescent(Solver[SubsetIterate]):
     rules : SubsetRules
         Prices and limits; without ``l1`` and ``positive``.
     effort : int, default=1
-        How much is searched before the answer is checked against all columns; with 0 by a forward
-        selection alone.
+        How much is searched before the answer is checked against all columns; with 0 single moves
+        from a forward selection, among its features and those that gain.
     data : Correlations or None, default=None
         What is known of the data, to share between problems that differ in price or size only.
     tol, max_iter, verbose
@@ -155,7 +156,7 @@ class SubsetDescent(Solver[SubsetIterate]):
     def step(self, problem: Problem, state: SubsetIterate) -> None:
         first, state.explored = not state.explored, True
         if first:
-            found = self._explore(state)
+            found = self._explore(problem, state)
         else:
             state.working.extend(state.working.outside(state.gains, _MOST_NEW))
             found = state.subproblem().search(state.working.positions(state.support))
@@ -166,10 +167,10 @@ class SubsetDescent(Solver[SubsetIterate]):
         state.coef[support] = state.data.refit(support)
         state.intercept = state.data.intercept(state.coef)
 
-    def _explore(self, state: SubsetIterate) -> Support:
+    def _explore(self, problem: Problem, state: SubsetIterate) -> Support:
         """Best end of several descents."""
         working, penalised = state.working, self.rules.max_features is None
-        starts, settled = self._starts(state)
+        starts, settled = self._starts(problem, state)
         if not settled:
             starts += longer(state.subproblem, working, np.abs(state.data.target))
         inner = state.subproblem()
@@ -186,16 +187,26 @@ class SubsetDescent(Solver[SubsetIterate]):
             found += ends(inner, starts, working.positions(state.kept))
         return min(found, key=inner.objective)
 
-    def _starts(self, state: SubsetIterate) -> tuple[list[Indices], bool]:
+    def _starts(self, problem: Problem, state: SubsetIterate) -> tuple[list[Indices], bool]:
         """Where to begin, and whether no longer supports are in question."""
         if self.effort == 0:
-            return grown(state, rounds=0), True
-        wanted = state.limit - len(state.kept)
+            return [self._forward(problem, state)], True
+        wanted, sized = state.limit - len(state.kept), self.rules.max_features is not None
         many_samples = _SAMPLES_PER_FEATURE * wanted <= state.n_samples and wanted <= LONGEST
-        if self.effort == 1 and many_samples and self.rules.max_features is not None:
-            return grown(state, rounds=2), True
+        if self.effort == 1 and many_samples and sized:
+            return grown(state), True
         start, settled = self._best_size(state)
-        return [start], settled
+        starts = [start]
+        if sized and wanted <= LONGEST:
+            starts.append(self._forward(problem, state))
+        return starts, settled
+
+    def _forward(self, problem: Problem, state: SubsetIterate) -> Indices:
+        """Forward selection among all features."""
+        forward = ForwardSelection(rules=self.rules, tol=self.tol, max_iter=state.limit + 1)
+        features = np.flatnonzero(forward.solve(problem).coef)
+        state.working.extend(features)
+        return state.working.positions(features)
 
     def _best_size(self, state: SubsetIterate) -> tuple[Indices, bool]:
         """The best of the supports found size by size, and whether no longer one is in question."""

@@ -167,15 +167,16 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
 
     def _starts(self, problem: Problem, state: SubsetNewtonIterate) -> Iterator[Fit]:
         search = state.search
-        grown = first = search.grow(state.fit, search.limit)
-        if self.rules.max_features is None and self.effort:
+        first, priced = search.grow(state.fit, search.limit), self.rules.max_features is None
+        if priced and self.effort:
             # The model of a fit with few features promises too little for more: sizes do not ask.
             sizes = self.sizes or self.grown_sizes(problem)
             best = search.fit(search.columns.at(sizes.best_for(search.cost)), None)
-            first = min(grown, best, key=search.objective)
+            first = min(first, best, key=search.objective)
         yield first
-        for factor in range(2, self.effort + 1):
-            yield search.overshoot(grown, factor)
+        # A price is paid by every feature at once, and a start from above is then worth its cost.
+        for factor in range(2, self.effort + priced * (self.effort > 0) + 1):
+            yield search.overshoot(first, factor)
         if 0 < state.start.size <= search.rank:
             yield search.fit(search.columns.at(state.start), None)
 

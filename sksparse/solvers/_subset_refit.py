@@ -15,7 +15,7 @@ from ..losses import Loss
 _MAX_STEPS = 100
 _MAX_HALVINGS = 40
 # After the first Newton step, the following ones together gain at most so many times what the
-# second-order model expects of one.
+# second-order model expects of one, unless classes come to be separated.
 _MORE = 3.0
 # Added to the diagonal, as a share of it: rounding must not make the matrix indefinite.
 _JITTER = 1e-13
@@ -25,6 +25,10 @@ _MAX_PATTERNS = 100
 # Newton steps that expect to gain less than this share of the value need no check, and it would
 # drown in rounding.
 _ROUNDING = 1e-11
+#: Predictors beyond this hardly change a log loss: classes are separated, at least in part.
+SATURATED = 15.0
+# Steps that gain less than this share of the value are not worth going far.
+_FLAT = 1e-7
 # Predictors move by no more than this in a step: where a log loss is flat, steps would overflow.
 _LONGEST = 1e4
 
@@ -65,6 +69,8 @@ class Terms(NamedTuple):
         minimum.
     accuracy : float
         Square root of a gain that does not matter.
+    patient : bool
+        Whether to wait and see if classes come to be separated, which takes many steps.
     """
 
     l1: float
@@ -72,6 +78,7 @@ class Terms(NamedTuple):
     positive: Mask
     floor: float
     accuracy: float
+    patient: bool
 
 
 @dataclass(frozen=True)
@@ -136,7 +143,8 @@ def refit(
         if value <= terms.floor:
             break
         step, expected = smooth.newton_step(theta, z)
-        if n_step and value - _MORE * expected > target > -np.inf:
+        hopeless = n_step and value - _MORE * expected > target > -np.inf
+        if hopeless and not (terms.patient and np.abs(z).max() > SATURATED):
             break
         moved = smooth.search(theta, z, value, step, expected)
         if moved is None:
@@ -225,11 +233,18 @@ class _Smooth:
     def search(
         self, theta: Array, z: Array, value: float, step: Array, expected: float
     ) -> tuple[Array, Array, float] | None:
-        """Halve the step until the value falls; None where rounding hides any fall."""
+        """Halve the step until the value falls; None where rounding hides any fall.
+
+        None as well where classes are separated in part, and a long step gains nothing: the loss
+        has no minimum in its direction.
+        """
         along = self.rows.T @ step
         length, small = 1.0, expected <= _ROUNDING * abs(value)
         if not self.outputs.loss.quadratic:
-            length = min(1.0, _LONGEST / max(float(np.abs(along).max()), _LONGEST))
+            longest = float(np.abs(along).max())
+            if longest > 1.0 and expected <= _FLAT * abs(value) and np.abs(z).max() > SATURATED:
+                return None
+            length = min(1.0, _LONGEST / max(longest, _LONGEST))
         for _ in range(_MAX_HALVINGS):
             trial, trial_z = theta + length * step, z + length * along
             trial_value = self.value(trial, trial_z)

@@ -11,7 +11,7 @@ from .._typing import Array, Indices
 from ._problem import Problem
 from ._subset_columns import SubsetColumns
 from ._subset_model import Metric, Move, Norms, Quadratic, Rivals, Tableau, best_move, single_moves
-from ._subset_refit import Fit, Outputs, Terms, refit
+from ._subset_refit import SATURATED, Fit, Outputs, Terms, refit
 from ._subset_rules import SubsetRules
 
 # A loss at most this share of the null model's counts as zero where it need not have a minimum.
@@ -147,6 +147,7 @@ class SubsetSearch:
             positive=self._positive[features],
             floor=self.floor,
             accuracy=1e-9 * float(np.sqrt(self.scale)),
+            patient=len(self._factors) <= _DOUBTED_ALL,
         )
 
     def metric(self, fit: Fit) -> Metric:
@@ -255,8 +256,13 @@ class SubsetSearch:
         return fit, False
 
     def polish(self, fit: Fit) -> Fit:
-        """The same support to full precision; from nothing where the loss has no minimum."""
-        return self.fit(fit.support, None if self.finished(fit) else fit, exact=True)
+        """The same support to full precision.
+
+        From nothing where classes are separated, at least in part: the loss has no minimum, and the
+        end of the steps would depend on their start.
+        """
+        flat = not self.problem.loss.quadratic and np.abs(fit.z).max() > SATURATED
+        return self.fit(fit.support, None if flat else fit, exact=True)
 
     def solution(self, fit: Fit) -> tuple[Array, Any]:
         """Coefficients over all features, and intercept, in the shape of the loss's outputs."""

@@ -14,7 +14,7 @@ from ._subset_working import WorkingSet
 
 # Supports of one size are searched among so many columns at first, and so many for each feature;
 # so many join when they correlate with what is left of the target.
-_FEW, _FEW_PER_FEATURE, _NEW, _MOST_WANTED = 40, 3, 20, 128
+_FEW, _FEW_PER_FEATURE, _NEW, _MOST_WANTED, _ROUNDS = 40, 3, 20, 128, 2
 # Long supports are searched among this many columns at first, or so many times the features that
 # may be wanted, or so many more than these.
 _FIRST, _FIRST_PER_FEATURE, _FIRST_BEYOND = 300, 8, 1000
@@ -36,27 +36,25 @@ class Searched(Protocol):
         """The problem over the working set."""
 
 
-def grown(state: Searched, rounds: int) -> list[Indices]:
+def grown(state: Searched) -> list[Indices]:
     """Two supports of the largest size, among columns that join as they are missed.
 
-    Forward selection comes first; then, so many times, columns that correlate with what is left
-    of the target, and moves of all kinds; then, for the second support, forward selection too far
-    and back. Without rounds the first forward selection is all.
+    Forward selection comes first; then, twice, columns that correlate with what is left of the
+    target, and moves of all kinds; then, for the second support, forward selection too far and
+    back.
     """
     working, data = state.working, state.data
     wanted = min(state.limit - len(state.kept), _MOST_WANTED)
     working.extend(working.outside(np.abs(data.target), _FEW + _FEW_PER_FEATURE * wanted))
     walk = _walk(state, working.positions(state.kept))
     walk.exhaust(swaps=False)
-    for _ in range(rounds):
+    for _ in range(_ROUNDS):
         missed = data.unexplained(working.features[walk.columns], walk.coef)
         working.extend(working.outside(missed, _NEW + wanted))
         walk = _walk(state, walk.columns)
         if not walk.exhaust():
             break
     columns = walk.columns
-    if rounds == 0:
-        return [columns]
     walk.exhaust(swaps=False, limit=2 * len(columns) + _EXTRA)
     walk.exhaust()
     return [columns, walk.columns]

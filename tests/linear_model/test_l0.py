@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import combinations
 from typing import Any
 
@@ -409,12 +410,12 @@ def test_bad_data_leaves_an_earlier_fit_intact(rng: np.random.Generator, value: 
 
 
 def test_too_small_a_budget_warns_with_value_and_remedy(rng: np.random.Generator) -> None:
-    X = rng.standard_normal((100, 2000)) + rng.standard_normal((100, 1))
-    y = X @ rng.standard_normal(2000)
+    X = rng.standard_normal((100, 3000)) + rng.standard_normal((100, 1))
+    y = X @ rng.standard_normal(3000)
     with pytest.warns(ConvergenceWarning, match=r"above tol=1e-08.*increase max_iter=1"):
-        model = L0Regressor(max_features=20, solver="swap", max_iter=1).fit(X, y)
+        model = L0Regressor(max_features=30, solver="swap", max_iter=1).fit(X, y)
     assert model.optimality_ > 1e-8
-    better = L0Regressor(max_features=20, solver="swap").fit(X, y)
+    better = L0Regressor(max_features=30, solver="swap").fit(X, y)
     assert better.optimality_ <= 1e-8
     assert better.n_iter_ > 1
 
@@ -427,3 +428,40 @@ def test_nothing_is_printed_unless_verbose(
     assert capsys.readouterr().out == ""
     L0Regressor(verbose=1).fit(X, y)
     assert "add, drop or swap" in capsys.readouterr().out
+
+
+def test_swaps_never_end_above_forward_selection(rng: np.random.Generator) -> None:
+    for _ in range(30):
+        n, p = int(rng.integers(20, 60)), int(rng.integers(50, 300))
+        X = rng.standard_normal((n, p))
+        y = X[:, :3] @ rng.standard_normal(3) + rng.standard_normal(n)
+        scores = [
+            L0Regressor(max_features=5, solver=solver).fit(X, y).score(X, y)
+            for solver in ("forward", "swap", "auto")
+        ]
+        assert scores[1] >= scores[0] - 1e-9
+        assert scores[2] >= scores[0] - 1e-9
+
+
+@pytest.mark.parametrize("seed", [54, 55, 56])
+def test_exact_far_from_zero_without_an_intercept_says_what_is_proved(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    Z = rng.standard_normal((9, 6))
+    X = Z * 10.0 ** rng.integers(-3, 4, size=6) + 1e3
+    y = Z @ rng.standard_normal(6) + 0.01 * rng.standard_normal(9)
+    alpha = 0.001 * y.var()
+    model = L0Regressor(alpha=alpha, solver="exact", gap=0, fit_intercept=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(X, y)
+    value = 0.5 * np.mean((y - model.predict(X)) ** 2) + alpha * np.count_nonzero(model.coef_)
+    left = value - model.lower_bound_
+    assert model.gap_ == pytest.approx(left / value, abs=1e-5)
+    assert bool(caught) == (left > 4e-9 * 0.5 * np.mean(y**2))
+
+
+@pytest.mark.parametrize("X_factor, y_factor", [(1.0, 1e155), (1e200, 1.0)])
+def test_squares_that_overflow(rng: np.random.Generator, X_factor: float, y_factor: float) -> None:
+    X = rng.standard_normal((40, 6))
+    with pytest.raises(ValueError, match="beyond the largest number of float64"):
+        L0Regressor(max_features=2).fit(X_factor * X, y_factor * X[:, 0])

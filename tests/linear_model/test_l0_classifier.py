@@ -287,3 +287,19 @@ def test_a_price_of_a_path_is_that_of_the_classifier_to_the_last_digit(
     path = l0_path(X, y, alphas=5, loss="log")
     for alpha, coef in zip(path.alphas, path.coefs.T, strict=True):
         np.testing.assert_array_equal(L0Classifier(alpha=alpha).fit(X, y).coef_[0], coef)
+
+
+@pytest.mark.parametrize("alpha", [0.03, 0.1])
+def test_a_price_finds_the_best_of_all_subsets_of_a_few_features(alpha: float) -> None:
+    # The second feature is worth far more than the quadratic model of the fit on one promises.
+    for seed in range(100, 110):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((100, 6))
+        y = rng.random(100) < 1 / (1 + np.exp(-X @ (1.5 * rng.standard_normal(6))))
+        model = L0Classifier(alpha=alpha).fit(X, y)
+        found = log_loss(y, model.predict_proba(X)) + alpha * np.count_nonzero(model.coef_)
+        for size in range(1, 6):
+            for support in combinations(range(6), size):
+                refit = LogisticRegression(C=1e8, tol=1e-8, max_iter=1000).fit(X[:, support], y)
+                other = log_loss(y, refit.predict_proba(X[:, support])) + alpha * size
+                assert found <= other + 1e-6

@@ -421,3 +421,9 @@ def test_ebic_finds_the_size_and_others_exceed_it(seed: int) -> None:
     assert right["ebic"] >= 36
     assert right["bic"] <= 2
     assert right["bic"] <= right["gic"] <= right["ebic"] - 8
+
+
+def test_no_splits_are_refused() -> None:
+    X, y = load_diabetes(return_X_y=True)
+    with pytest.raises(ValueError, match=r"cv=\[\] has no splits"):
+        L0RegressorCV(cv=[]).fit(X, y)

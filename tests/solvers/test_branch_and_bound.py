@@ -407,3 +407,21 @@ def test_progress(
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("[BranchAndBound]") for line in lines) >= 2
     assert all(word in lines[-1] for word in ("nodes", "open", "bound", "gap", " s"))
+
+
+def test_another_search_goes_on_where_one_stalls(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_WORTH_RELAXING", RELAXED)
+    # The relaxation cuts off nodes a little below the cutoff, as by rounding.
+    monkeypatch.setattr(_perspective.Perspective, "expand", lambda self, node, best: lowered(best))
+
+    def lowered(best: _search.Incumbent) -> tuple[list[object], int]:
+        best.cut = 0.9 * best.cutoff
+        return [], 1
+
+    X, y = draw(rng, 30, 8)
+    rules = SubsetRules(max_features=3, l2=0.05)
+    solution = BranchAndBound(rules, gap=0.0).solve(make_problem(X, y))
+    assert solution.message == ""
+    assert solution.objective == pytest.approx(exhaustive(make_problem(X, y), rules))
