@@ -170,13 +170,18 @@ class SubsetDescent(Solver[SubsetIterate]):
     def _explore(self, problem: Problem, state: SubsetIterate) -> Support:
         """Best end of several descents."""
         working, penalised = state.working, self.rules.max_features is None
-        starts, settled = self._starts(problem, state)
-        if not settled:
-            starts += longer(state.subproblem, working, np.abs(state.data.target))
-        inner = state.subproblem()
-        if penalised and not settled:
-            starts.append(inner.coordinate_descent(np.zeros(len(inner.target))))
-        found = ends(inner, starts, working.positions(state.kept))
+        if self._has_samples(state):
+            columns = grown(state)
+            inner = state.subproblem()
+            found = [inner.support(one) for one in columns]
+        else:
+            starts, settled = self._starts(problem, state)
+            if not settled:
+                starts += longer(state.subproblem, working, np.abs(state.data.target))
+            inner = state.subproblem()
+            if penalised and not settled:
+                starts.append(inner.coordinate_descent(np.zeros(len(inner.target))))
+            found = ends(inner, starts, working.positions(state.kept))
         known = np.flatnonzero((state.coef != 0.0) & np.isfinite(state.data.lengths))
         if known.size:
             working.extend(known)
@@ -187,17 +192,19 @@ class SubsetDescent(Solver[SubsetIterate]):
             found += ends(inner, starts, working.positions(state.kept))
         return min(found, key=inner.objective)
 
+    def _has_samples(self, state: SubsetIterate) -> bool:
+        """Whether a size has so many samples that forward selection is a good start."""
+        wanted = state.limit - len(state.kept)
+        many = _SAMPLES_PER_FEATURE * wanted <= state.n_samples and wanted <= LONGEST
+        return many and self.effort == 1 and self.rules.max_features is not None
+
     def _starts(self, problem: Problem, state: SubsetIterate) -> tuple[list[Indices], bool]:
         """Where to begin, and whether no longer supports are in question."""
         if self.effort == 0:
             return [self._forward(problem, state)], True
-        wanted, sized = state.limit - len(state.kept), self.rules.max_features is not None
-        many_samples = _SAMPLES_PER_FEATURE * wanted <= state.n_samples and wanted <= LONGEST
-        if self.effort == 1 and many_samples and sized:
-            return grown(state), True
         start, settled = self._best_size(state)
         starts = [start]
-        if sized and wanted <= LONGEST:
+        if self.rules.max_features is not None and state.limit - len(state.kept) <= LONGEST:
             starts.append(self._forward(problem, state))
         return starts, settled
 

@@ -37,11 +37,10 @@ class Searched(Protocol):
 
 
 def grown(state: Searched) -> list[Indices]:
-    """Two supports of the largest size, among columns that join as they are missed.
+    """One or two supports of the largest size, among columns that join as they are missed.
 
     Forward selection comes first; then, twice, columns that correlate with what is left of the
-    target, and moves of all kinds; then, for the second support, forward selection too far and
-    back.
+    target, and moves of all kinds; then, for a second support, forward selection too far and back.
     """
     working, data = state.working, state.data
     wanted = min(state.limit - len(state.kept), _MOST_WANTED)
@@ -57,7 +56,8 @@ def grown(state: Searched) -> list[Indices]:
     columns = walk.columns
     walk.exhaust(swaps=False, limit=2 * len(columns) + _EXTRA)
     walk.exhaust()
-    return [columns, walk.columns]
+    again = walk.columns
+    return [columns] if set(columns.tolist()) == set(again.tolist()) else [columns, again]
 
 
 def _walk(state: Searched, columns: Indices) -> Walk:
