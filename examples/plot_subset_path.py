@@ -9,6 +9,8 @@ tumour from a benign one, and how many are enough?
 measurements and chooses among them, by an information criterion or by cross-validation.
 """
 
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -34,7 +36,8 @@ X = pd.DataFrame(StandardScaler().fit_transform(X), columns=X.columns)
 
 folds = StratifiedKFold(10, shuffle=True, random_state=0)
 sizes = L0ClassifierCV(max_features=15, l2=1e-3, cv=folds, selection="1se").fit(X, y)
-print(f"{sizes.n_features_} measurements:", ", ".join(sizes.get_feature_names_out()))
+names = ", ".join(sizes.get_feature_names_out())
+print(fill(f"{sizes.n_features_} measurements: {names}", 99))
 display = RegularizationPathDisplay.from_estimator(sizes)
 display.curve_ax_.set_title("Ten folds, the smallest within one standard error", pad=18)
 plt.show()
@@ -47,7 +50,8 @@ plt.show()
 # picked among thirty.
 
 by_criterion = L0ClassifierCV(max_features=10, l2=1e-3).fit(X, y)
-print(f"{by_criterion.n_features_} measurements:", ", ".join(by_criterion.get_feature_names_out()))
+names = ", ".join(by_criterion.get_feature_names_out())
+print(fill(f"{by_criterion.n_features_} measurements: {names}", 99))
 
 # %%
 # At equal size
@@ -98,7 +102,7 @@ plt.show()
 # ---------------------------------
 #
 # Five outer folds score each model, its search included, on images that it was not given. The best
-# L1 penalty is a little more accurate, with several times as many measurements.
+# L1 penalty is a little more accurate, with one and a half to four times as many measurements.
 
 inner = StratifiedKFold(5, shuffle=True, random_state=0)
 models = {
