@@ -283,6 +283,7 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
             self._validate_params()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
             classes, codes, weights = check_classes(y, weights, self.class_weight)
+            loss = (Logistic if len(classes) == 2 else Multinomial)(codes, weights)
             rules = check_rules(
                 X.shape[1],
                 max_features=self.max_features,
@@ -290,8 +291,8 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
                 l2=self.l2,
                 penalty_weights=self.penalty_weights,
                 positive=self.positive,
+                n_outputs=loss.n_outputs,
             )
-            loss = (Logistic if len(classes) == 2 else Multinomial)(codes, weights)
             solution = self._solve(Design(X), loss, rules)
             self.classes_ = classes
             self.coef_ = np.atleast_2d(solution.coef).astype(X.dtype)
@@ -302,11 +303,6 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         return self
 
     def _solve(self, design: Design, loss: Loss, rules: SubsetRules) -> Solution:
-        if rules.positive is not None and loss.n_outputs > 1:
-            raise ValueError(
-                f"positive={self.positive!r} is for two classes, and y has {loss.n_outputs}: each "
-                "feature has a coefficient for every class. Leave it at False."
-            )
         budget: dict[str, Any] = {
             "tol": self.tol,
             "max_iter": self.max_iter,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ class Fold(NamedTuple):
     rows: Indices
 
 
-def make_folds(splits: Iterable[tuple[Any, Any]], weights: Array) -> list[Fold]:
+def make_folds(splits: list[tuple[Any, Any]], weights: Array) -> list[Fold]:
     """Folds from the positions or masks that a splitter gives.
 
     Raises
@@ -45,11 +45,10 @@ def make_folds(splits: Iterable[tuple[Any, Any]], weights: Array) -> list[Fold]:
     ValueError
         Where a part has no sample with a positive weight.
     """
-    pairs = list(splits)
     everything = np.arange(len(weights))
     folds = []
-    for number, (train, test) in enumerate(pairs, 1):
-        name = f"fold {number}/{len(pairs)}"
+    for number, (train, test) in enumerate(splits, 1):
+        name = f"fold {number}/{len(splits)}"
         rows = everything[test]
         parts = [_share(everything[train], weights), _share(rows, weights)]
         for part, what in zip(parts, ("training", "test"), strict=True):

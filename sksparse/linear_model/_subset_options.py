@@ -18,8 +18,9 @@ def check_rules(
     l2: float,
     penalty_weights: Any,
     positive: Any,
+    n_outputs: int = 1,
 ) -> SubsetRules:
-    """Rules for so many features, from the parameters of an estimator."""
+    """Rules for so many features and outputs, from the parameters of an estimator."""
     if max_features is not None and max_features > n_features:
         raise ValueError(
             f"max_features={max_features} is more than X has: n_features={n_features}; give a "
@@ -30,7 +31,7 @@ def check_rules(
         l1=float(l1),
         l2=float(l2),
         prices=_check_prices(penalty_weights, n_features),
-        positive=_check_positive(positive, n_features),
+        positive=_check_positive(positive, n_features, n_outputs),
     )
 
 
@@ -56,11 +57,18 @@ def _check_prices(penalty_weights: Any, n_features: int) -> Array | None:
     return prices
 
 
-def _check_positive(positive: Any, n_features: int) -> Mask | None:
+def _check_positive(positive: Any, n_features: int, n_outputs: int) -> Mask | None:
     mask = np.asarray(positive)
     if mask.dtype != np.bool_ or mask.shape not in ((), (n_features,)):
         raise ValueError(
             f"positive must be True, False or a boolean mask of shape ({n_features},); got "
             f"{positive!r}."
         )
-    return np.broadcast_to(mask, n_features).copy() if mask.any() else None
+    if not mask.any():
+        return None
+    if n_outputs > 1:
+        raise ValueError(
+            f"positive={positive!r} is for two classes, and y has {n_outputs}: each feature has a "
+            "coefficient for every class. Leave it at False."
+        )
+    return np.broadcast_to(mask, n_features).copy()

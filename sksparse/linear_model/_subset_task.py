@@ -147,13 +147,9 @@ class SubsetTask:
             max_features=None,
             penalty_weights=penalty_weights,
             positive=positive,
+            n_outputs=loss.n_outputs,
             **norms,
         )
-        if rules.positive is not None and loss.n_outputs > 1:
-            raise ValueError(
-                f"positive={positive!r} is for two classes, and y has {loss.n_outputs}: each "
-                "feature has a coefficient for every class. Leave it at False."
-            )
         return cls(Design(X), loss, rules, **options)
 
     @cached_property

@@ -128,7 +128,7 @@ class BranchAndBound:
         n_nodes = 0
         while True:
             most = np.inf if self.big_m is None else self.big_m * subsets.largest(best.support)
-            outcome = _search(problem, subsets, best, budget, most)
+            outcome = _search_within(most, problem, subsets, best, budget)
             n_nodes += outcome.n_nodes
             within = self.big_m is None or self.big_m * subsets.largest(best.support) <= most
             if within or outcome.status is not Status.CONVERGED:
@@ -168,8 +168,8 @@ class BranchAndBound:
         )
 
 
-def _search(
-    problem: Problem, subsets: Subsets, best: Incumbent, budget: Budget, most: float
+def _search_within(
+    most: float, problem: Problem, subsets: Subsets, best: Incumbent, budget: Budget
 ) -> Outcome:
     """Search among coefficients of at most ``most``, for columns and a target of unit length."""
     outcome = Outcome(Status.STALLED, 0.0, 0)
@@ -218,15 +218,14 @@ class Subsets:
         size = np.abs(coef[self.others] * self.data.lengths[self.others])
         order = np.argsort(-size, kind="stable")[: np.count_nonzero(size)]
         chosen = np.concatenate((self.kept, self.others[order[: self.limit]]))
-        target = self.data.target[chosen]
-        support = Support.of(chosen, self.data.among(chosen), target, COLLINEAR)
+        support = Support.among(chosen, self.data, COLLINEAR)
         value = 1.0 - support.explained + float(self.prices[support.columns].sum())
         return value, support.columns
 
     def largest(self, support: Indices) -> float:
         """Largest coefficient of a subset, or of the best single column if it is smaller."""
         data = self.data
-        coef = Support.of(support, data.among(support), data.target[support]).coef
+        coef = Support.among(support, data).coef
         return float(max(np.abs(coef).max(initial=0.0), np.abs(data.target).max()))
 
 
@@ -234,7 +233,7 @@ def _subsets(problem: Problem, data: Correlations, rules: SubsetRules) -> Subset
     p = problem.design.n_features
     free = rules.free(p)
     kept = data.usable[free[data.usable]]
-    kept = Support.of(kept, data.among(kept), data.target[kept], COLLINEAR).columns
+    kept = Support.among(kept, data, COLLINEAR).columns
     others = data.usable[~free[data.usable]]
     alpha = 0.0 if rules.max_features else problem.alpha / data.null_loss
     limit = min(rules.max_features, len(others)) if rules.max_features else None

@@ -144,7 +144,7 @@ class SubsetDescent(Solver[SubsetIterate]):
             # Nothing has been tried: no local property of the start would say enough.
             return Certificate(name, np.inf)
         data, features = state.data, state.support
-        support = Support.of(features, data.among(features), data.target[features])
+        support = Support.among(features, data)
         state.gains = _column_gains(state, support)
         drops = state.refund[support.columns] - support.importances
         worst = max(state.gains.max(initial=0.0), drops.max(initial=0.0))
@@ -245,7 +245,7 @@ def _worth(state: SubsetIterate, sizes: SizeSearch, size: int) -> float:
 
 def _independent(data: Correlations, features: Indices) -> Indices:
     """The given features without those that are collinear with others."""
-    support = Support.of(features, data.among(features), data.target[features], COLLINEAR)
+    support = Support.among(features, data, COLLINEAR)
     return np.sort(support.columns)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from .._typing import Array, Indices
-from ._correlations import JITTER
+from ._correlations import JITTER, Correlations
 
 # A column that keeps at most this share of its squared length beside others is collinear.
 COLLINEAR = 1e-8
@@ -50,6 +50,11 @@ class Support:
         order = pivots[:rank] - 1
         root, _ = lapack.dtrtri(np.tril(factor[:rank, :rank]), lower=1)
         return cls(columns[order], root, root @ target[order])
+
+    @classmethod
+    def among(cls, features: Indices, data: Correlations, spare: float = 0.5 * JITTER) -> Support:
+        """Factorise features of the data; ``columns`` are then features."""
+        return cls.of(features, data.among(features), data.target[features], spare)
 
     @property
     def explained(self) -> float:

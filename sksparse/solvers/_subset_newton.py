@@ -101,8 +101,8 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     the quadratic model at the answer promises for a single add, drop or swap over all columns. It
     is zero once refits have shown the most promising ``30 * effort`` of them to gain nothing. Of
     the moves within the working set that promise none, refits try the closest ``5 * effort``, or
-    with up to 30 features every add and drop, and a swap for each. For
-    a squared loss without ``l1`` and ``positive`` the model is exact.
+    with up to 30 features every add and drop, and a swap for each. For a squared loss without
+    ``l1`` and ``positive`` the model is exact.
 
     Where a loss has fallen to 1e-6 of the null model's and no norm is added, it counts as zero and
     the fit ends: on separable data it has no minimum.
@@ -167,15 +167,16 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
 
     def _starts(self, problem: Problem, state: SubsetNewtonIterate) -> Iterator[Fit]:
         search = state.search
-        first, priced = search.grow(state.fit, search.limit), self.rules.max_features is None
-        if priced and self.effort:
+        first, factors = search.grow(state.fit, search.limit), self.effort
+        if self.rules.max_features is None and self.effort:
             # The model of a fit with few features promises too little for more: sizes do not ask.
             sizes = self.sizes or self.grown_sizes(problem)
             best = search.fit(search.columns.at(sizes.best_for(search.cost)), None)
             first = min(first, best, key=search.objective)
+            # A price is paid by every feature at once: a start from above is then worth its cost.
+            factors += 1
         yield first
-        # A price is paid by every feature at once, and a start from above is then worth its cost.
-        for factor in range(2, self.effort + priced * (self.effort > 0) + 1):
+        for factor in range(2, factors + 1):
             yield search.overshoot(first, factor)
         if 0 < state.start.size <= search.rank:
             yield search.fit(search.columns.at(state.start), None)
@@ -272,10 +273,9 @@ class GrownSizes:
             value = max(fit.value, self.search.floor) + cost(self.features(fit))
             if value < lowest:
                 best, lowest = fit, value
-            at_end = (
-                self.search.finished(fit) or len(fit.support) < len(self._fits[0].support) + size
-            )
-            if at_end or size >= min(2 * len(best.support) + _BEYOND, _LONGEST):
+            is_short = len(fit.support) < len(self._fits[0].support) + size
+            enough = min(2 * len(best.support) + _BEYOND, _LONGEST)
+            if is_short or self.search.finished(fit) or size >= enough:
                 return self.features(best)
             size += 1
 

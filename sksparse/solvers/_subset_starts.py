@@ -14,14 +14,12 @@ from ._subset_working import WorkingSet
 
 # Supports of one size are searched among so many columns at first, and so many for each feature;
 # so many join when they correlate with what is left of the target.
-_FEW, _FEW_PER_FEATURE, _NEW, _MOST_WANTED, _ROUNDS = 40, 3, 20, 128, 2
+_FEW, _FEW_PER_FEATURE, _NEW, _ROUNDS = 40, 3, 20, 2
 # Long supports are searched among this many columns at first, or so many times the features that
 # may be wanted, or so many more than these.
 _FIRST, _FIRST_PER_FEATURE, _FIRST_BEYOND = 300, 8, 1000
 # Features that an overshooting forward selection takes beyond twice the support.
 _EXTRA = 10
-# Room for walks that have no other limit.
-_LONGEST_WALK = 1000
 
 
 class Searched(Protocol):
@@ -43,7 +41,7 @@ def grown(state: Searched) -> list[Indices]:
     target, and moves of all kinds; then, for a second support, forward selection too far and back.
     """
     working, data = state.working, state.data
-    wanted = min(state.limit - len(state.kept), _MOST_WANTED)
+    wanted = state.limit - len(state.kept)
     working.extend(working.outside(np.abs(data.target), _FEW + _FEW_PER_FEATURE * wanted))
     walk = _walk(state, working.positions(state.kept))
     walk.exhaust(swaps=False)
@@ -62,7 +60,7 @@ def grown(state: Searched) -> list[Indices]:
 
 def _walk(state: Searched, columns: Indices) -> Walk:
     inner = state.subproblem()
-    return Walk(inner, inner.support(columns), 2 * min(state.limit, _LONGEST_WALK) + _EXTRA)
+    return Walk(inner, inner.support(columns), 2 * state.limit + _EXTRA)
 
 
 def longer(
