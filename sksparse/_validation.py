@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from ._interrupts import interruptible
 from ._typing import Array, Indices
 
 _NO_NAMES = "X has no column names: give positions, or a DataFrame (set_output of transformers)"
@@ -23,14 +24,18 @@ _NO_NAMES = "X has no column names: give positions, or a DataFrame (set_output o
 
 @contextmanager
 def intact_on_failure(estimator: BaseEstimator) -> Iterator[None]:
-    """Give the estimator back the attributes it had, should the block raise."""
+    """Around a fit: should it raise, the estimator gets back the attributes it had.
+
+    Signals from the keyboard wait until the fit asks for them.
+    """
     saved = vars(estimator).copy()
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(saved)
-        raise
+    with interruptible():
+        try:
+            yield
+        except BaseException:
+            vars(estimator).clear()
+            vars(estimator).update(saved)
+            raise
 
 
 def warn_unless_converged(message: str) -> None:

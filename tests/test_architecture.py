@@ -29,7 +29,7 @@ BENEATH = {
     "datasets": (),
 }
 # Single modules that every room may import, lowest first; each may import those before it.
-LEAVES = ("_typing", "exceptions", "_validation")
+LEAVES = ("_typing", "exceptions", "_interrupts", "_scaling", "_validation")
 
 SUITESPARSE_NAMES = {
     "amd", "btf", "camd", "ccolamd", "cholmod", "colamd", "cxsparse", "graphblas", "klu",

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from .._interrupts import check, worth_keeping
 from .._typing import Array
 from ._problem import Problem
 from ._solution import Certificate, Solution, Status
@@ -99,7 +100,7 @@ class Solver(ABC, Generic[State]):
         """Iterate until the certificate holds, the budget ends or nothing moves.
 
         An interruption from the keyboard ends the loop with the last complete iterate; where there
-        is none, it is passed on.
+        is none, or the fit has hardly begun, it is passed on.
         """
         tol = max(self.tol, problem.precision)
         state = self.start(problem, coef)
@@ -108,6 +109,7 @@ class Solver(ABC, Generic[State]):
         status, n_iter = Status.MAX_ITER, 1
         try:
             for n_iter in range(1, self.max_iter + 1):
+                check()
                 if self.verbose and np.isfinite(certificate.value):
                     print(_progress_line(type(self).__name__, n_iter, state, certificate))
                 if certificate.value <= tol:
@@ -123,8 +125,9 @@ class Solver(ABC, Generic[State]):
                 if certificate.value <= tol:
                     status = Status.CONVERGED
         except KeyboardInterrupt:
-            if coef is None and not np.isfinite(best.certificate.value):
-                # nothing is known yet, not even a start
+            # without a start and before the first step nothing is known yet
+            nothing = coef is None and not np.isfinite(best.certificate.value)
+            if nothing or not worth_keeping():
                 raise
             status = Status.INTERRUPTED
         return Solution(

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from .._interrupts import check, worth_keeping
 from .._typing import Indices
 from ._solution import Status
 
@@ -117,6 +118,7 @@ def best_first(branching: Branching[AnyNode], best: Incumbent, budget: Budget) -
     status, printed = Status.CONVERGED, budget.started
     try:
         while heap and heap[0][0] < best.cutoff:
+            check()
             now = perf_counter()
             if now >= budget.deadline or n_nodes >= budget.max_nodes:
                 status = Status.TIME_LIMIT if now >= budget.deadline else Status.MAX_ITER
@@ -130,6 +132,8 @@ def best_first(branching: Branching[AnyNode], best: Incumbent, budget: Budget) -
                 heapq.heappush(heap, (node.bound, next(order), node))
             heapq.heappop(heap)
     except KeyboardInterrupt:
+        if not worth_keeping():
+            raise
         status = Status.INTERRUPTED
     if budget.verbose:
         print(_progress_line(n_nodes, heap, best, perf_counter() - budget.started))
