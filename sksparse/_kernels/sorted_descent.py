@@ -66,10 +66,12 @@ def _move(matrix, descent, coef, j, value):
 
 
 @njit(cache=True)
-def sorted_descent(matrix, descent, coef, weights, alpha):
-    """One sweep over clusters and over single coefficients, in place."""
+def sorted_descent(matrix, descent, coef, ranked, weights, alpha):
+    """One sweep over clusters and over single coefficients, in place.
+
+    ``ranked`` holds the magnitudes of ``coef``, not increasing.
+    """
     p = coef.shape[0]
-    ranked = np.sort(np.abs(coef))[::-1].copy()
     members = np.empty(p, dtype=np.intp)
     done = np.zeros(p, dtype=np.bool_)
     for j in range(p):

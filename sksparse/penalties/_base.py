@@ -45,8 +45,9 @@ class ConvexPenalty(Penalty):
         alpha : float
             Strength.
         scales : ndarray of shape (n_features,) or None, default=None
-            Length of each column, by which violations are divided: the square of one is then, about,
-            what the loss has to gain there. Columns of length zero are left out. None is one.
+            Length of each column, by which violations are divided: the square of one is then,
+            about, what the loss has to gain there. Columns of length zero are left out. None is
+            one.
         """
 
     @abstractmethod

@@ -87,14 +87,21 @@ class BlockPenalty(ConvexPenalty):
         factors = block_factors(self.blocks.norms(shrunk), step * self.l2)
         return np.asarray(shrunk * factors[self.blocks.labels])
 
-    def dual_norm(self, gradient: Array) -> float:
+    def group_dual_norms(self, gradient: Array) -> Array:
+        """The dual norm of each group, at which strength it leaves; zero if it never does."""
         magnitudes = np.abs(gradient)
-        bounds = [
-            _group_dual_norm(magnitudes[members], self.l1[members[0]], self.l2[g])
-            for g, members in enumerate(np.split(self.blocks.order, self.blocks.pointers[1:-1]))
-            if self.l1[members[0]] > 0 or self.l2[g] > 0
-        ]
-        return max(bounds, default=0.0)
+        members = np.split(self.blocks.order, self.blocks.pointers[1:-1])
+        return np.array(
+            [
+                _group_dual_norm(magnitudes[features], self.l1[features[0]], l2)
+                if self.l1[features[0]] > 0 or l2 > 0
+                else 0.0
+                for features, l2 in zip(members, self.l2, strict=True)
+            ]
+        )
+
+    def dual_norm(self, gradient: Array) -> float:
+        return float(self.group_dual_norms(gradient).max(initial=0.0))
 
     def violations(
         self, coef: Array, gradient: Array, alpha: float, scales: Array | None = None

@@ -19,7 +19,7 @@ _MEMORY = 6
 _MAX_ROUNDS = 2000
 # Rounds without a violation that is smaller by a tenth, after which no more is to be had.
 _PATIENCE, _BETTER = 20, 0.9
-# From this round on, Newton steps on the coefficients in use are tried, if these are so few at most.
+# From this round on, Newton steps on the coefficients in use are tried, up to so many of them.
 _NEWTON_FROM, _LARGEST_NEWTON = 2, 1000
 _NEWTON_HALVINGS = 5
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 import numpy as np
 
+from .._scaling import ScaleError, exponent_of, strength, times_power_of_two
 from .._typing import Array
 from ..losses import Loss
 from ..penalties import ConvexPenalty
+from ._design import Design
 from ._duality import duality_gap
 from ._loop import Iterate, Solver
 from ._problem import Problem
-from ._solution import Certificate
+from ._solution import Certificate, Solution
 
 # An answer is accepted with a duality gap of this share of its objective, or so many times tol.
 _GAP, _GAP_PER_TOL = 1e-4, 10.0
@@ -23,6 +25,8 @@ _EXPLAINED = 1e-10
 # tenth, or an objective that falls by more than rounding.
 _PATIENCE = 5
 _BETTER, _LOWER = 0.9, 1e-10
+# Standard deviations from one over this to this are moderate.
+_LARGEST_SCALE = 1e30
 _CENTRING_STEPS, _LONGEST = 100, 100.0
 
 
@@ -87,6 +91,12 @@ class ConvexSolver(Solver[AnyConvex], Generic[AnyConvex]):
         super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
         self.penalty = penalty
         self._known_gap: tuple[Array, float, float] | None = None
+
+    def solve(self, problem: Problem, coef: Array | None = None) -> Solution:
+        scaled, exponent = moderate(problem)
+        start = None if coef is None else np.ldexp(coef, exponent)
+        solution = super().solve(scaled, start)
+        return replace(solution, coef=np.ldexp(solution.coef, -exponent))
 
     def certify(self, problem: Problem, state: AnyConvex) -> Certificate:
         columns = problem.centred
@@ -153,6 +163,23 @@ class ConvexSolver(Solver[AnyConvex], Generic[AnyConvex]):
         """How exactly the problem over a working set is worth solving, in units of violations."""
         worst = float(state.violations.max(initial=0.0))
         return max(1e-2 * worst, 0.3 * state.target * state.residual)
+
+
+def moderate(problem: Problem) -> tuple[Problem, int]:
+    """The problem for ``X / 2^k``, and k, which is zero unless X is far too large or too small.
+
+    A power of two changes no digit, and the penalty is homogeneous: coefficients are to be divided
+    by ``2^k``.
+    """
+    try:
+        largest = float(problem.centred.scales.max(initial=0.0))
+    except ScaleError:
+        largest = np.inf
+    if largest == 0.0 or 1.0 / _LARGEST_SCALE < largest < _LARGEST_SCALE:
+        return problem, 0
+    exponent = exponent_of(problem.design.X)
+    design = Design(times_power_of_two(problem.design.X, -exponent))
+    return replace(problem, design=design, alpha=strength(problem.alpha, -exponent)), exponent
 
 
 def _root_mean_square(derivatives: Array, weights: Array) -> float:

@@ -72,6 +72,11 @@ class Problem:
         """Gradient of the loss over the coefficients, the intercept minimised out."""
         return self.design.rmatvec(self.sample_gradient(z))
 
+    def gradient_at(self, coef: Array, intercept: float) -> Array:
+        """The same, of columns around their means, at an answer; zero for constant columns."""
+        z = self.centred.matvec(coef) + (intercept + float(self.centred.means @ coef))
+        return self.centred.rmatvec(self.sample_gradient(z))
+
     @cached_property
     def null_gradient(self) -> Array:
         """Gradient of the loss over the coefficients, at the model without features."""

@@ -1,9 +1,9 @@
 """Minimise a quadratic plus a sorted L1 norm over a working set.
 
-Coordinate descent over clusters and single coefficients (Larsson, Klopfenstein, Massias and Wallin,
-2023) brings every coefficient to its scale, and accelerated proximal gradient steps take ties apart.
-Given which coefficients are tied, zero, and in which order, the problem is a small linear system,
-which is then solved exactly.
+Coordinate descent over clusters and single coefficients (Larsson et al., AISTATS 2023) brings every
+coefficient to its scale, and accelerated proximal gradient steps take ties apart. Given which
+coefficients are tied, zero, and in which order, the problem is a small linear system, which is then
+solved exactly.
 """
 
 from __future__ import annotations
@@ -73,8 +73,9 @@ def _sweep(gram: Array, penalty: SortedL1, alpha: float, coef: Array, state: Arr
     from .._kernels.sorted_descent import sorted_descent
 
     coef, descent = coef.copy(), state.copy()
+    ranked = np.sort(np.abs(coef))[::-1].copy()
     for _ in range(_SWEEPS_PER_ROUND):
-        sorted_descent(gram, descent, coef, penalty.weights, alpha)
+        sorted_descent(gram, descent, coef, ranked, penalty.weights, alpha)
     return coef
 
 
