@@ -69,7 +69,7 @@ def _move(matrix, descent, coef, j, value):
 def sorted_descent(matrix, descent, coef, ranked, weights, alpha):
     """One sweep over clusters and over single coefficients, in place.
 
-    ``ranked`` holds the magnitudes of ``coef``, not increasing; its zeros are not kept up to date.
+    ``ranked`` holds the magnitudes of ``coef``, not increasing, and does so afterwards.
     """
     p = coef.shape[0]
     n_used = 0
@@ -123,3 +123,4 @@ def sorted_descent(matrix, descent, coef, ranked, weights, alpha):
             _place(ranked, n_used, t)
             n_used += 1
         _move(matrix, descent, coef, j, t if pull > 0.0 else -t)
+    ranked[n_used:] = 0.0
