@@ -16,8 +16,9 @@ H stands in ``blocks`` from ``offsets[g]`` on, and ``lipschitz[g]`` is that bloc
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numba.extending import overload
+
+from ._compiled import njit
 
 # Proximal gradient steps inside one visit of a group, and when to leave earlier.
 INNER_STEPS = 20

@@ -47,7 +47,9 @@ def check_l0_classifier(report: Report, rng: np.random.Generator) -> None:
     if kind < 0.35:
         del options["l2"]
     elif kind < 0.7:
-        options["l2"] = rules.l2 = float(10.0 ** rng.uniform(-4.0, 0.0) * np.median(data.spread) ** 2)
+        options["l2"] = rules.l2 = float(
+            10.0 ** rng.uniform(-4.0, 0.0) * np.median(data.spread) ** 2
+        )
     if solver in {"auto", "swap"} and rng.random() < 0.15:
         options["positive"] = rules.positive = task == "binary" and bool(rng.random() < 0.5)
         options["l1"] = rules.l1 = float(np.median(data.spread) * 10.0 ** rng.uniform(-4.0, -0.5))

@@ -48,7 +48,9 @@ def check_oscar(report: Report, rng: np.random.Generator) -> None:
     model = OSCAR(_strength(rng, data, norm), pairwise=pairwise, fit_intercept=intercept)
     _check(report, rng, problem, data, norm, model)
     magnitudes = np.abs(model.coef_)
-    clusters = [np.flatnonzero(magnitudes == m) for m in np.unique(magnitudes[magnitudes > 0])[::-1]]
+    clusters = [
+        np.flatnonzero(magnitudes == m) for m in np.unique(magnitudes[magnitudes > 0])[::-1]
+    ]
     found = [np.sort(c) for c in model.clusters_]
     report.claim(
         len(found) == len(clusters)
@@ -89,7 +91,8 @@ def _check(report, rng, problem: Problem, data: Data, norm, model) -> None:
     report.stage = "claims"
     report.claim(np.array_equal(before, problem.dense), "X was modified")
     if not report.claim(
-        np.all(np.isfinite(model.coef_)) and np.isfinite(model.intercept_), "coefficients not finite"
+        np.all(np.isfinite(model.coef_)) and np.isfinite(model.intercept_),
+        "coefficients not finite",
     ):
         return
     judge(report, problem, data, norm, model)

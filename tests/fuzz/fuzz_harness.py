@@ -155,6 +155,7 @@ def same_after_pickle_and_refit(report: Report, model: Any, X: Any, y: Any, weig
         warnings.simplefilter("ignore")
         other.fit(X, y, **({} if weights is None else {"sample_weight": weights}))
     report.claim(
-        np.array_equal(other.coef_, model.coef_) and np.array_equal(other.intercept_, model.intercept_),
+        np.array_equal(other.coef_, model.coef_)
+        and np.array_equal(other.intercept_, model.intercept_),
         "fitted twice on the same data: other coefficients",
     )

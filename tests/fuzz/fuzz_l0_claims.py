@@ -16,7 +16,9 @@ from sksparse.linear_model import L0Regressor, L0RegressorCV, l0_path
 SOLVERS = ["auto", "auto", "auto", "swap", "splicing", "cd", "forward", "backward", "iht", "exact"]
 
 
-def draw_rules(rng: np.random.Generator, problem: Problem, loss: LeastSquares | None = None) -> Rules:
+def draw_rules(
+    rng: np.random.Generator, problem: Problem, loss: LeastSquares | None = None
+) -> Rules:
     """A price or a size, with norms, signs and factors now and then."""
     p = problem.X.shape[1]
     prices = np.ones(p)
@@ -74,7 +76,8 @@ def check_l0(report: Report, rng: np.random.Generator) -> None:
     report.stage = "claims"
     report.claim(np.array_equal(before, problem.dense), "X was modified")
     if not report.claim(
-        np.all(np.isfinite(model.coef_)) and np.isfinite(model.intercept_), "coefficients not finite"
+        np.all(np.isfinite(model.coef_)) and np.isfinite(model.intercept_),
+        "coefficients not finite",
     ):
         return
     rules.alpha *= rules.size is None
@@ -179,7 +182,9 @@ def _check_repetitions(report, problem: Problem, data: Data, rules: Rules, model
     other.set_params(warm_start=False)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        other.fit(problem.dense.repeat(times, axis=0).astype(problem.X.dtype), problem.y.repeat(times))
+        other.fit(
+            problem.dense.repeat(times, axis=0).astype(problem.X.dtype), problem.y.repeat(times)
+        )
     if caught or model.warm_start:
         return
     refits = LeastSquares(data, rules)
