@@ -7,7 +7,8 @@ is between two of them, at one of them (which ties the two), or at zero. The qua
 """
 
 import numpy as np
-from numba import njit
+
+from ._compiled import njit
 
 
 @njit(cache=True)

@@ -45,7 +45,7 @@ class Data:
         self.means = wide @ self.X.astype(EXTENDED) if intercept else np.zeros(p, EXTENDED)
         self.Z = (self.X - self.means).astype(np.float64)
         # what is left of a constant column is the rounding of its mean
-        self.Z[:, (self.X == self.X[0]).all(axis=0)] *= 0.0 if intercept else 1.0
+        self.Z[:, (self.X[0] == self.X).all(axis=0)] *= 0.0 if intercept else 1.0
         self.spread = np.sqrt(self.s @ (self.Z * self.Z))
 
     def per_sample(self, z):

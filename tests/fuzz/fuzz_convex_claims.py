@@ -128,10 +128,8 @@ def judge(report: Report, problem: Problem, data: Data, norm, model) -> None:
     trusted = np.isnan(gap) or honest <= gap * (1 + 1e-6) + floor
     good = honest <= 1e-3 * abs(bound) + floor
     if not (trusted and good):
-        best, reached = polish(data, norm, alpha, coef)
-        start = np.zeros_like(coef)
-        other, from_zero = polish(data, norm, alpha, start)
-        reached = min(reached, from_zero)
+        starts = (coef, np.zeros_like(coef))
+        reached = min(polish(data, norm, alpha, start)[1] for start in starts)
         lost = value - reached
         report.claim(
             report.warned or lost <= 1e-3 * abs(reached) + floor,
@@ -168,7 +166,7 @@ def judge(report: Report, problem: Problem, data: Data, norm, model) -> None:
         largest = norm.dual_norm(data.Z.T @ null)
         report.claim(
             alpha <= largest * (1 + 1e-4) + 1e-300 or not coef.any(),
-            f"{np.count_nonzero(coef)} features at alpha {alpha:.6g}, none is due above {largest:.6g}",
+            f"{np.count_nonzero(coef)} features at alpha {alpha:.6g}, none due above {largest:.6g}",
         )
 
 

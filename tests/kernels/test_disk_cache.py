@@ -151,8 +151,9 @@ def test_a_disk_that_fills_up_does_not_end_a_fit(
     filled: tuple[Path, object], tmp_path: Path
 ) -> None:
     full = (
-        "(full := __import__('os').open('/dev/full', 1), setattr(__import__('numba').core.caching.IndexDataCacheFile, '_save_data', "
-        "lambda *_: __import__('os').write(full, b'1')), " + ONE + ")[2]"
+        "(os := __import__('os'), caching := __import__('numba').core.caching, "
+        "setattr(caching.IndexDataCacheFile, '_save_data', "
+        f"lambda *_: os.write(os.open('/dev/full', os.O_WRONLY), b'1')), {ONE})[-1]"
     )
     if not Path("/dev/full").exists():
         pytest.skip("needs a device that is always full")
