@@ -205,10 +205,12 @@ def _check_equivalent(report, rng, problem: Problem, data: Data, norm, model) ->
         other.set_params(alpha=alpha * factor)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        warnings.filterwarnings("ignore", "No group is selected")
         other.fit(X, y, **({} if weights is None else {"sample_weight": weights}))
     if caught or report.warned:
         if not whole:
-            report.claim(bool(caught) == bool(report.warned), f"{report.stage}: other warnings")
+            texts = [str(w.message)[:200] for w in caught]
+            report.claim(bool(caught) == bool(report.warned), f"{report.stage}: warns {texts}")
         return
     there = other.coef_.astype(np.float64) * factor
     values = [objective(data, norm, alpha, w) for w in (coef, there)]

@@ -47,6 +47,10 @@ class Report:
         What the fit warned of.
     seconds : float
         Time of the longest fit.
+    stage : str
+        What is going on.
+    data : tuple
+        Estimator, features, targets and weights of the last fit.
     """
 
     seed: int
@@ -56,6 +60,7 @@ class Report:
     warned: str = ""
     seconds: float = 0.0
     stage: str = "fit"
+    data: tuple[Any, ...] = ()
 
     def claim(self, holds: Any, sentence: str) -> bool:
         if not bool(holds):
@@ -107,9 +112,10 @@ def run_one(check: Callable[[Report], None], seed: int, seconds: float = 60.0) -
     return report
 
 
-def fit(report: Report, estimator: Any, X: Any, y: Any, weights: Any, *, again: bool = True) -> Any:
+def fit(report: Report, estimator: Any, X: Any, y: Any, weights: Any) -> Any:
     """The fitted estimator; warnings and time go to the report."""
     report.model = describe(estimator)
+    report.data = (estimator, X, y, weights)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         start = time.perf_counter()
@@ -119,6 +125,8 @@ def fit(report: Report, estimator: Any, X: Any, y: Any, weights: Any, *, again: 
     report.warned = ""
     for warning in caught:
         text = str(warning.message)
+        if issubclass(warning.category, UserWarning) and "is selected" in text:
+            continue  # as scikit-learn's selectors warn where nothing is left
         proper = issubclass(warning.category, ConvergenceWarning)
         report.claim(proper, f"warns {warning.category.__name__}: {text[:200]}")
         if proper:

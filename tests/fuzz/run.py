@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -21,6 +22,7 @@ def main() -> int:
     parser.add_argument("--range", nargs=2, type=int, metavar=("FIRST", "END"))
     parser.add_argument("--slow", type=float, default=float("inf"))
     parser.add_argument("--limit", type=float, default=60.0, help="seconds for one problem")
+    parser.add_argument("--debug", action="store_true", help="with python -i: keep the last report")
     options = parser.parse_args()
     unknown = set(options.checks) - set(CHECKS)
     if unknown:
@@ -31,6 +33,8 @@ def main() -> int:
         broken = warned = 0
         for seed in seeds:
             report = run(name, seed, options.limit)
+            if options.debug:
+                globals()["report"] = report
             broken += bool(report.broken)
             warned += bool(report.warned)
             if report.broken or options.seeds or report.seconds > options.slow:
@@ -41,4 +45,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    code = main()
+    if not sys.flags.interactive:
+        raise SystemExit(code)
