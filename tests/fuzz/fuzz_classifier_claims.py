@@ -29,7 +29,7 @@ def _codes(problem: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _data(problem: Problem, intercept: bool) -> Data:
     classes, _, _ = _codes(problem)
     y = (problem.y == classes[-1]).astype(float)
-    return Data(problem.dense, y, problem.weights, "logistic", intercept)
+    return Data(problem.dense, y, problem.weights, "logistic", intercept, problem.eps)
 
 
 def check_l0_classifier(report: Report, rng: np.random.Generator) -> None:
@@ -139,7 +139,8 @@ def _judge_binary(report, data: Data, rules: Rules, model, ridges) -> None:
     )
     if model.solver != "auto" or len(coef) > 10 or not silent:
         return
-    for j in np.flatnonzero(data.spread > 0):
+    means = np.abs(data.means).astype(np.float64)
+    for j in np.flatnonzero((data.spread > 0) & (data.spread > 100 * data.eps * means)):
         other = np.setxor1d(support, [j])
         if rules.prices[j] == 0 or not np.isfinite(rules.cost(other)):
             continue

@@ -32,9 +32,12 @@ class Data:
         The loss.
     intercept : bool
         Whether the model has one.
+    eps : float
+        Rounding of the features as they were given.
     """
 
-    def __init__(self, X, y, weights, loss: str, intercept: bool) -> None:
+    def __init__(self, X, y, weights, loss: str, intercept: bool, eps: float = 2.3e-16) -> None:
+        self.eps = eps
         s = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
         used = s > 0
         self.X, self.y = X[used], np.asarray(y, dtype=np.float64)[used]

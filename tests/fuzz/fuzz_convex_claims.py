@@ -64,7 +64,7 @@ def _data(problem: Problem, loss: str, intercept: bool) -> Data:
     if loss == "logistic":
         used = y if problem.weights is None else y[problem.weights > 0]
         y = (y == np.unique(used)[1]).astype(float)
-    return Data(problem.dense, y, problem.weights, loss, intercept)
+    return Data(problem.dense, y, problem.weights, loss, intercept, problem.eps)
 
 
 def _strength(rng: np.random.Generator, data: Data, norm: BlockNorm | SortedNorm) -> float:

@@ -19,7 +19,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 REMEDIES = re.compile(
-    r"increase|raise|larger|smaller|scale|standardi|centre|choose|give|set|use|fewer|more|add|lower|"
+    r"remedy|increase|raise|larger|smaller|scale|standardi|centre|choose|give|set|use|fewer|more|add|lower|"
     r"remove|drop",
     re.IGNORECASE,
 )
@@ -130,7 +130,7 @@ def fit(report: Report, estimator: Any, X: Any, y: Any, weights: Any) -> Any:
         proper = issubclass(warning.category, ConvergenceWarning)
         report.claim(proper, f"warns {warning.category.__name__}: {text[:200]}")
         if proper:
-            report.warned = text
+            report.warned += ("; " if report.warned else "") + text
             report.claim(re.search(r"\d", text), f"a warning without a value: {text[:200]}")
             report.claim(REMEDIES.search(text), f"a warning without a remedy: {text[:200]}")
     return estimator

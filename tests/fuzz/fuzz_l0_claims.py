@@ -44,7 +44,7 @@ def check_l0(report: Report, rng: np.random.Generator) -> None:
     problem = draw(rng, "regression", most_features=10 if few else 60)
     report.problem = str(problem)
     intercept = bool(rng.random() < 0.8)
-    data = Data(problem.dense, problem.y, problem.weights, "squared", intercept)
+    data = Data(problem.dense, problem.y, problem.weights, "squared", intercept, problem.eps)
     rules = draw_rules(rng, problem)
     null = 0.5 * float(data.s @ (data.y - data.shift(np.zeros(len(data.y)))) ** 2)
     rules.alpha = float(null * 10.0 ** rng.uniform(-5.0, 0.0)) if rng.random() < 0.9 else 0.0
@@ -143,7 +143,7 @@ def judge_l0(report: Report, problem: Problem, data: Data, rules: Rules, model) 
 
 def _singles(report, refits: LeastSquares, support, value: float, slack: float) -> None:
     """With an L1 norm or signs: single adds and drops, refitted."""
-    for j in refits.usable:
+    for j in refits.clear:
         other = np.setxor1d(support, [j])
         if refits.rules.prices[j] == 0 or not np.isfinite(refits.rules.cost(other)):
             continue
@@ -158,7 +158,7 @@ def _singles(report, refits: LeastSquares, support, value: float, slack: float) 
 
 def _exact(report, refits: LeastSquares, rules: Rules, model, value: float, slack: float) -> None:
     report.claim(0.0 <= model.gap_ <= 1.0, f"gap_ is {model.gap_}")
-    best = min(refits.objective(s) for s in all_subsets(rules, refits.usable))
+    best = min(refits.objective(s) for s in all_subsets(rules, refits.clear))
     rounding_of_bound = 1e-6 * abs(best) + slack + 1e-8 * refits.null
     report.claim(
         model.lower_bound_ <= best + rounding_of_bound,
@@ -219,7 +219,7 @@ def check_l0_path(report: Report, rng: np.random.Generator) -> None:
     problem = draw(rng, "regression", most_features=30)
     report.problem, report.model = str(problem), "l0_path"
     intercept = bool(rng.random() < 0.8)
-    data = Data(problem.dense, problem.y, problem.weights, "squared", intercept)
+    data = Data(problem.dense, problem.y, problem.weights, "squared", intercept, problem.eps)
     most = int(rng.integers(0, min(problem.X.shape[1], 12) + 1))
     by_price = bool(rng.random() < 0.3)
     grid = {"alphas": 10} if by_price else {"max_features": most}
@@ -292,7 +292,7 @@ def check_l0_cv(report: Report, rng: np.random.Generator) -> None:
     report.claim(
         not intercept or not np.any(problem.constant[support]), "constant columns are selected"
     )
-    data = Data(problem.dense, problem.y, problem.weights, "squared", intercept)
+    data = Data(problem.dense, problem.y, problem.weights, "squared", intercept, problem.eps)
     refits = LeastSquares(data, Rules(0.0, None, np.ones(p)))
     value = data.value(model.coef_.astype(float), model.intercept_)
     best = refits.loss(support)

@@ -13,6 +13,14 @@ from sksparse.neural_network import SparseMLPClassifier, SparseMLPRegressor
 from sksparse.sparsifiers import SPARSIFIERS
 
 
+def unreached(weights: list[np.ndarray]) -> list[int]:
+    """Outputs to which no path of weights leads from an input."""
+    alive = np.ones(weights[0].shape[1], dtype=bool)
+    for weight in weights:
+        alive = (weight[:, alive] != 0).any(axis=1)
+    return np.flatnonzero(~alive).tolist()
+
+
 def check_network(report: Report, rng: np.random.Generator) -> None:
     n, p = int(rng.integers(20, 120)), int(rng.integers(1, 9))
     X = StandardScaler().fit_transform(rng.standard_normal((n, p)))
@@ -44,14 +52,20 @@ def check_network(report: Report, rng: np.random.Generator) -> None:
     report.claim(abs(model.sparsity_ - zeros / total) < 1e-9, "sparsity_ does not count the zeros")
     if target is not None:
         report.claim(
-            report.warned or abs(zeros - target * total) <= 1.0,
-            f"silent: {zeros} zeros of {total} weights, the target is {target * total:.1f}",
+            abs(zeros - target * total) <= 1.0,
+            f"{zeros} zeros of {total} weights, the target is {target * total:.1f}",
         )
+    cut = unreached(weights)
+    enough = total - zeros >= len(weights) - 1 + len(weights[-1])
+    report.claim(not (cut and enough), f"no path to outputs {cut} with {total - zeros} weights left")
     answers = model.predict(X) if regression else model.predict_proba(X)
     if not report.claim(np.all(np.isfinite(answers)), "predictions not finite"):
         return
     varies = np.ptp(answers, axis=0) > 1e-6 * np.abs(answers).max()
-    report.claim(report.warned or np.all(varies), f"silent: constant predictions, {varies}")
+    report.claim(
+        "the same for all" in report.warned or np.all(varies),
+        f"silent: constant predictions, {varies}",
+    )
     other = estimator(**model.get_params())
     report.stage = "refit"
     with warnings.catch_warnings():

@@ -59,6 +59,11 @@ class Problem:
         return np.ascontiguousarray(X, dtype=np.float64)
 
     @property
+    def eps(self) -> float:
+        """Rounding of the features."""
+        return float(np.finfo(self.X.dtype).eps)
+
+    @property
     def constant(self) -> np.ndarray:
         """Which columns hold a single value among the samples that count."""
         used = self.dense if self.weights is None else self.dense[self.weights > 0]

@@ -74,7 +74,10 @@ class LeastSquares:
         self.rows = len(roots)
         self.scale = np.linalg.norm(self.A, axis=0)
         self.scale[data.spread == 0.0] = 0.0
+        # What float32 features vary by a few roundings of their mean is none of them.
+        means = np.abs(data.means).astype(np.float64)
         self.usable = np.flatnonzero(self.scale > 0)
+        self.clear = np.flatnonzero((self.scale > 0) & (data.spread > 100 * data.eps * means))
         self.null = 0.5 * float(self.b @ self.b)
 
     def columns(self, support):
@@ -128,7 +131,7 @@ class LeastSquares:
             left = 0.5 * float(r @ r)
             if j is not None and left + self.rules.cost(base) < best:
                 best, move = left + self.rules.cost(base), f"drop {j}"
-            others = np.setdiff1d(self.usable, support)
+            others = np.setdiff1d(self.clear, support)
             if not others.size:
                 continue
             C = self.columns(others)
