@@ -57,7 +57,9 @@ def check_network(report: Report, rng: np.random.Generator) -> None:
         )
     cut = unreached(weights)
     enough = total - zeros >= len(weights) - 1 + len(weights[-1])
-    report.claim(not (cut and enough), f"no path to outputs {cut} with {total - zeros} weights left")
+    report.claim(
+        not (cut and enough), f"no path to outputs {cut} with {total - zeros} weights left"
+    )
     answers = model.predict(X) if regression else model.predict_proba(X)
     if not report.claim(np.all(np.isfinite(answers)), "predictions not finite"):
         return
