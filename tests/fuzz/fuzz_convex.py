@@ -314,7 +314,8 @@ def _group_minimum(H, b, l2: float):
 
     def excess(log_r):
         r = np.exp(log_r)
-        return np.sqrt(np.sum((c / (values * r + l2)) ** 2)) - 1.0
+        with np.errstate(over="ignore"):
+            return np.sqrt(np.sum((c / (values * r + l2)) ** 2)) - 1.0
 
     low, high = -700.0, 650.0
     if excess(low) <= 0 or excess(high) >= 0:

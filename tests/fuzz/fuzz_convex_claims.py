@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 from fuzz_convex import BlockNorm, Data, SortedNorm, lower_bound, objective, polish
-from fuzz_harness import Report, fit, same_after_pickle_and_refit
+from fuzz_harness import Report, describe, fit, same_after_pickle_and_refit
 from fuzz_problems import Problem, draw, draw_labels
 
 from sksparse.feature_selection import GroupLassoSelector
@@ -84,6 +84,8 @@ def _check(report, rng, problem: Problem, data: Data, norm, model) -> None:
     report.problem = str(problem)
     X, y, weights = problem.X, problem.y, problem.weights
     if rng.random() < 0.25:
+        report.stage, report.model = "fit before", describe(model)
+        report.data = (model, X, y, weights)
         _fit_before(rng, model, X, y, weights)
     report.stage = "fit"
     before = problem.dense.copy()
