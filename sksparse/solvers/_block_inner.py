@@ -64,15 +64,24 @@ class Working:
 
         bounds = list(pairwise(self.penalty.blocks.pointers))
         blocks = [quadratic.block(start, stop) for start, stop in bounds]
-        top = [b[0, 0] if b.size == 1 else np.linalg.eigvalsh(b)[-1] for b in blocks]
+        pairs = [_eigen(block) for block in blocks]
         return Groups(
             pointers=self.penalty.blocks.pointers,
             offsets=np.concatenate(([0], np.cumsum([b.size for b in blocks]))).astype(np.intp),
             blocks=np.concatenate([b.ravel() for b in blocks]),
-            lipschitz=np.array(top),
+            vectors=np.concatenate([vectors.ravel() for _, vectors in pairs]),
+            values=np.concatenate([values for values, _ in pairs]),
+            lipschitz=np.array([values[-1] for values, _ in pairs]),
             l1=self.penalty.l1,
             l2=self.penalty.l2,
         )
+
+
+def _eigen(block: Array) -> tuple[Array, Array]:
+    if block.size == 1:
+        return block[0], np.ones((1, 1))
+    values, vectors = np.linalg.eigh(block)
+    return np.maximum(values, 0.0), vectors
 
 
 def minimise(

@@ -17,8 +17,11 @@ import scipy.linalg
 from .._typing import Array
 from ..losses import Loss
 from ..penalties import ConvexPenalty
+from ..penalties._operators import soft_threshold
 from ._problem import Problem
 
+# Errors of float64 in a product of two vectors of length one.
+_DIGITS = 8.0 * float(np.finfo(np.float64).eps)
 _NEWTON_STEPS = 50
 _HALVINGS = 30
 # Directions that keep less than this share of their length beside the others are dependent.
@@ -45,9 +48,18 @@ def duality_gap(problem: Problem, penalty: ConvexPenalty, coef: Array, intercept
         return np.nan
     correlation = centred.rmatvec(u, exact=True)
     correlation[penalty.unpenalised()] = 0.0
+    correlation = soft_threshold(correlation, _rounding(problem, z, u))
     shrink = max(1.0, penalty.dual_norm(correlation) / problem.alpha)
     slack = problem.alpha * penalty.value(coef) + float(coef @ correlation) / shrink
-    return problem.loss.fenchel_gap(z, u / shrink) + max(slack, 0.0)
+    return max(problem.loss.fenchel_gap(z, u / shrink), 0.0) + max(slack, 0.0)
+
+
+def _rounding(problem: Problem, z: Array, u: Array) -> Array:
+    """Size of the errors in ``X^T u``; strengths far below would let no dual point through."""
+    used, weights = problem.loss.weights > 0, problem.loss.weights
+    spread = float(np.sqrt(weights @ (z - weights @ z) ** 2))
+    residual = float(np.sqrt(np.sum(u[used] ** 2 / weights[used])))
+    return _DIGITS * (spread + residual) * problem.centred.scales
 
 
 def _unpenalised(problem: Problem, penalty: ConvexPenalty) -> Array:
