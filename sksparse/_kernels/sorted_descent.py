@@ -17,6 +17,8 @@ def _best_magnitude(curvature, pull, size, others, n_others, weights, alpha):
 
     ``others`` are the positive magnitudes that stay, not increasing; ``size`` coefficients share t.
     """
+    if not (abs(pull) < np.inf and curvature < np.inf):
+        return 0.0  # a magnitude that is no number would be counted wrong ever after
     # From zero upwards: below the k-th of the others, t takes the weights from k on.
     slope = 0.0
     for i in range(n_others, n_others + size):
@@ -70,7 +72,7 @@ def _move(matrix, descent, coef, j, value):
 def sorted_descent(matrix, descent, coef, ranked, weights, alpha):
     """One sweep over clusters and over single coefficients, in place.
 
-    ``ranked`` holds the magnitudes of ``coef``, not increasing; its zeros are not kept up to date.
+    ``ranked`` holds the magnitudes of ``coef``, not increasing.
     """
     p = coef.shape[0]
     n_used = 0
@@ -124,3 +126,4 @@ def sorted_descent(matrix, descent, coef, ranked, weights, alpha):
             _place(ranked, n_used, t)
             n_used += 1
         _move(matrix, descent, coef, j, t if pull > 0.0 else -t)
+    ranked[n_used:] = 0.0
