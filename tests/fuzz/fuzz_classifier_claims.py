@@ -139,8 +139,7 @@ def _judge_binary(report, data: Data, rules: Rules, model, ridges) -> None:
     )
     if model.solver != "auto" or len(coef) > 10 or not silent:
         return
-    means = np.abs(data.means).astype(np.float64)
-    for j in np.flatnonzero((data.spread > 0) & (data.spread > 100 * data.eps * means)):
+    for j in np.flatnonzero((data.spread > 0) & ~data.blurred):
         other = np.setxor1d(support, [j])
         if rules.prices[j] == 0 or not np.isfinite(rules.cost(other)):
             continue

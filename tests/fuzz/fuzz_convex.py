@@ -7,6 +7,7 @@ point, and any better point proves that it is not. No trust in either is needed 
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,17 @@ class Data:
         # what is left of a constant column is the rounding of its mean
         self.Z[:, (self.X[0] == self.X).all(axis=0)] *= 0.0 if intercept else 1.0
         self.spread = np.sqrt(self.s @ (self.Z * self.Z))
+        # What varies by a few roundings of its mean may pass for a constant, or for what it is.
+        means = np.abs(self.means).astype(np.float64)
+        self.blurred = (self.spread > 0) & (self.spread <= 100.0 * eps * means)
+
+    def without(self, columns) -> Data:
+        """The same with some columns, a mask, taken for constants."""
+        if not np.any(columns):
+            return self
+        other = copy(self)
+        other.Z, other.spread = self.Z * ~columns, self.spread * ~columns
+        return other
 
     def per_sample(self, z):
         if self.loss == "squared":

@@ -122,6 +122,7 @@ def judge(report: Report, problem: Problem, data: Data, norm, model) -> None:
     value = data.value(coef, model.intercept_) + alpha * norm.value(coef)
     slack = rounding(data, coef, float(model.intercept_), np.finfo(model.coef_.dtype).eps)
     floor = slack + scale_of_loss(data)
+    stored, data = data, data.without(data.blurred & (coef == 0.0))
     bound = lower_bound(data, norm, alpha, coef)
     honest = value - bound
     gap = model.dual_gap_
@@ -156,7 +157,7 @@ def judge(report: Report, problem: Problem, data: Data, norm, model) -> None:
         report.claim(
             not chosen.size, f"constant columns {chosen[:5]} have coefficients {coef[chosen[:5]]}"
         )
-        loss = data.value(coef, model.intercept_)
+        loss = stored.value(coef, model.intercept_)
         best_loss = data.loss_at(coef)
         report.claim(
             report.warned or loss - best_loss <= 1e-6 * best_loss + floor,

@@ -74,10 +74,8 @@ class LeastSquares:
         self.rows = len(roots)
         self.scale = np.linalg.norm(self.A, axis=0)
         self.scale[data.spread == 0.0] = 0.0
-        # What float32 features vary by a few roundings of their mean is none of them.
-        means = np.abs(data.means).astype(np.float64)
         self.usable = np.flatnonzero(self.scale > 0)
-        self.clear = np.flatnonzero((self.scale > 0) & (data.spread > 100 * data.eps * means))
+        self.clear = np.flatnonzero((self.scale > 0) & ~data.blurred)
         self.null = 0.5 * float(self.b @ self.b)
 
     def columns(self, support):
