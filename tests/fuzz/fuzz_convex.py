@@ -249,8 +249,10 @@ def polish(data: Data, norm, alpha: float, w, rounds: int = 30):
         before = value
         steps = (_sorted_steps if isinstance(norm, SortedNorm) else _block_sweeps, _smooth_step)
         for step in steps:
-            trial = step(data, norm, alpha, best)
-            trial, reached = _towards(data, norm, alpha, best, value, trial)
+            # a loss without a minimum leads far away
+            with np.errstate(over="ignore", invalid="ignore"):
+                trial = step(data, norm, alpha, best)
+                trial, reached = _towards(data, norm, alpha, best, value, trial)
             if reached < value:
                 best, value = trial, reached
         if number > 3 and before - value <= 1e-12 * abs(before):
@@ -326,8 +328,7 @@ def _group_minimum(H, b, l2: float):
 
     def excess(log_r):
         r = np.exp(log_r)
-        with np.errstate(over="ignore"):
-            return np.sqrt(np.sum((c / (values * r + l2)) ** 2)) - 1.0
+        return np.sqrt(np.sum((c / (values * r + l2)) ** 2)) - 1.0
 
     low, high = -700.0, 650.0
     if excess(low) <= 0 or excess(high) >= 0:
