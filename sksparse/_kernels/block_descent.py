@@ -17,8 +17,9 @@ its eigenvalues, not decreasing, in ``values``; ``lipschitz[g]`` is the last of 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numba.extending import overload
+
+from ._compiled import njit
 
 # Proximal gradient steps inside one visit of a group, and when to leave earlier.
 INNER_STEPS = 20

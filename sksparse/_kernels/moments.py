@@ -5,7 +5,8 @@ Sums are taken of differences from the first row, so that a large mean costs no 
 """
 
 import numpy as np
-from numba import njit
+
+from ._compiled import njit
 
 
 @njit(cache=True)

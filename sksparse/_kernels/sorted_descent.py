@@ -7,7 +7,8 @@ is between two of them, at one of them (which ties the two), or at zero. The qua
 """
 
 import numpy as np
-from numba import njit
+
+from ._compiled import njit
 
 
 @njit(cache=True)
@@ -16,6 +17,8 @@ def _best_magnitude(curvature, pull, size, others, n_others, weights, alpha):
 
     ``others`` are the positive magnitudes that stay, not increasing; ``size`` coefficients share t.
     """
+    if not (abs(pull) < np.inf and curvature < np.inf):
+        return 0.0  # a magnitude that is no number would be counted wrong ever after
     # From zero upwards: below the k-th of the others, t takes the weights from k on.
     slope = 0.0
     for i in range(n_others, n_others + size):

@@ -54,3 +54,13 @@ def test_sweeps_never_raise_the_objective_and_keep_their_books(rng: np.random.Ge
             before = after
             np.testing.assert_array_equal(ranked, np.sort(np.abs(coef))[::-1])
             np.testing.assert_allclose(descent, q - gram @ coef, rtol=1e-6, atol=1e-6)
+
+
+def test_what_is_no_number_is_not_counted() -> None:
+    H, weights = np.eye(3), np.ones(3)
+    for bad in (np.nan, np.inf):
+        coef, descent = np.array([1.0, 1.0, 2.0]), np.array([bad, 1.0, 0.0])
+        ranked = np.sort(np.abs(coef))[::-1].copy()
+        for _ in range(5):
+            sorted_descent(H, descent, coef, ranked, weights, 0.1)
+        assert np.all(np.isfinite(coef))
