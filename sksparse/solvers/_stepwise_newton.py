@@ -144,6 +144,6 @@ def _independent(search: SubsetSearch) -> Indices:
     columns, usable = search.columns, np.flatnonzero(search.columns.usable)
     at = columns.at(usable)
     rows = columns.rows[at] * np.sqrt(search.problem.loss.weights)
-    gram = rows @ rows.T + search.rules.l2 * np.eye(len(at))
+    gram = rows @ rows.T + np.diag(search.norms(usable).l2)
     lengths = np.sqrt(np.diag(gram))
     return at[independent(gram / np.outer(lengths, lengths), search.free[usable])]

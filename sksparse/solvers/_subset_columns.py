@@ -42,6 +42,8 @@ class SubsetColumns:
     ----------
     means : ndarray of shape (n_features,)
         What is subtracted from each feature; zero without an intercept.
+    variances : ndarray of shape (n_features,)
+        Mean squares of what is left.
     usable : ndarray of shape (n_features,)
         Mask of the features that are not constant.
     features : ndarray of shape (n_working,)
@@ -54,6 +56,7 @@ class SubsetColumns:
         self.design, self.centre = problem.design, problem.fit_intercept
         measured = self._moments(problem.loss.weights)
         self.means, self.usable = measured.means, measured.varying
+        self.variances = measured.variances
         self._copies = measured.far_from_zero or self.design.dtype != np.float64
         self.features = np.empty(0, dtype=np.intp)
         self._store = np.empty((0, self.design.n_samples))

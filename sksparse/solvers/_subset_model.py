@@ -41,14 +41,11 @@ class Metric(NamedTuple):
         First derivatives; with sum zero where an intercept is fitted.
     centred : bool
         Whether the intercept is minimised out.
-    l2 : float
-        Strength of the ridge penalty.
     """
 
     curvature: Array
     gradient: Array
     centred: bool
-    l2: float
 
 
 class Norms(NamedTuple):
@@ -58,6 +55,8 @@ class Norms(NamedTuple):
     ----------
     l1 : float or ndarray of shape (n_columns,)
         Strength of the L1 norm.
+    l2 : ndarray of shape (n_columns,)
+        Strength of the ridge penalty.
     positive : ndarray of shape (n_columns,)
         Columns whose coefficient must not be negative.
     prices : ndarray of shape (n_columns,)
@@ -69,6 +68,7 @@ class Norms(NamedTuple):
     """
 
     l1: float | Array
+    l2: Array
     positive: Mask
     prices: Array
     free: Mask
@@ -216,14 +216,16 @@ class Quadratic:
         least = _LEAST_CURVATURE * total * (rows[support] ** 2).mean(axis=1)
         squares[support] = np.maximum(squares[support], least)
         self.norms = norms._replace(usable=norms.usable & (squares > 0))
-        root = np.sqrt(np.maximum(squares, 0.0) + metric.l2)
+        root = np.sqrt(np.maximum(squares, 0.0) + norms.l2)
         self.lengths = np.where(self.norms.usable, root, np.inf)
         self._correlations = np.empty((0, len(rows)))
         self._slot = np.full(len(rows), -1, dtype=np.intp)
         self._target = -(rows @ metric.gradient) / self.lengths[:, None]
         if len(support):
-            scaled = coef * self.lengths[support][:, None]
-            self._target += self._cross(support).T @ scaled
+            lengths = self.lengths[support][:, None]
+            # correlations carry the ridge, whose own gradient is thereby counted twice
+            self._target[support] -= self.norms.l2[support][:, None] * coef / lengths
+            self._target += self._cross(support).T @ (coef * lengths)
 
     def _cross(self, columns: Indices) -> Array:
         """Correlations of some columns (rows of the answer) with all."""
@@ -232,7 +234,7 @@ class Quadratic:
             self._slot[new] = len(self._correlations) + np.arange(len(new))
             fresh = (self._rows[new] * self._metric.curvature) @ self._rows.T
             fresh -= np.outer(self._shift[new], self.means)
-            fresh[np.arange(len(new)), new] += self._metric.l2
+            fresh[np.arange(len(new)), new] += self.norms.l2[new]
             fresh /= self.lengths
             fresh /= self.lengths[new, None]
             self._correlations = np.concatenate((self._correlations, fresh))

@@ -60,8 +60,10 @@ class Terms(NamedTuple):
 
     Parameters
     ----------
-    l1, l2 : float
-        Strengths of the norms.
+    l1 : float
+        Strength of the L1 norm.
+    l2 : ndarray of shape (k,)
+        Strength of the ridge penalty on each column.
     positive : ndarray of shape (k,)
         Columns whose coefficients must not be negative.
     floor : float
@@ -74,7 +76,7 @@ class Terms(NamedTuple):
     """
 
     l1: float
-    l2: float
+    l2: Array
     positive: Mask
     floor: float
     accuracy: float
@@ -166,9 +168,10 @@ class _Smooth:
         first = int(fit_intercept)
         penalised[:, :first] = 0.0
         lower[:, first:][:, terms.positive] = 0.0
-        self.l1, self.l2 = terms.l1 * penalised, terms.l2 * penalised
+        self.l1, self.l2 = terms.l1 * penalised, np.zeros((m, len(rows)))
+        self.l2[:, first:] = terms.l2
         self._flat_l1, self._flat_l2 = self.l1.ravel(), self.l2.ravel()
-        self._has_norms = terms.l1 > 0.0 or terms.l2 > 0.0
+        self._has_norms = terms.l1 > 0.0 or bool(terms.l2.any())
         self.lower = lower
         # Early steps on a bounded problem need not be exact.
         self._accuracy = 1e6 * terms.accuracy

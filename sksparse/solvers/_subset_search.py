@@ -73,11 +73,12 @@ class SubsetSearch:
         self._kept = self.columns.at(np.flatnonzero(self.free & self.columns.usable))
         self.limit = p if rules.max_features is None else min(rules.max_features, p)
         used = np.count_nonzero(problem.loss.weights) - problem.fit_intercept
-        self.rank = int(used) if rules.l2 == 0 else p
+        self.rank = p if rules.has_ridge else int(used)
+        self._ridge = rules.l2 + rules.scaled_l2 * self.columns.variances
         shape = (problem.design.n_samples, self.outputs.n_outputs)
         null = self.outputs.value(np.full(shape, problem.null_intercept))
         self.scale = max(null, float(np.finfo(np.float64).tiny))
-        bounded = rules.l1 > 0 or rules.l2 > 0 or problem.loss.quadratic
+        bounded = rules.l1 > 0 or rules.has_ridge or problem.loss.quadratic
         self.floor = -np.inf if bounded else _SEPARATED * self.scale
         self.threshold = self.worth = tol * self.scale
         self.chains = True
@@ -143,7 +144,7 @@ class SubsetSearch:
     def _terms(self, features: Indices) -> Terms:
         return Terms(
             l1=self.rules.l1,
-            l2=self.rules.l2,
+            l2=self._ridge[features],
             positive=self._positive[features],
             floor=self.floor,
             accuracy=1e-9 * float(np.sqrt(self.scale)),
@@ -157,12 +158,13 @@ class SubsetSearch:
         if self.problem.fit_intercept:
             # Rounding leaves a small sum, which a column with a large mean would blow up.
             gradient = gradient - np.outer(curvature / curvature.sum(), gradient.sum(axis=0))
-        return Metric(curvature, gradient, self.problem.fit_intercept, self.rules.l2)
+        return Metric(curvature, gradient, self.problem.fit_intercept)
 
     def norms(self, features: Indices | slice) -> Norms:
         """What using each feature costs and may be."""
         return Norms(
             self.rules.l1,
+            self._ridge[features],
             self._positive[features],
             self._alpha * self._factors[features],
             self.free[features],
@@ -298,7 +300,7 @@ class SubsetSearch:
         centred = self.columns.rows[fit.support] - own.means[:, None]
         for block, beside in self.columns.all_beside(metric.curvature, centred, metric.gradient):
             norms = self.norms(block)
-            roots = np.sqrt(beside.squares + self.rules.l2)
+            roots = np.sqrt(beside.squares + norms.l2)
             lengths = np.where(norms.usable & (beside.squares > 0), roots, np.inf)
             cross = beside.cross / lengths / own.lengths[:, None]
             rivals = norms.rivals(cross, beside.descent / lengths[:, None], lengths)

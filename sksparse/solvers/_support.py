@@ -141,7 +141,7 @@ def largest_rank(problem: Problem) -> int:
 def require_rank(problem: Problem, rules: SubsetRules) -> None:
     """Refuse to start from all features where the samples do not determine their coefficients."""
     n, p = np.count_nonzero(problem.loss.weights), problem.design.n_features
-    if rules.l2 == 0.0 and p > largest_rank(problem):
+    if not rules.has_ridge and p > largest_rank(problem):
         intercept = " and an intercept" if problem.fit_intercept else ""
         raise ValueError(
             f"solver='backward' starts from the fit of all features{intercept}, which "

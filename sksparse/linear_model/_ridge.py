@@ -1,0 +1,51 @@
+"""The ridge of a classifier: a number, or what suits the numbers of features and samples."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._typing import Array
+
+# Features crowd the samples from a quarter of their number on.
+_CROWDED = 4.0
+# A ridge that changes no coefficient that the samples determine, but bounds all others.
+_LEAST = 1e-6
+
+
+class Ridge(NamedTuple):
+    """``1/2 sum_j (l2 + scaled_l2 v_j) w_j^2`` for features of variance v_j."""
+
+    l2: float = 0.0
+    scaled_l2: float = 0.0
+
+    @property
+    def strength(self) -> float:
+        """The one of the two that is not zero."""
+        return self.l2 or self.scaled_l2
+
+
+def check_ridge(l2: Any, n_features: int, counts: Array) -> Ridge:
+    """What the parameter ``l2`` asks for; ``counts`` are the sample weights as they were given."""
+    if isinstance(l2, str):
+        return Ridge(scaled_l2=default_strength(n_features, number_of_samples(counts)))
+    return Ridge(l2=float(l2))
+
+
+def default_strength(n_features: int, n: float) -> float:
+    """Strength of the ridge on features of unit variance that ``l2="auto"`` stands for.
+
+    Where features are few beside the samples, the likelihood alone decides, and the ridge only
+    keeps coefficients finite. Where they are many, some of them fit whatever the classes are, and
+    the coefficients of the best are too large by chance, the more so the more there are.
+    """
+    return max(float(np.log(max(_CROWDED * n_features / n, 1.0))) / n, _LEAST)
+
+
+def number_of_samples(counts: Array) -> float:
+    """The sum of the sample weights; their effective number where they cannot be counts."""
+    total = float(counts.sum())
+    if total >= 2.0 or np.count_nonzero(counts) <= 2:
+        return max(total, 1.0)
+    return float(total**2 / (counts @ counts))

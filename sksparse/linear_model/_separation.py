@@ -1,0 +1,80 @@
+"""Whether features separate the classes, so that a log loss without a norm has no minimum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array
+from ..losses import Loss
+from ..solvers import Design, SubsetRules
+
+# A mean log loss at most this share of that without features is as good as zero.
+_ZERO = 1e-6
+# Log odds that data rarely justify; where a Newton step still moves them by as much as the second
+# number, it does not come to an end: each step then moves them by about one.
+_SATURATED, _MOVING = 15.0, 0.1
+
+
+def separates(
+    design: Design, loss: Loss, fit_intercept: bool, coef: Array, intercept: Array
+) -> bool:
+    """Whether the loss goes on falling in some direction of the coefficients in use.
+
+    ``coef`` and ``intercept`` have shape (n_outputs, n_features) and (n_outputs,).
+    """
+    used = np.flatnonzero(coef.any(axis=0))
+    weighted = np.flatnonzero(loss.weights > 0.0)
+    columns = design.columns(used)[weighted]
+    columns = columns if isinstance(columns, np.ndarray) else columns.toarray()
+    z = columns @ coef[:, used].T + intercept
+    small = type(loss)(loss.y[weighted], loss.weights[weighted])
+    flat = np.ascontiguousarray(z[:, 0] if len(coef) == 1 else z)
+    if small.value(flat) <= _ZERO * _null_value(small, fit_intercept, len(coef)):
+        return True
+    spread = float(np.ptp(z, axis=1).max()) if len(coef) > 1 else float(np.abs(z).max())
+    if spread <= _SATURATED:
+        return False
+    shifts = small.weights @ columns
+    rows = np.column_stack((columns - shifts, np.ones((len(z), int(fit_intercept)))))
+    rows /= np.maximum(np.sqrt(small.weights @ rows**2), np.finfo(float).tiny)
+    return float(np.abs(_newton_step(small, rows, flat)).max(initial=0.0)) > _MOVING
+
+
+def _null_value(loss: Loss, fit_intercept: bool, n_outputs: int) -> float:
+    constant = np.broadcast_to(loss.best_constant() if fit_intercept else 0.0, n_outputs)
+    z = np.tile(constant, (len(loss.y), 1))
+    return loss.value(np.ascontiguousarray(z[:, 0] if n_outputs == 1 else z))
+
+
+def _newton_step(loss: Loss, rows: Array, z: Array) -> Array:
+    """What a Newton step changes of the predictor."""
+    gradient, metric = loss.gradient(z).reshape(len(rows), -1), loss.metric(z)
+    n, m = gradient.shape
+    hessian = np.einsum("ij,iab,ik->ajbk", rows, metric, rows, optimize=True)
+    size = m * rows.shape[1]
+    right = -(rows.T @ gradient).T.ravel()
+    step = np.linalg.lstsq(hessian.reshape(size, size), right, rcond=None)[0]
+    return np.asarray(rows @ step.reshape(m, -1).T)
+
+
+def separation_message(
+    design: Design, loss: Loss, rules: SubsetRules, fit_intercept: bool, fits: list[tuple[Any, Any]]
+) -> str:
+    """Why a warning is due, if any of the fits (coefficients, intercepts) separates the classes."""
+    if loss.quadratic or rules.has_ridge or rules.l1 > 0.0:
+        return ""
+    found = [
+        np.abs(coef).max(initial=0.0)
+        for coef, intercept in fits
+        if separates(design, loss, fit_intercept, np.atleast_2d(coef), np.atleast_1d(intercept))
+    ]
+    if not found:
+        return ""
+    where = "" if len(fits) == 1 else f" at {len(found)} of {len(fits)} points"
+    return (
+        f"The features selected separate the classes{where}, at least in part: with l2=0 the log "
+        f"loss has no minimum, and coefficients (up to {max(found):.3g}) and probabilities are "
+        "those at which the solver stopped. Remedy: a positive l2, or l2='auto'."
+    )
