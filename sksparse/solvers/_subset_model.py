@@ -1,7 +1,7 @@
 """What adding, dropping and swapping features gains, by a quadratic model of the loss.
 
 The model is the loss at the current predictor to second order, with the mean curvature of each
-sample over its outputs. Columns have unit length in its metric (l2 included), so that a support S
+sample over its outputs, plus the norms as they are. Columns have unit length in its metric (l2 included), so that a support S
 with correlations H_SS and ``M = H_SS^{-1}`` has coefficients ``b = M (q_S - l1 sign_S)``; a column
 j beside it has ``v = M H_Sj``, ``s = 1 - H_jS v`` left, and descends by ``d = q_j - H_jS b``. With
 ``r(d) = max(|d| - l1, 0)``, or only its positive side, adding j gains ``r(d)^2 / (2 s)``, dropping

@@ -17,6 +17,7 @@ from .._typing import Array, Indices
 from ._loop import Iterate, Solver
 from ._problem import Problem
 from ._solution import Certificate, Solution, Status
+from ._subset_certificate import single_change
 from ._subset_refit import Fit
 from ._subset_rules import SubsetRules
 from ._subset_search import SubsetSearch
@@ -98,8 +99,9 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     Notes
     -----
     The certificate is the largest gain, relative to the loss of the model without features, that
-    the quadratic model at the answer promises for a single add, drop or swap over all columns. It
-    is zero once refits have shown the most promising ``30 * effort`` of them to gain nothing. Of
+    the quadratic model at the answer promises for a single add, drop or swap over all columns. Once
+    refits have shown the most promising ``30 * effort`` of them to gain nothing, it is what a
+    change of one feature's coefficients, all others held, is still sure to gain. Of
     the moves within the working set that promise none, refits try the closest ``5 * effort``, or
     with up to 30 features every add and drop, and a swap for each. For a squared loss without
     ``l1`` and ``positive`` the model is exact.
@@ -141,13 +143,20 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
 
     def certify(self, problem: Problem, state: SubsetNewtonIterate) -> Certificate:
         name = "largest relative gain of a single add, drop or swap"
-        if not state.tried or state.refuted:
-            return Certificate(name, 0.0 if state.refuted else np.inf)
-        state.gains = state.search.gains(state.fit)
-        open_gains = state.gains.copy()
-        if state.settled:
-            open_gains[state.search.columns.features] = -np.inf
-        return Certificate(name, float(open_gains.max(initial=0.0)) / state.search.scale)
+        if not state.tried:
+            return Certificate(name, np.inf)
+        search, left = state.search, 0.0
+        if not state.refuted:
+            state.gains = search.gains(state.fit)
+            open_gains = state.gains.copy()
+            if state.settled:
+                open_gains[search.columns.features] = -np.inf
+            left = float(open_gains.max(initial=0.0))
+        if left <= search.threshold and not search.finished(state.fit):
+            # what the model promises no more is left to formulas of another kind
+            left = single_change(search, state.fit)
+            state.progress = left <= search.threshold
+        return Certificate(name, left / search.scale)
 
     def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
         return np.nan
