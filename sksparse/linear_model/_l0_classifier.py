@@ -56,11 +56,11 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         Strength of an L1 norm, non-negative.
     l2 : float or "auto", default="auto"
         Strength of a ridge penalty, non-negative, in units of the variance of a feature. "auto" is
-        ``l2_ = max(log(4 p / n) / n, 1e-6)`` times the variance of each feature, for p features
-        and a sum n of the sample weights: no more than keeps coefficients finite where the samples
-        are more than four times the features, about 0.08 for 72 samples of 7129 genes. With 0,
-        features that separate the classes, as a few of many always do, end with coefficients
-        without meaning, no more features are used than separate, and a warning is issued.
+        ``l2_ = log(4 p / n) / n`` times the variance of each feature for p features and n samples,
+        as 0.083 for 72 samples of 7129 genes; with fewer features than samples
+        ``l2_ = 1e-8``, which only keeps coefficients finite. With 0, features that separate the
+        classes, as a few of many always do, end with coefficients without meaning, no more
+        features are used than separate, and a warning is issued.
     positive : bool or array-like of shape (n_features,), default=False
         Features whose coefficient must not be negative, all or by a boolean mask; for two classes
         only.
@@ -149,8 +149,8 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
 
     Where the classes can be separated and no norm is added, the log loss has no minimum. The fit
     ends when it has fallen to 1e-6 of the model without features. Without an intercept, "auto"
-    takes the mean squares of the features for their variances. Where the weights sum to less than
-    two, their effective number ``(sum s)^2 / sum s^2`` stands for n.
+    takes the mean squares of the features for their variances. Sample weights that are all whole
+    numbers count samples, so n is their sum; of others it is ``(sum s)^2 / sum s^2``.
 
     References
     ----------

@@ -8,10 +8,8 @@ import numpy as np
 
 from .._typing import Array
 
-# Features crowd the samples from a quarter of their number on.
-_CROWDED = 4.0
 # A ridge that changes no coefficient that the samples determine, but bounds all others.
-_LEAST = 1e-6
+_LEAST = 1e-8
 
 
 class Ridge(NamedTuple):
@@ -36,16 +34,17 @@ def check_ridge(l2: Any, n_features: int, counts: Array) -> Ridge:
 def default_strength(n_features: int, n: float) -> float:
     """Strength of the ridge on features of unit variance that ``l2="auto"`` stands for.
 
-    Where features are few beside the samples, the likelihood alone decides, and the ridge only
-    keeps coefficients finite. Where they are many, some of them fit whatever the classes are, and
-    the coefficients of the best are too large by chance, the more so the more there are.
+    With more samples than features the likelihood decides, and the ridge only keeps coefficients
+    finite. With as many features or more, some always fit, whatever the classes are: the
+    coefficients of the best are too large by chance, and the more so the more there are.
     """
-    return max(float(np.log(max(_CROWDED * n_features / n, 1.0))) / n, _LEAST)
+    return float(np.log(4.0 * n_features / n)) / n if n_features >= n else _LEAST
 
 
 def number_of_samples(counts: Array) -> float:
-    """The sum of the sample weights; their effective number where they cannot be counts."""
+    """The sum of the sample weights where all are counts; their effective number otherwise."""
     total = float(counts.sum())
-    if total >= 2.0 or np.count_nonzero(counts) <= 2:
-        return max(total, 1.0)
-    return float(total**2 / (counts @ counts))
+    if np.all(counts == np.floor(counts)):
+        return total
+    share = counts / total
+    return float(1.0 / (share @ share))

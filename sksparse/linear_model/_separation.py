@@ -15,6 +15,8 @@ _ZERO = 1e-6
 # Log odds that data rarely justify; where a Newton step still moves them by as much as the second
 # number, it does not come to an end: each step then moves them by about one.
 _SATURATED, _MOVING = 15.0, 0.1
+# Log odds per standard deviation of a feature that make no sense.
+_ABSURD = 100.0
 
 
 def separates(
@@ -63,18 +65,31 @@ def separation_message(
     design: Design, loss: Loss, rules: SubsetRules, fit_intercept: bool, fits: list[tuple[Any, Any]]
 ) -> str:
     """Why a warning is due, if any of the fits (coefficients, intercepts) separates the classes."""
-    if loss.quadratic or rules.has_ridge or rules.l1 > 0.0:
+    if loss.quadratic or rules.l2 > 0.0 or rules.l1 > 0.0:
         return ""
-    found = [
-        np.abs(coef).max(initial=0.0)
-        for coef, intercept in fits
-        if separates(design, loss, fit_intercept, np.atleast_2d(coef), np.atleast_1d(intercept))
-    ]
+    found = []
+    for coef, intercept in fits:
+        coef, intercept = np.atleast_2d(coef), np.atleast_1d(intercept)
+        largest = float(_in_deviations(design, loss, coef).max(initial=0.0))
+        # a ridge in units of the features bounds what is absurd, unless it is very small
+        open_ended = largest > 0.0 and (rules.scaled_l2 == 0.0 or largest > _ABSURD)
+        if open_ended and separates(design, loss, fit_intercept, coef, intercept):
+            found.append(largest)
     if not found:
         return ""
     where = "" if len(fits) == 1 else f" at {len(found)} of {len(fits)} points"
+    bound = "no minimum" if rules.scaled_l2 == 0.0 else f"none but by l2_={rules.scaled_l2:.3g}"
     return (
-        f"The features selected separate the classes{where}, at least in part: with l2=0 the log "
-        f"loss has no minimum, and coefficients (up to {max(found):.3g}) and probabilities are "
-        "those at which the solver stopped. Remedy: a positive l2, or l2='auto'."
+        f"The features selected separate the classes{where}, at least in part: the log loss has "
+        f"{bound}, so coefficients (up to {max(found):.3g} per standard deviation of a feature) "
+        "and probabilities mean little. Remedy: a positive l2, such as 0.01 for features of unit "
+        "variance."
     )
+
+
+def _in_deviations(design: Design, loss: Loss, coef: Array) -> Array:
+    """Size of the coefficients for features of unit variance."""
+    used = np.flatnonzero(coef.any(axis=0))
+    part = Design(design.X[:, used])
+    variances = part.variances(loss.weights, part.means(loss.weights))
+    return np.asarray(np.abs(coef[:, used]) * np.sqrt(variances))
