@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from copy import copy
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -14,7 +15,6 @@ from ._classes import log_loss
 from ._l0_classifier import L0Classifier
 from ._subset_choice import Fold
 from ._subset_task import Points
-
 
 def with_known_classes(folds: list[Fold], classes: Any, codes: Array) -> list[Fold]:
     """Folds whose test parts hold only classes that their training parts hold.
@@ -97,31 +97,32 @@ class NegativeScores:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 try:
-                    value = self._score(coef, intercept, fold)
+                    value, reason = self._score(coef, intercept, fold), ""
                 except ValueError as error:
-                    value, cause = np.nan, error
-                else:
-                    cause = None
+                    value, reason = np.nan, f" ({error})"
             if np.isnan(value):
                 present = np.unique(self.y[fold.rows]).tolist()
                 raise ValueError(
                     f"scoring={self.scorer!r} is not defined on the test samples of {fold.name}, "
-                    f"which hold the classes {present}"
-                    f"{f' ({cause})' if cause else ''}; give stratified splits, fewer folds, or "
-                    "another scoring (None is the log loss)."
-                ) from cause
+                    f"which hold the classes {present}{reason}; give stratified splits, fewer "
+                    "folds, or another scoring (None is the log loss)."
+                )
 
     def _score(self, coef: Array, intercept: Array, fold: Fold) -> float:
         model = L0Classifier()
         model.classes_ = self.classes if fold.classes is None else self.classes[fold.classes]
         model.n_features_in_ = self.X.shape[1]
         model.coef_, model.intercept_ = coef, intercept
-        options = {}
-        if self.weights is not None and _takes_weights(self.scorer):
+        options: dict[str, Any] = {}
+        if self.weights is not None and self._takes("sample_weight"):
             options["sample_weight"] = self.weights[fold.rows]
-        return float(self.scorer(model, self.X[fold.rows], self.y[fold.rows], **options))
+        scorer = self.scorer
+        if self._takes("labels") and getattr(scorer, "_response_method", "") == "predict_proba":
+            # a test part may lack a class
+            scorer = copy(scorer)
+            scorer._kwargs = {"labels": model.classes_, **scorer._kwargs}
+        return float(scorer(model, self.X[fold.rows], self.y[fold.rows], **options))
 
-
-def _takes_weights(scorer: Any) -> bool:
-    function = getattr(scorer, "_score_func", scorer)
-    return "sample_weight" in signature(function).parameters
+    def _takes(self, option: str) -> bool:
+        function = getattr(self.scorer, "_score_func", self.scorer)
+        return option in signature(function).parameters

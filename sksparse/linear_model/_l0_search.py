@@ -124,7 +124,9 @@ class L0Search(BaseEstimator, ABC):
             message = ""
         task, (grid, points) = tasks[chosen], paths[chosen]
         solution = self._fit_point(task, grid, points, best)
-        separated = next(filter(None, (t.separation(p) for t, (_, p) in zip(tasks, paths, strict=True))), "")
+        separated = next(
+            filter(None, (t.separation(p) for t, (_, p) in zip(tasks, paths, strict=True))), ""
+        )
         paths[chosen] = grid, points.replaced(best, solution)
         if not folds:
             values = self._criteria(tasks, [points for _, points in paths], n)
@@ -157,8 +159,7 @@ class L0Search(BaseEstimator, ABC):
             type(self).__name__, self._error_name, errors, self.n_jobs, int(self.verbose)
         )
         runs = [
-            validation.run(task, grid, folds)
-            for task, (grid, _) in zip(tasks, paths, strict=True)
+            validation.run(task, grid, folds) for task, (grid, _) in zip(tasks, paths, strict=True)
         ]
         tables = np.stack([table for table, _ in runs])
         self._store_errors(tables if len(tasks) > 1 else tables[0])
@@ -181,7 +182,11 @@ class L0Search(BaseEstimator, ABC):
         return np.stack(
             [
                 criterion_path(
-                    task, fits, self.criterion, n, effective_degrees(task, fits) if several else None
+                    task,
+                    fits,
+                    self.criterion,
+                    n,
+                    effective_degrees(task, fits) if several else None,
                 )
                 for task, fits in zip(tasks, points, strict=True)
             ]

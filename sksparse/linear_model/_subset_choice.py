@@ -16,6 +16,7 @@ from ..losses import Loss
 from ._criteria import CRITERIA, deviance
 from ._subset_task import Grid, Points, SubsetTask
 
+
 class Fold(NamedTuple):
     """A split of the samples, by how often each is drawn.
 

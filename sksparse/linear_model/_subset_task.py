@@ -164,7 +164,7 @@ class SubsetTask:
         return self._value(np.tile(self._constant, (self.design.n_samples, 1)), self.loss)
 
     @property
-    def _constant(self) -> Array:
+    def _constant(self) -> Any:
         """Intercepts of the model without features."""
         return np.broadcast_to(self._problem().null_intercept, self.loss.n_outputs)
 

@@ -61,6 +61,8 @@ def _of_leaving(search: SubsetSearch, fit: Fit) -> float:
         after = search.outputs.value(
             fit.z - np.outer(search.columns.rows[fit.support[position]], w)
         )
-        saved = rules.l1 * np.abs(w).sum() + 0.5 * norms.l2[position] * w @ w + norms.prices[position]
+        saved = (
+            rules.l1 * np.abs(w).sum() + 0.5 * norms.l2[position] * w @ w + norms.prices[position]
+        )
         best = max(best, float(saved - (after - before)))
     return best
