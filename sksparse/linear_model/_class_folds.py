@@ -16,6 +16,7 @@ from ._l0_classifier import L0Classifier
 from ._subset_choice import Fold
 from ._subset_task import Points
 
+
 def with_known_classes(folds: list[Fold], classes: Any, codes: Array) -> list[Fold]:
     """Folds whose test parts hold only classes that their training parts hold.
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from .._interrupts import worth_keeping
 from .._typing import Array, Indices, Mask
 from ..losses import Loss
 from ..penalties import L0
@@ -276,7 +277,7 @@ class SubsetTask:
                 if found[-1].status is Status.INTERRUPTED:
                     break
         except KeyboardInterrupt:
-            if not found:
+            if not found or not worth_keeping():
                 raise
         return found if len(found) == len(alphas) else cut_short(found, len(alphas))
 

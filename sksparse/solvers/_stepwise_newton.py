@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .._interrupts import worth_keeping
 from .._typing import Array, Indices
 from ._loop import Iterate, Solver
 from ._problem import Problem
@@ -106,6 +107,21 @@ class StepwiseNewton(Solver[StepwiseNewtonIterate]):
         return np.nan
 
     def step(self, problem: Problem, state: StepwiseNewtonIterate) -> None:
+        search, before = state.search, state.fit
+        try:
+            self._move(state)
+            fit = search.polish(state.fit)
+        except KeyboardInterrupt:
+            unfit = search.objective(state.fit) == np.inf
+            nothing = state.fit is before and not np.isfinite(state.gain)
+            if unfit or nothing or not worth_keeping():
+                raise
+            state.interrupted = True
+            fit = search.polish(state.fit)
+        state.fit = fit
+        state.coef, state.intercept = search.solution(fit)
+
+    def _move(self, state: StepwiseNewtonIterate) -> None:
         search, move = state.search, _without if self.backward else _with_one_more
         for _ in range(max(_ROUND, len(state.fit.support) // 2)):
             support = move(search, state.fit)
@@ -120,8 +136,6 @@ class StepwiseNewton(Solver[StepwiseNewtonIterate]):
                 state.gain = 0.0
                 break
             state.fit, state.gain = moved, fall / search.scale
-        state.fit = search.polish(state.fit)
-        state.coef, state.intercept = search.solution(state.fit)
 
 
 def _with_one_more(search: SubsetSearch, fit: Fit) -> Indices | None:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .._interrupts import worth_keeping
 from .._typing import Array, Indices
 from ._loop import Iterate, Solver
 from ._problem import Problem
-from ._solution import Certificate, Solution, Status
+from ._solution import Certificate, Solution, Status, cut_short
 from ._subset_certificate import single_change
 from ._subset_refit import Fit
 from ._subset_rules import SubsetRules
@@ -162,17 +163,28 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         return np.nan
 
     def step(self, problem: Problem, state: SubsetNewtonIterate) -> None:
-        search, before, fit = state.search, state.fit, state.fit
-        if state.tried:
-            search.columns.at(_more_columns(search, state.gains, _MOST_NEW))
-            fit, state.settled = search.improve(fit)
-            state.refuted = state.settled and fit is before
-        else:
-            ends = [search.improve(start) for start in self._starts(problem, state)]
-            fit, state.settled = min(ends, key=lambda end: search.objective(end[0]))
-            state.tried = True
-        state.fit = search.polish(fit)
-        state.coef, state.intercept = search.solution(state.fit)
+        search, found = state.search, list[tuple[Fit, bool]]()
+        try:
+            if state.tried:
+                search.columns.at(_more_columns(search, state.gains, _MOST_NEW))
+                found.append(search.improve(state.fit))
+                state.refuted = found[0][1] and found[0][0] is state.fit
+            else:
+                for start in self._starts(problem, state):
+                    found.append(search.improve(start))
+            best, state.settled = min(found, key=lambda end: search.objective(end[0]))
+            fit = search.polish(best)
+        except KeyboardInterrupt:
+            latest = [] if search.latest is None else [search.latest]
+            known = [state.fit, *(end for end, _ in found), *latest]
+            best = min(known, key=search.objective)
+            # before the first step there is only the model without features
+            if (best is state.fit and not state.tried) or not worth_keeping():
+                raise
+            state.settled, state.refuted, state.interrupted = False, False, True
+            fit = search.polish(best)
+        state.fit, state.tried = fit, True
+        state.coef, state.intercept = search.solution(fit)
 
     def _starts(self, problem: Problem, state: SubsetNewtonIterate) -> Iterator[Fit]:
         search = state.search
@@ -218,13 +230,20 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         if not len(sizes) or min(sizes) < 1:
             raise ValueError(f"sizes must hold numbers from 1 on; got {list(sizes)}.")
         path = self.sizes or self.grown_sizes(problem)
-        for size in range(1, max(sizes) + 1):
-            fit = path.reach(size)
-            if self.verbose:
-                share = fit.value / path.search.scale
-                print(f"[SubsetNewton] {size} features: loss {share:.4g} of null")
-        search = path.search
-        return [_solution(search, search.polish(path.reach(size)), size) for size in sizes]
+        search, reached = path.search, 0
+        try:
+            for size in range(1, max(sizes) + 1):
+                fit = path.reach(size)
+                if self.verbose:
+                    share = fit.value / search.scale
+                    print(f"[SubsetNewton] {size} features: loss {share:.4g} of null")
+                reached = size
+        except KeyboardInterrupt:
+            if reached < min(sizes) or not worth_keeping():
+                raise
+        known = [size for size in sizes if size <= reached]
+        found = [_solution(search, search.polish(path.reach(size)), size) for size in known]
+        return found if len(found) == len(sizes) else cut_short(found, len(sizes))
 
     def grown_sizes(self, problem: Problem) -> GrownSizes:
         """The fits of all sizes, none of them found yet."""

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.linalg
 from scipy.linalg import lapack
 
+from .._interrupts import check
 from .._typing import Array, Indices, Mask
 from ..losses import Loss
 
@@ -142,6 +143,7 @@ def refit(
         z = rows.T @ theta
         value = smooth.value(theta, z)
     for n_step in range(_MAX_STEPS if len(rows) else 0):
+        check()
         if value <= terms.floor:
             break
         step, expected = smooth.newton_step(theta, z)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._interrupts import check
 from .._typing import Array, Indices
 from ._problem import Problem
 from ._subset_columns import SubsetColumns
@@ -60,6 +61,8 @@ class SubsetSearch:
         Whether to try what a whole descent on the model leads to before single moves.
     trials, doubts : int
         Number of single moves that are tried: of those that promise a gain, and of others.
+    latest : Fit or None
+        Where the search stands, should it be interrupted.
     """
 
     def __init__(self, problem: Problem, rules: SubsetRules, tol: float, effort: int = 1) -> None:
@@ -85,6 +88,7 @@ class SubsetSearch:
         self.doubts = 0 if problem.loss.quadratic else _DOUBTS * effort
         if self.doubts and p <= _DOUBTED_ALL:
             self.doubts = 3 * p
+        self.latest: Fit | None = None
         self._model: tuple[Fit, Quadratic] | None = None
 
     def objective(self, fit: Fit) -> float:
@@ -181,6 +185,7 @@ class SubsetSearch:
         support, signs = fit.support, np.sign(fit.coef)
         visited: list[Indices] = []
         for _ in range(moves):
+            check()
             tableau, rivals = model.tableau(support, signs)
             move = best_move(tableau, rivals, self.room(support, limit), self.threshold)
             if move is None:
@@ -195,7 +200,7 @@ class SubsetSearch:
         while size <= len(fit.support):
             size *= 2
         while not self.finished(fit):
-            size = min(size, limit)
+            self.latest, size = fit, min(size, limit)
             path = self.descend(self.model(fit), fit, size)
             new = self.fit(path[-1], fit) if path else fit
             if self.finished(new):
@@ -251,6 +256,7 @@ class SubsetSearch:
     def improve(self, fit: Fit) -> tuple[Fit, bool]:
         """Move while the true objective falls; also whether it ended for want of moves."""
         for _ in range(_ROUNDS):
+            self.latest = fit
             better = self._better(fit)
             if better is None:
                 return fit, True
