@@ -381,7 +381,7 @@ def search(columns, seen, state, coef, multiplier, places, bound, options):
     while 0 < top < _DEPTH < left and nodes < max_nodes:
         top -= 1
         nodes += 1
-        cutoff = best - max(gap * best, least)
+        cutoff = best - max(gap * best - least, least)
         if nodes > 1 and _bound(columns, seen, waiting, top, best, cutoff):
             left -= 1
             _move(waiting, top, left)
@@ -391,7 +391,7 @@ def search(columns, seen, state, coef, multiplier, places, bound, options):
         improved = value < best
         if improved:
             best, found = value, members
-            cutoff = best - max(gap * best, least)
+            cutoff = best - max(gap * best - least, least)
         if waiting.bound[top] >= cutoff or (branch < 0 and not improved):
             cut = min(cut, waiting.bound[top])
             continue

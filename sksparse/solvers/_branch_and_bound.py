@@ -25,8 +25,8 @@ _MOST_REFITTED = 150
 _WORTH_RELAXING = 0.5
 # Up to so many columns the whole matrix of correlations is worth its factorisations.
 _MOST_FACTORISED = 600
-# Rounding is no gap as long as it is at most this share of an objective that is more than rounding.
-_SPARED = 1e-3
+# Rounding may leave a relative gap that is larger than what was asked for by this at most.
+_SPARED = 1e-4
 # Two computations of the null model's loss differ by less than this share.
 _SAME = 1e-12
 
@@ -157,9 +157,9 @@ class BranchAndBound:
         bound = min(bound, objective)
         # A difference within rounding of the null model's loss is no gap.
         slack = 3.0 * best.rounding * data.null_loss
-        gap = (objective - bound) / max(objective, slack)
-        spared = slack if objective <= slack else min(slack, _SPARED * objective)
-        closed = objective - bound <= self.gap * objective + spared
+        unit = max(objective, slack)
+        gap = (objective - bound) / unit
+        closed = objective - bound <= self.gap * unit + min(slack, _SPARED * unit)
         status = Status.STALLED if outcome.status is Status.CONVERGED else outcome.status
         return BoundedSolution(
             coef=coef,

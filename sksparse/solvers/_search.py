@@ -17,7 +17,7 @@ from ._solution import Status
 
 # Two objectives this close, in units of the null model's loss, are equal: it covers rounding. Less
 # where the best one is small, but not less than products of the coefficients leave.
-_ROUNDING, _OF_OBJECTIVE, _OF_PRODUCTS, _LEAST = 1e-9, 1e-5, 1e-14, 1e-13
+_ROUNDING, _OF_OBJECTIVE, _OF_PRODUCTS, _LEAST = 1e-9, 1e-5, 5e-15, 2e-14
 _SECONDS_BETWEEN_LINES = 1.0
 
 
@@ -54,7 +54,7 @@ class Incumbent:
     @property
     def cutoff(self) -> float:
         """A node with a bound at least this is not opened."""
-        return self.value - max(self.gap * self.value, self.rounding)
+        return self.value - max(self.gap * self.value - self.rounding, self.rounding)
 
     def offer(self, value: float, support: Indices) -> None:
         """Take a subset if it is better."""
