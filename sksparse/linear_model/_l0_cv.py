@@ -32,7 +32,9 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     alphas : int or array-like of float, default=None
         Prices to try instead of sizes, or how many: these are spaced evenly in the logarithm from
         the price at which the first feature enters down to a thousandth of it, or to half the
-        variance of the target divided by n where that is more.
+        variance of the target divided by n where that is more. Up to three features that explain
+        99.9 % of what is left, as a column of ones without an intercept may, have a price each, and
+        the even spacing begins behind them.
     cv : int, splitter or iterable, default=None
         How to split for cross-validation, as in scikit-learn; ``criterion`` is then not used. None
         chooses by ``criterion``, on all samples.
@@ -55,7 +57,7 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     max_iter : int, default=100
         Largest number of passes over the features for one fit.
     tol : float, default=1e-8
-        Gains below this share of the loss without features do not count. For float32 features it
+        Gains below this share of the objective do not count. For float32 features it
         is at least 1.2e-5.
     n_jobs : int, default=None
         Folds at the same time; None is one, -1 as many as there are cores.

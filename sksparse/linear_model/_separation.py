@@ -53,7 +53,7 @@ def _null_value(loss: Loss, fit_intercept: bool, n_outputs: int) -> float:
 def _newton_step(loss: Loss, rows: Array, z: Array) -> Array:
     """What a Newton step changes of the predictor."""
     gradient, metric = loss.gradient(z).reshape(len(rows), -1), loss.metric(z)
-    n, m = gradient.shape
+    m = gradient.shape[1]
     hessian = np.einsum("ij,iab,ik->ajbk", rows, metric, rows, optimize=True)
     size = m * rows.shape[1]
     right = -(rows.T @ gradient).T.ravel()

@@ -13,6 +13,8 @@ from ._subset_task import Grid, SubsetTask
 _LARGEST_SIZE = 100
 # Prices go down to this share of the largest, but not below what the null model loses a sample.
 _LOWEST_PRICE = 1e-3
+# So many features may explain all but that share of what is left, if not all but rounding.
+_MOST_DOMINANT, _EXACT = 3, 1e-20
 
 
 def make_grid(task: SubsetTask, max_features: Any, alphas: Any, n: float) -> Grid:
@@ -79,13 +81,31 @@ def _prices(alphas: Any) -> Array:
 
 
 def _price_grid(task: SubsetTask, number: int, n: float) -> Array:
-    """Geometric, from where the first feature enters."""
-    highest = 1.0
-    if task.priced.any():
-        ends = task.over(Grid(sizes=np.array([0, 1])))
-        values = task.losses(ends) + task.norms(ends)
-        prices = task.rules.factors(task.design.n_features)
-        gain = float(values[0] - values[1]) / float(prices[task.priced].min())
-        highest = gain if gain > 0.0 else highest
-    lowest = min(max(_LOWEST_PRICE * highest, task.null_loss / n), 0.1 * highest)
-    return np.geomspace(highest, lowest, number)
+    """Geometric, from where the first feature enters that does not explain nearly all.
+
+    Those that do, such as a column of ones without an intercept, have a price of their own.
+    """
+    if not task.priced.any():
+        return np.geomspace(1.0, 0.1, number)
+    values = _first_values(task, 1)
+    if _dominates(values, 0):
+        values = _first_values(task, _MOST_DOMINANT + 1)
+    gains = -np.diff(values) / float(task.rules.factors(task.design.n_features)[task.priced].min())
+    first, most = 0, min(_MOST_DOMINANT, len(gains) - 1, number - 1)
+    while first < most and _dominates(values, first):
+        first += 1
+    highest = float(gains[first]) if gains[first] > 0.0 else 1.0
+    lowest = min(max(_LOWEST_PRICE * highest, values[first] / n), 0.1 * highest)
+    return np.concatenate((gains[:first], np.geomspace(highest, lowest, number - first)))
+
+
+def _first_values(task: SubsetTask, size: int) -> Array:
+    """Loss and norms of the best fits of sizes from 0 to this."""
+    points = task.over(Grid(sizes=np.arange(min(size, int(task.priced.sum())) + 1)))
+    return task.losses(points) + task.norms(points)
+
+
+def _dominates(values: Array, size: int) -> bool:
+    """Whether the next feature explains nearly all of a loss that is more than rounding."""
+    before, after = values[size : size + 2]
+    return bool(_EXACT * values[0] < after < _LOWEST_PRICE * before)

@@ -17,6 +17,7 @@ from ._correlations import Correlations
 from ._loop import Solver
 from ._problem import Problem
 from ._solution import Certificate
+from ._subset_inner import relative_gain
 from ._subset_rules import SubsetRules
 from ._support import SupportIterate, Terms, require_squared_loss
 
@@ -155,7 +156,8 @@ class IterativeHardThresholding(Solver[ThresholdingIterate]):
 
     def certify(self, problem: Problem, state: ThresholdingIterate) -> Certificate:
         state.found = state.search()
-        fall = state.fit.objective - state.found.objective
+        value = state.fit.objective
+        fall = relative_gain(value - state.found.objective, value)
         return Certificate("relative fall of the objective in one more step", fall)
 
     def gap(self, problem: Problem, coef: Array, intercept: float) -> float:

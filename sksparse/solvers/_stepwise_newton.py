@@ -35,8 +35,8 @@ class StepwiseNewtonIterate(Iterate):
     fit : Fit
         The current model.
     gain : float
-        Fall of the objective in the last step, relative to the loss of the model without features;
-        infinite where there are still too many features, zero at the end.
+        Relative fall of the objective in the last step; infinite where there are still too many
+        features, zero at the end.
     """
 
     search: SubsetSearch = field(kw_only=True)
@@ -62,7 +62,7 @@ class StepwiseNewton(Solver[StepwiseNewtonIterate]):
         The direction.
     tol, max_iter, verbose
         As in :class:`Solver`; a step moves up to 10 features, and gains of at most ``tol`` times
-        the loss of the model without features do not count.
+        the loss do not count.
 
     Notes
     -----
@@ -132,10 +132,10 @@ class StepwiseNewton(Solver[StepwiseNewtonIterate]):
             # Above the limit a feature leaves whatever it costs.
             forced = search.objective(state.fit) == np.inf
             fall = np.inf if forced else search.objective(state.fit) - search.objective(moved)
-            if not fall > search.threshold:
+            if not fall > search.threshold(state.fit):
                 state.gain = 0.0
                 break
-            state.fit, state.gain = moved, fall / search.scale
+            state.fit, state.gain = moved, search.relative(fall, moved)
 
 
 def _with_one_more(search: SubsetSearch, fit: Fit) -> Indices | None:

@@ -18,7 +18,7 @@ from ._forward import ForwardSelection
 from ._loop import Iterate, Solver
 from ._problem import Problem
 from ._solution import Certificate
-from ._subset_inner import COLLINEAR, Subproblem, Support
+from ._subset_inner import COLLINEAR, Subproblem, Support, relative_gain
 from ._subset_rules import SubsetRules
 from ._subset_sizes import LONGEST, Effort, SizeSearch
 from ._subset_starts import ends, grown, longer
@@ -48,7 +48,7 @@ class SubsetIterate(Iterate):
     n_samples : int
         Samples with a positive weight.
     threshold : float
-        Smallest gain worth a move within the working set.
+        Smallest gain worth a move within the working set, relative to the loss that is left.
     working : WorkingSet
         The columns among which is searched.
     support : ndarray
@@ -147,8 +147,9 @@ class SubsetDescent(Solver[SubsetIterate]):
         support = Support.among(features, data)
         state.gains = _column_gains(state, support)
         drops = state.refund[support.columns] - support.importances
-        worst = max(state.gains.max(initial=0.0), drops.max(initial=0.0))
-        return Certificate(name, float(worst))
+        worst = float(max(state.gains.max(initial=0.0), drops.max(initial=0.0)))
+        objective = 1.0 - support.explained + float(state.price[support.columns].sum())
+        return Certificate(name, relative_gain(worst, objective))
 
     def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
         return np.nan

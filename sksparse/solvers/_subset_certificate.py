@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._typing import Array
 from ._subset_refit import Fit
 from ._subset_search import SubsetSearch
 
@@ -34,9 +33,9 @@ def _of_entering(search: SubsetSearch, fit: Fit) -> float:
     coef[in_use] = fit.coef
     for block, beside in columns.all_beside(bound, np.empty((0, len(bound))), gradient):
         norms, w = search.norms(block), coef[block]
-        used = w.any(axis=1)
-        counts = (used & loss.quadratic) | (~used & enters)
-        counts &= norms.usable & (beside.squares > 0.0)
+        used = np.asarray(w.any(axis=1))
+        changes = (used & loss.quadratic) | (~used & enters)
+        counts = np.flatnonzero(changes & norms.usable & (beside.squares > 0.0))
         l2 = norms.l2[counts, None]
         curvature = beside.squares[counts, None] + l2
         slope, w = beside.descent[counts] - l2 * w[counts], w[counts]

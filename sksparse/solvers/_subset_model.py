@@ -1,11 +1,11 @@
 """What adding, dropping and swapping features gains, by a quadratic model of the loss.
 
 The model is the loss at the current predictor to second order, with the mean curvature of each
-sample over its outputs, plus the norms as they are. Columns have unit length in its metric (l2 included), so that a support S
-with correlations H_SS and ``M = H_SS^{-1}`` has coefficients ``b = M (q_S - l1 sign_S)``; a column
-j beside it has ``v = M H_Sj``, ``s = 1 - H_jS v`` left, and descends by ``d = q_j - H_jS b``. With
-``r(d) = max(|d| - l1, 0)``, or only its positive side, adding j gains ``r(d)^2 / (2 s)``, dropping
-i loses ``b_i^2 / (2 M_ii)``, and swapping i for j gains
+sample over its outputs, plus the norms as they are. Columns have unit length in its metric (l2
+included), so that a support S with correlations H_SS and ``M = H_SS^{-1}`` has coefficients
+``b = M (q_S - l1 sign_S)``; a column j beside it has ``v = M H_Sj``, ``s = 1 - H_jS v`` left, and
+descends by ``d = q_j - H_jS b``. With ``r(d) = max(|d| - l1, 0)``, or only its positive side,
+adding j gains ``r(d)^2 / (2 s)``, dropping i loses ``b_i^2 / (2 M_ii)``, and swapping i for j gains
 ``r(d + v_i b_i / M_ii)^2 / (2 (s + v_i^2 / M_ii)) - b_i^2 / (2 M_ii)``: exact for the model as long
 as no other coefficient changes its sign.
 """

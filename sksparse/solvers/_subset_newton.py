@@ -31,7 +31,7 @@ _NUMBERS = 2**26
 _MOST_NEW = 200
 # On a path: columns at first, columns that join at a checkpoint, single moves that are tried.
 _PATH_FIRST, _PATH_NEW, _PATH_TRIALS = 200, 100, 3
-# Once a size is reached, its path looks for no gains below this share of the null loss.
+# Once a size is reached, its path looks for no gains below this share of the loss.
 _PATH_GAIN = 3e-4
 # For a price, sizes are grown to twice the best one and so many more, and to this at most.
 _BEYOND, _LONGEST = 4, 100
@@ -83,7 +83,7 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     rules : SubsetRules
         Norms, prices, bounds and the largest size.
     tol : float
-        Gains below this share of the null model's loss do not count.
+        Gains below this share of the loss that is left do not count.
     max_iter : int
         Largest number of passes over all columns.
     effort : int, default=1
@@ -99,13 +99,13 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
 
     Notes
     -----
-    The certificate is the largest gain, relative to the loss of the model without features, that
-    the quadratic model at the answer promises for a single add, drop or swap over all columns. Once
-    refits have shown the most promising ``30 * effort`` of them to gain nothing, it is what a
-    change of one feature's coefficients, all others held, is still sure to gain. Of
-    the moves within the working set that promise none, refits try the closest ``5 * effort``, or
-    with up to 30 features every add and drop, and a swap for each. For a squared loss without
-    ``l1`` and ``positive`` the model is exact.
+    The certificate is the largest gain, relative to the objective, that the quadratic model at the
+    answer promises for a single add, drop or swap over all columns. Once refits have shown the most
+    promising ``30 * effort`` of them to gain nothing, it is what a change of one feature's
+    coefficients, all others held, is still sure to gain. Of the moves within the working set that
+    promise none, refits try the closest ``5 * effort``, or with up to 30 features every add and
+    drop, and a swap for each. For a squared loss without ``l1`` and ``positive`` the model is
+    exact.
 
     Where a loss has fallen to 1e-6 of the null model's and no norm is added, it counts as zero and
     the fit ends: on separable data it has no minimum.
@@ -153,11 +153,12 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
             if state.settled:
                 open_gains[search.columns.features] = -np.inf
             left = float(open_gains.max(initial=0.0))
-        if left <= search.threshold and not search.finished(state.fit):
+        threshold = search.threshold(state.fit)
+        if left <= threshold and not search.finished(state.fit):
             # what the model promises no more is left to formulas of another kind
             left = single_change(search, state.fit)
-            state.progress = left <= search.threshold
-        return Certificate(name, left / search.scale)
+            state.progress = left <= threshold
+        return Certificate(name, search.relative(left, state.fit))
 
     def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
         return np.nan
@@ -205,8 +206,8 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     def path(self, problem: Problem, sizes: Sequence[int]) -> list[Solution]:
         """Solutions with at most so many features, for several sizes at once.
 
-        Sizes grow from 1 on by forward steps and single swaps that gain at least 3e-4 of the null
-        model's loss; at sizes 4, 8, 16, ... all columns are looked at. What is found for a size
+        Sizes grow from 1 on by forward steps and single swaps that gain at least 3e-4 of the
+        loss; at sizes 4, 8, 16, ... all columns are looked at. What is found for a size
         depends on smaller sizes alone, all of which are always gone through.
         ``rules.max_features`` and ``problem.alpha`` are not used.
 
@@ -266,7 +267,7 @@ class GrownSizes:
         self.search, fit = search, search.null_fit()
         search.columns.at(_best(search.gains(fit), _PATH_FIRST))
         search.chains, search.doubts, search.trials = False, 0, _PATH_TRIALS * max(effort, 1)
-        search.worth = max(search.worth, _PATH_GAIN * search.scale)
+        search.sparing = max(search.tol, _PATH_GAIN)
         self._fits = [fit]
 
     def reach(self, size: int) -> Fit:

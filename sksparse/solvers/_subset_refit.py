@@ -231,7 +231,7 @@ class _Smooth:
             slope = np.abs(linear - matrix @ x) * (x == 0.0)
             down = (linear - matrix @ x < 0.0) & (terms[1] == 0.0)
             worst = np.where(down, 0.0, slope - terms[0]) / np.sqrt(np.diag(matrix))
-            if worst.max(initial=0.0) <= max(self._accuracy, _ROUNDING):
+            if worst.max(initial=0.0) <= self._accuracy:
                 break
         return x - flat
 

@@ -17,9 +17,12 @@ from ._subset_rules import SubsetRules
 
 # A loss at most this share of the null model's counts as zero where it need not have a minimum.
 _SEPARATED = 1e-6
-# Newton steps of a trial end when they expect to gain this share of the null loss: what is then
+# Newton steps of a trial end when they expect to gain this share of the loss: what is then
 # left is about its square.
 _TRIAL, _FINAL = 1e-7, 1e-13
+# Rounding of a loss, of the square root of a gain in units of that of the null loss, and of the
+# square root of the null loss.
+_NOTHING, _NOISE, _FINEST = 1e-30, 1e-14, 1e-15
 # Moves in one model; models around one another; single moves of a model that are tried.
 _MOVES, _ROUNDS, _TRIALS = 1000, 200, 30
 # Moves that are tried although the model promises no gain, which it does not know exactly; all of
@@ -39,7 +42,7 @@ class SubsetSearch:
     rules : SubsetRules
         Norms, prices, bounds and the largest size.
     tol : float
-        Gains below this share of the null loss are not looked for.
+        Gains below this share of the loss that is left are not looked for.
     effort : int, default=1
         Factor on ``trials`` and ``doubts``; with 0 there are no doubts.
 
@@ -53,10 +56,9 @@ class SubsetSearch:
         Loss of the model without features.
     floor : float
         Loss that counts as zero; minus infinity where the objective has a minimum.
-    threshold : float
-        Smallest gain worth a move.
-    worth : float
-        Smallest gain worth a refit, once a fit is as large as it may be.
+    tol, sparing : float
+        Smallest gains worth a move, and worth a refit once a fit is as large as it may be; relative
+        to the loss.
     chains : bool
         Whether to try what a whole descent on the model leads to before single moves.
     trials, doubts : int
@@ -83,7 +85,7 @@ class SubsetSearch:
         self.scale = max(null, float(np.finfo(np.float64).tiny))
         bounded = rules.l1 > 0 or rules.has_ridge or problem.loss.quadratic
         self.floor = -np.inf if bounded else _SEPARATED * self.scale
-        self.threshold = self.worth = tol * self.scale
+        self.tol = self.sparing = tol
         self.chains = True
         self.doubts = 0 if problem.loss.quadratic else _DOUBTS * effort
         if self.doubts and p <= _DOUBTED_ALL:
@@ -97,6 +99,28 @@ class SubsetSearch:
         if np.count_nonzero(~self.free[features]) > self.limit:
             return np.inf
         return max(fit.value, self.floor) + self.cost(features)
+
+    def left(self, fit: Fit) -> float:
+        """Loss and norms of a fit, or what counts as zero."""
+        return max(fit.value, self.floor, _NOTHING * self.scale)
+
+    def noise(self, fit: Fit) -> float:
+        """What rounding makes of a gain, which has the residual for a factor."""
+        return _NOISE * float(np.sqrt(self.left(fit) * self.scale))
+
+    def threshold(self, fit: Fit) -> float:
+        """Smallest gain worth a move.
+
+        It is relative to the loss that is left: a column that explains nearly all of the null
+        model's hides no other.
+        """
+        return max(self.tol * self.left(fit), self.noise(fit))
+
+    def relative(self, gain: float, fit: Fit) -> float:
+        """A gain as a share of the objective; zero where it is rounding."""
+        if gain <= self.noise(fit):
+            return 0.0
+        return gain / (self.left(fit) + self.cost(self.columns.features[fit.support]))
 
     def cost(self, features: Indices) -> float:
         """What features cost."""
@@ -135,23 +159,23 @@ class SubsetSearch:
                 support, start.support, assume_unique=True, return_indices=True
             )
             theta[first:][here] = start.coef[there]
-        tol = (_FINAL if exact else _TRIAL) * self.scale
-        goal = target - self.cost(features)
+        left = self.scale if start is None else self.left(start)
+        tol, goal = (_FINAL if exact else _TRIAL) * left, target - self.cost(features)
         fitted, z, value = refit(
-            self.outputs, self._terms(features), rows, bool(first), theta, tol, goal
+            self.outputs, self._terms(features, left), rows, bool(first), theta, tol, goal
         )
         coef = fitted[first:]
         used = (coef != 0).any(axis=1)
         intercept = fitted[0] if first else np.zeros(self.outputs.n_outputs)
         return Fit(support[used], coef[used], intercept, z, value)
 
-    def _terms(self, features: Indices) -> Terms:
+    def _terms(self, features: Indices, left: float) -> Terms:
         return Terms(
             l1=self.rules.l1,
             l2=self._ridge[features],
             positive=self._positive[features],
             floor=self.floor,
-            accuracy=1e-9 * float(np.sqrt(self.scale)),
+            accuracy=float(max(1e-9 * np.sqrt(left), _FINEST * np.sqrt(self.scale))),
             patient=len(self._factors) <= _DOUBTED_ALL,
         )
 
@@ -182,12 +206,12 @@ class SubsetSearch:
 
     def descend(self, model: Quadratic, fit: Fit, limit: int, moves: int = _MOVES) -> list[Indices]:
         """Supports on the way to a local minimum of the model."""
-        support, signs = fit.support, np.sign(fit.coef)
+        support, signs, threshold = fit.support, np.sign(fit.coef), self.threshold(fit)
         visited: list[Indices] = []
         for _ in range(moves):
             check()
             tableau, rivals = model.tableau(support, signs)
-            move = best_move(tableau, rivals, self.room(support, limit), self.threshold)
+            move = best_move(tableau, rivals, self.room(support, limit), threshold)
             if move is None:
                 break
             support, signs = _moved(support, np.sign(tableau.coef), move, rivals)
@@ -318,7 +342,7 @@ class SubsetSearch:
         """A fit with a lower objective that the model around this one leads to."""
         if self.finished(fit) and self._alpha == 0.0:
             return None
-        goal = self.objective(fit) - self.worth
+        goal = self.objective(fit) - max(self.sparing * self.left(fit), self.threshold(fit))
         for support in self._proposals(fit):
             trial = self.fit(support, fit, target=goal)
             if self.objective(trial) < goal:
@@ -335,15 +359,16 @@ class SubsetSearch:
             yield path[len(path) // 2]
         signs = np.sign(fit.coef)
         tableau, rivals = model.tableau(fit.support, signs)
-        for move in self._singles(tableau, rivals, self.room(fit.support, self.limit)):
+        room, threshold = self.room(fit.support, self.limit), self.threshold(fit)
+        for move in self._singles(tableau, rivals, room, threshold):
             yield _moved(fit.support, signs, move, rivals)[0]
 
-    def _singles(self, tableau: Tableau, rivals: Rivals, room: int) -> list[Move]:
+    def _singles(self, tableau: Tableau, rivals: Rivals, room: int, threshold: float) -> list[Move]:
         """Moves that promise most, and where the model is not exact a few that come close."""
         if not self.doubts:
-            return single_moves(tableau, rivals, room, self.threshold)[: self.trials]
+            return single_moves(tableau, rivals, room, threshold)[: self.trials]
         moves = single_moves(tableau, rivals, room, -np.inf)
-        promising = sum(move.gain > self.threshold for move in moves)
+        promising = sum(move.gain > threshold for move in moves)
         useful = [m for m in moves[promising:] if m.joiner >= 0 or self._alpha > 0.0]
         return moves[: min(promising, self.trials)] + useful[: self.doubts]
 

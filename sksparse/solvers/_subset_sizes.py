@@ -14,7 +14,7 @@ import numpy as np
 
 from .._typing import Array, Indices
 from ._correlations import Correlations
-from ._subset_inner import Subproblem, Walk
+from ._subset_inner import NOISE, Subproblem, Walk
 from ._subset_working import WorkingSet
 
 # Each about twice the one before, and sizes that people ask for.
@@ -75,7 +75,7 @@ class SizeSearch:
     limit : int
         Largest size, these included.
     threshold : float
-        Smallest gain worth a move.
+        Smallest gain worth a move, relative to the loss that is left.
     effort : Effort
         How much work a block may be.
     """
@@ -171,7 +171,8 @@ class SizeSearch:
     def _record(self, columns: Indices) -> None:
         support = self._inner(len(columns)).support(columns)
         size = len(support.columns)
-        if support.explained > self._values[size] + self._threshold:
+        worth = max(self._threshold * (1.0 - support.explained), NOISE)
+        if support.explained > self._values[size] + worth:
             self._values[size] = support.explained
             self._supports[size, :size] = support.columns
 

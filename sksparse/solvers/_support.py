@@ -10,7 +10,7 @@ from .._typing import Array, Indices, Mask
 from ._correlations import Correlations
 from ._loop import Iterate
 from ._problem import Problem
-from ._subset_inner import COLLINEAR, Support
+from ._subset_inner import COLLINEAR, NOISE, Support
 from ._subset_rules import SubsetRules
 
 # Features, sizes or strengths that one step of the outer loop works through: an interruption
@@ -131,6 +131,15 @@ class SupportIterate(Iterate):
         self.coef = np.zeros_like(self.coef)
         self.coef[features] = values
         self.intercept = self.data.intercept(self.coef)
+
+
+def worth(objective: float, tol: float) -> float:
+    """Smallest gain that counts: ``tol`` times the objective, and more than rounding.
+
+    Both are in units of the null model's loss; relative to that alone, a column that explains
+    nearly all of it would hide what others gain.
+    """
+    return max(tol * objective, 2.0 * NOISE)
 
 
 def largest_rank(problem: Problem) -> int:
