@@ -37,8 +37,9 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
             + alpha * sum_{j: w_j != 0} penalty_weights_j + l1 * ||w||_1 + l2 / 2 * ||w||_2^2
 
     or, for ``l2="auto"``, with a ridge ``l2_ / 2 * sum_j v_j w_j^2`` that does not depend on the
-    scale of the features, v_j the variance of feature j. The loss is the log loss; for more than two classes it is the multinomial one, and w_j
-    holds a coefficient of feature j for each class, chosen together and priced once. With
+    scale of the features, v_j the variance of feature j. The loss is the log loss; for more than
+    two classes it is the multinomial one, and w_j holds a coefficient of feature j for each class,
+    chosen together and priced once. With
     ``max_features=k`` the term in ``alpha`` gives way to the constraint that at most k features
     are used.
 

@@ -270,6 +270,15 @@ def single_moves(tableau: Tableau, rivals: Rivals, room: int, threshold: float) 
     return sorted((m for m in moves if m.gain > threshold), key=lambda m: -m.gain)
 
 
+def all_moves(tableau: Tableau, rivals: Rivals, room: int) -> list[Move]:
+    """Every drop, swap and, where there is room, add that is allowed; their gains are not known."""
+    leavers = np.flatnonzero(np.isfinite(tableau.prices)).tolist()
+    joiners = np.flatnonzero(rivals.norms.usable).tolist() if room >= 0 else []
+    moves = [Move(i, -1, np.nan) for i in leavers]
+    moves += [Move(-1, j, np.nan) for j in joiners if room > 0]
+    return moves + [Move(i, j, np.nan) for i in leavers for j in joiners]
+
+
 def best_move(tableau: Tableau, rivals: Rivals, room: int, threshold: float) -> Move | None:
     """The move that gains most, if that is more than ``threshold``."""
     drops = tableau.drops

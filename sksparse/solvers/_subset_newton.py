@@ -171,8 +171,11 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
                 found.append(search.improve(state.fit))
                 state.refuted = found[0][1] and found[0][0] is state.fit
             else:
-                for start in self._starts(problem, state):
-                    found.append(search.improve(start))
+                found.extend(search.improve(start) for start in self._starts(problem, state))
+                end = min((end for end, _ in found), key=search.objective)
+                search.thorough = search.few_moves(end)
+                if search.thorough:
+                    found.append(search.improve(end))
             best, state.settled = min(found, key=lambda end: search.objective(end[0]))
             fit = search.polish(best)
         except KeyboardInterrupt:

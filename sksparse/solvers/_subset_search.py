@@ -11,7 +11,17 @@ from .._interrupts import check
 from .._typing import Array, Indices
 from ._problem import Problem
 from ._subset_columns import SubsetColumns
-from ._subset_model import Metric, Move, Norms, Quadratic, Rivals, Tableau, best_move, single_moves
+from ._subset_model import (
+    Metric,
+    Move,
+    Norms,
+    Quadratic,
+    Rivals,
+    Tableau,
+    all_moves,
+    best_move,
+    single_moves,
+)
 from ._subset_refit import SATURATED, Fit, Outputs, Terms, refit
 from ._subset_rules import SubsetRules
 
@@ -28,6 +38,8 @@ _MOVES, _ROUNDS, _TRIALS = 1000, 200, 30
 # Moves that are tried although the model promises no gain, which it does not know exactly; all of
 # them up to so many features.
 _DOUBTS, _DOUBTED_ALL = 5, 30
+# All single moves are tried where there are so many pairs of a feature in use and another.
+_DOUBTED_PAIRS = 200
 # Features that an overshooting forward selection takes beyond a multiple of the support.
 _EXTRA = 5
 
@@ -61,6 +73,8 @@ class SubsetSearch:
         to the loss.
     chains : bool
         Whether to try what a whole descent on the model leads to before single moves.
+    thorough : bool
+        Whether to try every single move where they are few.
     trials, doubts : int
         Number of single moves that are tried: of those that promise a gain, and of others.
     latest : Fit or None
@@ -86,7 +100,7 @@ class SubsetSearch:
         bounded = rules.l1 > 0 or rules.has_ridge or problem.loss.quadratic
         self.floor = -np.inf if bounded else _SEPARATED * self.scale
         self.tol = self.sparing = tol
-        self.chains = True
+        self.chains, self.thorough = True, False
         self.doubts = 0 if problem.loss.quadratic else _DOUBTS * effort
         if self.doubts and p <= _DOUBTED_ALL:
             self.doubts = 3 * p
@@ -343,11 +357,18 @@ class SubsetSearch:
         if self.finished(fit) and self._alpha == 0.0:
             return None
         goal = self.objective(fit) - max(self.sparing * self.left(fit), self.threshold(fit))
+        # a refit that looks hopeless ends early, unless nothing may be missed
+        target = np.inf if self.thorough else goal
         for support in self._proposals(fit):
-            trial = self.fit(support, fit, target=goal)
+            trial = self.fit(support, fit, target=target)
             if self.objective(trial) < goal:
                 return trial
         return None
+
+    def few_moves(self, fit: Fit) -> bool:
+        """Whether all single moves can be tried."""
+        n_others = int(self.columns.usable.sum()) - len(fit.support)
+        return self.doubts > 0 and len(fit.support) * n_others <= _DOUBTED_PAIRS
 
     def _proposals(self, fit: Fit) -> Iterator[Indices]:
         """The end of the model's descent, the point half way, then its best single moves."""
@@ -360,7 +381,12 @@ class SubsetSearch:
         signs = np.sign(fit.coef)
         tableau, rivals = model.tableau(fit.support, signs)
         room, threshold = self.room(fit.support, self.limit), self.threshold(fit)
-        for move in self._singles(tableau, rivals, room, threshold):
+        moves = self._singles(tableau, rivals, room, threshold)
+        if self.thorough and self.few_moves(fit):
+            known = {(move.leaver, move.joiner) for move in moves}
+            others = all_moves(tableau, rivals, room)
+            moves += [move for move in others if (move.leaver, move.joiner) not in known]
+        for move in moves:
             yield _moved(fit.support, signs, move, rivals)[0]
 
     def _singles(self, tableau: Tableau, rivals: Rivals, room: int, threshold: float) -> list[Move]:
