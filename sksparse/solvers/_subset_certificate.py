@@ -24,11 +24,13 @@ def single_change(search: SubsetSearch, fit: Fit) -> float:
 def _of_entering(search: SubsetSearch, fit: Fit) -> float:
     """Bringing in a feature, where there is room; for a squared loss, also moving one in use."""
     loss, columns, rules = search.problem.loss, search.columns, search.rules
+    enters = search.room(fit.support, search.limit) > 0
+    if not (enters or loss.quadratic):
+        return 0.0
     gradient, bound = search.outputs.gradient(fit.z), loss.curvature_bound()
     if search.problem.fit_intercept:
         gradient = gradient - np.outer(bound / bound.sum(), gradient.sum(axis=0))
     in_use, best = columns.features[fit.support], 0.0
-    enters = search.room(fit.support, search.limit) > 0
     coef = np.zeros((search.problem.design.n_features, search.outputs.n_outputs))
     coef[in_use] = fit.coef
     for block, beside in columns.all_beside(bound, np.empty((0, len(bound))), gradient):
