@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import StrOptions
 from .._typing import Array, Indices
 from .._validation import check_data, check_weights, intact_on_failure, warn_unless_converged
 from ..losses import Logistic, Multinomial
+from ._criteria import sample_count
 from ._l0_classifier import L0Classifier, SparseClassifierMixin, check_classes
 from ._l0_search import L0Search
 from ._subset_choice import Fold
@@ -53,6 +54,10 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     selection : {"min", "1se"}, default="min"
         With ``cv``, the point with the best mean score, or that with the fewest features among
         those within one standard error of it.
+    n_candidates : int, default=None
+        Number of features from which those in X were chosen with a look at y, at least the number
+        in X: EBIC and GIC, and the largest size by default, then count the whole search. None
+        where there was no such selection.
     l1 : float, default=0.0
         Strength of an L1 norm, non-negative.
     l2 : float, default=0.0
@@ -104,7 +109,8 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     score_path_ : ndarray of shape (n_points, n_folds)
         Score of the held-out samples; only with ``cv``.
     criterion_path_ : ndarray of shape (n_points,)
-        The criterion at each point; only without ``cv``.
+        The criterion at each point, infinite where it means nothing (see the notes); only without
+        ``cv``.
     coef_path_ : ndarray of shape (n_features, n_points) or (n_classes, n_features, n_points)
         Coefficients at each point, on all samples; those of the point chosen are `coef_`.
     intercept_path_ : ndarray of shape (n_points,) or (n_classes, n_points)
@@ -138,8 +144,8 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     Notes
     -----
     With k features chosen among the p of a positive price, df coefficients that are not zero,
-    those of price zero included (for m > 2 classes m - 1 a feature), n the sum of the sample
-    weights and L the weighted mean log loss of the fit, the criteria are
+    those of price zero included (for m > 2 classes m - 1 a feature), n samples and L the weighted
+    mean log loss of the fit, the criteria are
 
     =====  ============================================
     aic    ``2 n L + 2 df``
@@ -148,8 +154,14 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     gic    ``2 n L + df log(p) log(log(n))``
     =====  ============================================
 
-    A weight counts as so many samples, so weights should have a mean of about one; those that sum
-    to one are refused. Class weights only shift weight between the classes.
+    Whole numbers as weights are repetitions, and n is their sum. Other weights are scaled to the
+    effective number of samples, ``n = (sum_i s_i)^2 / sum_i s_i^2``, whatever they sum to. Class
+    weights only shift weight between the classes.
+
+    Where features are many for the samples, some separate the classes by chance, and no criterion
+    means anything. A size is therefore not chosen where df, an intercept, and ``2 log C(p, k)`` for
+    the search come to ``n L0 / log(2)`` or more, with L0 the loss without features, unless it
+    improves on all smaller sizes by more than noise would; see :class:`L0RegressorCV`.
 
     A fold costs a path. The samples outside it have weight zero, so X is not copied.
 
@@ -189,6 +201,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         scoring: Any = None,
         criterion: str = "ebic",
         selection: str = "min",
+        n_candidates: int | None = None,
         l1: float = 0.0,
         l2: float = 0.0,
         positive: Any = False,
@@ -207,6 +220,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         self.scoring = scoring
         self.criterion = criterion
         self.selection = selection
+        self.n_candidates = n_candidates
         self.l1 = l1
         self.l2 = l2
         self.positive = positive
@@ -248,7 +262,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
             folds = self._folds(X, y, weights)
             _check_folds(folds, classes, codes)
             scores = self._scores(X, y, classes, sample_weight)
-            n = float(check_weights(sample_weight, X).sum())
+            n = sample_count(check_weights(sample_weight, X))
             solution, message = self._search(task, folds, n, scores)
             self.classes_ = classes
             self.coef_ = np.atleast_2d(solution.coef).astype(X.dtype)

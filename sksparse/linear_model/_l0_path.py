@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_X_y
 from .._typing import Array, Indices
 from .._validation import check_weights, warn_unless_converged
 from ..losses import Logistic, Loss, Multinomial, Squared
+from ._criteria import sample_count
 from ._subset_grid import make_grid
 from ._subset_task import Grid, Points, SubsetTask
 
@@ -106,8 +107,8 @@ def l0_path(
         Targets; classes for the log loss.
     max_features : int or array-like of int, default=None
         The largest size, all smaller ones included down to 0, or a list of sizes. None is
-        ``n / (log(p) log(log(n)))`` for p features and a sum n of the sample weights [1]_, the
-        logarithms at least 1, and at most 100, or two less than the samples with a weight. None
+        ``n / (log(p) log(log(n)))`` for p features and n samples [1]_, weighted as in
+        :class:`L0RegressorCV`, the logarithms at least 1, and at most 100, or two less than the samples with a weight. None
         and a largest size end at p.
     alphas : int or array-like of float, default=None
         Prices to solve for instead of sizes, or how many: these are spaced evenly in the logarithm
@@ -202,7 +203,7 @@ def l0_path(
         tol=tol,
         verbose=verbose,
     )
-    grid = make_grid(task, max_features, alphas, float(counts.sum()))
+    grid = make_grid(task, max_features, alphas, sample_count(counts))
     points = task.over(grid)
     warn_unless_converged(points.message)
     return as_path(task, points, grid)

@@ -32,6 +32,7 @@ class L0Search(BaseEstimator, ABC):
     cv: Any
     criterion: str
     selection: str
+    n_candidates: int | None
     l1: float
     l2: float
     positive: Any
@@ -58,6 +59,7 @@ class L0Search(BaseEstimator, ABC):
         "cv": ["cv_object"],
         "criterion": [StrOptions(set(CRITERIA))],
         "selection": [StrOptions({"min", "1se"})],
+        "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
         "l1": [Interval(Real, 0, None, closed="left")],
         "l2": [Interval(Real, 0, None, closed="left")],
         "positive": ["boolean", "array-like"],
@@ -107,7 +109,7 @@ class L0Search(BaseEstimator, ABC):
         self, task: SubsetTask, folds: list[Fold], n: float, errors: Errors | None = None
     ) -> tuple[Solution, str]:
         """Choose a point; returns the fit there, and why one did not converge if one did not."""
-        grid = make_grid(task, self.max_features, self.alphas, n)
+        grid = make_grid(task, self.max_features, self.alphas, n, self.n_candidates)
         points = task.over(grid)
         if points.interrupted:
             raise KeyboardInterrupt
@@ -148,7 +150,7 @@ class L0Search(BaseEstimator, ABC):
         return choose(table, n_features, self.selection), message
 
     def _criterion_path(self, task: SubsetTask, points: Points, n: float) -> Array:
-        return criterion_path(task, points, self.criterion, n)
+        return criterion_path(task, points, self.criterion, n, self.n_candidates)
 
     @staticmethod
     def _fit_point(task: SubsetTask, grid: Grid, points: Points, best: int) -> Solution:

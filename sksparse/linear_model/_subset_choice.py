@@ -11,7 +11,8 @@ import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
 from .._typing import Array, Indices
-from ._criteria import CRITERIA, deviance
+from ._criteria import CRITERIA, deviance, trusted
+from ._subset_grid import candidates
 from ._subset_task import Grid, Points, SubsetTask
 
 #: Errors of all points of a fold, from the fits and the positions of the test samples.
@@ -132,23 +133,22 @@ def choose(errors: Array, n_features: Indices, selection: str) -> int:
     return int(sparsest[np.argmin(mean[sparsest])])
 
 
-def criterion_path(task: SubsetTask, points: Points, name: str, n: float) -> Array:
-    """The information criterion at each point; ``n`` is the sum of the sample weights.
+def criterion_path(
+    task: SubsetTask, points: Points, name: str, n: float, n_candidates: int | None
+) -> Array:
+    """The information criterion at each point, infinite where it means nothing.
 
-    Raises
-    ------
-    ValueError
-        Where the weights cannot be numbers of samples.
+    ``n`` is the number of samples, and ``n_candidates`` that of the features that X was chosen
+    from.
     """
-    if n < 2.0 and np.count_nonzero(task.loss.weights) > 2:
-        raise ValueError(
-            f"sample_weight sums to {n:.3g}: criterion={name!r} takes the sum for the number of "
-            "samples. Scale the weights to a mean of one, or choose by cv."
-        )
     outputs = max(len(points.coefs) - 1, 1)
-    used = points.used
+    used, squared = points.used, task.loss.quadratic
     eps = float(np.finfo(task.design.dtype).eps)
-    losses = task.losses(points)
-    fit = deviance(losses, n, task.null_loss, squared=task.loss.quadratic, eps=eps)
+    fit = deviance(task.losses(points), n, task.null_loss, squared=squared, eps=eps)
     df, k = outputs * used.sum(axis=0), used[task.priced].sum(axis=0)
-    return CRITERIA[name](fit, df, n, k, int(task.priced.sum()))
+    p = candidates(task, n_candidates)
+    sizes = (fit, df, n, k, p)
+    # two balanced classes are worth a sample each time, rare ones less
+    information = n if squared else n * task.null_loss / float(np.log(2.0))
+    counts = trusted(*sizes, intercept=task.fit_intercept, information=information)
+    return np.where(counts, CRITERIA[name](*sizes), np.inf)
