@@ -40,6 +40,9 @@ def gic(deviance: Array, df: Array, n: float, k: Array, p: int) -> Array:
     return deviance + df * np.log(max(p, 1)) * np.log(max(np.log(n), 1.0))
 
 
+# Rounding of a predictor, with room to spare.
+_ROUNDING = 1e-13
+
 #: A criterion takes deviance, df, n, k and p, and is to be minimised.
 CRITERIA: dict[str, Callable[[Array, Array, float, Array, int], Array]] = {
     "aic": aic,
@@ -49,12 +52,12 @@ CRITERIA: dict[str, Callable[[Array, Array, float, Array, int], Array]] = {
 }
 
 
-def deviance(losses: Array, n: float, null_loss: float, *, squared: bool, eps: float) -> Array:
+def deviance(losses: Array, n: float, null_loss: float, *, squared: bool) -> Array:
     """Deviance of weighted mean losses, half the mean squared error or the log loss.
 
-    A loss below the rounding error of the null model's, ``eps`` times it, counts as that.
+    A loss that rounding of the predictor may leave counts as that.
     """
-    losses = np.maximum(losses, eps * null_loss)
+    losses = np.maximum(losses, (_ROUNDING**2 if squared else _ROUNDING) * null_loss)
     if not squared:
         return 2.0 * n * losses
     # A constant target is fitted by every model alike.

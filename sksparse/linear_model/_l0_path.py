@@ -108,8 +108,8 @@ def l0_path(
     max_features : int or array-like of int, default=None
         The largest size, all smaller ones included down to 0, or a list of sizes. None is
         ``n / (log(p) log(log(n)))`` for p features and n samples [1]_, weighted as in
-        :class:`L0RegressorCV`, the logarithms at least 1, and at most 100, or two less than the samples with a weight. None
-        and a largest size end at p.
+        :class:`L0RegressorCV`, the logarithms at least 1, and at most 100, or two less than the
+        samples with a weight. None and a largest size end at p.
     alphas : int or array-like of float, default=None
         Prices to solve for instead of sizes, or how many: these are spaced evenly in the logarithm
         from the price at which the first feature enters down to a thousandth of it, or to the loss

@@ -143,8 +143,7 @@ def criterion_path(
     """
     outputs = max(len(points.coefs) - 1, 1)
     used, squared = points.used, task.loss.quadratic
-    eps = float(np.finfo(task.design.dtype).eps)
-    fit = deviance(task.losses(points), n, task.null_loss, squared=squared, eps=eps)
+    fit = deviance(task.losses(points), n, task.null_loss, squared=squared)
     df, k = outputs * used.sum(axis=0), used[task.priced].sum(axis=0)
     p = candidates(task, n_candidates)
     sizes = (fit, df, n, k, p)
