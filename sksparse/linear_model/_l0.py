@@ -129,8 +129,8 @@ class L0Regressor(SparseLinearRegressor):
     optimality_ : float
         With "auto" and "swap" the largest gain that any single add, drop or swap over all features
         has left, relative to the objective: a value of at most ``tol`` proves that none improves
-        it by more, up to 2e-14 of the loss without features. With "exact" the relative gap; with the
-        others the largest gain of the moves that the solver knows.
+        it by more, up to 2e-14 of the loss without features. With "exact" the relative gap; with
+        the others the largest gain of the moves that the solver knows.
     lower_bound_ : float
         With "exact": no subset has an objective below it; with ``big_m``, none with coefficients
         within that bound.

@@ -15,6 +15,7 @@ from .._validation import check_data, check_weights, intact_on_failure, warn_unl
 from ..losses import Loss
 from ._class_folds import NegativeScores, with_known_classes
 from ._classes import SparseClassifierMixin, check_classes, log_loss
+from ._criteria import sample_count
 from ._l0_classifier import L0Classifier
 from ._l0_search import L0Search
 from ._ridge import Ridge, check_ridge
@@ -57,6 +58,10 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     selection : {"min", "1se"}, default="min"
         With ``cv``, the point with the best mean score, or that with the fewest features among
         those within one standard error of it.
+    n_candidates : int, default=None
+        Number of features from which those in X were chosen with a look at y, at least the number
+        in X: EBIC and GIC, and the largest size by default, then count the whole search. None
+        where there was no such selection.
     l1 : float, default=0.0
         Strength of an L1 norm, non-negative.
     l2 : float, "auto" or array-like of float, default="auto"
@@ -114,7 +119,8 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         Score of the held-out samples; only with ``cv``. The latter shape where ``l2`` is a list, in
         its order; all other paths are those of the strength chosen.
     criterion_path_ : ndarray of shape (n_points,) or (n_l2, n_points)
-        The criterion at each point; only without ``cv``.
+        The criterion at each point, infinite where it means nothing (see the notes); only without
+        ``cv``.
     coef_path_ : ndarray of shape (n_features, n_points) or (n_classes, n_features, n_points)
         Coefficients at each point, on all samples; those of the point chosen are `coef_`.
     intercept_path_ : ndarray of shape (n_points,) or (n_classes, n_points)
@@ -151,8 +157,8 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     Notes
     -----
     With k features chosen among the p of a positive price, df coefficients that are not zero,
-    those of price zero included (for m > 2 classes m - 1 a feature), n the sum of the sample
-    weights and L the weighted mean log loss of the fit, the criteria are
+    those of price zero included (for m > 2 classes m - 1 a feature), n samples and L the weighted
+    mean log loss of the fit, the criteria are
 
     =====  ============================================
     aic    ``2 n L + 2 df``
@@ -168,8 +174,14 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     The criteria ask which features are certain, at a price of ``2 log(p)`` for each: among
     thousands of features few are. To predict well, choose by ``cv``.
 
-    A weight counts as so many samples, so weights should have a mean of about one; those that sum
-    to one are refused. Class weights only shift weight between the classes.
+    Whole numbers as weights are repetitions, and n is their sum. Other weights are scaled to the
+    effective number of samples, ``n = (sum_i s_i)^2 / sum_i s_i^2``, whatever they sum to. Class
+    weights only shift weight between the classes.
+
+    Where features are many for the samples, some separate the classes by chance, and no criterion
+    means anything. A size is therefore not chosen where df, an intercept, and ``2 log C(p, k)`` for
+    the search come to ``n L0 / log(2)`` or more, with L0 the loss without features, unless it
+    improves on all smaller sizes by more than noise would; see :class:`L0RegressorCV`.
 
     A fold costs a path. The samples outside it have weight zero, so X is not copied.
 
@@ -211,6 +223,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         scoring: Any = None,
         criterion: str = "ebic",
         selection: str = "min",
+        n_candidates: int | None = None,
         l1: float = 0.0,
         l2: Any = "auto",
         positive: Any = False,
@@ -229,6 +242,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         self.scoring = scoring
         self.criterion = criterion
         self.selection = selection
+        self.n_candidates = n_candidates
         self.l1 = l1
         self.l2 = l2
         self.positive = positive
@@ -274,7 +288,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
             scores = self._scores(X, y, classes, None if sample_weight is None else counts)
             if scores is not None:
                 scores.check(folds)
-            solution, chosen, message = self._search(tasks, folds, float(counts.sum()), scores)
+            solution, chosen, message = self._search(tasks, folds, sample_count(counts), scores)
             self.l2_ = ridges[chosen].strength
             self.classes_ = classes
             self.coef_ = np.atleast_2d(solution.coef).astype(X.dtype)

@@ -15,6 +15,7 @@ from .._typing import Array, Indices
 from .._validation import check_weights, warn_unless_converged
 from ..losses import Loss, Squared
 from ._classes import check_classes, log_loss
+from ._criteria import sample_count
 from ._ridge import Ridge, check_ridge
 from ._subset_grid import make_grid
 from ._subset_task import Grid, Points, SubsetTask
@@ -108,9 +109,9 @@ def l0_path(
         Targets; classes for the log loss.
     max_features : int or array-like of int, default=None
         The largest size, all smaller ones included down to 0, or a list of sizes. None is
-        ``n / (log(p) log(log(n)))`` for p features and a sum n of the sample weights [1]_, the
-        logarithms at least 1, and at most 100, or two less than the samples with a weight. None
-        and a largest size end at p.
+        ``n / (log(p) log(log(n)))`` for p features and n samples [1]_, weighted as in
+        :class:`L0RegressorCV`, the logarithms at least 1, and at most 100, or two less than the
+        samples with a weight. None and a largest size end at p.
     alphas : int or array-like of float, default=None
         Prices to solve for instead of sizes, or how many: these are spaced evenly in the logarithm
         from the price at which the first feature enters down to a thousandth of it, or to the loss
@@ -209,7 +210,7 @@ def l0_path(
         verbose=verbose,
     )
     with interruptible():
-        grid = make_grid(task, max_features, alphas, float(counts.sum()))
+        grid = make_grid(task, max_features, alphas, sample_count(counts))
         points = task.over(grid)
         path, message = as_path(task, points, grid), points.message or task.separation(points)
     warn_unless_converged(message)

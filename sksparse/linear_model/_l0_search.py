@@ -33,6 +33,7 @@ class L0Search(BaseEstimator, ABC):
     cv: Any
     criterion: str
     selection: str
+    n_candidates: int | None
     l1: float
     l2: Any
     positive: Any
@@ -59,6 +60,7 @@ class L0Search(BaseEstimator, ABC):
         "cv": ["cv_object"],
         "criterion": [StrOptions(set(CRITERIA))],
         "selection": [StrOptions({"min", "1se"})],
+        "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
         "l1": [Interval(Real, 0, None, closed="left")],
         "l2": [Interval(Real, 0, None, closed="left")],
         "positive": ["boolean", "array-like"],
@@ -142,7 +144,7 @@ class L0Search(BaseEstimator, ABC):
         return solution, chosen, solution.message or points.message or message or separated
 
     def _path(self, task: SubsetTask, n: float) -> tuple[Grid, Points]:
-        grid = make_grid(task, self.max_features, self.alphas, n)
+        grid = make_grid(task, self.max_features, self.alphas, n, self.n_candidates)
         points = task.over(grid)
         if points.interrupted:
             raise KeyboardInterrupt
@@ -178,16 +180,10 @@ class L0Search(BaseEstimator, ABC):
 
         A stronger ridge never fits better: it is preferred for the degrees of freedom it takes.
         """
-        several = len(tasks) > 1
+        degrees = effective_degrees if len(tasks) > 1 else None
         return np.stack(
             [
-                criterion_path(
-                    task,
-                    fits,
-                    self.criterion,
-                    n,
-                    effective_degrees(task, fits) if several else None,
-                )
+                criterion_path(task, fits, self.criterion, n, self.n_candidates, degrees)
                 for task, fits in zip(tasks, points, strict=True)
             ]
         )

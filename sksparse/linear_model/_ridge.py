@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._typing import Array
+from ._criteria import sample_count
 
 # A ridge that changes no coefficient that the samples determine, but bounds all others.
 _LEAST = 1e-8
@@ -27,7 +28,7 @@ class Ridge(NamedTuple):
 def check_ridge(l2: Any, n_features: int, counts: Array) -> Ridge:
     """What the parameter ``l2`` asks for; ``counts`` are the sample weights as they were given."""
     if isinstance(l2, str):
-        return Ridge(scaled_l2=default_strength(n_features, number_of_samples(counts)))
+        return Ridge(scaled_l2=default_strength(n_features, sample_count(counts)))
     return Ridge(l2=float(l2))
 
 
@@ -39,12 +40,3 @@ def default_strength(n_features: int, n: float) -> float:
     coefficients of the best are too large by chance, and the more so the more there are.
     """
     return float(np.log(4.0 * n_features / n)) / n if n_features >= n else _LEAST
-
-
-def number_of_samples(counts: Array) -> float:
-    """The sum of the sample weights where all are counts; their effective number otherwise."""
-    total = float(counts.sum())
-    if np.all(counts == np.floor(counts)):
-        return total
-    share = counts / total
-    return float(1.0 / (share @ share))

@@ -13,7 +13,8 @@ from sklearn.utils.parallel import Parallel, delayed
 from .._interrupts import check
 from .._typing import Array, Indices
 from ..losses import Loss
-from ._criteria import CRITERIA, deviance
+from ._criteria import CRITERIA, deviance, trusted
+from ._subset_grid import candidates
 from ._subset_task import Grid, Points, SubsetTask
 
 
@@ -153,27 +154,25 @@ def choose(errors: Array, n_features: Indices, selection: str) -> int:
 
 
 def criterion_path(
-    task: SubsetTask, points: Points, name: str, n: float, df: Array | None = None
+    task: SubsetTask,
+    points: Points,
+    name: str,
+    n: float,
+    n_candidates: int | None,
+    degrees: Callable[[SubsetTask, Points], Array] | None = None,
 ) -> Array:
-    """The information criterion at each point; ``n`` is the sum of the sample weights.
+    """The information criterion at each point, infinite where it means nothing.
 
-    ``df`` are the degrees of freedom, by default the numbers of coefficients that are not zero.
-
-    Raises
-    ------
-    ValueError
-        Where the weights cannot be numbers of samples.
+    ``n`` is the number of samples, and ``n_candidates`` that of the features that X was chosen
+    from. ``degrees`` tells the degrees of freedom; None counts the coefficients that are not zero.
     """
-    if n < 2.0 and np.count_nonzero(task.loss.weights) > 2:
-        raise ValueError(
-            f"sample_weight sums to {n:.3g}: criterion={name!r} takes the sum for the number of "
-            "samples. Scale the weights to a mean of one, or choose by cv."
-        )
     outputs = max(len(points.coefs) - 1, 1)
-    used = points.used
-    eps = float(np.finfo(task.design.dtype).eps)
-    losses = task.losses(points)
-    fit = deviance(losses, n, task.null_loss, squared=task.loss.quadratic, eps=eps)
-    k = used[task.priced].sum(axis=0)
-    df = outputs * used.sum(axis=0) if df is None else df
-    return CRITERIA[name](fit, df, n, k, int(task.priced.sum()))
+    used, squared = points.used, task.loss.quadratic
+    fit = deviance(task.losses(points), n, task.null_loss, squared=squared)
+    df, k = outputs * used.sum(axis=0), used[task.priced].sum(axis=0)
+    p = candidates(task, n_candidates)
+    # two balanced classes are worth a sample each time, rare ones less
+    information = n if squared else n * task.null_loss / float(np.log(2.0))
+    counts = trusted(fit, df, n, k, p, intercept=task.fit_intercept, information=information)
+    df = df if degrees is None else degrees(task, points)
+    return np.where(counts, CRITERIA[name](fit, df, n, k, p), np.inf)

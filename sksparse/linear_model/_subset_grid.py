@@ -17,8 +17,10 @@ _LOWEST_PRICE = 1e-3
 _MOST_DOMINANT, _EXACT = 3, 1e-20
 
 
-def make_grid(task: SubsetTask, max_features: Any, alphas: Any, n: float) -> Grid:
-    """The grid that the parameters describe; ``n`` is the sum of the sample weights.
+def make_grid(
+    task: SubsetTask, max_features: Any, alphas: Any, n: float, n_candidates: int | None = None
+) -> Grid:
+    """The grid that the parameters describe; ``n`` is the number of samples.
 
     Raises
     ------
@@ -26,7 +28,7 @@ def make_grid(task: SubsetTask, max_features: Any, alphas: Any, n: float) -> Gri
         Where both are given, or a value cannot be used.
     """
     if alphas is None:
-        return Grid(sizes=_sizes(task, max_features, n))
+        return Grid(sizes=_sizes(task, max_features, n, n_candidates))
     if max_features is not None:
         raise ValueError(
             f"max_features={max_features!r} and alphas={alphas!r} exclude each other: give the "
@@ -37,21 +39,39 @@ def make_grid(task: SubsetTask, max_features: Any, alphas: Any, n: float) -> Gri
     return Grid(alphas=_prices(alphas))
 
 
-def largest_size(task: SubsetTask, n: float) -> int:
+def candidates(task: SubsetTask, n_candidates: int | None) -> int:
+    """Number of features with a price among which was chosen, before and in X.
+
+    Raises
+    ------
+    ValueError
+        Where there are said to be fewer than X has.
+    """
+    known, given = task.design.n_features, n_candidates
+    if given is not None and given < known:
+        raise ValueError(
+            f"n_candidates={given} is less than X has: n_features={known}; give the number of "
+            "features before the selection that led to X, or None where there was none."
+        )
+    return int(task.priced.sum()) + (0 if given is None else given - known)
+
+
+def largest_size(task: SubsetTask, n: float, n_candidates: int | None = None) -> int:
     """``n / (log(p) log(log(n)))``, at most 100, the number of features, or what data determine.
 
     The logarithms are at least one.
     """
-    p = int(task.priced.sum())
+    p, searched = int(task.priced.sum()), candidates(task, n_candidates)
     known = np.count_nonzero(task.loss.weights) - task.fit_intercept - 1
-    bound = n / (max(np.log(max(p, 1)), 1.0) * max(np.log(max(np.log(max(n, 1.0)), 1.0)), 1.0))
+    slow = max(np.log(max(np.log(max(n, 1.0)), 1.0)), 1.0)
+    bound = n / (max(np.log(max(searched, 1)), 1.0) * slow)
     return max(min(int(bound), p, int(known), _LARGEST_SIZE), min(p, 1))
 
 
-def _sizes(task: SubsetTask, max_features: Any, n: float) -> Indices:
+def _sizes(task: SubsetTask, max_features: Any, n: float, n_candidates: int | None) -> Indices:
     p = int(task.priced.sum())
     if max_features is None:
-        return np.arange(largest_size(task, n) + 1)
+        return np.arange(largest_size(task, n, n_candidates) + 1)
     sizes = np.asarray(max_features)
     if sizes.dtype.kind not in "iu" or sizes.ndim > 1 or not sizes.size:
         raise ValueError(
