@@ -235,6 +235,7 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
             raise ValueError(f"sizes must hold numbers from 1 on; got {list(sizes)}.")
         path = self.sizes or self.grown_sizes(problem)
         search, reached = path.search, 0
+        search.allow(max(sizes))
         try:
             for size in range(1, max(sizes) + 1):
                 fit = path.reach(size)

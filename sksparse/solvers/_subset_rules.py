@@ -28,7 +28,8 @@ class SubsetRules:
     positive : ndarray of shape (n_features,) or None, default=None
         Features whose coefficient must not be negative; None is none.
     scaled_l2 : float, default=0.0
-        Ridge for features of unit variance. Solvers of least squares do not know it.
+        Ridge for features of unit variance. With it alone, a price selects no more features than
+        there are samples. Solvers of least squares do not know it.
     """
 
     max_features: int | None = None

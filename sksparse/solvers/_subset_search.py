@@ -92,7 +92,8 @@ class SubsetSearch:
         self._kept = self.columns.at(np.flatnonzero(self.free & self.columns.usable))
         self.limit = p if rules.max_features is None else min(rules.max_features, p)
         used = np.count_nonzero(problem.loss.weights) - problem.fit_intercept
-        self.rank = p if rules.has_ridge else int(used)
+        self.rank = p if rules.l2 > 0 else int(used)
+        self.allow(rules.max_features or 0)
         self._ridge = rules.l2 + rules.scaled_l2 * self.columns.variances
         shape = (problem.design.n_samples, self.outputs.n_outputs)
         null = self.outputs.value(np.full(shape, problem.null_intercept))
@@ -106,6 +107,14 @@ class SubsetSearch:
             self.doubts = 3 * p
         self.latest: Fit | None = None
         self._model: tuple[Fit, Quadratic] | None = None
+
+    def allow(self, size: int) -> None:
+        """Admit so many features where beyond the number of samples a small ridge tells them apart.
+
+        That is done where a size is asked for; a price does not go so far.
+        """
+        if self.rules.scaled_l2 > 0:
+            self.rank = max(self.rank, min(size, len(self.free)))
 
     def objective(self, fit: Fit) -> float:
         """Objective; infinite where there are too many features."""
