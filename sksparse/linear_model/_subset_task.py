@@ -204,7 +204,9 @@ class SubsetTask:
         """What ``l1`` and ``l2`` add to the loss of each fit."""
         used = np.flatnonzero(points.used.any(axis=1))
         coefs, l1, l2 = points.coefs[:, used], self.rules.l1, self.ridge(used)[:, None]
-        return np.asarray(np.sum(l1 * np.abs(coefs) + 0.5 * l2 * coefs**2, (0, 1)))
+        # the square of a coefficient may be beyond the largest number
+        ridge = 0.5 * (np.sqrt(l2) * coefs) ** 2
+        return np.asarray(np.sum(l1 * np.abs(coefs) + ridge, (0, 1)))
 
     def ridge(self, features: Indices) -> Array:
         """Strength of the ridge on each of some features."""

@@ -24,6 +24,8 @@ from .._typing import Array, Indices, Mask
 
 # A column that keeps at most this share of its squared length beside others is collinear.
 COLLINEAR = 1e-8
+# A ridge that is a smaller share of a squared length does not tell collinear columns apart.
+_FAINT = 1e-4
 # A feature of the support has at least this share of the mean curvature.
 _LEAST_CURVATURE = 1e-12
 # Added to squared lengths, far above rounding.
@@ -76,9 +78,10 @@ class Norms(NamedTuple):
 
     def rivals(self, cross: Array, descent: Array, lengths: Array) -> Rivals:
         """Columns of given lengths beside a support."""
-        return Rivals(
-            cross, descent, self._replace(l1=self.l1 / lengths, usable=self.usable.copy())
+        norms = self._replace(
+            l1=self.l1 / lengths, l2=self.l2 / lengths**2, usable=self.usable.copy()
         )
+        return Rivals(cross, descent, norms)
 
 
 class Rivals(NamedTuple):
@@ -97,6 +100,13 @@ class Rivals(NamedTuple):
     cross: Array
     descent: Array
     norms: Norms
+
+    @property
+    def needed(self) -> Array:
+        """Share of its squared length that a column must keep beside a support."""
+        ridge = self.norms.l2
+        least = COLLINEAR + np.where(ridge < _FAINT, 4.0 * ridge, 0.0)
+        return np.where(self.norms.usable, least, np.inf)
 
 
 @dataclass(frozen=True)
@@ -151,7 +161,7 @@ class Tableau:
             norms.l1,
             norms.positive,
             norms.prices,
-            np.where(norms.usable, COLLINEAR, np.inf),
+            rivals.needed,
             adds,
         )
 
@@ -273,7 +283,8 @@ def single_moves(tableau: Tableau, rivals: Rivals, room: int, threshold: float) 
 def all_moves(tableau: Tableau, rivals: Rivals, room: int) -> list[Move]:
     """Every drop, swap and, where there is room, add that is allowed; their gains are not known."""
     leavers = np.flatnonzero(np.isfinite(tableau.prices)).tolist()
-    joiners = np.flatnonzero(rivals.norms.usable).tolist() if room >= 0 else []
+    spare = 1.0 - np.einsum("ij,ij->j", tableau.inverse @ rivals.cross, rivals.cross)
+    joiners = np.flatnonzero(spare > rivals.needed).tolist() if room >= 0 else []
     moves = [Move(i, -1, np.nan) for i in leavers]
     moves += [Move(-1, j, np.nan) for j in joiners if room > 0]
     return moves + [Move(i, j, np.nan) for i in leavers for j in joiners]

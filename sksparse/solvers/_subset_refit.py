@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -39,6 +39,7 @@ class Outputs:
 
     def __init__(self, loss: Loss) -> None:
         self.loss, self.n_outputs = loss, loss.n_outputs
+        self._weighted: Any = True if loss.weights.all() else (loss.weights > 0.0)[:, None]
 
     def _flat(self, z: Array) -> Array:
         return z[:, 0] if self.n_outputs == 1 else z
@@ -54,6 +55,10 @@ class Outputs:
 
     def metric(self, z: Array) -> Array:
         return self.loss.metric(self._flat(z))
+
+    def reach(self, z: Array) -> float:
+        """Largest magnitude of a predictor of the samples that have a weight."""
+        return float(np.max(np.abs(z), where=self._weighted, initial=0.0))
 
 
 class Terms(NamedTuple):
@@ -148,7 +153,7 @@ def refit(
             break
         step, expected = smooth.newton_step(theta, z)
         hopeless = n_step and value - _MORE * expected > target > -np.inf
-        if hopeless and not (terms.patient and np.abs(z).max() > SATURATED):
+        if hopeless and not (terms.patient and outputs.reach(z) > SATURATED):
             break
         moved = smooth.search(theta, z, value, step, expected)
         if moved is None:
@@ -246,8 +251,12 @@ class _Smooth:
         along = self.rows.T @ step
         length, small = 1.0, expected <= _ROUNDING * abs(value)
         if not self.outputs.loss.quadratic:
-            longest = float(np.abs(along).max())
-            if longest > 1.0 and expected <= _FLAT * abs(value) and np.abs(z).max() > SATURATED:
+            longest = self.outputs.reach(along)
+            if (
+                longest > 1.0
+                and expected <= _FLAT * abs(value)
+                and self.outputs.reach(z) > SATURATED
+            ):
                 return None
             length = min(1.0, _LONGEST / max(longest, _LONGEST))
         for _ in range(_MAX_HALVINGS):

@@ -316,7 +316,7 @@ class SubsetSearch:
         From nothing where classes are separated, at least in part: the loss has no minimum, and the
         end of the steps would depend on their start.
         """
-        flat = not self.problem.loss.quadratic and np.abs(fit.z).max() > SATURATED
+        flat = not self.problem.loss.quadratic and self.outputs.reach(fit.z) > SATURATED
         return self.fit(fit.support, None if flat else fit, exact=True)
 
     def solution(self, fit: Fit) -> tuple[Array, Any]:
