@@ -163,6 +163,10 @@ class SubsetTask:
         constant = np.atleast_1d(self._problem().null_intercept)
         return self._value(np.tile(constant, (self.design.n_samples, 1)), self.loss)
 
+    def distinct(self, most: int) -> int:
+        """Number of different samples with a weight, at most ``most``."""
+        return self._problem().distinct(most)
+
     def with_weights(self, weights: Array) -> SubsetTask:
         """The same task for other sample weights, with sum one."""
         return replace(self, loss=type(self.loss)(self.loss.y, weights))

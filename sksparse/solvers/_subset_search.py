@@ -13,6 +13,7 @@ from ._subset_columns import SubsetColumns
 from ._subset_model import Metric, Move, Norms, Quadratic, Rivals, Tableau, best_move, single_moves
 from ._subset_refit import SATURATED, Fit, Outputs, Terms, refit
 from ._subset_rules import SubsetRules
+from ._support import largest_rank
 
 # A loss at most this share of the null model's counts as zero where it need not have a minimum.
 _SEPARATED = 1e-6
@@ -74,8 +75,7 @@ class SubsetSearch:
         self._alpha = 0.0 if rules.max_features is not None else problem.alpha
         self._kept = self.columns.at(np.flatnonzero(self.free & self.columns.usable))
         self.limit = p if rules.max_features is None else min(rules.max_features, p)
-        used = np.count_nonzero(problem.loss.weights) - problem.fit_intercept
-        self.rank = int(used) if rules.l2 == 0 else p
+        self.rank = largest_rank(problem) if rules.l2 == 0 else p
         shape = (problem.design.n_samples, self.outputs.n_outputs)
         null = self.outputs.value(np.full(shape, problem.null_intercept))
         self.scale = max(null, float(np.finfo(np.float64).tiny))
