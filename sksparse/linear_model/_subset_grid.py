@@ -62,10 +62,11 @@ def largest_size(task: SubsetTask, n: float, n_candidates: int | None = None) ->
     The logarithms are at least one.
     """
     p, searched = int(task.priced.sum()), candidates(task, n_candidates)
-    known = np.count_nonzero(task.loss.weights) - task.fit_intercept - 1
+    beside = int(task.fit_intercept) + 1
+    known = task.distinct(_LARGEST_SIZE + beside) - beside
     slow = max(np.log(max(np.log(max(n, 1.0)), 1.0)), 1.0)
     bound = n / (max(np.log(max(searched, 1)), 1.0) * slow)
-    return max(min(int(bound), p, int(known), _LARGEST_SIZE), min(p, 1))
+    return max(min(int(bound), p, known, _LARGEST_SIZE), min(p, 1))
 
 
 def _sizes(task: SubsetTask, max_features: Any, n: float, n_candidates: int | None) -> Indices:

@@ -169,6 +169,10 @@ class SubsetTask:
         """Intercepts of the model without features."""
         return np.broadcast_to(self._problem().null_intercept, self.loss.n_outputs)
 
+    def distinct(self, most: int) -> int:
+        """Number of different samples with a weight, at most ``most``."""
+        return self._problem().distinct(most)
+
     def with_weights(self, weights: Array) -> SubsetTask:
         """The same task for other sample weights, with sum one."""
         return replace(self, loss=type(self.loss)(self.loss.y, weights))

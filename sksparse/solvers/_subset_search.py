@@ -24,6 +24,7 @@ from ._subset_model import (
 )
 from ._subset_refit import SATURATED, Fit, Outputs, Terms, refit
 from ._subset_rules import SubsetRules
+from ._support import largest_rank
 
 # A loss at most this share of the null model's counts as zero where it need not have a minimum.
 _SEPARATED = 1e-6
@@ -91,8 +92,7 @@ class SubsetSearch:
         self._alpha = 0.0 if rules.max_features is not None else problem.alpha
         self._kept = self.columns.at(np.flatnonzero(self.free & self.columns.usable))
         self.limit = p if rules.max_features is None else min(rules.max_features, p)
-        used = np.count_nonzero(problem.loss.weights) - problem.fit_intercept
-        self.rank = p if rules.l2 > 0 else int(used)
+        self.rank = p if rules.l2 > 0 else largest_rank(problem)
         self.allow(rules.max_features or 0)
         self._ridge = rules.l2 + rules.scaled_l2 * self.columns.variances
         shape = (problem.design.n_samples, self.outputs.n_outputs)

@@ -143,8 +143,12 @@ def worth(objective: float, tol: float) -> float:
 
 
 def largest_rank(problem: Problem) -> int:
-    """The number of samples that have a weight, less one for an intercept."""
-    return int(np.count_nonzero(problem.loss.weights)) - problem.fit_intercept
+    """The number of different samples that have a weight, less one for an intercept.
+
+    At most one more than the number of features.
+    """
+    first = int(problem.fit_intercept)
+    return problem.distinct(problem.design.n_features + 1 + first) - first
 
 
 def require_rank(problem: Problem, rules: SubsetRules) -> None:
