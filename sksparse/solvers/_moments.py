@@ -7,12 +7,16 @@ from functools import cached_property
 
 import numpy as np
 
+from .._scaling import ScaleError
 from .._typing import Array, Mask
 from ._design import Design
 
 #: A standard deviation at most this share of the mean is rounding; of sparse columns, whose
 #: variance is a difference of squares, the variance itself of its square.
 CONSTANT = 1e-13
+# A variance below this may have lost its digits.
+_UNDERFLOW = 1e-280
+_CHUNK = 256
 # Above this ratio of mean to standard deviation, columns are centred before they are multiplied.
 _FAR_FROM_ZERO = 100.0
 
@@ -40,12 +44,14 @@ class Moments:
     def of(cls, design: Design, weights: Array, target: Array, centre: bool) -> Moments:
         """Measure a design, for weights with sum one."""
         measure = _of_sparse if design.is_sparse else _of_dense
-        means, variances, covariances = measure(design, weights, target, centre)
+        with np.errstate(over="ignore", invalid="ignore"):
+            means, variances, covariances = measure(design, weights, target, centre)
         if not (np.isfinite(variances).all() and np.isfinite(covariances).all()):
-            raise ValueError(
+            raise ScaleError(
                 "The squares of some features, or their products with y, are beyond the largest "
                 "number of float64. Scale X and y, to unit variance for example."
             )
+        _check_underflow(design, variances)
         noise = CONSTANT * means**2 if design.is_sparse else (CONSTANT * means) ** 2
         return cls(means, np.maximum(variances, 0.0), covariances, noise)
 
@@ -59,6 +65,22 @@ class Moments:
         """Whether products of columns lose too many digits unless these are centred first."""
         deviations = np.sqrt(self.variances[self.varying])
         return bool(np.any(np.abs(self.means[self.varying]) > _FAR_FROM_ZERO * deviations))
+
+
+def _check_underflow(design: Design, variances: Array) -> None:
+    """Refuse columns of which no variance is left, but that are not zero."""
+    suspect = np.flatnonzero(variances < _UNDERFLOW)
+    for start in range(0, len(suspect), _CHUNK):
+        features = suspect[start : start + _CHUNK]
+        largest = abs(design.columns(features)).max(axis=0)
+        largest = largest.toarray().ravel() if design.is_sparse else largest
+        tiny = features[(largest > 0.0) & (largest < np.sqrt(_UNDERFLOW))]
+        if tiny.size:
+            raise ScaleError(
+                f"The squares of the features in column {tiny[0]} are below the smallest number of "
+                "float64, or those of others above the largest. Scale X, to unit variance for "
+                "example."
+            )
 
 
 def _of_sparse(

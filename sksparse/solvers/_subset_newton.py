@@ -203,7 +203,7 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         yield first
         for factor in range(2, factors + 1):
             yield search.overshoot(first, factor)
-        if 0 < state.start.size <= search.rank:
+        if state.start.size and search.tells_apart(len(state.start)):
             yield search.fit(search.columns.at(state.start), None)
 
     def path(self, problem: Problem, sizes: Sequence[int]) -> list[Solution]:

@@ -41,6 +41,8 @@ _MOVES, _ROUNDS, _TRIALS = 1000, 200, 30
 _DOUBTS, _DOUBTED_ALL = 5, 30
 # All single moves are tried where there are so many pairs of a feature in use and another.
 _DOUBTED_PAIRS = 200
+# Features that samples are first asked to tell apart.
+_FEW = 32
 # Features that an overshooting forward selection takes beyond a multiple of the support.
 _EXTRA = 5
 
@@ -63,8 +65,6 @@ class SubsetSearch:
     ----------
     limit : int
         Largest number of features with a price.
-    rank : int
-        Largest number of features that samples can tell apart.
     scale : float
         Loss of the model without features.
     floor : float
@@ -92,7 +92,9 @@ class SubsetSearch:
         self._alpha = 0.0 if rules.max_features is not None else problem.alpha
         self._kept = self.columns.at(np.flatnonzero(self.free & self.columns.usable))
         self.limit = p if rules.max_features is None else min(rules.max_features, p)
-        self.rank = p if rules.l2 > 0 else largest_rank(problem)
+        # features that samples tell apart, and how many were asked for when that was counted
+        self._rank, self._counted = (p, p) if rules.l2 > 0 else (0, 0)
+        self._allowed = 0
         self.allow(rules.max_features or 0)
         self._ridge = rules.l2 + rules.scaled_l2 * self.columns.variances
         shape = (problem.design.n_samples, self.outputs.n_outputs)
@@ -114,7 +116,14 @@ class SubsetSearch:
         That is done where a size is asked for; a price does not go so far.
         """
         if self.rules.scaled_l2 > 0:
-            self.rank = max(self.rank, min(size, len(self.free)))
+            self._allowed = max(self._allowed, size)
+
+    def tells_apart(self, size: int) -> bool:
+        """Whether the samples, or a ridge, determine the coefficients of so many features."""
+        if size > self._counted:
+            self._counted = max(2 * size, _FEW)
+            self._rank = largest_rank(self.problem, self._counted)
+        return size <= max(self._rank, self._allowed)
 
     def objective(self, fit: Fit) -> float:
         """Objective; infinite where there are too many features."""
@@ -225,7 +234,9 @@ class SubsetSearch:
     def room(self, support: Indices, limit: int) -> int:
         """How many features may still enter."""
         counted = np.count_nonzero(~self.free[self.columns.features[support]])
-        return min(limit - int(counted), max(self.rank - len(support), 0))
+        if counted < limit and not self.tells_apart(len(support) + 1):
+            return 0
+        return limit - int(counted)
 
     def descend(self, model: Quadratic, fit: Fit, limit: int, moves: int = _MOVES) -> list[Indices]:
         """Supports on the way to a local minimum of the model."""
