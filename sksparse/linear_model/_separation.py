@@ -78,12 +78,12 @@ def separation_message(
     if not found:
         return ""
     where = "" if len(fits) == 1 else f" at {len(found)} of {len(fits)} points"
-    bound = "no minimum" if rules.scaled_l2 == 0.0 else f"none but by l2_={rules.scaled_l2:.3g}"
+    ridge = f" but for the ridge l2_={rules.scaled_l2:.3g}" if rules.scaled_l2 > 0.0 else ""
     return (
         f"The features selected separate the classes{where}, at least in part: the log loss has "
-        f"{bound}, so coefficients (up to {max(found):.3g} per standard deviation of a feature) "
-        "and probabilities mean little. Remedy: a positive l2, such as 0.01 for features of unit "
-        "variance."
+        f"no minimum{ridge}, so coefficients (up to {max(found):.3g} per standard deviation of a "
+        "feature) and probabilities mean little. Remedy: a positive l2, such as 0.01 for features "
+        "of unit variance."
     )
 
 

@@ -93,7 +93,7 @@ class SubsetSearch:
         self._kept = self.columns.at(np.flatnonzero(self.free & self.columns.usable))
         self.limit = p if rules.max_features is None else min(rules.max_features, p)
         # features that samples tell apart, and how many were asked for when that was counted
-        self._rank, self._counted = (p, p) if rules.l2 > 0 else (0, 0)
+        self._rank = self._counted = p if rules.l2 > 0 else 0
         self._allowed = 0
         self.allow(rules.max_features or 0)
         self._ridge = rules.l2 + rules.scaled_l2 * self.columns.variances
