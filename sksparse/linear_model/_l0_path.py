@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_X_y
 
+from .._interrupts import interruptible
 from .._typing import Array, Indices
 from .._validation import check_weights, warn_unless_converged
 from ..losses import Logistic, Loss, Multinomial, Squared
@@ -149,8 +150,8 @@ def l0_path(
     Warns
     -----
     ConvergenceWarning
-        When a fit did not reach ``tol``, or the path was interrupted from the keyboard. It is then
-        shorter.
+        When a fit did not reach ``tol``, or the path was interrupted from the keyboard after a
+        second or more. It is then shorter.
 
     See Also
     --------
@@ -203,8 +204,9 @@ def l0_path(
         tol=tol,
         verbose=verbose,
     )
-    grid = make_grid(task, max_features, alphas, sample_count(counts))
-    points = task.over(grid)
+    with interruptible():
+        grid = make_grid(task, max_features, alphas, sample_count(counts))
+        points = task.over(grid)
     warn_unless_converged(points.message)
     return as_path(task, points, grid)
 

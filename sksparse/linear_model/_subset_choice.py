@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
+from .._interrupts import check
 from .._typing import Array, Indices
 from ._criteria import CRITERIA, deviance, trusted
 from ._subset_grid import candidates
@@ -103,6 +104,7 @@ class CrossValidation:
         return errors, next(filter(None, messages), "")
 
     def _one(self, task: SubsetTask, grid: Grid, fold: Fold) -> tuple[Array, str]:
+        check()
         start = perf_counter()
         points = task.with_weights(fold.train).over(grid)
         if points.interrupted:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .._interrupts import worth_keeping
 from .._typing import Array, Indices
 from ._loop import Iterate, Solver
 from ._problem import Problem
-from ._solution import Certificate, Solution, Status
+from ._solution import Certificate, Solution, Status, cut_short
 from ._subset_certificate import single_change
 from ._subset_refit import Fit
 from ._subset_rules import SubsetRules
@@ -209,7 +210,8 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         Returns
         -------
         solutions : list of Solution
-            One for each size; their certificate is not computed, and ``n_iter`` is the size.
+            One for each size, those found so far where the path was interrupted from the keyboard;
+            their certificate is not computed, and ``n_iter`` is the size.
 
         Raises
         ------
@@ -219,13 +221,20 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         if not len(sizes) or min(sizes) < 1:
             raise ValueError(f"sizes must hold numbers from 1 on; got {list(sizes)}.")
         path = self.sizes or self.grown_sizes(problem)
-        for size in range(1, max(sizes) + 1):
-            fit = path.reach(size)
-            if self.verbose:
-                share = fit.value / path.search.scale
-                print(f"[SubsetNewton] {size} features: loss {share:.4g} of null")
-        search = path.search
-        return [_solution(search, search.polish(path.reach(size)), size) for size in sizes]
+        search, found = path.search, dict[int, Solution]()
+        try:
+            for size in range(1, max(sizes) + 1):
+                fit = path.reach(size)
+                if self.verbose:
+                    share = fit.value / search.scale
+                    print(f"[SubsetNewton] {size} features: loss {share:.4g} of null")
+                if size in sizes:
+                    found[size] = _solution(search, search.polish(fit), size)
+        except KeyboardInterrupt:
+            if not found or not worth_keeping():
+                raise
+        solutions = [found[int(size)] for size in sizes if int(size) in found]
+        return solutions if len(solutions) == len(sizes) else cut_short(solutions, len(sizes))
 
     def grown_sizes(self, problem: Problem) -> GrownSizes:
         """The fits of all sizes, none of them found yet."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._interrupts import check
 from .._typing import Array, Indices
 from ._problem import Problem
 from ._subset_columns import SubsetColumns
@@ -141,6 +142,7 @@ class SubsetSearch:
 
         ``target`` is an objective that the fit should undercut; short of it, precision is spared.
         """
+        check()
         support = np.union1d(support, self._kept)
         features, first = self.columns.features[support], int(self.problem.fit_intercept)
         rows = np.empty((first + len(support), self.problem.design.n_samples))
@@ -203,6 +205,7 @@ class SubsetSearch:
         support, signs, threshold = fit.support, np.sign(fit.coef), self.threshold(fit)
         visited: list[Indices] = []
         for _ in range(moves):
+            check()
             tableau, rivals = model.tableau(support, signs)
             move = best_move(tableau, rivals, self.room(support, limit), threshold)
             if move is None:
