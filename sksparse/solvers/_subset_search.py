@@ -296,7 +296,8 @@ class SubsetSearch:
         features = self.columns.features[fit.support]
         coef = np.zeros((self.outputs.n_outputs, self.problem.design.n_features))
         coef[:, features] = fit.coef.T
-        intercept = fit.intercept - self.columns.means[features] @ fit.coef
+        means = self.columns.means[features] + self.columns.shift[features]
+        intercept = fit.intercept - means @ fit.coef
         if self.outputs.n_outputs == 1:
             return coef[0], float(intercept[0])
         return coef, intercept
