@@ -1,12 +1,21 @@
 """Weighted means, variances and covariances with a target of all columns, in one pass over X.
 
-Sums are taken of differences from the first row with a weight, so that a large mean costs no
+Sums are taken of differences from the first row that has a weight, so that a large mean costs no
 digits and a constant has no variance.
 ``weights`` have sum one; without centring the means are zero and the moments those about zero.
 """
 
 import numpy as np
 from numba import njit
+
+
+@njit(cache=True)
+def _first(weights):
+    """The first row that has a weight."""
+    for i in range(weights.shape[0]):
+        if weights[i] > 0.0:
+            return i
+    return 0
 
 
 @njit(cache=True)
@@ -17,22 +26,13 @@ def _total(weights, target):
     return total
 
 
-@njit(cache=True)
-def _first(weights):
-    for i in range(weights.shape[0]):
-        if weights[i] > 0.0:
-            return i
-    return 0
-
-
 @njit(cache=True, fastmath={"contract"})
 def moments_by_rows(X, weights, target, centre):
     """Moments of a matrix whose rows are contiguous; see ``moments_by_columns``."""
     n, p = X.shape
     means, variances, covariances = np.zeros(p), np.zeros(p), np.zeros(p)
-    shift = np.zeros(p)
+    shift, first = np.zeros(p), _first(weights)
     if centre:
-        first = _first(weights)
         for j in range(p):
             shift[j] = X[first, j]
     # Four rows at once: the sums of all columns are read and written a quarter as often.

@@ -155,7 +155,7 @@ def l0_path(
     -----
     ConvergenceWarning
         When a fit did not reach ``tol``, or features separate the classes and ``l2=0``, or the path
-        was interrupted from the keyboard. It is then shorter.
+        was interrupted from the keyboard after a second or more. It is then shorter.
 
     See Also
     --------

@@ -122,6 +122,7 @@ class CrossValidation:
         return errors, next(filter(None, messages), "")
 
     def _one(self, task: SubsetTask, grid: Grid, fold: Fold) -> tuple[Array, str]:
+        check()
         start = perf_counter()
         part = fold.task(task)
         points = part.over(grid)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .._interrupts import worth_keeping
+from .._interrupts import check, worth_keeping
 from .._typing import Array, Indices, Mask
 from ..losses import Loss
 from ..penalties import L0
@@ -276,6 +276,7 @@ class SubsetTask:
         found: list[Solution] = []
         try:
             for alpha in alphas:
+                check()
                 found.append(self._solve(self._problem(float(alpha)), rules, **known))
                 if self.verbose:
                     used = np.count_nonzero(np.atleast_2d(found[-1].coef).any(axis=0))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.linalg import lapack
 
+from .._interrupts import check
 from .._typing import Array, Indices
 from ._correlations import JITTER, Correlations
 from ._loop import Solver
@@ -23,6 +24,8 @@ from ._support import SupportIterate, Terms, independent, require_least_squares,
 
 # Numbers in a block of rows that is centred while a Gram matrix is added up.
 _BLOCK = 2**18
+# Multiplications between two looks at the keyboard.
+_WORK = 1e8
 
 
 @dataclass
@@ -153,16 +156,16 @@ class BackwardElimination(Solver[BackwardIterate]):
 
         threshold = max(self.tol, problem.precision)
         terms, support, among = state.terms, state.support, state.among.copy()
-        left = eliminate(
-            state.inverse,
-            state.values,
-            among,
-            terms.prices[support],
-            terms.free[support],
-            terms.limit,
-            worth(state.objective, threshold),
-            (len(support) + 1) // 2,
-        )
+        costs = (terms.prices[support], terms.free[support])
+        limits = (terms.limit, worth(state.objective, threshold))
+        left, last = len(support), len(support) // 2
+        while left > last:
+            check()
+            most = min(left - last, 1 + int(_WORK / left**2))
+            before = left
+            left = eliminate(state.inverse, state.values, among, *costs, left, *limits, most)
+            if left > before - most:
+                break
         state.among = np.sort(among[:left])
         state.factorise()
         if state.surplus <= threshold:

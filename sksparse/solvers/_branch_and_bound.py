@@ -7,6 +7,7 @@ from time import perf_counter
 
 import numpy as np
 
+from .._interrupts import worth_keeping
 from .._typing import Array, Indices
 from ._correlations import Correlations
 from ._diagonal import diagonal_share
@@ -185,6 +186,8 @@ def _search_within(
     try:
         searches = _branchings(problem, subsets, best, most)
     except KeyboardInterrupt:
+        if not worth_keeping():
+            raise
         return replace(outcome, status=Status.INTERRUPTED)
     for branching in searches:
         best.cut = np.inf

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.linalg
 
+from .._interrupts import check
 from .._typing import Array
 from ._correlations import Correlations
 from ._loop import Solver
@@ -235,6 +236,7 @@ class ForwardSelection(Solver[ForwardIterate]):
     def step(self, problem: Problem, state: ForwardIterate) -> None:
         threshold = max(self.tol, problem.precision)
         for _ in range(ROUND):
+            check()
             found = state.best(worth(state.objective, threshold))
             if found is None:
                 break

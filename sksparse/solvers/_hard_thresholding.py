@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .._interrupts import check
 from .._typing import Array
 from ._coordinate_minimum import CoordinateProblem
 from ._correlations import Correlations
@@ -86,6 +87,7 @@ class ThresholdingIterate(SupportIterate):
         u, self.curvature = self.fit.u, 1.0
         descent = self.measure_descent(self.coef)
         while True:
+            check()
             step = self.threshold(u + descent / self.curvature, self.curvature)
             if np.array_equal(step != 0.0, u != 0.0):
                 return self.fit

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .._interrupts import check
 from .._typing import Array, Indices
 from ._columns_in_use import ColumnsInUse
 from ._correlations import Correlations
@@ -167,6 +168,7 @@ class Perspective(Branching[RelaxedNode]):
 
         use, new = self._use, node.features[:0]
         while True:
+            check()
             use.use(np.union1d(node.features, new))
             state, coef = self._placed(node.features, node.state, node.coef)
             start = (state, coef, node.multiplier, node.places)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .._interrupts import check
 from .._typing import Array, Indices
 from ._correlations import Correlations
 from ._loop import Solver
@@ -76,6 +77,7 @@ class SplicingIterate(SupportIterate):
 
     def splice(self, most: int) -> float:
         """Find the best exchange of at most so many features; returns its relative gain."""
+        check()
         supports = [self.factorise(features) for features in self._exchanges(most)]
         self.found = min(supports, key=self.value, default=self.current)
         if not np.isfinite(self.objective):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .._interrupts import worth_keeping
+from .._interrupts import check, worth_keeping
 from .._typing import Array, Indices
 from ._loop import Iterate, Solver
 from ._problem import Problem
@@ -124,6 +124,7 @@ class StepwiseNewton(Solver[StepwiseNewtonIterate]):
     def _move(self, state: StepwiseNewtonIterate) -> None:
         search, move = state.search, _without if self.backward else _with_one_more
         for _ in range(max(_ROUND, len(state.fit.support) // 2)):
+            check()
             support = move(search, state.fit)
             if support is None:
                 state.gain = 0.0

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .._interrupts import check
 from .._typing import Array, Indices
 from ._coordinate_minimum import CoordinateProblem, coordinate_gains
 from ._correlations import Correlations
@@ -233,6 +234,7 @@ class CoordinateDescentL0(Solver[CoordinateIterate]):
     def step(self, problem: Problem, state: CoordinateIterate) -> None:
         threshold = max(self.tol, problem.precision)
         for _ in range(ROUND):
+            check()
             while not state.gain > threshold:
                 if state.arrived:
                     return state.end()

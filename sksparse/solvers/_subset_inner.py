@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import lapack
 
+from .._interrupts import check
 from .._typing import Array, Indices
 from ._correlations import JITTER, Correlations
 
@@ -149,6 +150,7 @@ class Subproblem:
         """Move from a support until a fresh factorisation admits no improving move."""
         best = self.support(start)
         while True:
+            check()
             walk = Walk(self, best, max(self.limit, len(best.columns)))
             if not walk.search(swaps):
                 return best
@@ -215,6 +217,7 @@ class Walk:
         """Make improving moves until none is left; whether any was made."""
         moved = self.search(swaps, limit)
         for _ in range(_ROUNDS if moved else 0):
+            check()
             if not self.search(swaps, limit):
                 break
         return moved

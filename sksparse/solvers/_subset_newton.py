@@ -224,7 +224,8 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         Returns
         -------
         solutions : list of Solution
-            One for each size; their certificate is not computed, and ``n_iter`` is the size.
+            One for each size, those found so far where the path was interrupted from the keyboard;
+            their certificate is not computed, and ``n_iter`` is the size.
 
         Raises
         ------
@@ -234,7 +235,7 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         if not len(sizes) or min(sizes) < 1:
             raise ValueError(f"sizes must hold numbers from 1 on; got {list(sizes)}.")
         path = self.sizes or self.grown_sizes(problem)
-        search, reached = path.search, 0
+        search, found = path.search, dict[int, Solution]()
         search.allow(max(sizes))
         try:
             for size in range(1, max(sizes) + 1):
@@ -242,13 +243,13 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
                 if self.verbose:
                     share = fit.value / search.scale
                     print(f"[SubsetNewton] {size} features: loss {share:.4g} of null")
-                reached = size
+                if size in sizes:
+                    found[size] = _solution(search, search.polish(fit), size)
         except KeyboardInterrupt:
-            if reached < min(sizes) or not worth_keeping():
+            if not found or not worth_keeping():
                 raise
-        known = [size for size in sizes if size <= reached]
-        found = [_solution(search, search.polish(path.reach(size)), size) for size in known]
-        return found if len(found) == len(sizes) else cut_short(found, len(sizes))
+        solutions = [found[int(size)] for size in sizes if int(size) in found]
+        return solutions if len(solutions) == len(sizes) else cut_short(solutions, len(sizes))
 
     def grown_sizes(self, problem: Problem) -> GrownSizes:
         """The fits of all sizes, none of them found yet."""

@@ -178,6 +178,7 @@ class SubsetSearch:
 
         ``target`` is an objective that the fit should undercut; short of it, precision is spared.
         """
+        check()
         support = np.union1d(support, self._kept)
         features, first = self.columns.features[support], int(self.problem.fit_intercept)
         rows = np.empty((first + len(support), self.problem.design.n_samples))
@@ -335,7 +336,8 @@ class SubsetSearch:
         features = self.columns.features[fit.support]
         coef = np.zeros((self.outputs.n_outputs, self.problem.design.n_features))
         coef[:, features] = fit.coef.T
-        intercept = fit.intercept - self.columns.means[features] @ fit.coef
+        means = self.columns.means[features] + self.columns.shift[features]
+        intercept = fit.intercept - means @ fit.coef
         if self.outputs.n_outputs == 1:
             return coef[0], float(intercept[0])
         return coef, intercept

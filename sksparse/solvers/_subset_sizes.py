@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._interrupts import check
 from .._typing import Array, Indices
 from ._correlations import Correlations
 from ._subset_inner import NOISE, Subproblem, Walk
@@ -116,6 +117,7 @@ class SizeSearch:
     def reach(self, size: int) -> None:
         """Go through all blocks up to the one with this size, as far as there are columns."""
         while self.end < min(size, self._limit) and self.sizes[-1] == self.end:
+            check()
             self._next_block()
 
     def _next_block(self) -> None:
@@ -126,10 +128,12 @@ class SizeSearch:
         walk = self._walk(first)
         walk.sweep(end, *self._best)
         for _ in range(self._effort.rounds):
+            check()
             walk, improved = self._grow(walk)
             if not improved:
                 break
         for factor in self._effort.overshoots:
+            check()
             self._come_back(walk, first, int(factor * end) + 2)
             walk = self._walk(int(self.sizes[-1]))
         if self._effort.kicks:
@@ -148,6 +152,7 @@ class SizeSearch:
         """Leave local optima by random exchanges at each size, then pass on what was found."""
         top = int(self.sizes[-1])
         for size in range(first + 1, top + 1):
+            check()
             walk = self._walk(size)
             if walk.perturb(_draws(self._effort.kicks, size)):
                 self._record(walk.columns)
