@@ -89,8 +89,8 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         Largest number of passes over the features; each improves the subset within a working set
         and then looks for moves among all features.
     tol : float, default=1e-8
-        Moves that lower the objective by less than ``tol`` times the loss of the model without
-        features are not looked for. For float32 features it is at least 1.2e-5.
+        Moves that lower the objective by less than ``tol`` times the loss that is left are not
+        looked for. For float32 features it is at least 1.2e-5.
     warm_start : bool, default=False
         Try the features of the previous fit as one more start. The answer may be better, and then
         depends on what was fitted before. Stepwise solvers ignore it.
@@ -107,10 +107,14 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts.
     optimality_ : float
-        Largest gain, relative to the loss of the model without features, that the quadratic model
-        of the loss at the answer promises for a single add, drop or swap over all features. Moves
-        that refits refuted do not count. With "forward" and "backward" zero says that the rule was
-        followed to its end.
+        Largest gain, relative to the objective, that is known to be left. With "auto" and "swap" it
+        is what the quadratic model of the loss at the answer promises for a single add, drop or
+        swap over all features, less the moves that refits refuted, or what changing the
+        coefficients of a single feature is sure to gain if that is more. With "auto" and at most
+        200 pairs of a feature in use and another, every single move has been refitted, so that
+        a value up to ``tol`` proves a local optimum; with more, a move that the model misjudges may
+        remain, as in about one of a hundred small random problems. With "forward" and "backward"
+        zero says that the rule was followed to its end.
     l2_ : float
         The strength of the ridge; for ``l2="auto"`` that on features of unit variance.
     n_iter_ : int
@@ -138,7 +142,8 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
     best moves proposes a subset; Newton steps refit it, and it is taken if the true objective
     falls. Otherwise the best single moves of the model are tried: up to ``30 * effort`` that
     promise a gain, and the best ``5 * effort`` of the others; with up to 30 features every add and
-    drop, and a swap for each feature outside. The first start is a forward selection with the model
+    drop, and a swap for each feature outside; of the best end of all starts every single move if
+    they are few. The first start is a forward selection with the model
     renewed whenever its size doubles; for a price, the best of the sizes of a path if that is
     better. A pass over all features then brings those into the working set that the model says
     would gain.

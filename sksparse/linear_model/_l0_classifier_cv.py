@@ -85,8 +85,8 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     max_iter : int, default=100
         Largest number of passes over the features for one fit.
     tol : float, default=1e-8
-        Gains below this share of the loss without features do not count. For float32 features it
-        is at least 1.2e-5.
+        Gains below this share of the loss that is left do not count. For float32 features it is at
+        least 1.2e-5.
     n_jobs : int, default=None
         Folds at the same time; None is one, -1 as many as there are cores.
     verbose : int, default=0
