@@ -6,7 +6,8 @@ digits and a constant has no variance.
 """
 
 import numpy as np
-from numba import njit
+
+from ._compiled import njit
 
 
 @njit(cache=True)

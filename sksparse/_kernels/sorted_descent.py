@@ -7,15 +7,18 @@ is between two of them, at one of them (which ties the two), or at zero. The qua
 """
 
 import numpy as np
-from numba import njit
+
+from ._compiled import njit
 
 
 @njit(cache=True)
 def _best_magnitude(curvature, pull, size, others, n_others, weights, alpha):
     """The t >= 0 that minimises ``curvature t^2 / 2 - pull t + alpha * penalty``.
 
-    ``others`` are the magnitudes that stay, not increasing; ``size`` coefficients share t.
+    ``others`` are the positive magnitudes that stay, not increasing; ``size`` coefficients share t.
     """
+    if not (abs(pull) < np.inf and curvature < np.inf):
+        return 0.0  # a magnitude that is no number would be counted wrong ever after
     # From zero upwards: below the k-th of the others, t takes the weights from k on.
     slope = 0.0
     for i in range(n_others, n_others + size):
@@ -69,9 +72,12 @@ def _move(matrix, descent, coef, j, value):
 def sorted_descent(matrix, descent, coef, ranked, weights, alpha):
     """One sweep over clusters and over single coefficients, in place.
 
-    ``ranked`` holds the magnitudes of ``coef``, not increasing.
+    ``ranked`` holds the magnitudes of ``coef``, not increasing, and does so afterwards.
     """
     p = coef.shape[0]
+    n_used = 0
+    while n_used < p and ranked[n_used] > 0.0:
+        n_used += 1
     members = np.empty(p, dtype=np.intp)
     done = np.zeros(p, dtype=np.bool_)
     for j in range(p):
@@ -79,7 +85,7 @@ def sorted_descent(matrix, descent, coef, ranked, weights, alpha):
         if magnitude == 0.0 or done[j]:
             continue
         size = 0
-        for i in range(p):
+        for i in range(j, p):
             if abs(coef[i]) == magnitude:
                 members[size] = i
                 done[i] = True
@@ -96,10 +102,13 @@ def sorted_descent(matrix, descent, coef, ranked, weights, alpha):
         if curvature <= 0.0:
             continue
         pull += curvature * magnitude
-        _remove(ranked, p, magnitude, size)
-        t = _best_magnitude(curvature, abs(pull), size, ranked, p - size, weights, alpha)
-        for a in range(size):
-            _place(ranked, p - size + a, t)
+        _remove(ranked, n_used, magnitude, size)
+        n_used -= size
+        t = _best_magnitude(curvature, abs(pull), size, ranked, n_used, weights, alpha)
+        if t > 0.0:
+            for _ in range(size):
+                _place(ranked, n_used, t)
+                n_used += 1
         turn = 1.0 if pull > 0.0 else -1.0
         for a in range(size):
             sign = turn if coef[members[a]] > 0.0 else -turn
@@ -107,9 +116,14 @@ def sorted_descent(matrix, descent, coef, ranked, weights, alpha):
     for j in range(p):
         curvature = matrix[j, j]
         pull = descent[j] + curvature * coef[j]
-        if curvature <= 0.0 or (coef[j] == 0.0 and abs(pull) <= alpha * weights[p - 1]):
+        if curvature <= 0.0 or (coef[j] == 0.0 and abs(pull) <= alpha * weights[n_used]):
             continue
-        _remove(ranked, p, abs(coef[j]), 1)
-        t = _best_magnitude(curvature, abs(pull), 1, ranked, p - 1, weights, alpha)
-        _place(ranked, p - 1, t)
+        if coef[j] != 0.0:
+            _remove(ranked, n_used, abs(coef[j]), 1)
+            n_used -= 1
+        t = _best_magnitude(curvature, abs(pull), 1, ranked, n_used, weights, alpha)
+        if t > 0.0:
+            _place(ranked, n_used, t)
+            n_used += 1
         _move(matrix, descent, coef, j, t if pull > 0.0 else -t)
+    ranked[n_used:] = 0.0

@@ -62,8 +62,8 @@ class SortedL1(ConvexPenalty):
     ) -> Array:
         # The subdifferential factors over clusters of tied magnitudes: in each, every sum of the k
         # largest aligned gradients stays below the sum of the first k weights of the cluster, and
-        # for non-zero clusters the total is equal. Features that move together are as long as
-        # uncorrelated columns would be.
+        # for non-zero clusters the total is equal. Features that move together are at most as long
+        # as all of them side by side.
         scales = np.ones(len(coef)) if scales is None else scales
         magnitudes = np.abs(coef)
         aligned = np.where(coef == 0, np.abs(gradient), -np.sign(coef) * gradient)
@@ -74,7 +74,7 @@ class SortedL1(ConvexPenalty):
         start, before = 0, 0.0
         for end in ends:
             cluster = order[start : end + 1]
-            length = np.sqrt(np.cumsum(scales[cluster] ** 2))
+            length = np.cumsum(scales[cluster])
             share = np.zeros(len(cluster))
             np.divide(excess[start : end + 1] - before, length, out=share, where=length > 0)
             # A feature is a candidate to move as far as some prefix that holds it is over-full.

@@ -55,7 +55,7 @@ def duality_gap(problem: Problem, penalty: ConvexPenalty, coef: Array, intercept
 
 
 def _rounding(problem: Problem, z: Array, u: Array) -> Array:
-    """Size of the errors in ``X^T u``; a strength far below them would let no dual point through."""
+    """Size of the errors in ``X^T u``; strengths far below would let no dual point through."""
     used, weights = problem.loss.weights > 0, problem.loss.weights
     spread = float(np.sqrt(weights @ (z - weights @ z) ** 2))
     residual = float(np.sqrt(np.sum(u[used] ** 2 / weights[used])))
