@@ -105,8 +105,8 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     coefficients, all others held, is still sure to gain. Of the moves within the working set that
     promise none, refits try the closest ``5 * effort``, or with up to 30 features every add and
     drop, and a swap for each; at the end of the first step, all single moves if at most 200 pairs
-    of a feature in use and another can change places. For a squared loss without ``l1`` and ``positive`` the model is
-    exact.
+    of a feature in use and another can change places. For a squared loss without ``l1`` and
+    ``positive`` the model is exact.
 
     Where a loss has fallen to 1e-6 of the null model's and no norm is added, it counts as zero and
     the fit ends: on separable data it has no minimum.
