@@ -85,12 +85,19 @@ def interruptible() -> Iterator[None]:
         check()
     except SystemError as error:
         # numba met the exception of a second signal
-        if not isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+        if not _comes_from_the_keyboard(error):
             raise
         raise KeyboardInterrupt from error
     finally:
         signal.signal(signal.SIGINT, found)
         _watch.answer = None
+
+
+def _comes_from_the_keyboard(error: BaseException | None) -> bool:
+    """Whether what raised an error, at any remove, was an interruption."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def check() -> None:

@@ -37,10 +37,10 @@ def _remove(inverse, coef, features, prices, free, size, i):
 
 
 @njit(cache=True)
-def eliminate(inverse, coef, features, prices, free, limit, tol, most):
-    """Drop up to ``most`` features, in place, while more than ``limit`` count or one is not worth
-    its price by more than ``tol``; returns how many are left, at the front."""
-    size, counted = coef.shape[0], 0
+def eliminate(inverse, coef, features, prices, free, size, limit, tol, most):
+    """Drop up to ``most`` of the first ``size`` features, in place, while more than ``limit`` count
+    or one is not worth its price by more than ``tol``; returns how many are left, at the front."""
+    counted = 0
     for i in range(size):
         counted += not free[i]
     for _ in range(most):

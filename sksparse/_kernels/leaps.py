@@ -360,7 +360,7 @@ def search(gram, target, prices, state, remaining, bound, best, options):
     cut, nodes, at = np.inf, 0, 0
     cheapest = np.min(prices[state == FREE]) if np.any(state == FREE) else 0.0
     while at >= 0:
-        cutoff = best - max(gap * best, least)
+        cutoff = best - max(gap * best - least, least)
         if stack.opened[at] and stack.branch[at] < 0:
             at -= 1
             continue

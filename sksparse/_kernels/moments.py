@@ -1,12 +1,22 @@
 """Weighted means, variances and covariances with a target of all columns, in one pass over X.
 
-Sums are taken of differences from the first row, so that a large mean costs no digits.
+Sums are taken of differences from the first row that has a weight, so that a large mean costs no
+digits and a constant has no variance.
 ``weights`` have sum one; without centring the means are zero and the moments those about zero.
 """
 
 import numpy as np
 
 from ._compiled import njit
+
+
+@njit(cache=True)
+def _first(weights):
+    """The first row that has a weight."""
+    for i in range(weights.shape[0]):
+        if weights[i] > 0.0:
+            return i
+    return 0
 
 
 @njit(cache=True)
@@ -22,10 +32,10 @@ def moments_by_rows(X, weights, target, centre):
     """Moments of a matrix whose rows are contiguous; see ``moments_by_columns``."""
     n, p = X.shape
     means, variances, covariances = np.zeros(p), np.zeros(p), np.zeros(p)
-    shift = np.zeros(p)
+    shift, first = np.zeros(p), _first(weights)
     if centre:
         for j in range(p):
-            shift[j] = X[0, j]
+            shift[j] = X[first, j]
     # Four rows at once: the sums of all columns are read and written a quarter as often.
     for i in range(0, n - n % 4, 4):
         w0, w1, w2, w3 = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
@@ -61,9 +71,9 @@ def moments_by_columns(X, weights, target, centre):
     """Means, variances and covariances with the target; columns of X are contiguous."""
     n, p = X.shape
     means, variances, covariances = np.zeros(p), np.zeros(p), np.zeros(p)
-    total = _total(weights, target)
+    total, first = _total(weights, target), _first(weights)
     for j in range(p):
-        shift = np.float64(X[0, j]) if centre else 0.0
+        shift = np.float64(X[first, j]) if centre else 0.0
         mean, variance, covariance = 0.0, 0.0, 0.0
         for i in range(n):
             x = X[i, j] - shift

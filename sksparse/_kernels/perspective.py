@@ -25,9 +25,9 @@ FREE, IN, OUT = 0, 1, 2
 _CYCLE, _SWEEPS = 3, 501
 # Multipliers tried at a node.
 _ROUNDS = 12
-# A relaxation is solved to a share of the gap that is asked for, and to this at least; while it
-# is below the cutoff, to a share of the difference.
-_SHARE_OF_GAP, _FINEST, _SHARE_LEFT = 0.05, 1e-10, 0.1
+# A relaxation is solved to a share of the gap that is asked for, and to this or a larger share at
+# least; while it is below the cutoff, to a share of the difference.
+_SHARE_OF_GAP, _FINEST, _SHARE_OF_LEAST, _SHARE_LEFT = 0.05, 1e-10, 0.1, 0.1
 # Columns outside the working set may lower a bound by this share of what the node leaves open.
 _TOLERATED = 0.2
 # Rounding of an inner product of numbers of unit size, with room to spare.
@@ -244,7 +244,7 @@ def relax(columns, seen, state, coef, multiplier, places, best, cutoff):
     and lowered by columns outside the working set, the multiplier, and minus half the gradient
     of all columns that are ``seen``.
     """
-    tol = max(_SHARE_OF_GAP * (best - cutoff), _FINEST)
+    tol = max(_SHARE_OF_GAP * (best - cutoff), min(_FINEST, _SHARE_OF_LEAST * (best - cutoff)))
     coef[state == OUT] = 0.0
     active = (coef != 0.0) | (state == IN)
     while True:
@@ -382,7 +382,7 @@ def search(columns, seen, state, coef, multiplier, places, bound, options):
     while 0 < top < _DEPTH < left and nodes < max_nodes:
         top -= 1
         nodes += 1
-        cutoff = best - max(gap * best, least)
+        cutoff = best - max(gap * best - least, least)
         if nodes > 1 and _bound(columns, seen, waiting, top, best, cutoff):
             left -= 1
             _move(waiting, top, left)
@@ -392,7 +392,7 @@ def search(columns, seen, state, coef, multiplier, places, bound, options):
         improved = value < best
         if improved:
             best, found = value, members
-            cutoff = best - max(gap * best, least)
+            cutoff = best - max(gap * best - least, least)
         if waiting.bound[top] >= cutoff or (branch < 0 and not improved):
             cut = min(cut, waiting.bound[top])
             continue

@@ -23,6 +23,9 @@ import numpy as np
 
 from ._compiled import njit
 
+# Gains below this share of the null model's loss are rounding.
+_NOISE = 1e-14
+
 
 class Tableau(NamedTuple):
     support: np.ndarray
@@ -175,22 +178,43 @@ def _best_swap(table, size, price, refund, floor, gains, released, diagonal):
 
 
 @njit(cache=True)
-def local_search(gram, table, size, price, refund, limit, swaps, floor, threshold, max_moves):
-    """Make the best add or drop, or failing these the best swap, while one gains ``threshold``.
+def _explained(table, target, size):
+    total = 0.0
+    for a in range(size):
+        total += table.coef[a] * target[table.support[a]]
+    return total
 
-    A support above ``limit`` features first drops to it. Returns the new size and the number of
-    moves, fewer than ``max_moves`` when no move is left.
+
+@njit(cache=True)
+def _worth(explained, threshold):
+    """Smallest gain that counts where so much of the loss is explained.
+
+    It is relative to what is left, so that a column that explains nearly all hides no other.
+    """
+    return max(threshold * (1.0 - explained), _NOISE)
+
+
+@njit(cache=True)
+def local_search(
+    gram, target, table, size, price, refund, limit, swaps, floor, threshold, max_moves
+):
+    """Make the best add or drop, or failing these the best swap, while one is worth it.
+
+    That is, while it gains ``threshold`` times the loss that is left. A support above ``limit``
+    features first drops to it. Returns the new size and the number of moves, fewer than
+    ``max_moves`` when no move is left.
     """
     gains = np.empty(table.spare.shape[0])
     diagonal, released = np.empty(table.coef.shape[0]), np.empty(table.coef.shape[0])
     for move in range(max_moves):
+        worth = _worth(_explained(table, target, size), threshold)
         saved, entry = _best_drop(table, size, refund)
         won, column = _best_add(table, price, floor) if size < limit else (-np.inf, -1)
-        if entry >= 0 and (size > limit or (saved > threshold and saved >= won)):
+        if entry >= 0 and (size > limit or (saved > worth and saved >= won)):
             _drop(table, size, entry)
             size -= 1
             continue
-        if won > threshold:
+        if won > worth:
             _add(gram, table, size, column)
             size += 1
             continue
@@ -198,7 +222,7 @@ def local_search(gram, table, size, price, refund, limit, swaps, floor, threshol
             return size, move
         room = (gains, released, diagonal)
         won, column = _best_swap(table, size, price, refund, floor, *room)
-        if not won > threshold:
+        if not won > worth:
             return size, move
         entry = _leaver(table, size, refund, column, floor)
         _drop(table, size, entry)
@@ -216,14 +240,6 @@ def _copy(source, target, size):
         target.rows[a] = source.rows[a]
     target.spare[:] = source.spare
     target.descent[:] = source.descent
-
-
-@njit(cache=True)
-def _explained(table, target, size):
-    total = 0.0
-    for a in range(size):
-        total += table.coef[a] * target[table.support[a]]
-    return total
 
 
 @njit(cache=True)
@@ -255,16 +271,17 @@ def sweep(gram, target, table, size, last, refund, values, supports, floor, thre
     improved, step = 0, 1 if last > size else -1
     for k in range(size + step, last + step, step):
         size, _ = local_search(
-            gram, table, size, free, refund, k, True, floor, threshold, max_moves
+            gram, target, table, size, free, refund, k, True, floor, threshold, max_moves
         )
         if size != k:
             break
         value = _explained(table, target, k)
-        if value > values[k] + threshold:
+        worth = _worth(value, threshold)
+        if value > values[k] + worth:
             values[k] = value
             supports[k, :k] = table.support[:k]
             improved += 1
-        elif values[k] > value + threshold:
+        elif values[k] > value + worth:
             size = _become(gram, table, size, supports[k, :k])
     return size, improved
 
@@ -297,10 +314,10 @@ def perturb(gram, target, table, room, size, refund, draws, floor, threshold, ma
             here -= 1
         for prices, swaps in ((price, False), (free, True)):
             here, _ = local_search(
-                gram, table, here, prices, refund, size, swaps, floor, threshold, max_moves
+                gram, target, table, here, prices, refund, size, swaps, floor, threshold, max_moves
             )
         value = _explained(table, target, here)
-        if here == size and value > best + threshold:
+        if here == size and value > best + _worth(best, threshold):
             best = value
             improved += 1
             _copy(table, room, size)

@@ -1,11 +1,13 @@
 """Information criteria, in units of twice the log-likelihood.
 
-Throughout, n is the sum of the sample weights, so that an integer weight equals so many repetitions
-of the sample; D is the deviance, ``n log(mse)`` for a squared loss, whose variance is estimated by
-the weighted mean squared error of the fit itself, and ``2 n`` times the weighted mean log loss
-otherwise; df is the number of coefficients that are not zero, the intercept left out; k is the
-number of features that were chosen among the p with a price: those without one are always kept, so
-they count in df but not in k and p.
+Throughout, n is the number of samples that the weights stand for; D is the deviance, ``n log(mse)``
+for a squared loss, whose variance is estimated by the weighted mean squared error of the fit
+itself, and ``2 n`` times the weighted mean log loss otherwise; df is the number of coefficients
+that are not zero, the intercept left out; k is the number of features that were chosen among the p
+with a price: those without one are always kept, so they count in df but not in k and p.
+
+A criterion compares how well subsets fit with what they cost as long as the search among them does
+not use up the samples; sizes at which it does are left out by :func:`trusted`.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from scipy.special import gammaln
 
-from .._typing import Array
+from .._typing import Array, Mask
 
 
 def aic(deviance: Array, df: Array, n: float, k: Array, p: int) -> Array:
@@ -37,6 +40,9 @@ def gic(deviance: Array, df: Array, n: float, k: Array, p: int) -> Array:
     return deviance + df * np.log(max(p, 1)) * np.log(max(np.log(n), 1.0))
 
 
+# Rounding of a predictor, with room to spare.
+_ROUNDING = 1e-13
+
 #: A criterion takes deviance, df, n, k and p, and is to be minimised.
 CRITERIA: dict[str, Callable[[Array, Array, float, Array, int], Array]] = {
     "aic": aic,
@@ -46,13 +52,64 @@ CRITERIA: dict[str, Callable[[Array, Array, float, Array, int], Array]] = {
 }
 
 
-def deviance(losses: Array, n: float, null_loss: float, *, squared: bool, eps: float) -> Array:
+def deviance(losses: Array, n: float, null_loss: float, *, squared: bool) -> Array:
     """Deviance of weighted mean losses, half the mean squared error or the log loss.
 
-    A loss below the rounding error of the null model's, ``eps`` times it, counts as that.
+    A loss that rounding of the predictor may leave counts as that.
     """
-    losses = np.maximum(losses, eps * null_loss)
+    losses = np.maximum(losses, (_ROUNDING**2 if squared else _ROUNDING) * null_loss)
     if not squared:
         return 2.0 * n * losses
     # A constant target is fitted by every model alike.
     return n * np.log(2.0 * losses) if null_loss > 0.0 else np.zeros_like(losses)
+
+
+def sample_count(weights: Array) -> float:
+    """How many samples the weights stand for.
+
+    Whole numbers are repetitions, and count as these. Others have a scale without a meaning, such
+    as a sum of one: they stand for the effective number of samples, ``(sum w)^2 / sum w^2`` (Kish,
+    1965), which does not depend on it.
+    """
+    if np.array_equal(weights, np.round(weights)):
+        return float(weights.sum())
+    shares = weights / weights.max()
+    return float(shares.sum() ** 2 / (shares @ shares))
+
+
+def trusted(
+    deviance: Array, df: Array, n: float, k: Array, p: int, *, intercept: bool, information: float
+) -> Mask:
+    """Where a criterion means something.
+
+    The best of the ``C(p, k)`` subsets of a size fits noise as if it had ``2 log C(p, k)`` more
+    coefficients. Where these and the intercept are not fewer than the samples, the fit says
+    nothing by itself: noise would fit as well. Such a size counts only if it improves on all
+    smaller ones by more than noise would, by the extended BIC with the charge for each feature
+    multiplied by the samples for each degree of freedom that is left (as in the corrected AIC).
+
+    Parameters
+    ----------
+    deviance, df, k : ndarrays of shape (n_points,)
+        As above.
+    n, p : float and int
+        As above.
+    intercept : bool
+        Whether there is an intercept.
+    information : float
+        How many samples the targets are worth: n, or less where classes are unbalanced.
+
+    Returns
+    -------
+    trusted : ndarray of shape (n_points,)
+        The smallest size always counts.
+    """
+    searched = 2.0 * (gammaln(p + 1.0) - gammaln(k + 1.0) - gammaln(p - k + 1.0))
+    plain = df + intercept + searched < information
+    left = information - intercept - 1.0 - (df - k)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        features = -n * np.log1p(-k / left)
+    features = np.where((left > 0.0) & (k < left), features, np.inf)
+    value = deviance + features * (np.log(n) + 2.0 * np.log(max(p, 1)))
+    better = np.array([value[i] < value[k < k[i]].min(initial=np.inf) for i in range(len(k))])
+    return np.asarray(plain | (better & np.isfinite(value)) | (k == k.min()))

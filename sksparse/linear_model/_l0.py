@@ -93,8 +93,8 @@ class L0Regressor(SparseLinearRegressor):
         from 1 to 2, and with the square of the number after that.
     gap : float, default=0.01
         For the solver "exact": the search ends when it has proved that no subset has an objective
-        below ``1 - gap`` times that of the answer, up to 3e-9 of the loss of the model without
-        features, which is rounding.
+        below ``1 - gap`` times that of the answer, up to rounding: 3e-9 of the loss of the model
+        without features, or 1e-4 of the objective where that is less.
     time_limit : float, default=None
         For the solver "exact": seconds after which the best answer so far is returned, with the
         gap that is left in ``gap_`` and a warning.
@@ -111,7 +111,8 @@ class L0Regressor(SparseLinearRegressor):
         and then looks for moves among all features.
     tol : float, default=1e-8
         The fit stops when no single add, drop or swap lowers the objective by more than ``tol``
-        times the loss of the model without features. For float32 features it is at least 1.2e-5.
+        times itself, or by more than 2e-14 times the loss of the model without features, which is
+        rounding. For float32 features it is at least 1.2e-5.
     warm_start : bool, default=False
         Try the features of the previous fit as one more start. The answer may be better, and then
         depends on what was fitted before. Solvers that build a subset step by step ignore it.
@@ -127,9 +128,9 @@ class L0Regressor(SparseLinearRegressor):
         Intercept.
     optimality_ : float
         With "auto" and "swap" the largest gain that any single add, drop or swap over all features
-        has left, relative to the loss of the model without features: a value of at most ``tol``
-        proves that none improves the objective by more. With "exact" the relative gap; with the
-        others the largest gain of the moves that the solver knows.
+        has left, relative to the objective: a value of at most ``tol`` proves that none improves
+        it by more, up to 2e-14 of the loss without features. With "exact" the relative gap; with
+        the others the largest gain of the moves that the solver knows.
     lower_bound_ : float
         With "exact": no subset has an objective below it; with ``big_m``, none with coefficients
         within that bound.

@@ -8,6 +8,7 @@ from .._typing import Array
 from .._validation import check_data, check_weights, intact_on_failure, warn_unless_converged
 from ..losses import Squared
 from ._base import SparseRegressorMixin
+from ._criteria import sample_count
 from ._l0_search import L0Search
 
 
@@ -26,13 +27,15 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     ----------
     max_features : int or array-like of int, default=None
         The largest size to try, all smaller ones included down to 0, or a list of sizes. None is
-        ``n / (log(p) log(log(n)))`` for p features and a sum n of the sample weights, the
-        logarithms at least 1, and at most 100, or two less than the samples with a weight. None
+        ``n / (log(p) log(log(n)))`` for p features and n samples (see the notes), the logarithms
+        at least 1, and at most 100, or two less than the samples with a weight. None
         and a largest size end at p.
     alphas : int or array-like of float, default=None
         Prices to try instead of sizes, or how many: these are spaced evenly in the logarithm from
         the price at which the first feature enters down to a thousandth of it, or to half the
-        variance of the target divided by n where that is more.
+        variance of the target divided by n where that is more. Up to three features that explain
+        99.9 % of what is left, as a column of ones without an intercept may, have a price each, and
+        the even spacing begins behind them.
     cv : int, splitter or iterable, default=None
         How to split for cross-validation, as in scikit-learn; ``criterion`` is then not used. None
         chooses by ``criterion``, on all samples.
@@ -41,6 +44,10 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     selection : {"min", "1se"}, default="min"
         With ``cv``, the point with the least error, or that with the fewest features among those
         within one standard error of it.
+    n_candidates : int, default=None
+        Number of features from which those in X were chosen with a look at y, at least the number
+        in X: EBIC and GIC, and the largest size by default, then count the whole search. None
+        where there was no such selection.
     l1, l2 : float, default=0.0
         Strengths of an L1 norm and of a ridge penalty, non-negative.
     positive : bool or array-like of shape (n_features,), default=False
@@ -55,7 +62,7 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     max_iter : int, default=100
         Largest number of passes over the features for one fit.
     tol : float, default=1e-8
-        Gains below this share of the loss without features do not count. For float32 features it
+        Gains below this share of the objective do not count. For float32 features it
         is at least 1.2e-5.
     n_jobs : int, default=None
         Folds at the same time; None is one, -1 as many as there are cores.
@@ -84,7 +91,8 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     mse_path_ : ndarray of shape (n_points, n_folds)
         Weighted mean squared error on the held-out samples; only with ``cv``.
     criterion_path_ : ndarray of shape (n_points,)
-        The criterion at each point; only without ``cv``.
+        The criterion at each point, infinite where it means nothing (see the notes); only without
+        ``cv``.
     coef_path_ : ndarray of shape (n_features, n_points)
         Coefficients at each point, on all samples; those of the point chosen are `coef_`.
     intercept_path_ : ndarray of shape (n_points,)
@@ -118,7 +126,7 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     Notes
     -----
     With k features chosen among the p of a positive price, df coefficients that are not zero,
-    those of price zero included, and n the sum of the sample weights, the criteria are
+    those of price zero included, and n samples, the criteria are
 
     =====  ==================================================
     aic    ``n log(mse) + 2 df``
@@ -127,10 +135,19 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     gic    ``n log(mse) + df log(p) log(log(n))`` [2]_
     =====  ==================================================
 
-    where mse is the weighted mean squared error of the fit. A weight counts as so many samples, so
-    weights should have a mean of about one; those that sum to one are refused. The search among p
-    features finds some that fit noise: BIC and AIC do not price that and choose too many where p
-    is not small against n. EBIC does, and is the default.
+    where mse is the weighted mean squared error of the fit. The search among p features finds some
+    that fit noise: BIC and AIC do not price that and choose too many where p is not small against
+    n. EBIC does, and is the default.
+
+    Whole numbers as weights are repetitions, and n is their sum. Other weights are scaled to the
+    effective number of samples, ``n = (sum_i s_i)^2 / sum_i s_i^2``, whatever they sum to.
+
+    Near interpolation no criterion means anything: the logarithm of the error falls without a
+    bound, and all criteria would take the largest size. A size is therefore not chosen where df, an
+    intercept, and ``2 log C(p, k)`` for the search come to n or more, unless it improves on all
+    smaller sizes by more than noise would: by an EBIC in which the k-th feature is charged
+    ``(log(n) + 2 log(p)) n / (n - df - 2)``. A lasting choice among fewer features needs more
+    samples, or ``cv``.
 
     A fold costs a path. The samples outside it have weight zero, so X is not copied.
 
@@ -166,6 +183,7 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
         cv: Any = None,
         criterion: str = "ebic",
         selection: str = "min",
+        n_candidates: int | None = None,
         l1: float = 0.0,
         l2: float = 0.0,
         positive: Any = False,
@@ -182,6 +200,7 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
         self.cv = cv
         self.criterion = criterion
         self.selection = selection
+        self.n_candidates = n_candidates
         self.l1 = l1
         self.l2 = l2
         self.positive = positive
@@ -216,9 +235,9 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
             self._validate_params()
             self._check_choice()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True)
-            task = self._task(X, Squared(y, weights))
-            n = float(check_weights(sample_weight, X).sum())
-            solution, message = self._search(task, self._folds(X, y, weights), n)
+            task = self._task(X, Squared(y, weights), self.l2)
+            n = sample_count(check_weights(sample_weight, X))
+            solution, _, message = self._search([task], self._folds(X, y, weights), n)
             self.coef_ = solution.coef.astype(X.dtype)
             self.intercept_ = X.dtype.type(solution.intercept)
         warn_unless_converged(message)

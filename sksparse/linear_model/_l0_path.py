@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_X_y
 
+from .._interrupts import interruptible
 from .._typing import Array, Indices
 from .._validation import check_weights, warn_unless_converged
-from ..losses import Logistic, Loss, Multinomial, Squared
+from ..losses import Loss, Squared
+from ._classes import check_classes, log_loss
+from ._criteria import sample_count
+from ._ridge import Ridge, check_ridge
 from ._subset_grid import make_grid
 from ._subset_task import Grid, Points, SubsetTask
 
@@ -58,7 +61,7 @@ class L0Path:
         "alphas": [Interval(Integral, 1, None, closed="left"), "array-like", None],
         "loss": [StrOptions({"squared", "log"})],
         "l1": [Interval(Real, 0, None, closed="left")],
-        "l2": [Interval(Real, 0, None, closed="left")],
+        "l2": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "positive": ["boolean", "array-like"],
         "penalty_weights": ["array-like", None],
         "fit_intercept": ["boolean"],
@@ -77,7 +80,7 @@ def l0_path(
     alphas: Any = None,
     loss: str = "squared",
     l1: float = 0.0,
-    l2: float = 0.0,
+    l2: Any = "auto",
     positive: Any = False,
     penalty_weights: Any = None,
     sample_weight: Any = None,
@@ -106,17 +109,20 @@ def l0_path(
         Targets; classes for the log loss.
     max_features : int or array-like of int, default=None
         The largest size, all smaller ones included down to 0, or a list of sizes. None is
-        ``n / (log(p) log(log(n)))`` for p features and a sum n of the sample weights [1]_, the
-        logarithms at least 1, and at most 100, or two less than the samples with a weight. None
-        and a largest size end at p.
+        ``n / (log(p) log(log(n)))`` for p features and n samples [1]_, weighted as in
+        :class:`L0RegressorCV`, the logarithms at least 1, and at most 100, or two less than the
+        samples with a weight. None and a largest size end at p.
     alphas : int or array-like of float, default=None
         Prices to solve for instead of sizes, or how many: these are spaced evenly in the logarithm
         from the price at which the first feature enters down to a thousandth of it, or to the loss
         without features divided by n where that is more.
     loss : {"squared", "log"}, default="squared"
         The loss.
-    l1, l2 : float, default=0.0
-        Strengths of an L1 norm and of a ridge penalty, non-negative.
+    l1 : float, default=0.0
+        Strength of an L1 norm, non-negative.
+    l2 : float or "auto", default="auto"
+        Strength of a ridge penalty, non-negative. "auto" is 0 for the squared loss, and for the log
+        loss what it is in :class:`L0Classifier`.
     positive : bool or array-like of shape (n_features,), default=False
         Features whose coefficient must not be negative, all or by a boolean mask.
     penalty_weights : array-like of shape (n_features,), default=None
@@ -148,8 +154,8 @@ def l0_path(
     Warns
     -----
     ConvergenceWarning
-        When a fit did not reach ``tol``, or the path was interrupted from the keyboard. It is then
-        shorter.
+        When a fit did not reach ``tol``, or features separate the classes and ``l2=0``, or the path
+        was interrupted from the keyboard after a second or more. It is then shorter.
 
     See Also
     --------
@@ -189,33 +195,33 @@ def l0_path(
         X, y, accept_sparse="csc", dtype=[np.float64, np.float32], y_numeric=loss == "squared"
     )
     counts = check_weights(sample_weight, X)
+    ridge = Ridge() if loss == "squared" and l2 == "auto" else check_ridge(l2, X.shape[1], counts)
     task = SubsetTask.of(
         X,
         _loss(loss, y, counts / counts.sum()),
         penalty_weights=penalty_weights,
         positive=positive,
         l1=l1,
-        l2=l2,
+        **ridge._asdict(),
         fit_intercept=fit_intercept,
         effort=int(effort),
         max_iter=max_iter,
         tol=tol,
         verbose=verbose,
     )
-    grid = make_grid(task, max_features, alphas, float(counts.sum()))
-    points = task.over(grid)
-    warn_unless_converged(points.message)
-    return as_path(task, points, grid)
+    with interruptible():
+        grid = make_grid(task, max_features, alphas, sample_count(counts))
+        points = task.over(grid)
+        path, message = as_path(task, points, grid), points.message or task.separation(points)
+    warn_unless_converged(message)
+    return path
 
 
 def _loss(name: str, y: Any, weights: Array) -> Loss:
     if name == "squared":
         return Squared(y, weights)
-    check_classification_targets(y)
-    classes, codes = np.unique(y, return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(f"y needs at least two classes for loss='log'; got {classes.tolist()}.")
-    return (Logistic if len(classes) == 2 else Multinomial)(codes.astype(np.float64), weights)
+    _, codes, weights = check_classes(y, weights, None)
+    return log_loss(codes, weights)
 
 
 def as_path(task: SubsetTask, points: Points, grid: Grid) -> L0Path:

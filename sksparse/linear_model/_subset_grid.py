@@ -13,10 +13,14 @@ from ._subset_task import Grid, SubsetTask
 _LARGEST_SIZE = 100
 # Prices go down to this share of the largest, but not below what the null model loses a sample.
 _LOWEST_PRICE = 1e-3
+# So many features may explain all but that share of what is left, if not all but rounding.
+_MOST_DOMINANT, _EXACT = 3, 1e-20
 
 
-def make_grid(task: SubsetTask, max_features: Any, alphas: Any, n: float) -> Grid:
-    """The grid that the parameters describe; ``n`` is the sum of the sample weights.
+def make_grid(
+    task: SubsetTask, max_features: Any, alphas: Any, n: float, n_candidates: int | None = None
+) -> Grid:
+    """The grid that the parameters describe; ``n`` is the number of samples.
 
     Raises
     ------
@@ -24,7 +28,7 @@ def make_grid(task: SubsetTask, max_features: Any, alphas: Any, n: float) -> Gri
         Where both are given, or a value cannot be used.
     """
     if alphas is None:
-        return Grid(sizes=_sizes(task, max_features, n))
+        return Grid(sizes=_sizes(task, max_features, n, n_candidates))
     if max_features is not None:
         raise ValueError(
             f"max_features={max_features!r} and alphas={alphas!r} exclude each other: give the "
@@ -35,21 +39,40 @@ def make_grid(task: SubsetTask, max_features: Any, alphas: Any, n: float) -> Gri
     return Grid(alphas=_prices(alphas))
 
 
-def largest_size(task: SubsetTask, n: float) -> int:
+def candidates(task: SubsetTask, n_candidates: int | None) -> int:
+    """Number of features with a price among which was chosen, before and in X.
+
+    Raises
+    ------
+    ValueError
+        Where there are said to be fewer than X has.
+    """
+    known, given = task.design.n_features, n_candidates
+    if given is not None and given < known:
+        raise ValueError(
+            f"n_candidates={given} is less than X has: n_features={known}; give the number of "
+            "features before the selection that led to X, or None where there was none."
+        )
+    return int(task.priced.sum()) + (0 if given is None else given - known)
+
+
+def largest_size(task: SubsetTask, n: float, n_candidates: int | None = None) -> int:
     """``n / (log(p) log(log(n)))``, at most 100, the number of features, or what data determine.
 
     The logarithms are at least one.
     """
-    p = int(task.priced.sum())
-    known = np.count_nonzero(task.loss.weights) - task.fit_intercept - 1
-    bound = n / (max(np.log(max(p, 1)), 1.0) * max(np.log(max(np.log(max(n, 1.0)), 1.0)), 1.0))
-    return max(min(int(bound), p, int(known), _LARGEST_SIZE), min(p, 1))
+    p, searched = int(task.priced.sum()), candidates(task, n_candidates)
+    beside = int(task.fit_intercept) + 1
+    known = task.distinct(_LARGEST_SIZE + beside) - beside
+    slow = max(np.log(max(np.log(max(n, 1.0)), 1.0)), 1.0)
+    bound = n / (max(np.log(max(searched, 1)), 1.0) * slow)
+    return max(min(int(bound), p, known, _LARGEST_SIZE), min(p, 1))
 
 
-def _sizes(task: SubsetTask, max_features: Any, n: float) -> Indices:
+def _sizes(task: SubsetTask, max_features: Any, n: float, n_candidates: int | None) -> Indices:
     p = int(task.priced.sum())
     if max_features is None:
-        return np.arange(largest_size(task, n) + 1)
+        return np.arange(largest_size(task, n, n_candidates) + 1)
     sizes = np.asarray(max_features)
     if sizes.dtype.kind not in "iu" or sizes.ndim > 1 or not sizes.size:
         raise ValueError(
@@ -79,13 +102,31 @@ def _prices(alphas: Any) -> Array:
 
 
 def _price_grid(task: SubsetTask, number: int, n: float) -> Array:
-    """Geometric, from where the first feature enters."""
-    highest = 1.0
-    if task.priced.any():
-        ends = task.over(Grid(sizes=np.array([0, 1])))
-        values = task.losses(ends) + task.norms(ends)
-        prices = task.rules.factors(task.design.n_features)
-        gain = float(values[0] - values[1]) / float(prices[task.priced].min())
-        highest = gain if gain > 0.0 else highest
-    lowest = min(max(_LOWEST_PRICE * highest, task.null_loss / n), 0.1 * highest)
-    return np.geomspace(highest, lowest, number)
+    """Geometric, from where the first feature enters that does not explain nearly all.
+
+    Those that do, such as a column of ones without an intercept, have a price of their own.
+    """
+    if not task.priced.any():
+        return np.geomspace(1.0, 0.1, number)
+    values = _first_values(task, 1)
+    if _dominates(values, 0):
+        values = _first_values(task, _MOST_DOMINANT + 1)
+    gains = -np.diff(values) / float(task.rules.factors(task.design.n_features)[task.priced].min())
+    first, most = 0, min(_MOST_DOMINANT, len(gains) - 1, number - 1)
+    while first < most and _dominates(values, first):
+        first += 1
+    highest = float(gains[first]) if gains[first] > 0.0 else 1.0
+    lowest = min(max(_LOWEST_PRICE * highest, values[first] / n), 0.1 * highest)
+    return np.concatenate((gains[:first], np.geomspace(highest, lowest, number - first)))
+
+
+def _first_values(task: SubsetTask, size: int) -> Array:
+    """Loss and norms of the best fits of sizes from 0 to this."""
+    points = task.over(Grid(sizes=np.arange(min(size, int(task.priced.sum())) + 1)))
+    return task.losses(points) + task.norms(points)
+
+
+def _dominates(values: Array, size: int) -> bool:
+    """Whether the next feature explains nearly all of a loss that is more than rounding."""
+    before, after = values[size : size + 2]
+    return bool(_EXACT * values[0] < after < _LOWEST_PRICE * before)

@@ -12,16 +12,20 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.linalg import lapack
 
+from .._interrupts import check
 from .._typing import Array, Indices
 from ._correlations import JITTER, Correlations
 from ._loop import Solver
 from ._problem import Problem
 from ._solution import Certificate
+from ._subset_inner import relative_gain
 from ._subset_rules import SubsetRules
-from ._support import SupportIterate, Terms, independent, require_least_squares, require_rank
+from ._support import SupportIterate, Terms, independent, require_least_squares, require_rank, worth
 
 # Numbers in a block of rows that is centred while a Gram matrix is added up.
 _BLOCK = 2**18
+# Multiplications between two looks at the keyboard.
+_WORK = 1e8
 
 
 @dataclass
@@ -62,8 +66,14 @@ class BackwardIterate(SupportIterate):
         self.move(self.support, self.values * self.units(self.support))
 
     @property
+    def objective(self) -> float:
+        """Loss and prices of the support, relative to the loss of the null model."""
+        explained = float(self.values @ self.data.target[self.support])
+        return 1.0 - explained + float(self.terms.prices[self.support].sum())
+
+    @property
     def surplus(self) -> float:
-        """How much the objective falls when the feature that is worth least is dropped.
+        """Relative fall of the objective when the feature that is worth least is dropped.
 
         Infinite while there are too many.
         """
@@ -72,7 +82,7 @@ class BackwardIterate(SupportIterate):
             return np.inf
         rises = self.values**2 / np.diag(self.inverse)
         gains = self.terms.prices[self.support] - rises
-        return float(gains[counted].max(initial=0.0))
+        return relative_gain(float(gains[counted].max(initial=0.0)), self.objective)
 
 
 class BackwardElimination(Solver[BackwardIterate]):
@@ -146,16 +156,16 @@ class BackwardElimination(Solver[BackwardIterate]):
 
         threshold = max(self.tol, problem.precision)
         terms, support, among = state.terms, state.support, state.among.copy()
-        left = eliminate(
-            state.inverse,
-            state.values,
-            among,
-            terms.prices[support],
-            terms.free[support],
-            terms.limit,
-            threshold,
-            (len(support) + 1) // 2,
-        )
+        costs = (terms.prices[support], terms.free[support])
+        limits = (terms.limit, worth(state.objective, threshold))
+        left, last = len(support), len(support) // 2
+        while left > last:
+            check()
+            most = min(left - last, 1 + int(_WORK / left**2))
+            before = left
+            left = eliminate(state.inverse, state.values, among, *costs, left, *limits, most)
+            if left > before - most:
+                break
         state.among = np.sort(among[:left])
         state.factorise()
         if state.surplus <= threshold:

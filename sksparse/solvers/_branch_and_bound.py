@@ -7,13 +7,14 @@ from time import perf_counter
 
 import numpy as np
 
+from .._interrupts import worth_keeping
 from .._typing import Array, Indices
 from ._correlations import Correlations
 from ._diagonal import diagonal_share
 from ._leaps import Leaps
 from ._perspective import Perspective
 from ._problem import Problem
-from ._search import ROUNDING, Branching, Budget, Incumbent, Outcome, best_first
+from ._search import Branching, Budget, Incumbent, Outcome, best_first
 from ._solution import BoundedSolution, Certificate, Solution, Status
 from ._subset import SubsetDescent
 from ._subset_inner import COLLINEAR, Support
@@ -25,6 +26,10 @@ _MOST_REFITTED = 150
 _WORTH_RELAXING = 0.5
 # Up to so many columns the whole matrix of correlations is worth its factorisations.
 _MOST_FACTORISED = 600
+# Rounding may leave a relative gap that is larger than what was asked for by this at most.
+_SPARED = 1e-4
+# Two computations of the null model's loss differ by less than this share.
+_SAME = 1e-12
 
 
 class BranchAndBound:
@@ -37,8 +42,8 @@ class BranchAndBound:
         supported.
     gap : float, default=0.01
         The search ends when no subset can have an objective lower than ``1 - gap`` times that of
-        the answer, up to 3e-9 of the null model's loss. With 0 the answer is a global optimum, up
-        to that.
+        the answer, up to 3e-9 of the null model's loss, or to 3e-5 of the objective where that is
+        less. With 0 the answer is a global optimum, up to that.
     time_limit : float or None, default=None
         Seconds after which the best answer so far is returned, with the gap that is left.
     max_nodes : int or None, default=None
@@ -108,6 +113,7 @@ class BranchAndBound:
         first = _descent(self, problem, coef)
         best = Incumbent(*subsets.nearest(np.zeros_like(first.coef)), self.gap)
         best.offer(*subsets.nearest(first.coef))
+        best.largest = subsets.total(best.support)
         budget = Budget(
             deadline=np.inf if self.time_limit is None else started + self.time_limit,
             max_nodes=np.inf if self.max_nodes is None else self.max_nodes,
@@ -145,12 +151,16 @@ class BranchAndBound:
         alpha = 0.0 if self.rules.max_features else problem.alpha
         objective = problem.loss.value(z) + self.rules.cost(coef, alpha)
         null = problem.loss.value(np.full(len(z), problem.null_intercept))
-        bound = max(null + data.null_loss * (outcome.bound - 1.0), 0.0)
+        bound = data.null_loss * outcome.bound
+        if abs(null - data.null_loss) > _SAME * null:
+            # a constant target, whose unit is not its length
+            bound = max(null + bound - data.null_loss, 0.0)
         bound = min(bound, objective)
         # A difference within rounding of the null model's loss is no gap.
-        slack = 3.0 * ROUNDING * data.null_loss
-        gap = (objective - bound) / max(objective, slack)
-        closed = objective - bound <= self.gap * objective + slack
+        slack = 3.0 * best.rounding * data.null_loss
+        unit = max(objective, slack)
+        gap = (objective - bound) / unit
+        closed = objective - bound <= self.gap * unit + min(slack, _SPARED * unit)
         status = Status.STALLED if outcome.status is Status.CONVERGED else outcome.status
         return BoundedSolution(
             coef=coef,
@@ -176,13 +186,15 @@ def _search_within(
     try:
         searches = _branchings(problem, subsets, best, most)
     except KeyboardInterrupt:
+        if not worth_keeping():
+            raise
         return replace(outcome, status=Status.INTERRUPTED)
     for branching in searches:
         best.cut = np.inf
         found = best_first(branching, best, budget)
         n_nodes, bound = outcome.n_nodes + found.n_nodes, max(outcome.bound, found.bound)
         outcome = Outcome(found.status, bound, n_nodes)
-        if found.status is not Status.CONVERGED or bound >= best.cutoff - ROUNDING:
+        if found.status is not Status.CONVERGED or bound >= best.cutoff - best.rounding:
             return outcome
         # Rounding hides what is left to this search.
         outcome = replace(outcome, status=Status.STALLED)
@@ -221,6 +233,10 @@ class Subsets:
         support = Support.among(chosen, self.data, COLLINEAR)
         value = 1.0 - support.explained + float(self.prices[support.columns].sum())
         return value, support.columns
+
+    def total(self, support: Indices) -> float:
+        """Sum of the absolute coefficients of a subset."""
+        return float(np.abs(Support.among(support, self.data).coef).sum())
 
     def largest(self, support: Indices) -> float:
         """Largest coefficient of a subset, or of the best single column if it is smaller."""

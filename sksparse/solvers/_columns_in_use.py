@@ -13,6 +13,8 @@ from ._problem import Problem
 _ROOM = 2**24
 # All columns come in when this share of them, one in so many, is wanted.
 _MANY = 4
+# Columns that are copied at once, at most.
+_COPIED = 256
 # Bytes of correlations among the columns in use, where X is read for all others.
 _ROOM_AMONG = 2**25
 
@@ -102,8 +104,12 @@ class ColumnsInUse:
             store[:known, : self._store.shape[1]] = self._store[:known]
             self._store = store
         if self.sees_all:
-            for block, product in self._data.with_all(new):
-                self._store[known:total, block] = product
+            # a few at a time: the columns are copied
+            step = int(np.clip(len(self.position) // 8, 16, _COPIED))
+            for start in range(0, len(new), step):
+                rows = slice(known + start, min(known + start + step, total))
+                for block, product in self._data.with_all(new[start : start + step]):
+                    self._store[rows, block] = product
             # The correlation of a feature with itself carries the ridge too.
             self._store[np.arange(known, total), new] = 1.0
             return
@@ -122,10 +128,11 @@ class ColumnsInUse:
         data, active = self._data, np.flatnonzero(coef)
         features = self.features[active]
         w = coef[active] * (data.target_length / data.lengths[features])
-        z = data.columns(features).matvec(w) + self._problem.null_intercept
-        gradient = self._problem.gradient(z)
-        gradient[features] += data.l2 * w
-        return -gradient / (data.lengths * data.target_length)
+        coefs = np.zeros(len(self.position))
+        coefs[features] = w
+        descent = data.products(data.weights * data.residual(coefs))
+        descent[features] -= data.l2 * w / data.lengths[features]
+        return descent / data.target_length
 
 
 def _products(weighed: Columns, columns: Columns) -> Array:

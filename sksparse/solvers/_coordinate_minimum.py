@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._interrupts import check
 from .._typing import Array, Indices, Mask
 from ._correlations import Correlations
 from ._subset_inner import COLLINEAR, Support
@@ -75,6 +76,7 @@ class CoordinateProblem:
 
         u, stable = u.copy(), _STABLE
         for _ in range(_TRIES):
+            check()
             descent = self.target - self.gram @ u
             options = (self.prices, self.l1, self.positive, 0.0, stable, _SWEEPS)
             descend(self.gram, descent, u, *options)

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from scipy.linalg import lapack
 
 from .._typing import Array, Indices
+from ._design import shifted
 from ._gram import GramCache
 from ._moments import CONSTANT, Moments
 from ._problem import Problem
@@ -106,7 +107,13 @@ class Correlations:
 
     def _measure(self) -> None:
         measured = Moments.of(self.design, self.weights, self._residual, self._centre)
-        self.means, self.target = measured.means, measured.covariances
+        self.means, self.target = measured.means.copy(), measured.covariances
+        self._shift = np.zeros(len(self.means))
+        if self.design.is_sparse and measured.far_from_zero:
+            far = np.flatnonzero(measured.far)
+            self._shift[far] = measured.means[far]
+            self.design = shifted(self.design, far, measured.means[far])
+            self.means[far] = 0.0
         lengths = np.sqrt(measured.variances + self.l2)
         self.lengths = np.where(measured.varying, lengths, np.inf)
         self.usable = np.flatnonzero(measured.varying)
@@ -176,7 +183,7 @@ class Correlations:
 
     def intercept(self, coef: Array) -> float:
         """The best intercept for given coefficients, zero where none is fitted."""
-        return self._target_mean - float(self.means @ coef)
+        return self._target_mean - float((self.means + self._shift) @ coef)
 
     def refit(self, features: Indices, slope: Array | float = 0.0) -> Array:
         """Least-squares (or ridge) coefficients of independent columns, in their own units.

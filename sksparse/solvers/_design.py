@@ -79,6 +79,19 @@ class Design:
         return np.asarray(self.X[:, features], dtype=np.float64, order="F")
 
 
+def shifted(design: Design, features: Indices, by: Array) -> Design:
+    """A sparse design from some columns of which constants are subtracted; these become dense.
+
+    Meant for columns far from zero, which hold hardly a zero anyway: products of what is stored
+    would lose the digits in which they vary.
+    """
+    others = np.setdiff1d(np.arange(design.n_features), features)
+    dense = design.X[:, features].toarray().astype(np.float64) - by
+    parts = sp.hstack([design.X[:, others].astype(np.float64), sp.csc_array(dense)], format="csc")
+    order = np.argsort(np.concatenate((others, features)), kind="stable")
+    return Design(parts[:, order])
+
+
 def scaled_columns(columns: Any, roots: Array, means: Array) -> Any:
     """``diag(roots) (columns - means)`` in the same order; sparse keeps its means implicit."""
     if sp.issparse(columns):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 
+from .._interrupts import check
 from .._typing import Array
 
 # Share of the diagonal that is given back, so that rounding cannot make a matrix indefinite.
@@ -27,6 +28,7 @@ def diagonal_share(gram: Array, known: Array) -> Array:
     share = np.full(len(gram), 0.9 * least)
     for barrier in _BARRIERS:
         for _ in range(_STEPS):
+            check()
             share = _newton_step(gram, share, barrier)
     return share * (1.0 - _BACK)
 

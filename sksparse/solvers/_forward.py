@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.linalg
 
+from .._interrupts import check
 from .._typing import Array
 from ._correlations import Correlations
 from ._loop import Solver
 from ._problem import Problem
 from ._solution import Certificate
-from ._subset_inner import COLLINEAR
+from ._subset_inner import COLLINEAR, relative_gain
 from ._subset_rules import SubsetRules
-from ._support import ROUND, SupportIterate, Terms, require_least_squares
+from ._support import ROUND, SupportIterate, Terms, require_least_squares, worth
 
 _FIRST_CAPACITY = 16
 
@@ -91,6 +92,12 @@ class _Basis:
         q = self._q[: len(self._target), self.size - 1]
         return self._data.products(self._roots * q), float(self._products[self.size - 1])
 
+    @property
+    def explained(self) -> float:
+        """Share of the null model's loss that the columns take away."""
+        products = self._products[: self.size]
+        return float(products @ products)
+
     def coef(self) -> Array:
         """Least-squares coefficients of the columns of unit length."""
         r, products = self._r[: self.size, : self.size], self._products[: self.size]
@@ -112,6 +119,11 @@ class ForwardIterate(SupportIterate):
     basis: _Basis = field(kw_only=True)
     spare: Array = field(kw_only=True)
     descent: Array = field(kw_only=True)
+
+    @property
+    def objective(self) -> float:
+        """Loss and prices of the support, relative to the loss of the null model."""
+        return 1.0 - self.basis.explained + float(self.terms.prices[self.support].sum())
 
     @property
     def full(self) -> bool:
@@ -182,7 +194,7 @@ class ForwardSelection(Solver[ForwardIterate]):
         What a subset may be and what it costs; no ``l1`` and no ``positive``.
     tol, max_iter, verbose
         As in :class:`Solver`; a step adds up to 10 features, and gains of at most ``tol`` times
-        the loss of the model without features do not count.
+        the objective do not count.
 
     Notes
     -----
@@ -216,7 +228,7 @@ class ForwardSelection(Solver[ForwardIterate]):
 
     def certify(self, problem: Problem, state: ForwardIterate) -> Certificate:
         name = "largest relative gain of a further feature"
-        return Certificate(name, max(0.0, float(state.gains().max())))
+        return Certificate(name, relative_gain(float(state.gains().max()), state.objective))
 
     def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
         return np.nan
@@ -224,7 +236,8 @@ class ForwardSelection(Solver[ForwardIterate]):
     def step(self, problem: Problem, state: ForwardIterate) -> None:
         threshold = max(self.tol, problem.precision)
         for _ in range(ROUND):
-            found = state.best(threshold)
+            check()
+            found = state.best(worth(state.objective, threshold))
             if found is None:
                 break
             state.enter(*found)

@@ -16,8 +16,9 @@ from ._quadratic import GramQuadratic, Quadratic, quadratic_from_columns
 _LARGEST_GRAM = 4000
 # The first matrix has room for so many columns.
 _FIRST_ROOM = 128
-# Copies of the columns are kept where they have at most so many numbers, and fewer than X.
-_MOST_COPIED = 2**22
+# Copies of the columns are kept where they have at most so many numbers, and half as many as X, or
+# fewer than X where that is small (in bytes).
+_MOST_COPIED, _SMALL = 2**22, 2**22
 # Otherwise they are met in blocks of so many numbers and at least so many rows.
 _BLOCK, _LEAST_ROWS = 2**17, 256
 
@@ -103,7 +104,8 @@ class GramCache:
         total, n = len(self.features), self._design.n_samples
         known = total - len(new)
         room = len(self._store)
-        larger = total * 8 > self._design.n_features * self._design.dtype.itemsize
+        size = self._design.n_features * self._design.dtype.itemsize
+        larger = total * 8 > size or (n * size > _SMALL and 16 * room > size)
         if larger or n * room > _MOST_COPIED:
             self._columns = self._columns[:, :0]
             return self._by_rows(known, total)

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .._interrupts import check
 from .._typing import Array
 from ._coordinate_minimum import CoordinateProblem
 from ._correlations import Correlations
 from ._loop import Solver
 from ._problem import Problem
 from ._solution import Certificate
+from ._subset_inner import relative_gain
 from ._subset_rules import SubsetRules
 from ._support import SupportIterate, Terms, require_squared_loss
 
@@ -85,6 +87,7 @@ class ThresholdingIterate(SupportIterate):
         u, self.curvature = self.fit.u, 1.0
         descent = self.measure_descent(self.coef)
         while True:
+            check()
             step = self.threshold(u + descent / self.curvature, self.curvature)
             if np.array_equal(step != 0.0, u != 0.0):
                 return self.fit
@@ -155,7 +158,8 @@ class IterativeHardThresholding(Solver[ThresholdingIterate]):
 
     def certify(self, problem: Problem, state: ThresholdingIterate) -> Certificate:
         state.found = state.search()
-        fall = state.fit.objective - state.found.objective
+        value = state.fit.objective
+        fall = relative_gain(value - state.found.objective, value)
         return Certificate("relative fall of the objective in one more step", fall)
 
     def gap(self, problem: Problem, coef: Array, intercept: float) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, Indices
-from ._search import ROUNDING, Branching, Incumbent, Node
+from ._search import Branching, Incumbent, Node
 from ._subset_inner import COLLINEAR, Support
 
 # Multiplications between two looks at the clock.
@@ -81,7 +81,7 @@ class Leaps(Branching[SizeNode]):
         from .._kernels.leaps import Options, search
 
         max_nodes = 1 + int(_WORK / len(self._target) ** 2)
-        options = Options(best.gap, ROUNDING, COLLINEAR, max_nodes)
+        options = Options(best.gap, best.rounding, COLLINEAR, max_nodes)
         data = (self._gram, self._target, self._prices, node.state, node.remaining)
         value, columns, n_nodes, cut, *frontier = search(*data, node.bound, best.value, options)
         best.cut = min(best.cut, cut)

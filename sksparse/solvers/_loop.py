@@ -28,11 +28,14 @@ class Iterate:
         Current intercept.
     progress : bool, default=True
         Set to False by a step that could not improve the iterate.
+    interrupted : bool, default=False
+        Set to True by a step that was interrupted and kept what it had.
     """
 
     coef: Array
     intercept: float
     progress: bool = True
+    interrupted: bool = False
 
 
 class Solver(ABC, Generic[State]):
@@ -101,6 +104,9 @@ class Solver(ABC, Generic[State]):
                 self.step(problem, state)
                 certificate = self.certify(problem, state)
                 best = _Snapshot(state, certificate)
+                if state.interrupted:
+                    status = Status.INTERRUPTED
+                    break
             else:
                 if self.accepts(problem, state, certificate):
                     status = Status.CONVERGED

@@ -11,14 +11,17 @@ from .._scaling import ScaleError
 from .._typing import Array, Mask
 from ._design import Design
 
-#: A standard deviation at most this share of the mean is rounding; of sparse columns, whose
-#: variance is a difference of squares, the variance itself of its square.
+#: A standard deviation at most this share of the mean is rounding, of a target or a dense column
+#: that was computed.
 CONSTANT = 1e-13
 # A variance below this may have lost its digits.
 _UNDERFLOW = 1e-280
-_CHUNK = 256
+# Columns that vary by this share of their mean, or by so many machine epsilons, count as constant.
+_CONSTANT_COLUMN, _EPSILONS = 1e-8, 8.0
 # Above this ratio of mean to standard deviation, columns are centred before they are multiplied.
 _FAR_FROM_ZERO = 100.0
+# Above this one, sparse columns are measured once more; so many at once.
+_DOUBTFUL, _CHUNK = 10.0, 64
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Moments:
     variances, covariances : ndarrays of shape (n_features,)
         Weighted variances, and covariances with the target.
     noise : ndarray of shape (n_features,)
-        What rounding leaves of the variance of a constant column.
+        What the variance must exceed; infinite for columns that vary by no more than rounding.
     """
 
     means: Array
@@ -52,7 +55,11 @@ class Moments:
                 "number of float64. Scale X and y, to unit variance for example."
             )
         _check_underflow(design, variances)
-        noise = CONSTANT * means**2 if design.is_sparse else (CONSTANT * means) ** 2
+        share = max(_CONSTANT_COLUMN, _EPSILONS * float(np.finfo(design.dtype).eps))
+        noise = np.zeros(len(means))
+        # without squares: those of huge means would overflow
+        constant = np.sqrt(np.maximum(variances, 0.0)) <= share * np.abs(means)
+        noise[constant] = np.inf
         return cls(means, np.maximum(variances, 0.0), covariances, noise)
 
     @cached_property
@@ -63,8 +70,12 @@ class Moments:
     @property
     def far_from_zero(self) -> bool:
         """Whether products of columns lose too many digits unless these are centred first."""
-        deviations = np.sqrt(self.variances[self.varying])
-        return bool(np.any(np.abs(self.means[self.varying]) > _FAR_FROM_ZERO * deviations))
+        return bool(self.far.any())
+
+    @cached_property
+    def far(self) -> Mask:
+        """Columns that are far from zero for what they vary."""
+        return self.varying & (np.abs(self.means) > _FAR_FROM_ZERO * np.sqrt(self.variances))
 
 
 def _check_underflow(design: Design, variances: Array) -> None:
@@ -87,9 +98,21 @@ def _of_sparse(
     design: Design, weights: Array, target: Array, centre: bool
 ) -> tuple[Array, Array, Array]:
     X, weighted = design.X, weights * target
-    means = np.asarray(X.T @ weights) if centre else np.zeros(design.n_features)
-    covariances = np.asarray(X.T @ weighted) - means * weighted.sum()
-    return means, design.variances(weights, means), covariances
+    means = np.asarray(X.T @ weights, dtype=np.float64) if centre else np.zeros(design.n_features)
+    covariances = np.asarray(X.T @ weighted, dtype=np.float64) - means * weighted.sum()
+    variances = design.variances(weights, means)
+    # differences of squares, and of float32 products, say nothing where the mean is large
+    doubtful = np.flatnonzero((variances * _DOUBTFUL**2 <= means**2) & centre)
+    for start in range(0, len(doubtful), _CHUNK):
+        part = doubtful[start : start + _CHUNK]
+        columns = X[:, part].toarray().astype(np.float64)
+        shift = columns[0].copy()
+        columns -= shift
+        middle = weights @ columns
+        columns -= middle
+        means[part] = shift + middle
+        variances[part], covariances[part] = weights @ columns**2, weighted @ columns
+    return means, variances, covariances
 
 
 def _of_dense(

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from .._interrupts import check
 from .._typing import Array, Indices
 from ._columns_in_use import ColumnsInUse
 from ._correlations import Correlations
 from ._problem import Problem
-from ._search import ROUNDING, Branching, Incumbent, Node
+from ._search import Branching, Incumbent, Node
 
 _MOST_NEW = 500
 # Columns that nearly lower a bound, by this share of their price, join the working set as well.
@@ -114,7 +115,7 @@ class Perspective(Branching[RelaxedNode]):
         max_nodes = 1
         if self._use.sees_all:
             max_nodes += int(_WORK / (len(coef) * len(self._target)))
-        options = Search(best.value, best.gap, ROUNDING, self._limit is not None, max_nodes)
+        options = Search(best.value, best.gap, best.rounding, self._limit is not None, max_nodes)
         start = (state, coef, node.multiplier, node.places, node.bound)
         value, columns, n_nodes, cut, left = search(self._columns(), self._seen(), *start, options)
         best.cut = min(best.cut, cut)
@@ -167,6 +168,7 @@ class Perspective(Branching[RelaxedNode]):
 
         use, new = self._use, node.features[:0]
         while True:
+            check()
             use.use(np.union1d(node.features, new))
             state, coef = self._placed(node.features, node.state, node.coef)
             start = (state, coef, node.multiplier, node.places)

@@ -7,11 +7,14 @@ from functools import cached_property
 
 import numpy as np
 
-from .._typing import Array
+from .._typing import Array, Indices
 from ..losses import Loss
 from ..penalties import Penalty
 from ._centred import CentredColumns
 from ._design import Design
+
+# Projections of two samples that differ by so many machine epsilons are of equal ones.
+_SAME_PLACE = 64.0
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,36 @@ class Problem:
     def gradient(self, z: Array) -> Array:
         """Gradient of the loss over the coefficients, the intercept minimised out."""
         return self.design.rmatvec(self.sample_gradient(z))
+
+    def distinct(self, most: int) -> int:
+        """Number of samples with a weight, repetitions counted once; at most ``most``.
+
+        So many coefficients can be told apart. A weight of two and two equal samples must lead to
+        the same answer, and so to the same limits.
+        """
+        used = np.flatnonzero(self.loss.weights > 0.0)
+        if len(used) <= 1:
+            return min(len(used), most)
+        for rows in (used[: 4 * most], used):
+            if len(np.unique(self.loss.y[rows])) >= most:
+                return most
+            found = self._distinct_pairs(rows)
+            if found >= most or len(rows) == len(used):
+                break
+        return min(found, most)
+
+    def _distinct_pairs(self, rows: Indices) -> int:
+        """Number of different samples among some, told apart by a projection."""
+        X, n_features = self.design.X, self.design.n_features
+        part = X if len(rows) == self.design.n_samples else X[rows]
+        direction = np.random.default_rng(0).standard_normal(n_features)
+        # equal rows may be added up in another order
+        places = np.asarray(part @ direction.astype(X.dtype), dtype=np.float64)
+        steps = _SAME_PLACE * float(np.finfo(X.dtype).eps) * max(np.abs(places).max(), 1e-300)
+        order = np.lexsort((places, self.loss.y[rows]))
+        apart = np.diff(places[order]) > steps
+        apart |= np.diff(self.loss.y[rows][order]) != 0.0
+        return 1 + int(np.count_nonzero(apart))
 
     def gradient_at(self, coef: Array, intercept: float) -> Array:
         """The same, of columns around their means, at an answer; zero for constant columns."""

@@ -15,8 +15,9 @@ from .._interrupts import check, worth_keeping
 from .._typing import Indices
 from ._solution import Status
 
-# Two objectives this close, in units of the null model's loss, are equal: it covers rounding.
-ROUNDING = 1e-9
+# Two objectives this close, in units of the null model's loss, are equal: it covers rounding. Less
+# where the best one is small, but not less than products of the coefficients leave.
+_ROUNDING, _OF_OBJECTIVE, _OF_PRODUCTS, _LEAST = 1e-9, 1e-5, 5e-15, 2e-14
 _SECONDS_BETWEEN_LINES = 1.0
 
 
@@ -32,6 +33,8 @@ class Incumbent:
         Features.
     gap : float
         Relative gap that is asked for.
+    largest : float
+        Sum of the absolute coefficients of a good answer, for columns and target of unit length.
     cut : float
         Least bound of the nodes that were not opened.
     """
@@ -39,12 +42,19 @@ class Incumbent:
     value: float
     support: Indices
     gap: float
+    largest: float = 1.0
     cut: float = np.inf
+
+    @property
+    def rounding(self) -> float:
+        """Two objectives this close are equal."""
+        finest = max(_OF_PRODUCTS * (1.0 + self.largest) ** 2, _LEAST)
+        return min(max(_OF_OBJECTIVE * self.value, finest), _ROUNDING)
 
     @property
     def cutoff(self) -> float:
         """A node with a bound at least this is not opened."""
-        return self.value - max(self.gap * self.value, ROUNDING)
+        return self.value - max(self.gap * self.value - self.rounding, self.rounding)
 
     def offer(self, value: float, support: Indices) -> None:
         """Take a subset if it is better."""
@@ -142,14 +152,14 @@ def best_first(branching: Branching[AnyNode], best: Incumbent, budget: Budget) -
 
 def _bound(heap: list[tuple[float, int, AnyNode]], best: Incumbent) -> float:
     least = heap[0][0] if heap else np.inf
-    return max(min(least, best.cut, best.value) - ROUNDING, 0.0)
+    return max(min(least, best.cut, best.value) - best.rounding, 0.0)
 
 
 def _progress_line(
     n_nodes: int, heap: list[tuple[float, int, AnyNode]], best: Incumbent, seconds: float
 ) -> str:
     bound = _bound(heap, best)
-    gap = (best.value - bound) / max(best.value, ROUNDING)
+    gap = (best.value - bound) / max(best.value, best.rounding)
     return (
         f"[BranchAndBound] {n_nodes} nodes, {len(heap)} open: {len(best.support)} features, "
         f"objective {best.value:.6g}, bound {bound:.6g} (null model: 1), gap {gap:.2%}, "

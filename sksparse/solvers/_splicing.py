@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .._interrupts import check
 from .._typing import Array, Indices
 from ._correlations import Correlations
 from ._loop import Solver
 from ._problem import Problem
 from ._solution import Certificate
-from ._subset_inner import Support
+from ._subset_inner import Support, relative_gain
 from ._subset_rules import SubsetRules
 from ._support import (
     ROUND,
@@ -46,7 +47,7 @@ class SplicingIterate(SupportIterate):
     best, best_size : float and int
         Objective and size of ``support``.
     fall : float
-        What the best splice of ``support`` gains.
+        What the best splice of ``support`` gains, relative to its objective.
     losses : list of list of float
         For each size, the objectives at the start and after every splice.
     """
@@ -75,10 +76,13 @@ class SplicingIterate(SupportIterate):
             self.move(self.support, self.data.refit(self.support))
 
     def splice(self, most: int) -> float:
-        """Find the best exchange of at most so many features; returns what it gains."""
+        """Find the best exchange of at most so many features; returns its relative gain."""
+        check()
         supports = [self.factorise(features) for features in self._exchanges(most)]
         self.found = min(supports, key=self.value, default=self.current)
-        return max(0.0, self.objective - self.value(self.found))
+        if not np.isfinite(self.objective):
+            return np.inf
+        return relative_gain(self.objective - self.value(self.found), self.objective)
 
     def factorise(self, features: Indices) -> Support:
         """A support of independent features; free ones are kept before others."""
@@ -119,7 +123,7 @@ class Splicing(Solver[SplicingIterate]):
     From a support of the present size, the k features with the least backward sacrifices are
     exchanged for the k columns with the largest forward sacrifices, k = 1, ..., ``max_exchange``,
     all refitted; the best exchange is made while it lowers the objective by more than ``tol`` times
-    the loss of the model without features.
+    itself.
 
     With ``max_features`` there is one size, which starts from the columns that correlate with the
     target most (those of a start come first). Otherwise the sizes are 0, 1, 2, ...; each starts

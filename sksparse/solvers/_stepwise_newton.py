@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .._interrupts import check, worth_keeping
 from .._typing import Array, Indices
 from ._loop import Iterate, Solver
 from ._problem import Problem
@@ -34,8 +35,8 @@ class StepwiseNewtonIterate(Iterate):
     fit : Fit
         The current model.
     gain : float
-        Fall of the objective in the last step, relative to the loss of the model without features;
-        infinite where there are still too many features, zero at the end.
+        Relative fall of the objective in the last step; infinite where there are still too many
+        features, zero at the end.
     """
 
     search: SubsetSearch = field(kw_only=True)
@@ -61,7 +62,7 @@ class StepwiseNewton(Solver[StepwiseNewtonIterate]):
         The direction.
     tol, max_iter, verbose
         As in :class:`Solver`; a step moves up to 10 features, and gains of at most ``tol`` times
-        the loss of the model without features do not count.
+        the loss do not count.
 
     Notes
     -----
@@ -106,8 +107,24 @@ class StepwiseNewton(Solver[StepwiseNewtonIterate]):
         return np.nan
 
     def step(self, problem: Problem, state: StepwiseNewtonIterate) -> None:
+        search, before = state.search, state.fit
+        try:
+            self._move(state)
+            fit = search.polish(state.fit)
+        except KeyboardInterrupt:
+            unfit = search.objective(state.fit) == np.inf
+            nothing = state.fit is before and not np.isfinite(state.gain)
+            if unfit or nothing or not worth_keeping():
+                raise
+            state.interrupted = True
+            fit = search.polish(state.fit)
+        state.fit = fit
+        state.coef, state.intercept = search.solution(fit)
+
+    def _move(self, state: StepwiseNewtonIterate) -> None:
         search, move = state.search, _without if self.backward else _with_one_more
         for _ in range(max(_ROUND, len(state.fit.support) // 2)):
+            check()
             support = move(search, state.fit)
             if support is None:
                 state.gain = 0.0
@@ -116,12 +133,10 @@ class StepwiseNewton(Solver[StepwiseNewtonIterate]):
             # Above the limit a feature leaves whatever it costs.
             forced = search.objective(state.fit) == np.inf
             fall = np.inf if forced else search.objective(state.fit) - search.objective(moved)
-            if not fall > search.threshold:
+            if not fall > search.threshold(state.fit):
                 state.gain = 0.0
                 break
-            state.fit, state.gain = moved, fall / search.scale
-        state.fit = search.polish(state.fit)
-        state.coef, state.intercept = search.solution(state.fit)
+            state.fit, state.gain = moved, search.relative(fall, moved)
 
 
 def _with_one_more(search: SubsetSearch, fit: Fit) -> Indices | None:
@@ -144,6 +159,6 @@ def _independent(search: SubsetSearch) -> Indices:
     columns, usable = search.columns, np.flatnonzero(search.columns.usable)
     at = columns.at(usable)
     rows = columns.rows[at] * np.sqrt(search.problem.loss.weights)
-    gram = rows @ rows.T + search.rules.l2 * np.eye(len(at))
+    gram = rows @ rows.T + np.diag(search.norms(usable).l2)
     lengths = np.sqrt(np.diag(gram))
     return at[independent(gram / np.outer(lengths, lengths), search.free[usable])]

@@ -18,11 +18,12 @@ from ._forward import ForwardSelection
 from ._loop import Iterate, Solver
 from ._problem import Problem
 from ._solution import Certificate
-from ._subset_inner import COLLINEAR, Subproblem, Support
+from ._subset_inner import COLLINEAR, Subproblem, Support, relative_gain
 from ._subset_rules import SubsetRules
 from ._subset_sizes import LONGEST, Effort, SizeSearch
 from ._subset_starts import ends, grown, longer
 from ._subset_working import WorkingSet
+from ._support import largest_rank
 
 # With so many samples for each feature forward selection is a good start for a size; with fewer the
 # landscape is rugged, and sizes that improve each other are a better one.
@@ -45,10 +46,8 @@ class SubsetIterate(Iterate):
         Independent features that are always in the support.
     limit, rank : int
         Largest number of features that is asked for and that there can be, those included.
-    n_samples : int
-        Samples with a positive weight.
     threshold : float
-        Smallest gain worth a move within the working set.
+        Smallest gain worth a move within the working set, relative to the loss that is left.
     working : WorkingSet
         The columns among which is searched.
     support : ndarray
@@ -65,7 +64,6 @@ class SubsetIterate(Iterate):
     kept: Indices = field(kw_only=True)
     limit: int = field(kw_only=True)
     rank: int = field(kw_only=True)
-    n_samples: int = field(kw_only=True)
     threshold: float = field(kw_only=True)
     working: WorkingSet = field(kw_only=True)
     support: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
@@ -114,8 +112,7 @@ class SubsetDescent(Solver[SubsetIterate]):
         rules, p = self.rules, problem.design.n_features
         data = self.data or Correlations(problem, rules.l2)
         kept = _independent(data, np.flatnonzero(rules.free(p) & np.isfinite(data.lengths)))
-        n_samples = int(np.count_nonzero(problem.loss.weights))
-        rank = p if rules.l2 > 0.0 else min(p, n_samples - problem.fit_intercept)
+        rank = p if rules.l2 > 0.0 else min(p, largest_rank(problem))
         limit = rank if rules.max_features is None else min(rank, rules.max_features + len(kept))
         coef = np.zeros(p) if coef is None else coef
         alpha = 0.0 if rules.max_features is not None else problem.alpha / data.null_loss
@@ -133,7 +130,6 @@ class SubsetDescent(Solver[SubsetIterate]):
             kept=kept,
             limit=max(limit, len(kept)),
             rank=max(rank, len(kept)),
-            n_samples=n_samples,
             threshold=float(np.clip(0.1 * self.tol, 1e-12, 1e-9)),
             working=working,
         )
@@ -147,8 +143,9 @@ class SubsetDescent(Solver[SubsetIterate]):
         support = Support.among(features, data)
         state.gains = _column_gains(state, support)
         drops = state.refund[support.columns] - support.importances
-        worst = max(state.gains.max(initial=0.0), drops.max(initial=0.0))
-        return Certificate(name, float(worst))
+        worst = float(max(state.gains.max(initial=0.0), drops.max(initial=0.0)))
+        objective = 1.0 - support.explained + float(state.price[support.columns].sum())
+        return Certificate(name, relative_gain(worst, objective))
 
     def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
         return np.nan
@@ -170,7 +167,7 @@ class SubsetDescent(Solver[SubsetIterate]):
     def _explore(self, problem: Problem, state: SubsetIterate) -> Support:
         """Best end of several descents."""
         working, penalised = state.working, self.rules.max_features is None
-        if self._has_samples(state):
+        if self._has_samples(problem, state):
             columns = grown(state)
             inner = state.subproblem()
             found = [inner.support(one) for one in columns]
@@ -192,11 +189,13 @@ class SubsetDescent(Solver[SubsetIterate]):
             found += ends(inner, starts, working.positions(state.kept))
         return min(found, key=inner.objective)
 
-    def _has_samples(self, state: SubsetIterate) -> bool:
+    def _has_samples(self, problem: Problem, state: SubsetIterate) -> bool:
         """Whether a size has so many samples that forward selection is a good start."""
         wanted = state.limit - len(state.kept)
-        many = _SAMPLES_PER_FEATURE * wanted <= state.n_samples and wanted <= LONGEST
-        return many and self.effort == 1 and self.rules.max_features is not None
+        if self.effort != 1 or self.rules.max_features is None or wanted > LONGEST:
+            return False
+        needed = _SAMPLES_PER_FEATURE * wanted
+        return needed <= len(problem.loss.weights) and problem.distinct(needed) == needed
 
     def _starts(self, problem: Problem, state: SubsetIterate) -> tuple[list[Indices], bool]:
         """Where to begin, and whether no longer supports are in question."""

@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .._interrupts import check
 from .._typing import Array, Indices
 from ._coordinate_minimum import CoordinateProblem, coordinate_gains
 from ._correlations import Correlations
 from ._loop import Solver
 from ._problem import Problem
 from ._solution import Certificate
-from ._subset_inner import Support
+from ._subset_inner import Support, relative_gain
 from ._subset_rules import SubsetRules
-from ._support import ROUND, SupportIterate, Terms, require_squared_loss
+from ._support import ROUND, SupportIterate, Terms, require_squared_loss, worth
 
 # Columns that may join the support in a working set.
 _MOST_NEW = 50
@@ -102,6 +103,18 @@ class CoordinateIterate(SupportIterate):
         return features[np.argsort(-np.abs(self.descent[features]), kind="stable")]
 
     @property
+    def loss(self) -> float:
+        """Loss and norms, relative to the loss of the null model."""
+        smooth = 1.0 - float(self.u @ (self.data.target + self.descent))
+        return smooth + float(self.terms.l1 @ np.abs(self.u))
+
+    @property
+    def gain(self) -> float:
+        """What the best move of a single coordinate gains, relative to the objective."""
+        price = self.strength * float(self.factors @ (self.u != 0.0))
+        return relative_gain(float(self.gains.max()), self.loss + price)
+
+    @property
     def entry(self) -> float:
         """The strength at which the next feature enters."""
         outside = (self.u == 0.0) & (self.factors > 0.0)
@@ -118,7 +131,7 @@ class CoordinateIterate(SupportIterate):
         still = self.before is not None and np.array_equal(self.before, self.support)
         share = _BELOW_STILL if still else _BELOW_LAST
         strength = min(_BELOW_ENTRY * self.entry, share * self.strength)
-        if self.worth[self.u == 0.0].max(initial=0.0) <= threshold:
+        if self.worth[self.u == 0.0].max(initial=0.0) <= worth(self.loss, threshold):
             strength = self.last
         self.strength, self.before = max(strength, self.last), self.support
         self.judge()
@@ -150,8 +163,8 @@ class CoordinateDescentL0(Solver[CoordinateIterate]):
     each strength is .99 times that at which another feature enters, at most .97 times the last one,
     and .8 times where the support stood still. At every strength coordinates are minimised one
     after the other, those with the largest gradient first, until none of them all, each with the
-    best value for it, lowers the objective by more than ``tol`` times the loss of the model without
-    features; the coefficients of the support are then solved for.
+    best value for it, lowers the objective by more than ``tol`` times itself; the
+    coefficients of the support are then solved for.
 
     With ``max_features=k`` the path goes on until k features are in use. Should it jump over k, the
     features that are worth least are dropped from the first larger support, one by one with
@@ -213,7 +226,7 @@ class CoordinateDescentL0(Solver[CoordinateIterate]):
             return Certificate(name, np.inf)
         if state.sized:
             return Certificate("strengths left on the path", 0.0)
-        return Certificate(name, float(state.gains.max()))
+        return Certificate(name, state.gain)
 
     def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
         return np.nan
@@ -221,7 +234,8 @@ class CoordinateDescentL0(Solver[CoordinateIterate]):
     def step(self, problem: Problem, state: CoordinateIterate) -> None:
         threshold = max(self.tol, problem.precision)
         for _ in range(ROUND):
-            while not state.gains.max() > threshold:
+            check()
+            while not state.gain > threshold:
                 if state.arrived:
                     return state.end()
                 state.go_on(threshold)

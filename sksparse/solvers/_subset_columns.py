@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._typing import Array, Indices, Mask
+from ._design import shifted
 from ._moments import Moments
 from ._problem import Problem
 
@@ -40,8 +41,11 @@ class SubsetColumns:
 
     Attributes
     ----------
-    means : ndarray of shape (n_features,)
-        What is subtracted from each feature; zero without an intercept.
+    shift, means : ndarrays of shape (n_features,)
+        What is subtracted from each feature, at first from sparse ones far from zero and then from
+        all; zero without an intercept.
+    variances : ndarray of shape (n_features,)
+        Mean squares of what is left.
     usable : ndarray of shape (n_features,)
         Mask of the features that are not constant.
     features : ndarray of shape (n_working,)
@@ -54,6 +58,13 @@ class SubsetColumns:
         self.design, self.centre = problem.design, problem.fit_intercept
         measured = self._moments(problem.loss.weights)
         self.means, self.usable = measured.means, measured.varying
+        self.variances = measured.variances
+        self.shift = np.zeros(len(self.means))
+        if self.design.is_sparse and measured.far_from_zero:
+            far = np.flatnonzero(measured.far)
+            self.shift[far] = measured.means[far]
+            self.design = shifted(self.design, far, measured.means[far])
+            self.means = self.means - self.shift
         self._copies = measured.far_from_zero or self.design.dtype != np.float64
         self.features = np.empty(0, dtype=np.intp)
         self._store = np.empty((0, self.design.n_samples))

@@ -8,14 +8,27 @@ from typing import Any
 import numpy as np
 from scipy.linalg import lapack
 
+from .._interrupts import check
 from .._typing import Array, Indices
 from ._correlations import JITTER, Correlations
 
 # A column that keeps at most this share of its squared length beside others is collinear.
 COLLINEAR = 1e-8
+#: Gains below this share of the null model's loss are rounding.
+NOISE = 1e-14
 # Moves after which rank-one updates are replaced by a fresh factorisation.
 _MOVES = 64
+# Rounds of so many moves; more would be rounding that goes in circles.
+_ROUNDS = 100
 _SWEEPS = 200
+
+
+def relative_gain(gain: float, objective: float) -> float:
+    """A gain as a share of the objective it lowers; zero where it is rounding.
+
+    Both are in units of the null model's loss.
+    """
+    return 0.0 if gain <= 2.0 * NOISE else gain / max(objective, NOISE)
 
 
 @dataclass(frozen=True)
@@ -103,7 +116,7 @@ class Subproblem:
     limit : int
         Largest size of the support, features that are always kept included.
     threshold : float
-        Smallest gain worth a move.
+        Smallest gain worth a move, relative to the loss that is left.
     """
 
     gram: Array
@@ -137,6 +150,7 @@ class Subproblem:
         """Move from a support until a fresh factorisation admits no improving move."""
         best = self.support(start)
         while True:
+            check()
             walk = Walk(self, best, max(self.limit, len(best.columns)))
             if not walk.search(swaps):
                 return best
@@ -193,15 +207,19 @@ class Walk:
 
         inner = self.inner
         limit = inner.limit if limit is None else limit
-        arguments = (inner.price, inner.refund, limit, swaps, *self._limits)
-        self._size, moves = local_search(inner.gram, self._table, self._size, *arguments)
+        problem, arguments = (inner.gram, inner.target), (inner.price, inner.refund, limit, swaps)
+        self._size, moves = local_search(
+            *problem, self._table, self._size, *arguments, *self._limits
+        )
         return bool(moves)
 
     def exhaust(self, swaps: bool = True, limit: int | None = None) -> bool:
         """Make improving moves until none is left; whether any was made."""
         moved = self.search(swaps, limit)
-        while moved and self.search(swaps, limit):
-            pass
+        for _ in range(_ROUNDS if moved else 0):
+            check()
+            if not self.search(swaps, limit):
+                break
         return moved
 
     def sweep(self, last: int, values: Array, supports: Any) -> int:

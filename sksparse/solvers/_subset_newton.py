@@ -13,10 +13,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .._interrupts import worth_keeping
 from .._typing import Array, Indices
 from ._loop import Iterate, Solver
 from ._problem import Problem
-from ._solution import Certificate, Solution, Status
+from ._solution import Certificate, Solution, Status, cut_short
+from ._subset_certificate import single_change
 from ._subset_refit import Fit
 from ._subset_rules import SubsetRules
 from ._subset_search import SubsetSearch
@@ -29,7 +31,7 @@ _NUMBERS = 2**26
 _MOST_NEW = 200
 # On a path: columns at first, columns that join at a checkpoint, single moves that are tried.
 _PATH_FIRST, _PATH_NEW, _PATH_TRIALS = 200, 100, 3
-# Once a size is reached, its path looks for no gains below this share of the null loss.
+# Once a size is reached, its path looks for no gains below this share of the loss.
 _PATH_GAIN = 3e-4
 # For a price, sizes are grown to twice the best one and so many more, and to this at most.
 _BEYOND, _LONGEST = 4, 100
@@ -81,7 +83,7 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     rules : SubsetRules
         Norms, prices, bounds and the largest size.
     tol : float
-        Gains below this share of the null model's loss do not count.
+        Gains below this share of the loss that is left do not count.
     max_iter : int
         Largest number of passes over all columns.
     effort : int, default=1
@@ -97,12 +99,14 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
 
     Notes
     -----
-    The certificate is the largest gain, relative to the loss of the model without features, that
-    the quadratic model at the answer promises for a single add, drop or swap over all columns. It
-    is zero once refits have shown the most promising ``30 * effort`` of them to gain nothing. Of
-    the moves within the working set that promise none, refits try the closest ``5 * effort``, or
-    with up to 30 features every add and drop, and a swap for each. For a squared loss without
-    ``l1`` and ``positive`` the model is exact.
+    The certificate is the largest gain, relative to the objective, that the quadratic model at the
+    answer promises for a single add, drop or swap over all columns. Once refits have shown the most
+    promising ``30 * effort`` of them to gain nothing, it is what a change of one feature's
+    coefficients, all others held, is still sure to gain. Of the moves within the working set that
+    promise none, refits try the closest ``5 * effort``, or with up to 30 features every add and
+    drop, and a swap for each; at the end of the first step, all single moves if at most 200 pairs
+    of a feature in use and another can change places. For a squared loss without ``l1`` and
+    ``positive`` the model is exact.
 
     Where a loss has fallen to 1e-6 of the null model's and no norm is added, it counts as zero and
     the fit ends: on separable data it has no minimum.
@@ -141,29 +145,51 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
 
     def certify(self, problem: Problem, state: SubsetNewtonIterate) -> Certificate:
         name = "largest relative gain of a single add, drop or swap"
-        if not state.tried or state.refuted:
-            return Certificate(name, 0.0 if state.refuted else np.inf)
-        state.gains = state.search.gains(state.fit)
-        open_gains = state.gains.copy()
-        if state.settled:
-            open_gains[state.search.columns.features] = -np.inf
-        return Certificate(name, float(open_gains.max(initial=0.0)) / state.search.scale)
+        if not state.tried:
+            return Certificate(name, np.inf)
+        search, left = state.search, 0.0
+        if not state.refuted:
+            state.gains = search.gains(state.fit)
+            open_gains = state.gains.copy()
+            if state.settled:
+                open_gains[search.columns.features] = -np.inf
+            left = float(open_gains.max(initial=0.0))
+        threshold = search.threshold(state.fit)
+        if left <= threshold and not search.finished(state.fit):
+            # what the model promises no more is left to formulas of another kind
+            left = single_change(search, state.fit)
+            state.progress = left <= threshold
+        return Certificate(name, search.relative(left, state.fit))
 
     def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
         return np.nan
 
     def step(self, problem: Problem, state: SubsetNewtonIterate) -> None:
-        search, before, fit = state.search, state.fit, state.fit
-        if state.tried:
-            search.columns.at(_more_columns(search, state.gains, _MOST_NEW))
-            fit, state.settled = search.improve(fit)
-            state.refuted = state.settled and fit is before
-        else:
-            ends = [search.improve(start) for start in self._starts(problem, state)]
-            fit, state.settled = min(ends, key=lambda end: search.objective(end[0]))
-            state.tried = True
-        state.fit = search.polish(fit)
-        state.coef, state.intercept = search.solution(state.fit)
+        search, found = state.search, list[tuple[Fit, bool]]()
+        try:
+            if state.tried:
+                search.columns.at(_more_columns(search, state.gains, _MOST_NEW))
+                found.append(search.improve(state.fit))
+                state.refuted = found[0][1] and found[0][0] is state.fit
+            else:
+                found.extend(search.improve(start) for start in self._starts(problem, state))
+                end = min((end for end, _ in found), key=search.objective)
+                search.thorough = search.few_moves(end)
+                if search.thorough:
+                    found.append(search.improve(end))
+            best, state.settled = min(found, key=lambda end: search.objective(end[0]))
+            fit = search.polish(best)
+        except KeyboardInterrupt:
+            latest = [] if search.latest is None else [search.latest]
+            known = [state.fit, *(end for end, _ in found), *latest]
+            best = min(known, key=search.objective)
+            # before the first step there is only the model without features
+            if (best is state.fit and not state.tried) or not worth_keeping():
+                raise
+            state.settled, state.refuted, state.interrupted = False, False, True
+            fit = search.polish(best)
+        state.fit, state.tried = fit, True
+        state.coef, state.intercept = search.solution(fit)
 
     def _starts(self, problem: Problem, state: SubsetNewtonIterate) -> Iterator[Fit]:
         search = state.search
@@ -178,14 +204,14 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         yield first
         for factor in range(2, factors + 1):
             yield search.overshoot(first, factor)
-        if 0 < state.start.size <= search.rank:
+        if state.start.size and search.tells_apart(len(state.start)):
             yield search.fit(search.columns.at(state.start), None)
 
     def path(self, problem: Problem, sizes: Sequence[int]) -> list[Solution]:
         """Solutions with at most so many features, for several sizes at once.
 
-        Sizes grow from 1 on by forward steps and single swaps that gain at least 3e-4 of the null
-        model's loss; at sizes 4, 8, 16, ... all columns are looked at. What is found for a size
+        Sizes grow from 1 on by forward steps and single swaps that gain at least 3e-4 of the
+        loss; at sizes 4, 8, 16, ... all columns are looked at. What is found for a size
         depends on smaller sizes alone, all of which are always gone through.
         ``rules.max_features`` and ``problem.alpha`` are not used.
 
@@ -199,7 +225,8 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         Returns
         -------
         solutions : list of Solution
-            One for each size; their certificate is not computed, and ``n_iter`` is the size.
+            One for each size, those found so far where the path was interrupted from the keyboard;
+            their certificate is not computed, and ``n_iter`` is the size.
 
         Raises
         ------
@@ -209,13 +236,21 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         if not len(sizes) or min(sizes) < 1:
             raise ValueError(f"sizes must hold numbers from 1 on; got {list(sizes)}.")
         path = self.sizes or self.grown_sizes(problem)
-        for size in range(1, max(sizes) + 1):
-            fit = path.reach(size)
-            if self.verbose:
-                share = fit.value / path.search.scale
-                print(f"[SubsetNewton] {size} features: loss {share:.4g} of null")
-        search = path.search
-        return [_solution(search, search.polish(path.reach(size)), size) for size in sizes]
+        search, found = path.search, dict[int, Solution]()
+        search.allow(max(sizes))
+        try:
+            for size in range(1, max(sizes) + 1):
+                fit = path.reach(size)
+                if self.verbose:
+                    share = fit.value / search.scale
+                    print(f"[SubsetNewton] {size} features: loss {share:.4g} of null")
+                if size in sizes:
+                    found[size] = _solution(search, search.polish(fit), size)
+        except KeyboardInterrupt:
+            if not found or not worth_keeping():
+                raise
+        solutions = [found[int(size)] for size in sizes if int(size) in found]
+        return solutions if len(solutions) == len(sizes) else cut_short(solutions, len(sizes))
 
     def grown_sizes(self, problem: Problem) -> GrownSizes:
         """The fits of all sizes, none of them found yet."""
@@ -238,7 +273,7 @@ class GrownSizes:
         self.search, fit = search, search.null_fit()
         search.columns.at(_best(search.gains(fit), _PATH_FIRST))
         search.chains, search.doubts, search.trials = False, 0, _PATH_TRIALS * max(effort, 1)
-        search.worth = max(search.worth, _PATH_GAIN * search.scale)
+        search.sparing = max(search.tol, _PATH_GAIN)
         self._fits = [fit]
 
     def reach(self, size: int) -> Fit:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from .._interrupts import check, worth_keeping
 from .._typing import Indices
 from ._correlations import Correlations
 from ._problem import Problem
@@ -72,7 +73,7 @@ def subset_path(
         found |= {size: solver(size).solve(problem) for size in wanted if size > LONGEST}
         _from_blocks(problem, solver(max(within, default=0)), within, found, verbose)
     except KeyboardInterrupt:
-        if not found:
+        if not found or not worth_keeping():
             raise
     solutions = [found[int(size)] for size in sizes if int(size) in found]
     complete = len(solutions) == len(list(sizes))
@@ -92,6 +93,7 @@ def _from_blocks(
     state = solver.start(problem, None)
     search, n_kept = solver.sizes(state), len(state.kept)
     for size in within:
+        check()
         search.reach(n_kept + size)
         known = min(n_kept + size, int(search.sizes[-1]))
         features = state.working.features[search.support(known)]

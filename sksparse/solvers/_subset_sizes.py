@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._interrupts import check
 from .._typing import Array, Indices
 from ._correlations import Correlations
-from ._subset_inner import Subproblem, Walk
+from ._subset_inner import NOISE, Subproblem, Walk
 from ._subset_working import WorkingSet
 
 # Each about twice the one before, and sizes that people ask for.
@@ -75,7 +76,7 @@ class SizeSearch:
     limit : int
         Largest size, these included.
     threshold : float
-        Smallest gain worth a move.
+        Smallest gain worth a move, relative to the loss that is left.
     effort : Effort
         How much work a block may be.
     """
@@ -116,6 +117,7 @@ class SizeSearch:
     def reach(self, size: int) -> None:
         """Go through all blocks up to the one with this size, as far as there are columns."""
         while self.end < min(size, self._limit) and self.sizes[-1] == self.end:
+            check()
             self._next_block()
 
     def _next_block(self) -> None:
@@ -126,10 +128,12 @@ class SizeSearch:
         walk = self._walk(first)
         walk.sweep(end, *self._best)
         for _ in range(self._effort.rounds):
+            check()
             walk, improved = self._grow(walk)
             if not improved:
                 break
         for factor in self._effort.overshoots:
+            check()
             self._come_back(walk, first, int(factor * end) + 2)
             walk = self._walk(int(self.sizes[-1]))
         if self._effort.kicks:
@@ -148,6 +152,7 @@ class SizeSearch:
         """Leave local optima by random exchanges at each size, then pass on what was found."""
         top = int(self.sizes[-1])
         for size in range(first + 1, top + 1):
+            check()
             walk = self._walk(size)
             if walk.perturb(_draws(self._effort.kicks, size)):
                 self._record(walk.columns)
@@ -171,7 +176,8 @@ class SizeSearch:
     def _record(self, columns: Indices) -> None:
         support = self._inner(len(columns)).support(columns)
         size = len(support.columns)
-        if support.explained > self._values[size] + self._threshold:
+        worth = max(self._threshold * (1.0 - support.explained), NOISE)
+        if support.explained > self._values[size] + worth:
             self._values[size] = support.explained
             self._supports[size, :size] = support.columns
 

@@ -10,7 +10,7 @@ from .._typing import Array, Indices, Mask
 from ._correlations import Correlations
 from ._loop import Iterate
 from ._problem import Problem
-from ._subset_inner import COLLINEAR, Support
+from ._subset_inner import COLLINEAR, NOISE, Support
 from ._subset_rules import SubsetRules
 
 # Features, sizes or strengths that one step of the outer loop works through: an interruption
@@ -133,15 +133,29 @@ class SupportIterate(Iterate):
         self.intercept = self.data.intercept(self.coef)
 
 
-def largest_rank(problem: Problem) -> int:
-    """The number of samples that have a weight, less one for an intercept."""
-    return int(np.count_nonzero(problem.loss.weights)) - problem.fit_intercept
+def worth(objective: float, tol: float) -> float:
+    """Smallest gain that counts: ``tol`` times the objective, and more than rounding.
+
+    Both are in units of the null model's loss; relative to that alone, a column that explains
+    nearly all of it would hide what others gain.
+    """
+    return max(tol * objective, 2.0 * NOISE)
+
+
+def largest_rank(problem: Problem, most: int | None = None) -> int:
+    """The number of different samples that have a weight, less one for an intercept.
+
+    At most one more than the number of features, or ``most``.
+    """
+    first = int(problem.fit_intercept)
+    largest = problem.design.n_features + 1
+    return problem.distinct(min(largest, most or largest) + first) - first
 
 
 def require_rank(problem: Problem, rules: SubsetRules) -> None:
     """Refuse to start from all features where the samples do not determine their coefficients."""
     n, p = np.count_nonzero(problem.loss.weights), problem.design.n_features
-    if rules.l2 == 0.0 and p > largest_rank(problem):
+    if not rules.has_ridge and p > largest_rank(problem):
         intercept = " and an intercept" if problem.fit_intercept else ""
         raise ValueError(
             f"solver='backward' starts from the fit of all features{intercept}, which "

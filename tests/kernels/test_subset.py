@@ -71,7 +71,7 @@ def test_each_move_is_the_best_and_updates_exactly(
         table = tableau(gram, target, before, room=limit)
         price = np.full(12, alpha)
         size, moves = local_search(
-            gram, table, len(before), price, price, limit, swaps, FLOOR, THRESHOLD, 1
+            gram, target, table, len(before), price, price, limit, swaps, FLOOR, THRESHOLD, 1
         )
         after = table.support[:size].tolist()
         outside = sorted(set(range(12)) - set(before))
@@ -99,7 +99,9 @@ def test_updates_do_not_drift_over_many_moves(rng: np.random.Generator) -> None:
     start = rng.choice(60, 30, replace=False)
     table = tableau(gram, target, start.tolist(), room=60)
     price = np.full(60, 0.001)
-    size, moves = local_search(gram, table, 30, price, price, 60, True, FLOOR, THRESHOLD, 1000)
+    size, moves = local_search(
+        gram, target, table, 30, price, price, 60, True, FLOOR, THRESHOLD, 1000
+    )
     assert 10 < moves < 1000
     fresh = tableau(gram, target, table.support[:size].tolist(), room=60)
     for found, expected in zip(used(table, size), used(fresh, size), strict=True):
@@ -130,7 +132,9 @@ def test_collinear_columns_are_not_eligible(rng: np.random.Generator) -> None:
     mix[6] /= np.sqrt(mix[6] @ gram @ mix[6])
     gram, target = mix @ gram @ mix.T, mix @ target
     table = tableau(gram, target, [0], room=7)
-    size, _ = local_search(gram, table, 1, np.zeros(7), np.zeros(7), 7, True, FLOOR, THRESHOLD, 100)
+    size, _ = local_search(
+        gram, target, table, 1, np.zeros(7), np.zeros(7), 7, True, FLOOR, THRESHOLD, 100
+    )
     assert size == 6
     assert not {0, 1, 6} <= set(table.support[:size].tolist())
 
@@ -140,7 +144,7 @@ def test_too_large_a_support_drops_the_least_important_first(rng: np.random.Gene
     table = tableau(gram, target, list(range(8)), room=8)
     left = list(range(8))
     size, moves = local_search(
-        gram, table, 8, np.zeros(8), np.zeros(8), 5, False, FLOOR, THRESHOLD, 100
+        gram, target, table, 8, np.zeros(8), np.zeros(8), 5, False, FLOOR, THRESHOLD, 100
     )
     for _ in range(3):
         left = min(

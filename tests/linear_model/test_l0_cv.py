@@ -321,15 +321,6 @@ def test_what_cannot_be_meant_is_refused(
     np.testing.assert_array_equal(model.predict(X[:, :9]), before)
 
 
-def test_weights_that_count_no_samples_are_refused(
-    problem: tuple[np.ndarray, np.ndarray],
-) -> None:
-    X, y = problem
-    with pytest.raises(ValueError, match=r"sample_weight sums to 1.*of one, or choose by cv"):
-        L0RegressorCV().fit(X, y, np.full(80, 1 / 80))
-    L0RegressorCV(max_features=2, cv=3).fit(X, y, np.full(80, 1 / 80))
-
-
 def test_bad_requests_of_classifiers(classes: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = classes
     with pytest.raises(ValueError, match=r"scoring='accuracy'.*cv is None"):

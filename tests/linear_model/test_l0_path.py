@@ -241,6 +241,10 @@ def test_an_interruption_keeps_the_points_so_far(
         original(self, problem, state)
 
     monkeypatch.setattr(SubsetDescent, "step", step)
+    with pytest.raises(KeyboardInterrupt):
+        l0_path(X, y, alphas=[50.0, 1.0, 0.5, 0.2])
+    calls.clear()
+    monkeypatch.setattr("sksparse._interrupts.LONG", 0.0)
     with pytest.warns(ConvergenceWarning, match="interrupted"):
         path = l0_path(X, y, alphas=[50.0, 1.0, 0.5, 0.2])
     assert 0.2 not in calls

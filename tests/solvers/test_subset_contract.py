@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from subset_reference import planted, run
+from subset_reference import make_problem, planted, run
 
 from sksparse.solvers import (
     BackwardElimination,
@@ -45,6 +48,41 @@ def test_weights_equal_repeated_and_dropped_rows(
         np.testing.assert_array_equal(support, again)
         np.testing.assert_allclose(weighted.coef, repeated.coef, rtol=1e-9)
         assert weighted.intercept == pytest.approx(repeated.intercept)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("solver", [s for s in SOLVERS if s is not BackwardElimination])
+def test_weights_equal_repeated_rows_where_samples_are_few(
+    seed: int, solver: type[Solver], fit_intercept: bool
+) -> None:
+    """Limits come from the samples that differ, however often each is there."""
+    for draw in range(6):
+        rng = np.random.default_rng([seed, draw])
+        X, y = planted(rng, 52, 40)
+        counts = rng.integers(0, 4, 52)
+        rows = np.repeat(np.arange(52), counts)
+        for alpha, limit in ((0.1, None), (0.0, 4)):
+            data = {"max_features": limit, "fit_intercept": fit_intercept}
+            support, weighted = run(solver, X, y, alpha, weights=counts, **data)
+            again, repeated = run(solver, X[rows], y[rows], alpha, **data)
+            np.testing.assert_array_equal(support, again)
+            np.testing.assert_allclose(weighted.coef, repeated.coef, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("form", [np.asarray, np.asfortranarray, sp.csc_array])
+@pytest.mark.parametrize("rounded", [False, True])
+def test_samples_that_differ_are_counted_once(
+    rng: np.random.Generator, form: Callable[[np.ndarray], Any], rounded: bool
+) -> None:
+    X, y = rng.standard_normal((30, 5)), rng.standard_normal(30)
+    y = np.sign(y) if rounded else y
+    rows = rng.permutation(np.repeat(np.arange(30), rng.integers(1, 5, 30)))
+    problem = make_problem(form(X[rows]), y[rows])
+    assert [problem.distinct(most) for most in (1, 7, 30, 31, 200)] == [1, 7, 30, 30, 30]
+    weights = np.bincount(rng.choice(len(rows), 12, replace=False), minlength=len(rows))
+    problem = make_problem(form(X[rows]), y[rows], weights=weights)
+    assert problem.distinct(200) == len(np.unique(rows[weights > 0]))
+    assert make_problem(form(np.zeros((9, 2))), np.ones(9)).distinct(5) == 1
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

@@ -147,7 +147,7 @@ def test_where_no_exact_move_is_left_the_model_finds_none(rng: np.random.Generat
         state = solver.start(problem, exact.coef)
         start = state.search.fit(state.search.columns.at(state.start), None)
         assert state.search.improve(start) == (start, True)
-        assert state.search.gains(start).max() <= 1e-8 * state.search.scale
+        assert state.search.gains(start).max() <= 1e-8 * start.value
         np.testing.assert_allclose(state.search.solution(start)[0], exact.coef, rtol=1e-6)
 
 

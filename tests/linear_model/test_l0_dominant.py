@@ -1,0 +1,105 @@
+"""What one column, or an offset, explains must not hide what the others do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.optimize import nnls
+
+from sksparse.linear_model import L0Classifier, L0Regressor, L0RegressorCV, l0_path
+
+SOLVERS = ("auto", "swap", "splicing", "cd", "forward", "backward", "iht", "exact")
+TRUE = [0, 1, 2, 3]
+
+
+def offset_problem(seed: int, draw: int, offset: float) -> tuple[np.ndarray, np.ndarray]:
+    """A column of ones among others, and a target far from zero."""
+    rng = np.random.default_rng([seed, draw])
+    X = rng.standard_normal((100, 8))
+    X[:, 0] = 1.0
+    return X, offset + X[:, 1:4] @ [1.0, -1.0, 0.5] + 0.3 * rng.standard_normal(100)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("offset", [1e3, 1e4, 1e5, -1e5])
+def test_an_offset_without_an_intercept(seed: int, solver: str, offset: float) -> None:
+    for draw in range(3):
+        X, y = offset_problem(seed, draw, offset)
+        for options in ({"alpha": 0.02}, {"max_features": 4}):
+            model = L0Regressor(solver=solver, fit_intercept=False, **options).fit(X, y)
+            assert model.get_support(indices=True).tolist() == TRUE
+        centred = L0Regressor(solver=solver, alpha=0.02).fit(X[:, 1:], y)
+        np.testing.assert_allclose(model.coef_[1:], centred.coef_, rtol=1e-5, atol=1e-9)
+        assert model.optimality_ <= (0.01 if solver == "exact" else 1e-8)
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e5])
+def test_an_offset_with_signs_on_paths_and_in_searches(seed: int, offset: float) -> None:
+    X, y = offset_problem(seed, 0, offset)
+    signed = L0Regressor(alpha=0.02, positive=np.arange(8) < 2, fit_intercept=False).fit(X, y)
+    assert signed.get_support(indices=True).tolist() == TRUE
+    path = l0_path(X, y, max_features=4, fit_intercept=False)
+    assert np.flatnonzero(path.coefs[:, -1]).tolist() == TRUE
+    for options in ({}, {"cv": 3}, {"alphas": 20}, {"alphas": 20, "cv": 3}):
+        model = L0RegressorCV(fit_intercept=False, **options).fit(X, y)
+        assert set(TRUE) <= set(model.get_support(indices=True).tolist())
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_dominant_column_beside_an_intercept(seed: int, solver: str) -> None:
+    for draw in range(3):
+        rng = np.random.default_rng([seed, draw])
+        X = rng.standard_normal((80, 10))
+        y = 1e5 * X[:, 0] + X[:, 1] - X[:, 2] + 0.3 * rng.standard_normal(80)
+        model = L0Regressor(alpha=0.03, solver=solver).fit(X, y)
+        assert model.get_support(indices=True).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("options", [{"alpha": 0.02}, {"max_features": 4}])
+def test_the_answer_does_not_depend_on_what_is_explained_anyway(
+    seed: int, options: dict[str, Any]
+) -> None:
+    """A multiple of a feature that is always kept changes its coefficient and nothing else."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((60, 20))
+    y = X[:, :4] @ np.ones(4) + rng.standard_normal(60)
+    kept = np.r_[0.0, np.ones(19)]
+    base = L0Regressor(penalty_weights=kept, **options).fit(X, y)
+    moved = L0Regressor(penalty_weights=kept, **options).fit(X, y + 1e5 * X[:, 0])
+    np.testing.assert_array_equal(base.coef_ != 0, moved.coef_ != 0)
+    np.testing.assert_allclose(moved.coef_[1:], base.coef_[1:], rtol=1e-6)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_non_negative_up_to_what_one_more_feature_can_still_lower(
+    seed: int, fit_intercept: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    X = np.abs(rng.standard_normal((50, 200)))
+    y = X[:, :5].sum(axis=1) + rng.standard_normal(50)
+    model = L0Regressor(alpha=0.0, positive=True, fit_intercept=fit_intercept).fit(X, y)
+    Z, t = (X - X.mean(axis=0), y - y.mean()) if fit_intercept else (X, y)
+    here = float(np.sum((y - model.predict(X)) ** 2))
+    support = model.get_support(indices=True).tolist()
+    least = min(nnls(Z[:, [*support, j]], t)[1] ** 2 for j in set(range(200)) - set(support))
+    assert here - least <= 1e-6 * here + 1e-14 * float(t @ t)
+
+
+def test_a_classifier_whose_loss_is_nearly_gone(seed: int) -> None:
+    """One column explains nearly all of a log loss that an offset makes large."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((20_000, 5))
+    X[:, 0] = 1.0
+    chance = 1.0 / (1.0 + np.exp(7.0 - 1.5 * X[:, 1]))
+    y = (rng.random(20_000) < chance).astype(int)
+    alpha = 1e-4
+    values = []
+    for support in ([0], [0, 1]):
+        model = L0Classifier(alpha=0.0, fit_intercept=False).fit(X[:, support], y)
+        z = model.decision_function(X[:, support])
+        values.append(np.mean(np.logaddexp(0.0, z) - y * z) + alpha * len(support))
+    assert values[1] < values[0]
+    model = L0Classifier(alpha=alpha, fit_intercept=False, tol=1e-3).fit(X, y)
+    assert {0, 1} <= set(model.get_support(indices=True).tolist())
