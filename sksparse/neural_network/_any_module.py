@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import inspect
+from typing import Any
 
 from sklearn.utils import Tags
 from torch import nn
 
+from sksparse._typing import Array
 from sksparse.neural_network._base import BaseSparseNet
+from sksparse.neural_network._units import Units
 
 
 class ModuleMixin(BaseSparseNet):
@@ -36,6 +39,17 @@ class ModuleMixin(BaseSparseNet):
                 f"{n_outputs} outputs; it must return a torch.nn.Module."
             )
         return module
+
+    def _predict_values(self, X: Any) -> Array:
+        units = self._targets
+        # float32 would lose what is small beside a large shift
+        numbers = self._forward(X, double=units.is_wide).numpy()
+        return units.back(numbers).astype(numbers.dtype)
+
+    def _describe(self, module: nn.Module, units: Units | None) -> dict[str, Any]:
+        if units is None:
+            return {}
+        return {"target_shift_": units.shift, "target_scale_": units.scale}
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

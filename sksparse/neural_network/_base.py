@@ -26,8 +26,9 @@ from sksparse.neural_network import _report
 from sksparse.neural_network._adam import FusedAdam
 from sksparse.neural_network._data import Rows, make_rows, make_table, merge_equal_rows
 from sksparse.neural_network._runtime import draw_seed, resolve_device, training
-from sksparse.neural_network._targets import check_callbacks
+from sksparse.neural_network._targets import check_callbacks, strip_features
 from sksparse.neural_network._trainer import PREDICT_ROWS, PhasedNet, Score, Stopping, Updates
+from sksparse.neural_network._units import Units
 from sksparse.sparsifiers import SPARSIFIERS, Sparsifier, SparsifierRun, Task
 from sksparse.sparsifiers._keep_zeros import KeepZeros
 
@@ -42,8 +43,8 @@ class Problem:
     score: Score
     #: The class of each row, where a split is to be stratified.
     labels: Indices | None = None
-    #: What new networks put out before training, where that is known.
-    start: Array | None = None
+    #: The units of numbers that stand in `y`, where it is standardised.
+    units: Units | None = None
 
 
 class BaseSparseNet(BaseEstimator):
@@ -79,6 +80,9 @@ class BaseSparseNet(BaseEstimator):
         "random_state": ["random_state"],
     }
 
+    #: The units in which the network sees the features; None for their own.
+    _inputs: Units | None
+
     @abstractmethod
     def _pose(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Array, Problem]:
         """Validated features, weights and the problem to learn."""
@@ -87,14 +91,27 @@ class BaseSparseNet(BaseEstimator):
     def _build_module(self, n_features: int, n_outputs: int) -> nn.Module:
         """A module with new weights."""
 
-    def _describe(self, module: nn.Module) -> dict[str, Any]:
+    def _describe(self, module: nn.Module, units: Units | None) -> dict[str, Any]:
         """Fitted attributes that only this kind of network has."""
         return {}
+
+    def _set_start(self, module: nn.Module) -> None:
+        """Let a new module put out about zero, where its last layer is known."""
+
+    def _enter_units(self, module: nn.Module, units: Units) -> None:
+        """Let a fitted module put out numbers instead of values, where they are kept in it."""
+
+    def _leave_units(self, module: nn.Module, units: Units) -> None:
+        """Let a trained module put out values, where they are kept in it."""
 
     def _train(self, X: Any, weight: Array, problem: Problem, *, partial: bool = False) -> None:
         """Train on validated data and set the attributes that all estimators share."""
         device = resolve_device(self.device)
         check_callbacks(self.callbacks)
+        goes_on = self._goes_on(partial=partial)
+        X, inputs = strip_features(
+            X, weight, self._inputs if goes_on else None, goes_on=goes_on, partial=partial
+        )
         index, weight = merge_equal_rows(X, problem.y, weight)
         seed = draw_seed(self.random_state)
         learn, check = (index, None) if partial else self._split(index, problem, seed)
@@ -114,7 +131,12 @@ class BaseSparseNet(BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=5,
             )
-        self._take_over(module.cpu().eval(), net, partial=partial)
+        module = module.cpu().eval()
+        described = self._describe(module, problem.units)
+        if problem.units is not None:
+            self._leave_units(module, problem.units)
+        self._inputs = inputs
+        self._take_over(module, net, described, partial=partial)
         if not (partial or interrupted or self.early_stopping):
             self._warn_if_still_falling()
 
@@ -127,7 +149,7 @@ class BaseSparseNet(BaseEstimator):
             warnings.warn(
                 f"The objective still fell by {fall:.2g} per epoch, more than tol={self.tol:g}, "
                 f"when max_iter={self.max_iter} epochs were used up; raise max_iter or "
-                "learning_rate_init, or scale X and the targets of a regression.",
+                "learning_rate_init, or scale X, for example with StandardScaler.",
                 ConvergenceWarning,
                 stacklevel=6,
             )
@@ -152,11 +174,15 @@ class BaseSparseNet(BaseEstimator):
         )
         return learn, check
 
+    def _goes_on(self, *, partial: bool) -> bool:
+        """Whether the network of an earlier fit is trained on."""
+        return (self.warm_start or partial) and hasattr(self, "module_")
+
     def _start_module(self, n_features: int, problem: Problem, *, partial: bool) -> nn.Module:
-        goes_on = (self.warm_start or partial) and hasattr(self, "module_")
         module = self._build_module(n_features, problem.n_outputs)
-        if not goes_on:
-            self._set_start(module, problem.start)
+        if not self._goes_on(partial=partial):
+            if problem.units is not None:
+                self._set_start(module)
             return module
         before = {name: tuple(p.shape) for name, p in self.module_.named_parameters()}
         now = {name: tuple(p.shape) for name, p in module.named_parameters()}
@@ -167,10 +193,10 @@ class BaseSparseNet(BaseEstimator):
                 f"{list(before.values())} and would now have {list(now.values())}, with other "
                 "units. Keep the layers, the features and the targets, or fit anew."
             )
-        return copy.deepcopy(self.module_)
-
-    def _set_start(self, module: nn.Module, start: Array | None) -> None:
-        """Let a new module put out `start`, where its last layer is known."""
+        module = copy.deepcopy(self.module_)
+        if problem.units is not None:
+            self._enter_units(module, problem.units)
+        return module
 
     def _check_module(self, module: nn.Module, train: Rows, n_outputs: int) -> None:
         """Refuse a module that does not fit the data, and give lazy layers their shapes."""
@@ -253,7 +279,9 @@ class BaseSparseNet(BaseEstimator):
             return min(n_rows, max(16, math.ceil(n_rows / 10)), 200)
         return min(n_rows, self.batch_size)
 
-    def _take_over(self, module: nn.Module, net: PhasedNet, *, partial: bool) -> None:
+    def _take_over(
+        self, module: nn.Module, net: PhasedNet, described: dict[str, Any], *, partial: bool
+    ) -> None:
         before = getattr(self, "history_", []) if partial else []
         self.module_ = module
         self.history_ = before + [
@@ -267,11 +295,11 @@ class BaseSparseNet(BaseEstimator):
         self.loss_ = self.history_[-1]["loss"] if self.history_ else math.nan
         self.sparsity_ = _report.sparsity(module)
         self.density_by_layer_ = _report.density_by_tensor(module)
-        for name, value in self._describe(module).items():
+        for name, value in described.items():
             setattr(self, name, value)
 
-    def _forward(self, X: Any) -> Tensor:
-        """The outputs of the network for validated features, in their type."""
+    def _forward(self, X: Any, *, double: bool = False) -> Tensor:
+        """The outputs of the network for validated features, in their type or in float64."""
         check_is_fitted(self)
         X = validate_data(
             self,
@@ -284,7 +312,11 @@ class BaseSparseNet(BaseEstimator):
         # A network trained on CUDA is served where there is none.
         device = resolve_device("cpu" if self.device == "cpu" else "auto")
         module = self.module_
-        double = X.dtype == np.float64
+        if self._inputs is not None:
+            X = self._inputs.into(X).astype(X.dtype)
+        double = double or X.dtype == np.float64
+        if double:
+            X = X.astype(np.float64, copy=False)
         if double or device.type != "cpu":
             module = copy.deepcopy(module).to(device, torch.float64 if double else torch.float32)
         rows = torch.arange(X.shape[0], device=device)

@@ -14,6 +14,7 @@ from sksparse._typing import Array
 from sksparse.neural_network import _report
 from sksparse.neural_network._base import BaseSparseNet
 from sksparse.neural_network._modules import ACTIVATIONS, build_mlp
+from sksparse.neural_network._units import Units
 
 
 class PerceptronMixin(BaseSparseNet):
@@ -45,10 +46,27 @@ class PerceptronMixin(BaseSparseNet):
         rates = self._dropout_rates(len(hidden))
         return build_mlp(widths, self.activation, rates, batch_norm=self.batch_norm)
 
-    def _set_start(self, module: nn.Module, start: Array | None) -> None:
-        if start is not None:
-            last: Any = list(module.children())[-1]
-            last.bias.data.copy_(torch.from_numpy(start))
+    def _set_start(self, module: nn.Module) -> None:
+        last_linear(module).bias.data.zero_()
+
+    def _enter_units(self, module: nn.Module, units: Units) -> None:
+        last = last_linear(module)
+        bias = last.bias.detach().double().numpy() + self._bias_left
+        weight = last.weight.detach().double().numpy() / units.scale[:, None]
+        write_linear(last, weight, units.into(bias))
+
+    def _leave_units(self, module: nn.Module, units: Units) -> None:
+        last = last_linear(module)
+        bias = units.back(last.bias.detach().double().numpy())
+        write_linear(last, last.weight.detach().double().numpy() * units.scale[:, None], bias)
+        # what a bias in float32 cannot hold of a target far from zero
+        left = bias - last.bias.detach().double().numpy()
+        self._bias_left = left if units.is_wide else np.zeros_like(left)
+
+    def _predict_values(self, X: Any) -> Array:
+        if not self._bias_left.any():
+            return self._forward(X).numpy()
+        return self._forward(X, double=True).numpy() + self._bias_left
 
     def _hidden_widths(self) -> list[int]:
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
@@ -72,9 +90,25 @@ class PerceptronMixin(BaseSparseNet):
             )
         return rates
 
-    def _describe(self, module: nn.Module) -> dict[str, Any]:
+    def _describe(self, module: nn.Module, units: Units | None) -> dict[str, Any]:
         matrices = _report.path_matrices(module)
         return {
             "architecture_": _report.live_widths(matrices),
             "feature_importances_": _report.path_importances(matrices),
         }
+
+
+def last_linear(module: nn.Module) -> nn.Linear:
+    """The layer of a perceptron that puts out."""
+    last = list(module.children())[-1]
+    assert isinstance(last, nn.Linear)
+    return last
+
+
+def write_linear(layer: nn.Linear, weight: Array, bias: Array) -> None:
+    """Give a layer weights and biases; what is not zero stays so in float32."""
+    single = weight.astype(np.float32)
+    lost = (single == 0) & (weight != 0)
+    single[lost] = np.copysign(np.finfo(np.float32).tiny, weight[lost])
+    layer.weight.data.copy_(torch.from_numpy(single))
+    layer.bias.data.copy_(torch.from_numpy(bias.astype(np.float32)))

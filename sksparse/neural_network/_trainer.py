@@ -265,8 +265,8 @@ class PhasedNet(NeuralNet):
                 raise FloatingPointError(
                     f"The training loss became {record['loss']} in epoch {len(self.history)} "
                     f"(phase {phase.name!r}) with learning_rate_init={self.lr!r}; lower "
-                    "learning_rate_init, set max_grad_norm=1, or scale X and the targets of a "
-                    "regression, for example with StandardScaler."
+                    "learning_rate_init, set max_grad_norm=1, or scale X, for example with "
+                    "StandardScaler."
                 )
             if valid is not None:
                 record["valid_score"] = self._validation_score(valid)
