@@ -7,6 +7,7 @@ import inspect
 from typing import Any
 
 from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sksparse._typing import Array
@@ -41,6 +42,7 @@ class ModuleMixin(BaseSparseNet):
         return module
 
     def _predict_values(self, X: Any) -> Array:
+        check_is_fitted(self)
         units = self._targets
         # float32 would lose what is small beside a large shift
         numbers = self._forward(X, double=units.is_wide).numpy()

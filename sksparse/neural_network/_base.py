@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
@@ -24,12 +23,12 @@ from torch.nn.utils.parametrize import is_parametrized
 from sksparse._typing import Array, Indices
 from sksparse.neural_network import _report
 from sksparse.neural_network._adam import FusedAdam
-from sksparse.neural_network._data import Rows, make_rows, make_table, merge_equal_rows
+from sksparse.neural_network._data import Rows, make_rows, make_table, merge_equal_rows, split_rows
 from sksparse.neural_network._runtime import draw_seed, resolve_device, training
 from sksparse.neural_network._targets import check_callbacks, strip_features
 from sksparse.neural_network._trainer import PREDICT_ROWS, PhasedNet, Score, Stopping, Updates
 from sksparse.neural_network._units import Units
-from sksparse.sparsifiers import SPARSIFIERS, Sparsifier, SparsifierRun, Task
+from sksparse.sparsifiers import SPARSIFIERS, Sparsifier, SparsifierRun, Task, prunable_tensors
 from sksparse.sparsifiers._keep_zeros import KeepZeros
 
 
@@ -124,6 +123,7 @@ class BaseSparseNet(BaseEstimator):
             use_threads(self._resolve_batch_size(len(train)), module)
             net = self._make_net(module, train, problem, partial=partial)
             interrupted = net.train_phases(train, valid)
+            constant = [] if partial else self._constant_outputs(module.eval(), train, problem)
         if interrupted:
             warnings.warn(
                 f"Training was interrupted after {len(net.history)} epochs; the network was "
@@ -136,9 +136,37 @@ class BaseSparseNet(BaseEstimator):
         if problem.units is not None:
             self._leave_units(module, problem.units)
         self._inputs = inputs
+        self.input_shift_ = 0.0 if inputs is None else inputs.shift
+        self.input_scale_ = 1.0 if inputs is None else inputs.scale
         self._take_over(module, net, described, partial=partial)
-        if not (partial or interrupted or self.early_stopping):
+        if constant:
+            self._warn_of_constants(constant, problem.n_outputs)
+        elif not (partial or interrupted or self.early_stopping):
             self._warn_if_still_falling()
+
+    def _constant_outputs(self, module: nn.Module, train: Rows, problem: Problem) -> list[int]:
+        """Outputs that do not depend on the features, of targets that vary."""
+        found = _report.constant_outputs(module, train)
+        if found and problem.units is not None:
+            y = train.y.index_select(0, train.index)
+            found = [j for j in found if (y[:, j] != y[0, j]).any()]
+        return found
+
+    def _warn_of_constants(self, outputs: list[int], n_outputs: int) -> None:
+        if self.target_sparsity is not None:
+            n_left = sum(int((p != 0).sum()) for p in prunable_tensors(self.module_).values())
+            remedy = f"lower target_sparsity={self.target_sparsity!r}, which keeps {n_left} weights"
+        elif self.sparsifier is not None:
+            remedy = f"lower alpha={self.alpha!r} (None is the default of the sparsifier)"
+        else:
+            remedy = "change learning_rate_init or the activation"
+        warnings.warn(
+            f"Of the {n_outputs} outputs of the network, {outputs} are the same for all training "
+            "rows: no path of weights that are not zero leads to them, or the units on it are "
+            f"dead; {remedy}.",
+            ConvergenceWarning,
+            stacklevel=6,
+        )
 
     def _warn_if_still_falling(self) -> None:
         last_phase = self.history_[-1]["phase"]
@@ -159,20 +187,15 @@ class BaseSparseNet(BaseEstimator):
             return index, None
         labels = None if problem.labels is None else problem.labels[index]
         n_valid = math.ceil(self.validation_fraction * len(index))
-        smallest, n_strata = 2, 1
-        if labels is not None:
-            counts = np.unique(labels, return_counts=True)[1]
-            smallest, n_strata = counts.min(), len(counts)
-        if smallest < 2 or min(n_valid, len(index) - n_valid) < n_strata:
+        parts = split_rows(index, labels, n_valid, seed)
+        if parts is None:
             raise ValueError(
                 f"early_stopping=True with validation_fraction={self.validation_fraction!r} "
-                f"cannot put every class into both parts of {len(index)} distinct samples; "
-                "change validation_fraction, give more samples or use early_stopping=False."
+                f"cannot set any of {len(index)} distinct samples aside and keep others of every "
+                "class to learn from; change validation_fraction, give more samples or use "
+                "early_stopping=False."
             )
-        learn, check = train_test_split(
-            index, test_size=n_valid, stratify=labels, random_state=seed
-        )
-        return learn, check
+        return parts
 
     def _goes_on(self, *, partial: bool) -> bool:
         """Whether the network of an earlier fit is trained on."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sksparse._typing import Array
@@ -26,6 +27,8 @@ class PerceptronMixin(BaseSparseNet):
         "dropout": ["array-like", Interval(Real, 0, 1, closed="left")],
         "batch_norm": ["boolean"],
     }
+
+    _bias_left: Array
 
     @property
     def coefs_(self) -> list[Array]:
@@ -64,6 +67,7 @@ class PerceptronMixin(BaseSparseNet):
         self._bias_left = left if units.is_wide else np.zeros_like(left)
 
     def _predict_values(self, X: Any) -> Array:
+        check_is_fitted(self)
         if not self._bias_left.any():
             return self._forward(X).numpy()
         return self._forward(X, double=True).numpy() + self._bias_left

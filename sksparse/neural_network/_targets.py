@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from skorch.callbacks import Callback
 
 from sksparse._typing import Array
-from sksparse.neural_network._units import FEW_ROWS, Units, feature_units
+from sksparse.neural_network._units import FEW_ROWS, Units, feature_units, loses_columns
 
 
 def validate(
@@ -65,7 +65,7 @@ def strip_features(
     if sparse.issparse(X) and units is not None:
         units = None
         _warn_of_lost_columns("X is sparse and has")
-    elif goes_on and not is_small and feature_units(X, weight, few=True) is not None:
+    elif goes_on and not is_small and loses_columns(X, weight):
         _warn_of_lost_columns("Unlike those of the earlier fit, the features have")
     return in_float32(X), units
 

@@ -19,6 +19,8 @@ from sksparse._typing import Array
 #: A spread below this share of the largest magnitude is small beside the distance from zero:
 #: the first layer would see a constant.
 _FAR = 0.1
+#: Below this share float32 keeps hardly three digits.
+_LOST = 1e-4
 #: Spreads with which a network trains at its usual rates.
 _SMALLEST_SPREAD, _LARGEST_SPREAD = 1e-2, 1e6
 #: The same where zeros have to stay zeros.
@@ -133,6 +135,14 @@ def feature_units(X: Any, weight: Array, *, few: bool = False) -> Units | None:
         return None
     shift = np.where(moved | scaled, low / 2 + high / 2, 0.0)
     return Units(shift, np.exp2(np.rint(np.log2(np.where(scaled, spread, 2.0) / 2))))
+
+
+def loses_columns(X: Any, weight: Array) -> bool:
+    """Whether float32 would keep hardly three digits of what some column tells apart."""
+    low, high = _range(X, weight)
+    size, spread = np.maximum(np.abs(low), np.abs(high)) / 2, high / 2 - low / 2
+    constant = spread <= 8 * np.finfo(X.dtype).eps * size
+    return bool((~constant & (spread < _LOST * size)).any())
 
 
 def _range(X: Any, weight: Array) -> tuple[Array, ...]:
