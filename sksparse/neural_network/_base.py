@@ -163,7 +163,7 @@ class BaseSparseNet(BaseEstimator):
         warnings.warn(
             f"Of the {n_outputs} outputs of the network, {outputs} are the same for all training "
             "rows: no path of weights that are not zero leads to them, or the units on it are "
-            f"dead; {remedy}.",
+            f"dead; {remedy}, or scale X.",
             ConvergenceWarning,
             stacklevel=6,
         )

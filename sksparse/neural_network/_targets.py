@@ -84,9 +84,9 @@ def in_float32(X: Any) -> Any:
     """Features in the precision of training; what is beyond its range is refused."""
     if X.dtype == np.float32:
         return X
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         X = X.astype(np.float32)
-    assert_all_finite(X, input_name="X")
+        assert_all_finite(X, input_name="X")
     return X
 
 

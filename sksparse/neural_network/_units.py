@@ -28,7 +28,7 @@ _SMALLEST_SPARSE = 1e-6
 #: A constant of more than this drowns the other columns.
 _LARGEST_CONSTANT = 1e3
 #: Deviations of targets whose last layer float32 can hold, with room for small weights.
-_SMALLEST_TARGET, _LARGEST_TARGET = 1e-30, 1e36
+_SMALLEST_TARGET, _LARGEST_TARGET = 1e-30, 1e34
 #: Fewer rows than this may not show how far columns spread.
 FEW_ROWS = 16
 #: Shifts of more deviations than this are lost in part in float32.

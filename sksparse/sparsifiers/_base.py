@@ -25,12 +25,14 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from sksparse.sparsifiers._parameters import FlatParameters
-from sksparse.sparsifiers._paths import keep_paths
+from sksparse.sparsifiers._paths import keep_paths, wake_units
 
 #: Adam trains the weights of common networks steadily up to about this learning rate.
 LARGEST_WEIGHT_RATE = 0.02
 #: The learning rate of an estimator for which nothing better is known.
 USUAL_RATE = 1e-3
+#: A weight that mends a path is not weaker than this share of an initial one.
+_WEAK = 0.1
 
 
 @dataclass(frozen=True)
@@ -378,15 +380,17 @@ class SparsifierRun(ABC):
         """A mask with paths to all outputs, where the number of weights is given."""
         if not self.counted:
             return keep
-        keep = keep_paths(keep, scores, self.module, self.parameters)
-        # two zeros on a path have no gradient: what is kept begins anew where it is zero
-        empty = keep & (self.weights == 0)
+        kept = keep_paths(keep, scores, self.module, self.parameters)
+        spare = self._spare_weights()
+        # two zeros on a path have no gradient: what is kept begins anew where there is nothing
+        least = torch.where(kept & ~keep, _WEAK * spare, 0.0)
+        empty = kept & (self.weights.abs() <= least)
         if empty.any():
-            first = torch.where(
-                self._first_weights == 0, self._spare_weights(), self._first_weights
-            )
+            first = torch.where(self._first_weights == 0, spare, self._first_weights)
             self.weights.copy_(torch.where(empty, first, self.weights))
-        return keep
+        if kept is not keep:
+            wake_units(keep, kept, self.module, self.parameters)
+        return kept
 
     def _spare_weights(self) -> Tensor:
         """A weight of usual size in each layer, where an earlier fit left a zero."""

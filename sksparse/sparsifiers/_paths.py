@@ -61,6 +61,33 @@ def keep_paths(
     return torch.from_numpy(layers.fill(needed, ranks.cpu().numpy())).to(keep.device)
 
 
+def wake_units(
+    before: Tensor, after: Tensor, module: nn.Module, parameters: FlatParameters
+) -> None:
+    """Let the hidden units that a mended mask brings to life see their inputs.
+
+    They begin without a bias and with positive weights, or a ReLU might be zero for all rows.
+
+    Parameters
+    ----------
+    before, after : torch.Tensor of shape (n_weights,)
+        The masks, boolean, of a chain of layers.
+    module : torch.nn.Module
+        The network, changed in place.
+    parameters : FlatParameters
+        Its parameters.
+    """
+    alive = [_Layers(mask, parameters).ends() for mask in (before, after)]
+    (into_before, out_before), (into, out) = alive
+    for i, (name, weight) in enumerate(list(parameters.tensors.items())[:-1], start=1):
+        woken = into[i] & out[i] & ~(into_before[i] & out_before[i])
+        rows = torch.from_numpy(np.flatnonzero(woken)).to(weight.device)
+        weight.data[rows] = weight.data[rows].abs()
+        bias = getattr(module.get_submodule(name.rpartition(".")[0]), "bias", None)
+        if bias is not None:
+            bias.data[rows] = 0.0
+
+
 class _Layers:
     """A mask over a chain of layers, as arrays of shape (units out, units in, weights between)."""
 

@@ -277,7 +277,13 @@ def test_rounding_is_no_spread() -> None:
 
 def test_ordinary_features_are_left_alone(classes: Any) -> None:
     X, y = classes
-    for table in (X, X.astype(np.float32), 100 * X + 50, (X > 0).astype(np.uint8), sparse.csr_array(X)):
+    for table in (
+        X,
+        X.astype(np.float32),
+        100 * X + 50,
+        (X > 0).astype(np.uint8),
+        sparse.csr_array(X),
+    ):
         model = CLASSIFIERS["MLP"](max_iter=2).fit(table, y)
         assert model.input_shift_ == 0
         assert model.input_scale_ == 1
@@ -296,6 +302,7 @@ def test_images_far_from_zero_are_moved_as_a_whole(classes: Any) -> None:
     assert model.score(images, y) > 0.7
 
 
+@pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
 def test_sparse_features_that_would_be_lost_are_named(classes: Any) -> None:
     X, y = classes
     with pytest.warns(ConvergenceWarning, match="X is sparse.*StandardScaler"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ def reached(matrices: list[np.ndarray]) -> np.ndarray:
 
 def chain(widths: tuple[int, ...]) -> tuple[nn.Module, FlatParameters]:
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+    for n_in, n_out in pairwise(widths):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]
     module = nn.Sequential(*layers[:-1])
     return module, FlatParameters(module)
@@ -93,9 +93,7 @@ def test_as_few_weights_as_possible_are_exchanged(untraced: None) -> None:
 
 
 def test_channels_and_what_is_not_a_chain(untraced: None) -> None:
-    module: nn.Module = nn.Sequential(
-        nn.Conv1d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2)
-    )
+    module: nn.Module = nn.Sequential(nn.Conv1d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2))
     parameters = FlatParameters(module)
     keep = torch.zeros(parameters.n_weights, dtype=torch.bool)
     keep[:5] = True
@@ -145,7 +143,7 @@ def test_no_output_is_cut_off(
     kind, X, y = tables[table]
     n_outputs = y.shape[1] if y.ndim == 2 else len(np.unique(y))
     widths = [X.shape[1], *hidden, n_outputs]
-    n_weights = sum(a * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+    n_weights = sum(a * b for a, b in pairwise(widths))
     model = kind(
         hidden, sparsifier=name, target_sparsity=1 - count / n_weights, max_iter=10, random_state=0
     ).fit(X, y)
