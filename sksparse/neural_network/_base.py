@@ -97,6 +97,9 @@ class BaseSparseNet(BaseEstimator):
     def _set_start(self, module: nn.Module) -> None:
         """Let a new module put out about zero, where its last layer is known."""
 
+    def _adopt_units(self, module: nn.Module, train: Rows, units: Units) -> None:
+        """Let a module that puts out values from the start put out numbers."""
+
     def _enter_units(self, module: nn.Module, units: Units) -> None:
         """Let a fitted module put out numbers instead of values, where they are kept in it."""
 
@@ -120,6 +123,8 @@ class BaseSparseNet(BaseEstimator):
         with training(seed, device) as use_threads:
             module = self._start_module(X.shape[1], problem, partial=partial).to(device)
             self._check_module(module, train, problem.n_outputs)
+            if problem.units is not None and not goes_on:
+                self._adopt_units(module, train, problem.units)
             use_threads(self._resolve_batch_size(len(train)), module)
             net = self._make_net(module, train, problem, partial=partial)
             interrupted = net.train_phases(train, valid)
@@ -131,14 +136,10 @@ class BaseSparseNet(BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=5,
             )
-        module = module.cpu().eval()
-        described = self._describe(module, problem.units)
-        if problem.units is not None:
-            self._leave_units(module, problem.units)
         self._inputs = inputs
         self.input_shift_ = 0.0 if inputs is None else inputs.shift
         self.input_scale_ = 1.0 if inputs is None else inputs.scale
-        self._take_over(module, net, described, partial=partial)
+        self._take_over(module.cpu().eval(), net, problem.units, partial=partial)
         if constant:
             self._warn_of_constants(constant, problem.n_outputs)
         elif not (partial or interrupted or self.early_stopping):
@@ -303,8 +304,11 @@ class BaseSparseNet(BaseEstimator):
         return min(n_rows, self.batch_size)
 
     def _take_over(
-        self, module: nn.Module, net: PhasedNet, described: dict[str, Any], *, partial: bool
+        self, module: nn.Module, net: PhasedNet, units: Units | None, *, partial: bool
     ) -> None:
+        described = self._describe(module, units)
+        if units is not None:
+            self._leave_units(module, units)
         before = getattr(self, "history_", []) if partial else []
         self.module_ = module
         self.history_ = before + [

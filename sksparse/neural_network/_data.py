@@ -196,7 +196,7 @@ def split_rows(
             "samples to be in the validation rows; they are learnt from, but not scored. Raise "
             "validation_fraction or give more samples of them.",
             UserWarning,
-            stacklevel=6,
+            stacklevel=7,
         )
     return (np.concatenate([index[kept], learn]) if kept.any() else learn), check
 

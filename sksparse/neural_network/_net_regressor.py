@@ -24,8 +24,9 @@ class SparseNetRegressor(NetRegressorMixin, ModuleMixin):
     units of its standard deviation (of the mean of target and teacher, where there is one):
     strengths, learning rates, tolerances, ``loss_`` and ``history_`` do not depend on the units
     of y. The module returns one number for each target, ``(y - target_shift_) /
-    target_scale_``, which predictions turn back; a module that was trained before should
-    predict such numbers.
+    target_scale_``, which predictions turn back. A given module that predicts y from the
+    start goes on from there: the units are put into its last layer, a ``torch.nn.Linear`` with
+    a bias in a ``torch.nn.Sequential``.
 
     Parameters
     ----------

@@ -6,7 +6,6 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -15,7 +14,7 @@ from sksparse._typing import Array
 from sksparse.neural_network import _report
 from sksparse.neural_network._base import BaseSparseNet
 from sksparse.neural_network._modules import ACTIVATIONS, build_mlp
-from sksparse.neural_network._units import Units
+from sksparse.neural_network._units import Units, enter_units, leave_units
 
 
 class PerceptronMixin(BaseSparseNet):
@@ -53,17 +52,11 @@ class PerceptronMixin(BaseSparseNet):
         last_linear(module).bias.data.zero_()
 
     def _enter_units(self, module: nn.Module, units: Units) -> None:
-        last = last_linear(module)
-        bias = last.bias.detach().double().numpy() + self._bias_left
-        weight = last.weight.detach().double().numpy() / units.scale[:, None]
-        write_linear(last, weight, units.into(bias))
+        enter_units(last_linear(module), units, self._bias_left)
 
     def _leave_units(self, module: nn.Module, units: Units) -> None:
-        last = last_linear(module)
-        bias = units.back(last.bias.detach().double().numpy())
-        write_linear(last, last.weight.detach().double().numpy() * units.scale[:, None], bias)
         # what a bias in float32 cannot hold of a target far from zero
-        left = bias - last.bias.detach().double().numpy()
+        left = leave_units(last_linear(module), units)
         self._bias_left = left if units.is_wide else np.zeros_like(left)
 
     def _predict_values(self, X: Any) -> Array:
@@ -107,12 +100,3 @@ def last_linear(module: nn.Module) -> nn.Linear:
     last = list(module.children())[-1]
     assert isinstance(last, nn.Linear)
     return last
-
-
-def write_linear(layer: nn.Linear, weight: Array, bias: Array) -> None:
-    """Give a layer weights and biases; what is not zero stays so in float32."""
-    single = weight.astype(np.float32)
-    lost = (single == 0) & (weight != 0)
-    single[lost] = np.copysign(np.finfo(np.float32).tiny, weight[lost])
-    layer.weight.data.copy_(torch.from_numpy(single))
-    layer.bias.data.copy_(torch.from_numpy(bias.astype(np.float32)))

@@ -76,7 +76,7 @@ def _warn_of_lost_columns(beginning: str) -> None:
         "of extreme scale: float32, in which the network is trained, loses them. Scale X, for "
         "example with StandardScaler (MaxAbsScaler for sparse X).",
         ConvergenceWarning,
-        stacklevel=6,
+        stacklevel=7,
     )
 
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import sparse
+from torch import nn
 
 from sksparse._typing import Array
 
@@ -80,7 +82,7 @@ def target_units(y: Array, weight: Array) -> tuple[Units, bool]:
         Whether no target was constant, so that the deviations mean something.
     """
     used = weight > 0
-    y, weight = y[used], weight[used]
+    y, weight = y[used], weight[used] / weight.max()
     size = np.abs(y).max(axis=0)
     largest = np.where(size > 0, size, 1.0)
     relative = y / largest
@@ -154,3 +156,40 @@ def _range(X: Any, weight: Array) -> tuple[Array, ...]:
         return tuple(end.astype(np.float64) for end in ends)
     axes = 0 if X.ndim == 2 else None
     return tuple(np.asarray(end(axis=axes), dtype=np.float64) for end in (X.min, X.max))
+
+
+def enter_units(layer: nn.Linear, units: Units, left: Array | float = 0.0) -> None:
+    """Let a last layer that puts out values put out numbers.
+
+    Parameters
+    ----------
+    layer : torch.nn.Linear
+        Changed in place.
+    units : Units
+        The units of the values.
+    left : ndarray of shape (n_outputs,) or float, default=0.0
+        What its biases lack.
+    """
+    weight, bias = _in_float64(layer)
+    _write(layer, weight / units.scale[:, None], units.into(bias + left))
+
+
+def leave_units(layer: nn.Linear, units: Units) -> Array:
+    """Let a last layer that puts out numbers put out values, and return what its biases lack."""
+    weight, bias = _in_float64(layer)
+    values = units.back(bias)
+    _write(layer, weight * units.scale[:, None], values)
+    return np.asarray(values - _in_float64(layer)[1])
+
+
+def _in_float64(layer: nn.Linear) -> tuple[Array, Array]:
+    return layer.weight.detach().cpu().double().numpy(), layer.bias.detach().cpu().double().numpy()
+
+
+def _write(layer: nn.Linear, weight: Array, bias: Array) -> None:
+    """Give a layer weights and biases; what is not zero stays so in float32."""
+    single = weight.astype(np.float32)
+    lost = (single == 0) & (weight != 0)
+    single[lost] = np.copysign(np.finfo(np.float32).tiny, weight[lost])
+    layer.weight.data.copy_(torch.from_numpy(single))
+    layer.bias.data.copy_(torch.from_numpy(bias.astype(np.float32)))

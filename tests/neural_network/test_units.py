@@ -111,6 +111,33 @@ def test_other_modules_leave_the_units_to_the_estimator(diabetes: Any) -> None:
     assert model.target_scale_ == pytest.approx([1e3], rel=1e-5)
 
 
+def test_a_module_that_predicts_y_goes_on_from_there(diabetes: Any) -> None:
+    X, y = diabetes
+    values = 50 * y + 150
+    trained = REGRESSORS["MLP"]().fit(X, values)
+    slow: dict[str, Any] = {"sparsifier": None, "target_sparsity": None, "max_iter": 1}
+    slow["learning_rate_init"] = 1e-9
+    again = SparseNetRegressor(trained.module_, **slow).fit(X, values)
+    np.testing.assert_allclose(again.predict(X), trained.predict(X), atol=1e-2)
+    fresh = network(10, 1)
+    with torch.no_grad():
+        numbers = fresh(torch.from_numpy(X.astype(np.float32)))[:, 0].numpy()
+    other = SparseNetRegressor(fresh, **slow).fit(X, values)
+    np.testing.assert_allclose(other.predict(X), 50 * numbers + 150, atol=1e-2)
+
+    class Wrapped(nn.Module):
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            result: torch.Tensor = self.inner(x)
+            return result
+
+    with pytest.warns(ConvergenceWarning, match="Wrapped predicts y already.*standardise y"):
+        SparseNetRegressor(Wrapped(trained.module_), **slow).fit(X, values)
+
+
 def test_weights_govern_the_units() -> None:
     y = np.array([[1.0], [3.0], [1e6], [np.nan]])
     units, known = target_units(y, np.array([1.0, 1.0, 0.0, 0.0]))
