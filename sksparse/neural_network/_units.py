@@ -82,13 +82,11 @@ def target_units(y: Array, weight: Array) -> tuple[Units, bool]:
         Whether no target was constant, so that the deviations mean something.
     """
     used = weight > 0
-    y, weight = y[used], weight[used] / weight.max()
+    y, weight = y[used], weight[used]
     size = np.abs(y).max(axis=0)
     largest = np.where(size > 0, size, 1.0)
-    relative = y / largest
-    mean = np.average(relative, axis=0, weights=weight)
-    deviation = np.sqrt(np.average((relative - mean) ** 2, axis=0, weights=weight))
-    constant = np.ptp(relative, axis=0) <= 16 * np.finfo(float).eps
+    mean, deviation = np.transpose([_moments(column, weight) for column in (y / largest).T])
+    constant = np.ptp(y / largest, axis=0) <= 16 * np.finfo(float).eps
     scale = largest * np.where(constant, np.finfo(np.float32).eps, deviation)
     bad = (size > 0) & ((scale > _LARGEST_TARGET) | (size > _LARGEST_TARGET))
     bad |= ~constant & (scale < _SMALLEST_TARGET)
@@ -99,11 +97,17 @@ def target_units(y: Array, weight: Array) -> tuple[Units, bool]:
             f"{j} has magnitudes up to {size[j]:.2g} and a deviation of {scale[j]:.2g}; scale "
             "it, for example with TransformedTargetRegressor and StandardScaler."
         )
-    # few digits, so that sums in another order have the same
-    scale = np.maximum(scale, _SMALLEST_TARGET).astype(np.float32).astype(np.float64)
-    grid = np.exp2(np.floor(np.log2(scale)) - 16)
-    shift = np.where(constant, y[0], np.rint(mean * largest / grid) * grid)
-    return Units(shift, scale), not constant.any()
+    shift = np.where(constant, y.min(axis=0), mean * largest)
+    return Units(shift, np.maximum(scale, _SMALLEST_TARGET)), not constant.any()
+
+
+def _moments(values: Array, weight: Array) -> tuple[float, float]:
+    """Mean and deviation; the same bits whatever the order of the rows and their repetitions."""
+    values, number = np.unique(values, return_inverse=True)
+    total: Array = np.bincount(number, weights=weight)
+    share = total / total.sum()
+    mean = float(share @ values)
+    return mean, float(np.sqrt(share @ (values - mean) ** 2))
 
 
 def feature_units(X: Any, weight: Array, *, few: bool = False) -> Units | None:

@@ -138,11 +138,25 @@ def test_a_module_that_predicts_y_goes_on_from_there(diabetes: Any) -> None:
         SparseNetRegressor(Wrapped(trained.module_), **slow).fit(X, values)
 
 
+def test_units_do_not_depend_on_order_and_repetitions() -> None:
+    rng = np.random.default_rng(0)
+    y, counts = rng.normal(size=(500, 2)) + 3, rng.integers(0, 4, size=500)
+    expected, _ = target_units(y, counts.astype(float))
+    order = rng.permutation(500)
+    for values, weight in [
+        (y[order], 8.0 * counts[order]),
+        (np.repeat(y[order], counts[order], axis=0), np.ones(counts.sum())),
+    ]:
+        units, _ = target_units(values, weight)
+        np.testing.assert_array_equal(units.shift, expected.shift)
+        np.testing.assert_array_equal(units.scale, expected.scale)
+
+
 def test_weights_govern_the_units() -> None:
     y = np.array([[1.0], [3.0], [1e6], [np.nan]])
     units, known = target_units(y, np.array([1.0, 1.0, 0.0, 0.0]))
-    assert units.shift == pytest.approx([2.0], abs=1e-4)
-    assert units.scale == pytest.approx([1.0])
+    assert units.shift == pytest.approx([2.0], rel=1e-12)
+    assert units.scale == pytest.approx([1.0], rel=1e-12)
     assert known
 
 
