@@ -104,7 +104,7 @@ def target_units(y: Array, weight: Array) -> tuple[Units, bool]:
 def _moments(values: Array, weight: Array) -> tuple[float, float]:
     """Mean and deviation; the same bits whatever the order of the rows and their repetitions."""
     values, number = np.unique(values, return_inverse=True)
-    total: Array = np.bincount(number, weights=weight)
+    total = np.asarray(np.bincount(number, weights=weight), dtype=np.float64)
     share = total / total.sum()
     mean = float(share @ values)
     return mean, float(np.sqrt(share @ (values - mean) ** 2))
