@@ -34,7 +34,7 @@ _SMALLEST_TARGET, _LARGEST_TARGET = 1e-30, 1e34
 #: Fewer rows than this may not show how far columns spread.
 FEW_ROWS = 16
 #: Shifts of more deviations than this are lost in part in float32.
-WIDE = 1e3
+_WIDE = 1e3
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,13 @@ class Units:
     ----------
     shift, scale : ndarray
         One for each column, or one for all.
+    is_wide : bool, default=False
+        Whether values in float32 would lose what the network tells apart.
     """
 
     shift: Array
     scale: Array
+    is_wide: bool = False
 
     def into(self, values: Array) -> Array:
         """The numbers of values, in float64."""
@@ -57,11 +60,6 @@ class Units:
     def back(self, numbers: Array) -> Array:
         """The values of numbers, in float64."""
         return numbers * self.scale + self.shift
-
-    @property
-    def is_wide(self) -> bool:
-        """Whether values in float32 would lose what the network tells apart."""
-        return bool((np.abs(self.shift) > WIDE * self.scale).any())
 
 
 def target_units(y: Array, weight: Array) -> tuple[Units, bool]:
@@ -98,7 +96,9 @@ def target_units(y: Array, weight: Array) -> tuple[Units, bool]:
             "it, for example with TransformedTargetRegressor and StandardScaler."
         )
     shift = np.where(constant, y.min(axis=0), mean * largest)
-    return Units(shift, np.maximum(scale, _SMALLEST_TARGET)), not constant.any()
+    scale = np.maximum(scale, _SMALLEST_TARGET)
+    is_wide = bool((~constant & (np.abs(shift) > _WIDE * scale)).any())
+    return Units(shift, scale, is_wide), not constant.any()
 
 
 def _moments(values: Array, weight: Array) -> tuple[float, float]:

@@ -166,6 +166,7 @@ def test_a_constant_target_is_predicted(diabetes: Any, value: float) -> None:
     for kind in ("MLP", "net"):
         alone = REGRESSORS[kind](max_iter=5).fit(X, np.full(len(X), value))
         np.testing.assert_allclose(alone.predict(X), value, rtol=1e-5, atol=1e-6)
+        assert alone.predict(X.astype(np.float32)).dtype == np.float32
         both = REGRESSORS[kind](target_sparsity=0.3).fit(X, np.column_stack([y, 0 * y + value]))
         np.testing.assert_allclose(both.predict(X)[:, 1], value, rtol=1e-5, atol=1e-6)
         assert r2_score(y, both.predict(X)[:, 0]) > 0.4
