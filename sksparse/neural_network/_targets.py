@@ -21,12 +21,15 @@ def validate(
     estimator: BaseEstimator, X: Any, y: Any, *, reset: bool, **options: Any
 ) -> tuple[Any, Any]:
     """Features in float32 or float64, and targets."""
+    given = getattr(X, "dtype", None)
+    is_short = isinstance(given, np.dtype) and given.kind in "biu" and given.itemsize <= 2
     return validate_data(
         estimator,
         X,
         y,
         accept_sparse="csr",
-        dtype=(np.float64, np.float32),
+        # images need no float64 on the way; longer integers do, such as time stamps
+        dtype=(np.float32, np.float64) if is_short else (np.float64, np.float32),
         allow_nd=estimator.__sklearn_tags__().input_tags.three_d_array,
         reset=reset,
         **options,

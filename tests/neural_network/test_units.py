@@ -370,6 +370,15 @@ def test_small_batches_of_ordinary_features_are_left_alone(classes: Any) -> None
     assert model.input_shift_ == 0
 
 
+def test_integers_beyond_the_digits_of_float32(classes: Any) -> None:
+    X, y = classes
+    stamps = np.rint(10 * X).astype(np.int64) + 1_700_000_000
+    assert CLASSIFIERS["MLP"]().fit(stamps, y).score(stamps, y) > 0.8
+    pixels = np.clip(np.rint(40 * X + 128), 0, 255).astype(np.uint8)
+    short, long = (CLASSIFIERS["MLP"]().fit(p, y) for p in (pixels, pixels.astype(np.float64)))
+    np.testing.assert_array_equal(short.predict(pixels), long.predict(pixels))
+
+
 def test_features_beyond_float32_are_named(classes: Any) -> None:
     X, y = classes
     model = CLASSIFIERS["MLP"](max_iter=2).fit(X, y)
