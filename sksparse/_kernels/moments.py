@@ -1,7 +1,8 @@
 """Weighted means, variances and covariances with a target of all columns, in one pass over X.
 
-Sums are taken of differences from the first row that has a weight, so that a large mean costs no digits.
-``weights`` have sum one; without centring the means are zero and the moments those about zero.
+Sums are taken of differences from the first row that has a weight, so that a large mean costs no
+digits. ``weights`` have sum one; without centring the means are zero and the moments those about
+zero.
 """
 
 import numpy as np

@@ -15,6 +15,7 @@ from ._forward import ForwardSelection
 from ._gram import GramCache
 from ._hard_thresholding import IterativeHardThresholding
 from ._loop import Iterate, Solver
+from ._moments import ScaleError
 from ._problem import Problem
 from ._solution import BoundedSolution, Certificate, Solution, Status, cut_short
 from ._sorted_descent import SortedDescent
@@ -41,6 +42,7 @@ __all__ = [
     "Iterate",
     "IterativeHardThresholding",
     "Problem",
+    "ScaleError",
     "Solution",
     "Solver",
     "SortedDescent",

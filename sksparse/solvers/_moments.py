@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .._typing import Array, Mask
+from .._typing import Array, Indices, Mask
 from ._design import Design
 
 #: A standard deviation at most this share of the mean is rounding, of a target or a dense column
@@ -21,9 +21,19 @@ _FAR_FROM_ZERO = 100.0
 _DOUBTFUL, _CHUNK = 10.0, 64
 
 
+# Smaller variances have lost digits, or vanished.
+_SMALLEST = 1e-250
+
+
+class ScaleError(ValueError):
+    """Squares are beyond the range of float64."""
+
+
 @dataclass(frozen=True)
 class Moments:
     """Weighted moments of the columns of a design, around their means or around zero.
+
+    Measuring raises :class:`ScaleError` where squares leave the range of float64.
 
     Parameters
     ----------
@@ -44,11 +54,18 @@ class Moments:
     def of(cls, design: Design, weights: Array, target: Array, centre: bool) -> Moments:
         """Measure a design, for weights with sum one."""
         measure = _of_sparse if design.is_sparse else _of_dense
-        means, variances, covariances = measure(design, weights, target, centre)
+        with np.errstate(over="ignore", invalid="ignore"):
+            means, variances, covariances = measure(design, weights, target, centre)
         if not (np.isfinite(variances).all() and np.isfinite(covariances).all()):
-            raise ValueError(
+            raise ScaleError(
                 "The squares of some features, or their products with y, are beyond the largest "
                 "number of float64. Scale X and y, to unit variance for example."
+            )
+        small = np.flatnonzero(variances < _SMALLEST)
+        if small.size and _varies(design, small, weights, centre):
+            raise ScaleError(
+                "The squares of some features are below the smallest number of float64. Scale X, "
+                "to unit variance for example."
             )
         share = max(_CONSTANT_COLUMN, _EPSILONS * float(np.finfo(design.dtype).eps))
         noise = np.zeros(len(means))
@@ -103,3 +120,16 @@ def _of_dense(
     measure = moments_by_columns if X.strides[0] < X.strides[1] else moments_by_rows
     means, variances, covariances = measure(X, weights, target, centre)
     return means, variances, covariances
+
+
+def _varies(design: Design, features: Indices, weights: Array, centre: bool) -> bool:
+    """Whether some of the columns vary, or are not zero, by more than rounding."""
+    used = np.flatnonzero(weights)
+    for start in range(0, len(features), _CHUNK):
+        columns = design.X[:, features[start : start + _CHUNK]]
+        columns = (columns.toarray() if design.is_sparse else columns)[used]
+        sizes = np.abs(columns).max(axis=0)
+        ranges = columns.max(axis=0) - columns.min(axis=0) if centre else sizes
+        if np.any(ranges > _CONSTANT_COLUMN * sizes):
+            return True
+    return False

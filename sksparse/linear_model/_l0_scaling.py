@@ -1,0 +1,115 @@
+"""Targets and features so large or small that their squares leave the range of float64.
+
+Without norms the best subset does not depend on the scale of a feature, and a price is in squared
+units of the target. Multiplying by powers of two is exact, and so is undoing it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from .._typing import Array
+from ..losses import Squared
+from ..solvers import BoundedSolution, Design, Solution
+
+# Columns looked at together, which bounds the memory beside the copy.
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Moderate:
+    """A problem whose features and targets are at most one.
+
+    Parameters
+    ----------
+    design : Design
+        Features, each times a power of two.
+    loss : Squared
+        Targets times a power of two.
+    columns : ndarray of shape (n_features,)
+        Exponents of what was taken out of the features.
+    target : int
+        That of the targets.
+    """
+
+    design: Design
+    loss: Squared
+    columns: Any
+    target: int
+
+    @classmethod
+    def of(cls, design: Design, loss: Squared) -> Moderate:
+        """A scaled copy of a problem."""
+        columns = np.frexp(_largest(design.X))[1]
+        target = int(np.frexp(np.abs(loss.y).max())[1])
+        y = np.ldexp(loss.y, -target)
+        return cls(Design(_scaled(design.X, -columns)), Squared(y, loss.weights), columns, target)
+
+    def price(self, alpha: float) -> float:
+        """The price of a feature in the squared units of the scaled targets."""
+        with np.errstate(over="ignore"):
+            return float(min(np.ldexp(alpha, -2 * self.target), np.finfo(np.float64).max))
+
+    def start(self, coef: Array | None) -> Array | None:
+        """Coefficients of an earlier fit, for the scaled features."""
+        return None if coef is None else self._sized(coef, self.columns - self.target)
+
+    def undo(self, solution: Solution) -> Solution:
+        """The solution for the features and targets as they were.
+
+        Raises
+        ------
+        ValueError
+            Where a coefficient is not a number of float64.
+        """
+        coef = self._sized(solution.coef, self.target - self.columns)
+        intercept = float(np.ldexp(solution.intercept, self.target))
+        if not (np.isfinite(coef).all() and np.array_equal(coef != 0.0, solution.coef != 0.0)):
+            raise ValueError(
+                "The coefficients of some features are outside the range of float64. Scale X and "
+                "y, to unit variance for example."
+            )
+        solution = replace(solution, coef=coef, intercept=intercept)
+        if isinstance(solution, BoundedSolution):
+            return replace(
+                solution,
+                objective=self._squared(solution.objective),
+                lower_bound=self._squared(solution.lower_bound),
+                gap=self._squared(solution.gap),
+            )
+        return solution
+
+    def _squared(self, value: float) -> float:
+        """A value in the squared units of the targets."""
+        with np.errstate(over="ignore"):
+            return float(np.ldexp(value, 2 * self.target))
+
+    @staticmethod
+    def _sized(coef: Array, exponents: Any) -> Array:
+        with np.errstate(over="ignore", under="ignore"):
+            return np.asarray(np.ldexp(coef, exponents))
+
+
+def _largest(X: Any) -> Array:
+    """Largest magnitude of each column."""
+    if sp.issparse(X):
+        largest = np.asarray(abs(X).max(axis=0).todense(), dtype=np.float64)
+        return largest.ravel()
+    largest = np.empty(X.shape[1])
+    for start in range(0, X.shape[1], _CHUNK):
+        part = slice(start, start + _CHUNK)
+        largest[part] = np.abs(X[:, part]).max(axis=0)
+    return largest
+
+
+def _scaled(X: Any, exponents: Any) -> Any:
+    """A copy of X, in the same order, with columns times powers of two."""
+    if not sp.issparse(X):
+        return np.ldexp(X, exponents)
+    scaled = X.copy()
+    scaled.data = np.ldexp(scaled.data, np.repeat(exponents, np.diff(X.indptr)))
+    return scaled
