@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 
 from .._typing import Array, Indices
+from .._validation import check_target_scale
 from ..losses import Squared
 from ..penalties import SortedL1, oscar_weights
 from ..solvers import Design, Problem, Solution, SortedDescent
@@ -148,6 +149,7 @@ class OSCAR(SparseLinearRegressor):
         self.verbose = verbose
 
     def _solve(self, design: Design, loss: Squared, start: Array | None) -> Solution:
+        check_target_scale(loss.y)
         penalty = SortedL1(oscar_weights(design.n_features, self.pairwise))
         problem = Problem(design, loss, penalty, self.alpha, self.fit_intercept)
         solver = SortedDescent(

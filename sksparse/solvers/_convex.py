@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from .._scaling import ScaleError, exponent_of, strength, times_power_of_two
+from .._scaling import ScaleError, exponent_of, strength, times_powers_of_two
 from .._typing import Array
 from ..losses import Loss
 from ..penalties import ConvexPenalty
@@ -183,7 +183,7 @@ def moderate(problem: Problem) -> tuple[Problem, int]:
     if largest == 0.0 or 1.0 / _LARGEST_SCALE < largest < _LARGEST_SCALE:
         return problem, 0
     exponent = exponent_of(problem.design.X)
-    design = Design(times_power_of_two(problem.design.X, -exponent))
+    design = Design(times_powers_of_two(problem.design.X, -exponent))
     return replace(problem, design=design, alpha=strength(problem.alpha, -exponent)), exponent
 
 
