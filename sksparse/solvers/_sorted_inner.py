@@ -182,7 +182,10 @@ def _solve(system: Array, pull: Array) -> Array | None:
         factor = scipy.linalg.cho_factor(scaled, overwrite_a=True, check_finite=False)
     except np.linalg.LinAlgError:
         return None
-    return np.asarray(scipy.linalg.cho_solve(factor, pull / roots, check_finite=False) / roots)
+    x = scipy.linalg.cho_solve(factor, pull / roots, check_finite=False) / roots
+    # what the jitter took away
+    x += scipy.linalg.cho_solve(factor, (pull - system @ x) / roots, check_finite=False) / roots
+    return np.asarray(x)
 
 
 def _merge(
