@@ -44,9 +44,9 @@ class OSCAR(SparseLinearRegressor):
     max_iter : int, default=100
         Largest number of passes over the features; each solves the problem over a working set.
     tol : float, default=1e-6
-        The fit stops when the optimality conditions hold up to ``tol``, and the duality gap is at
-        most ``max(1e-4, 10 * tol)`` of the objective, or where a stalled fit has a duality gap of
-        at most ``tol`` of the objective, which is proof enough. Violations are correlations: the gradient,
+        The fit stops when the optimality conditions hold up to ``tol`` and the duality gap is at
+        most ``max(1e-4, 10 * tol)`` of the objective; a fit that gets no further also when the gap
+        alone is at most ``tol`` of the objective. Violations are correlations: the gradient,
         divided by the standard deviation of its feature and the root mean square of the residuals,
         so that neither scales nor what a strong feature explains matter. For float32 features it is
         at least 1.2e-5.

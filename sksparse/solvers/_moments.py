@@ -119,13 +119,16 @@ def _of_dense(
 
 
 def _varies(design: Design, features: Indices, weights: Array, centre: bool) -> bool:
-    """Whether some of the columns vary, or are not zero, by more than rounding."""
+    """Whether some of the columns vary, or are not zero, by more than rounding.
+
+    Those that vary widely have lost their variance to the weights, not to their scale.
+    """
     used = np.flatnonzero(weights)
     for start in range(0, len(features), _CHUNK):
         columns = design.X[:, features[start : start + _CHUNK]]
         columns = (columns.toarray() if design.is_sparse else columns)[used]
         sizes = np.abs(columns).max(axis=0)
         ranges = columns.max(axis=0) - columns.min(axis=0) if centre else sizes
-        if np.any(ranges > _CONSTANT_COLUMN * sizes):
+        if np.any((ranges > _CONSTANT_COLUMN * sizes) & (ranges < np.sqrt(_SMALLEST))):
             return True
     return False
