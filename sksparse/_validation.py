@@ -58,8 +58,6 @@ def check_data(
         dtype=[np.float64, np.float32],
         y_numeric=y_numeric,
     )
-    if y_numeric:
-        check_target_scale(y)
     weights = check_weights(sample_weight, X)
     return X, y, weights / weights.sum()
 

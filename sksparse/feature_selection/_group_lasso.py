@@ -80,7 +80,8 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
         groups.
     tol : float, default=1e-6
         The fit stops when the optimality conditions hold up to ``tol``, and the duality gap is at
-        most ``max(1e-4, 10 * tol)`` of the objective. Violations are correlations: the gradient,
+        most ``max(1e-4, 10 * tol)`` of the objective, or where a stalled fit has a duality gap of
+        at most ``tol`` of the objective, which is proof enough. Violations are correlations: the gradient,
         divided by the standard deviation of its feature and the root mean square of the residuals,
         so that neither scales nor what a strong feature explains matter. For float32 features it is
         at least 1.2e-5.

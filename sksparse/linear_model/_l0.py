@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._scaling import ScaleError
 from .._typing import Array
 from ..losses import Squared
 from ..penalties import L0
@@ -27,6 +28,7 @@ from ..solvers import (
     SubsetRules,
 )
 from ._base import SparseLinearRegressor
+from ._l0_scaling import Moderate
 from ._subset_options import check_rules
 
 _TEXTBOOK: dict[str, Any] = {
@@ -174,8 +176,10 @@ class L0Regressor(SparseLinearRegressor):
       that are linearly dependent (as with fewer samples than features), ``l2=0`` and no ``big_m``
       there are none, and ``gap_`` is 1, but for a single feature.
 
-    Constant features are never selected, and neither is a feature that is a linear combination of
-    those already selected (up to 1e-8 of its variance, or of its mean square without an intercept);
+    Constant features, whose standard deviation is at most 1e-8 of their mean (1e-6 for float32),
+    are never selected where an intercept is fitted, and neither is a feature that is a linear
+    combination of those already selected (up to 1e-8 of its variance, or of its mean square without
+    an intercept);
     what is proved or guaranteed is so among other subsets. Without an intercept, centre features
     whose mean is far above their standard deviation.
 
@@ -267,7 +271,17 @@ class L0Regressor(SparseLinearRegressor):
             positive=self.positive,
         )
         problem = Problem(design, loss, L0(), self.alpha, self.fit_intercept)
-        return self._solver(rules).solve(problem, start)
+        try:
+            return self._solver(rules).solve(problem, start)
+        except ScaleError:
+            if self.l1 > 0.0 or self.l2 > 0.0:
+                # these say what a large coefficient is
+                raise
+        scaled = Moderate.of(design, loss)
+        problem = Problem(
+            scaled.design, scaled.loss, L0(), scaled.price(self.alpha), self.fit_intercept
+        )
+        return scaled.undo(self._solver(rules).solve(problem, scaled.start(start)))
 
     def _solver(self, rules: SubsetRules) -> Solver[Any] | BranchAndBound:
         """The solver that the parameters ask for."""

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 
 from .._typing import Array, Indices
+from .._validation import check_target_scale
 from ..losses import Squared
 from ..penalties import SortedL1, oscar_weights
 from ..solvers import Design, Problem, Solution, SortedDescent
@@ -44,7 +45,8 @@ class OSCAR(SparseLinearRegressor):
         Largest number of passes over the features; each solves the problem over a working set.
     tol : float, default=1e-6
         The fit stops when the optimality conditions hold up to ``tol``, and the duality gap is at
-        most ``max(1e-4, 10 * tol)`` of the objective. Violations are correlations: the gradient,
+        most ``max(1e-4, 10 * tol)`` of the objective, or where a stalled fit has a duality gap of
+        at most ``tol`` of the objective, which is proof enough. Violations are correlations: the gradient,
         divided by the standard deviation of its feature and the root mean square of the residuals,
         so that neither scales nor what a strong feature explains matter. For float32 features it is
         at least 1.2e-5.
@@ -148,6 +150,7 @@ class OSCAR(SparseLinearRegressor):
         self.verbose = verbose
 
     def _solve(self, design: Design, loss: Squared, start: Array | None) -> Solution:
+        check_target_scale(loss.y)
         penalty = SortedL1(oscar_weights(design.n_features, self.pairwise))
         problem = Problem(design, loss, penalty, self.alpha, self.fit_intercept)
         solver = SortedDescent(

@@ -9,7 +9,10 @@ import scipy.sparse as sp
 
 from .._typing import Array, Indices
 from ._design import Design
-from ._moments import Moments
+from ._moments import CONSTANT, FAR_FROM_ZERO, Moments
+
+# A column that varies by so many machine epsilons of its mean is constant.
+_EPSILONS = 8.0
 
 
 class CentredColumns:
@@ -41,10 +44,13 @@ class CentredColumns:
     def __init__(self, design: Design, weights: Array, centre: bool) -> None:
         self.design = design
         measured = Moments.of(design, weights, np.zeros(len(weights)), centre)
-        self.means, self.usable = measured.means, measured.varying
-        self.scales = np.sqrt(np.where(self.usable, measured.variances, 0.0))
+        self.means, deviations = measured.means, np.sqrt(measured.variances)
+        rounding = max(CONSTANT, _EPSILONS * float(np.finfo(design.dtype).eps))
+        self.usable = deviations > rounding * np.abs(self.means)
+        self.scales = np.where(self.usable, deviations, 0.0)
         # Otherwise products lose the digits in which such columns differ from their means.
-        self._subtracts = measured.far_from_zero and not design.is_sparse
+        far = self.usable & (np.abs(self.means) > FAR_FROM_ZERO * deviations)
+        self._subtracts = bool(far.any()) and not design.is_sparse
 
     def columns(self, features: Indices) -> Any:
         """The given columns in float64: dense and centred, or CSC and as they are."""

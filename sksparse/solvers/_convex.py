@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from .._scaling import ScaleError, exponent_of, strength, times_power_of_two
+from .._scaling import ScaleError, exponent_of, strength, times_powers_of_two
 from .._typing import Array
 from ..losses import Loss
 from ..penalties import ConvexPenalty
@@ -132,17 +132,22 @@ class ConvexSolver(Solver[AnyConvex], Generic[AnyConvex]):
         state.progress = state.progress and state.stale < _PATIENCE
 
     def accepts(self, problem: Problem, state: AnyConvex, certificate: Certificate) -> bool:
-        if certificate.value > min(state.target, self.tolerance(problem)):
+        tol = self.tolerance(problem)
+        small = certificate.value <= min(state.target, tol)
+        if not (small or state.stale):
             return False
         gap = self.gap(problem, state.coef, state.intercept)
-        if np.isnan(gap) or gap <= self._largest_gap(problem, state):
+        # a gap as small as tol proves enough by itself, where violations are hard to make small
+        if not small:
+            return gap <= self._largest_gap(problem, state, tol)
+        if np.isnan(gap) or gap <= self._largest_gap(problem, state, max(_GAP, _GAP_PER_TOL * tol)):
             return True
         state.target = 0.1 * min(state.target, certificate.value)
         return False
 
-    def _largest_gap(self, problem: Problem, state: AnyConvex) -> float:
-        """A gap that is small beside the objective, or rounding."""
-        share = max(_GAP, _GAP_PER_TOL * self.tolerance(problem))
+    @staticmethod
+    def _largest_gap(problem: Problem, state: AnyConvex, share: float) -> float:
+        """A gap that is such a share of the objective, or rounding."""
         null = problem.loss.value(np.full(len(state.z), problem.null_intercept))
         rounding = max(_EXPLAINED, problem.precision) ** 2
         return max(share * problem.objective(state.coef, state.z), rounding * null)
@@ -178,7 +183,7 @@ def moderate(problem: Problem) -> tuple[Problem, int]:
     if largest == 0.0 or 1.0 / _LARGEST_SCALE < largest < _LARGEST_SCALE:
         return problem, 0
     exponent = exponent_of(problem.design.X)
-    design = Design(times_power_of_two(problem.design.X, -exponent))
+    design = Design(times_powers_of_two(problem.design.X, -exponent))
     return replace(problem, design=design, alpha=strength(problem.alpha, -exponent)), exponent
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import lapack
 
+from .._scaling import ScaleError
 from .._typing import Array, Indices
 from ._design import shifted
 from ._gram import GramCache
@@ -27,6 +28,8 @@ _REFINEMENTS = 5
 _WELL_CONDITIONED = 1e-4
 # Relative changes of coefficients that need no further refinement.
 _REFINED = 1e-14
+# The square of a shorter target has lost digits.
+_SHORTEST = 1e-125
 # Added to the squared length of each column, and far above rounding: what the Gram matrix says of
 # nearly dependent columns, by way of large cancelling coefficients, would be noise otherwise.
 JITTER = 1e-12
@@ -95,8 +98,13 @@ class Correlations:
         with np.errstate(over="ignore"):
             length = float(np.sqrt(self.weights @ self._residual**2))
         if not np.isfinite(length):
-            raise ValueError(
+            raise ScaleError(
                 "The squares of y are beyond the largest number of float64. Scale y, to unit "
+                "variance for example."
+            )
+        if length < _SHORTEST and np.any(self._residual[self.weights > 0.0]):
+            raise ScaleError(
+                "The squares of y are below the smallest number of float64. Scale y, to unit "
                 "variance for example."
             )
         constant = length <= CONSTANT * abs(self._target_mean)

@@ -20,7 +20,7 @@ from ._problem import Problem
 from ._solution import Certificate
 from ._subset_inner import relative_gain
 from ._subset_rules import SubsetRules
-from ._support import SupportIterate, Terms, require_squared_loss
+from ._support import SupportIterate, Terms, independent, require_squared_loss
 
 # Rise of the objective, relative to the loss of the null model, that may be rounding.
 _ROUNDING = 1e-14
@@ -68,6 +68,10 @@ class ThresholdingIterate(SupportIterate):
         """Solve for the coefficients on the support of ``u``, and the features always kept."""
         free = self.data.usable[self.terms.free[self.data.usable]]
         features = np.union1d(np.flatnonzero(u), free)
+        if free.size:
+            # of dependent columns those that are always kept must stay
+            gram = self.data.among(features)
+            features = features[independent(gram, self.terms.free[features])]
         unpriced = np.zeros(len(features))
         inner = CoordinateProblem.over(self.data, self.terms, features, unpriced)
         values = inner.descend(u[features])

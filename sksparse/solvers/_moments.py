@@ -8,25 +8,28 @@ from functools import cached_property
 import numpy as np
 
 from .._scaling import ScaleError
-from .._typing import Array, Mask
+from .._typing import Array, Indices, Mask
 from ._design import Design
 
 #: A standard deviation at most this share of the mean is rounding, of a target or a dense column
 #: that was computed.
 CONSTANT = 1e-13
-# A variance below this may have lost its digits.
-_UNDERFLOW = 1e-280
 # Columns that vary by this share of their mean, or by so many machine epsilons, count as constant.
 _CONSTANT_COLUMN, _EPSILONS = 1e-8, 8.0
-# Above this ratio of mean to standard deviation, columns are centred before they are multiplied.
-_FAR_FROM_ZERO = 100.0
+#: Above this ratio of mean to standard deviation, columns are centred before they are multiplied.
+FAR_FROM_ZERO = 100.0
 # Above this one, sparse columns are measured once more; so many at once.
 _DOUBTFUL, _CHUNK = 10.0, 64
+
+# Smaller variances have lost digits, or vanished.
+_SMALLEST = 1e-250
 
 
 @dataclass(frozen=True)
 class Moments:
     """Weighted moments of the columns of a design, around their means or around zero.
+
+    Measuring raises :class:`ScaleError` where squares leave the range of float64.
 
     Parameters
     ----------
@@ -54,7 +57,12 @@ class Moments:
                 "The squares of some features, or their products with y, are beyond the largest "
                 "number of float64. Scale X and y, to unit variance for example."
             )
-        _check_underflow(design, variances)
+        small = np.flatnonzero(variances < _SMALLEST)
+        if small.size and _varies(design, small, weights, centre):
+            raise ScaleError(
+                "The squares of some features are below the smallest number of float64. Scale X, "
+                "to unit variance for example."
+            )
         share = max(_CONSTANT_COLUMN, _EPSILONS * float(np.finfo(design.dtype).eps))
         noise = np.zeros(len(means))
         # without squares: those of huge means would overflow
@@ -75,23 +83,7 @@ class Moments:
     @cached_property
     def far(self) -> Mask:
         """Columns that are far from zero for what they vary."""
-        return self.varying & (np.abs(self.means) > _FAR_FROM_ZERO * np.sqrt(self.variances))
-
-
-def _check_underflow(design: Design, variances: Array) -> None:
-    """Refuse columns of which no variance is left, but that are not zero."""
-    suspect = np.flatnonzero(variances < _UNDERFLOW)
-    for start in range(0, len(suspect), _CHUNK):
-        features = suspect[start : start + _CHUNK]
-        largest = abs(design.columns(features)).max(axis=0)
-        largest = largest.toarray().ravel() if design.is_sparse else largest
-        tiny = features[(largest > 0.0) & (largest < np.sqrt(_UNDERFLOW))]
-        if tiny.size:
-            raise ScaleError(
-                f"The squares of the features in column {tiny[0]} are below the smallest number of "
-                "float64, or those of others above the largest. Scale X, to unit variance for "
-                "example."
-            )
+        return self.varying & (np.abs(self.means) > FAR_FROM_ZERO * np.sqrt(self.variances))
 
 
 def _of_sparse(
@@ -124,3 +116,16 @@ def _of_dense(
     measure = moments_by_columns if X.strides[0] < X.strides[1] else moments_by_rows
     means, variances, covariances = measure(X, weights, target, centre)
     return means, variances, covariances
+
+
+def _varies(design: Design, features: Indices, weights: Array, centre: bool) -> bool:
+    """Whether some of the columns vary, or are not zero, by more than rounding."""
+    used = np.flatnonzero(weights)
+    for start in range(0, len(features), _CHUNK):
+        columns = design.X[:, features[start : start + _CHUNK]]
+        columns = (columns.toarray() if design.is_sparse else columns)[used]
+        sizes = np.abs(columns).max(axis=0)
+        ranges = columns.max(axis=0) - columns.min(axis=0) if centre else sizes
+        if np.any(ranges > _CONSTANT_COLUMN * sizes):
+            return True
+    return False

@@ -85,8 +85,11 @@ class Problem:
         if len(used) <= 1:
             return min(len(used), most)
         for rows in (used[: 4 * most], used):
-            if len(np.unique(self.loss.y[rows])) >= most:
+            targets = len(np.unique(self.loss.y[rows]))
+            if targets >= most:
                 return most
+            if targets == len(used):
+                return targets
             found = self._distinct_pairs(rows)
             if found >= most or len(rows) == len(used):
                 break

@@ -23,6 +23,8 @@ _MAX_ROUNDS = 1000
 # Rounds without a violation that is smaller by a tenth, after which no more is to be had.
 _PATIENCE, _BETTER = 20, 0.9
 _POWER_STEPS = 10
+# Added to the diagonal of linear systems for columns of length one.
+_JITTER = 1e-13
 # Linear systems may take this many times the arithmetic of the gradient steps so far.
 _SYSTEM_SHARE = 4.0
 
@@ -150,11 +152,9 @@ def _solve_pattern(
     pull -= alpha * _cluster_weights(penalty.weights, cluster)
     while len(levels) and cost <= budget:
         budget -= cost
-        try:
-            factor = scipy.linalg.cho_factor(system, check_finite=False)
-        except np.linalg.LinAlgError:
+        target = _solve(system, pull)
+        if target is None:
             break
-        target = scipy.linalg.cho_solve(factor, pull, check_finite=False)
         gaps, target_gaps = np.diff(levels, prepend=0.0), np.diff(target, prepend=0.0)
         closing = target_gaps <= 0
         if not closing.any():
@@ -169,6 +169,23 @@ def _solve_pattern(
     kept = cluster >= 0
     result[used[kept]] = signs[kept] * levels[cluster[kept]]
     return result, budget
+
+
+def _solve(system: Array, pull: Array) -> Array | None:
+    """Solution of a system that may be singular, where it is then long and leads to a border."""
+    roots = np.sqrt(np.diag(system))
+    if not (roots > 0.0).all():
+        return None
+    scaled = system / np.outer(roots, roots)
+    scaled[np.diag_indices_from(scaled)] += _JITTER
+    try:
+        factor = scipy.linalg.cho_factor(scaled, overwrite_a=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        return None
+    x = scipy.linalg.cho_solve(factor, pull / roots, check_finite=False) / roots
+    # what the jitter took away
+    x += scipy.linalg.cho_solve(factor, (pull - system @ x) / roots, check_finite=False) / roots
+    return np.asarray(x)
 
 
 def _merge(

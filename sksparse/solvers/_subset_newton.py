@@ -31,8 +31,9 @@ _NUMBERS = 2**26
 _MOST_NEW = 200
 # On a path: columns at first, columns that join at a checkpoint, single moves that are tried.
 _PATH_FIRST, _PATH_NEW, _PATH_TRIALS = 200, 100, 3
-# Once a size is reached, its path looks for no gains below this share of the loss.
-_PATH_GAIN = 3e-4
+# Once a size is reached, its path looks for no gains below this share of the null loss, or of so
+# many times the loss of the best feature alone where that is less.
+_PATH_GAIN, _LITTLE = 3e-4, 10.0
 # For a price, sizes are grown to twice the best one and so many more, and to this at most.
 _BEYOND, _LONGEST = 4, 100
 # A path passes over all columns when its size has grown to one of these.
@@ -210,10 +211,10 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     def path(self, problem: Problem, sizes: Sequence[int]) -> list[Solution]:
         """Solutions with at most so many features, for several sizes at once.
 
-        Sizes grow from 1 on by forward steps and single swaps that gain at least 3e-4 of the
-        loss; at sizes 4, 8, 16, ... all columns are looked at. What is found for a size
-        depends on smaller sizes alone, all of which are always gone through.
-        ``rules.max_features`` and ``problem.alpha`` are not used.
+        Sizes grow from 1 on by forward steps and single swaps that gain at least 3e-4 of the null
+        loss, or of ten times that of the best single feature where this is less; at sizes 4, 8, 16,
+        ... all columns are looked at. What is found for a size depends on smaller sizes alone, all
+        of which are always gone through. ``rules.max_features`` and ``problem.alpha`` are not used.
 
         Parameters
         ----------
@@ -273,7 +274,6 @@ class GrownSizes:
         self.search, fit = search, search.null_fit()
         search.columns.at(_best(search.gains(fit), _PATH_FIRST))
         search.chains, search.doubts, search.trials = False, 0, _PATH_TRIALS * max(effort, 1)
-        search.sparing = max(search.tol, _PATH_GAIN)
         self._fits = [fit]
 
     def reach(self, size: int) -> Fit:
@@ -285,6 +285,9 @@ class GrownSizes:
     def _next(self, fit: Fit, size: int) -> Fit:
         search = self.search
         search.limit = size
+        if size <= 2:
+            # a first feature may explain nearly all
+            search.sparing = _PATH_GAIN * min(search.scale, _LITTLE * search.left(fit))
         fit = search.extend(fit)
         if size in _CHECKPOINTS:
             search.limit = size + 1

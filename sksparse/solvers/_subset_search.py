@@ -69,9 +69,10 @@ class SubsetSearch:
         Loss of the model without features.
     floor : float
         Loss that counts as zero; minus infinity where the objective has a minimum.
-    tol, sparing : float
-        Smallest gains worth a move, and worth a refit once a fit is as large as it may be; relative
-        to the loss.
+    tol : float
+        Smallest gain worth a move, relative to the loss.
+    sparing : float
+        Smallest gain worth a refit once a fit is as large as it may be.
     chains : bool
         Whether to try what a whole descent on the model leads to before single moves.
     thorough : bool
@@ -102,7 +103,7 @@ class SubsetSearch:
         self.scale = max(null, float(np.finfo(np.float64).tiny))
         bounded = rules.l1 > 0 or rules.has_ridge or problem.loss.quadratic
         self.floor = -np.inf if bounded else _SEPARATED * self.scale
-        self.tol = self.sparing = tol
+        self.tol, self.sparing = tol, 0.0
         self.chains, self.thorough = True, False
         self.doubts = 0 if problem.loss.quadratic else _DOUBTS * effort
         if self.doubts and p <= _DOUBTED_ALL:
@@ -192,7 +193,10 @@ class SubsetSearch:
                 support, start.support, assume_unique=True, return_indices=True
             )
             theta[first:][here] = start.coef[there]
-        left = self.scale if start is None else self.left(start)
+        left = self.scale
+        if start is not None and self.problem.loss.quadratic:
+            # for other losses what Newton steps leave is far below what they are asked for
+            left = self.left(start)
         tol, goal = (_FINAL if exact else _TRIAL) * left, target - self.cost(features)
         fitted, z, value = refit(
             self.outputs, self._terms(features, left), rows, bool(first), theta, tol, goal
@@ -378,7 +382,7 @@ class SubsetSearch:
         """A fit with a lower objective that the model around this one leads to."""
         if self.finished(fit) and self._alpha == 0.0:
             return None
-        goal = self.objective(fit) - max(self.sparing * self.left(fit), self.threshold(fit))
+        goal = self.objective(fit) - max(self.sparing, self.threshold(fit))
         # a refit that looks hopeless ends early, unless nothing may be missed
         target = np.inf if self.thorough else goal
         for support in self._proposals(fit):

@@ -146,8 +146,10 @@ def judge(report: Report, problem: Problem, data: Data, norm, model) -> None:
         )
     report.claim(model.optimality_ >= 0.0, f"optimality_ is {model.optimality_}")
     tol = max(model.tol, 1.2e-5 if model.coef_.dtype == np.float32 else 0.0)
+    proved = gap <= (1.0 + 1e-6) * tol * abs(value) + floor
     report.claim(
-        report.warned or model.optimality_ <= tol, f"silent at optimality_ {model.optimality_:.2g}"
+        report.warned or proved or model.optimality_ <= tol,
+        f"silent at optimality_ {model.optimality_:.2g}",
     )
     report.claim(
         report.warned or not np.isinf(gap), f"dual_gap_ inf at optimality_ {model.optimality_:.2g}"
