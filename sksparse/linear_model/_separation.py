@@ -38,7 +38,7 @@ def separates(
     spread = float(np.ptp(z, axis=1).max()) if len(coef) > 1 else float(np.abs(z).max())
     if spread <= _SATURATED:
         return False
-    shifts = small.weights @ columns
+    shifts = small.weights @ columns if fit_intercept else 0.0
     rows = np.column_stack((columns - shifts, np.ones((len(z), int(fit_intercept)))))
     rows /= np.maximum(np.sqrt(small.weights @ rows**2), np.finfo(float).tiny)
     return float(np.abs(_newton_step(small, rows, flat)).max(initial=0.0)) > _MOVING

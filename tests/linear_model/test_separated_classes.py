@@ -172,6 +172,22 @@ def test_separation_in_part_warns_as_well(rng: np.random.Generator) -> None:
         L0Classifier(max_features=3, l2=0.0).fit(X, y)
 
 
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_level_of_one_class_is_noticed(
+    rng: np.random.Generator, fit_intercept: bool, n_classes: int
+) -> None:
+    levels = rng.integers(0, 4, 300)
+    X = np.column_stack((np.eye(4)[levels], rng.standard_normal((300, 2))))
+    y = np.argmax(
+        X[:, 4:] @ rng.standard_normal((2, n_classes)) + rng.gumbel(size=(300, n_classes)), axis=1
+    )
+    y[levels == 2] = 1
+    with pytest.warns(ConvergenceWarning, match="at least in part"):
+        L0Classifier(max_features=6, l2=0.0, fit_intercept=fit_intercept).fit(X, y)
+    L0Classifier(max_features=6, fit_intercept=fit_intercept).fit(X, y)
+
+
 def test_strong_features_are_not_taken_for_separating_ones(rng: np.random.Generator) -> None:
     X = rng.standard_t(1.5, (2000, 2))
     y = (rng.random(2000) < expit(2.0 * X[:, 0])).astype(int)
