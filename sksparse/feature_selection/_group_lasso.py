@@ -28,7 +28,8 @@ from .._validation import (
 )
 from ..losses import LOSSES
 from ..penalties import L1, BlockPenalty, Blocks, GroupL2, SparseGroup
-from ..solvers import BlockDescent, Design, Problem, Solution, moderate
+from ..solvers import BlockDescent, Design, Problem, Solution
+from ..solvers._convex import moderate
 
 # Whole real numbers of at most so many distinct values may be codes of classes.
 _MOST_CLASSES = 20

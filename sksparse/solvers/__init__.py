@@ -9,7 +9,6 @@ returns a :class:`Solution`. Coefficients have shape (n_features,), predictors `
 from ._backward import BackwardElimination
 from ._block_descent import BlockDescent
 from ._branch_and_bound import BranchAndBound
-from ._convex import moderate
 from ._correlations import Correlations
 from ._design import Design
 from ._forward import ForwardSelection
@@ -52,6 +51,5 @@ __all__ = [
     "SubsetNewton",
     "SubsetRules",
     "cut_short",
-    "moderate",
     "subset_path",
 ]
