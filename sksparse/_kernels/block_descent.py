@@ -21,9 +21,11 @@ from numba.extending import overload
 
 from ._compiled import njit
 
-# Proximal gradient steps inside one visit of a group, and when to leave earlier.
+# Rounds of steps inside one visit of a group, and when to leave earlier.
 INNER_STEPS = 20
 INNER_RATIO = 1e-2
+# Columns of a group are of unlike scales where their squares differ by more than this factor.
+UNLIKE = 30.0
 # Newton steps for the norm of a group, and the share of the largest eigenvalue that is rounding.
 NORM_STEPS = 100
 FLAT = 1e-14
@@ -191,9 +193,87 @@ def _solve_block(coef, descent, block, vectors, values, l2):
 
 
 @njit(cache=True)
-def _minimise_block(coef, descent, block, lipschitz, l1, l2):
-    """Minimise over one group from ``coef``, in place."""
+def _solve_coordinate(curvature, pull, others, l1, l2):
+    """Minimiser of ``curvature w^2 / 2 - pull w + l1 |w| + l2 sqrt(others + w^2)``.
+
+    Above zero the derivative is concave and rises, so Newton steps from below stay below.
+    """
+    if others == 0.0:
+        return _shrink(pull, l1 + l2) / curvature
+    excess = abs(pull) - l1
+    w = 0.0
+    for _ in range(NORM_STEPS):
+        square = others + w * w
+        norm = np.sqrt(square)
+        slope = curvature + l2 / norm * (others / square)
+        step = (excess - curvature * w - l2 * (w / norm)) / slope
+        if not step > 1e-15 * w:
+            break
+        w += step
+    return w if pull > 0.0 else -w
+
+
+@njit(cache=True)
+def _is_zero_at_minimum(coef, descent, block, l1, l2):
+    """Whether the penalty holds the whole group at zero."""
     size = coef.shape[0]
+    total = 0.0
+    for a in range(size):
+        pull = descent[a]
+        for c in range(size):
+            pull += block[a * size + c] * coef[c]
+        total += _shrink(pull, l1[a]) ** 2
+    return total <= l2 * l2
+
+
+@njit(cache=True)
+def _shift(coef, descent, block, a, value):
+    """Set one coefficient of a group; the square of its move in the metric of the block."""
+    size = coef.shape[0]
+    delta = value - coef[a]
+    if delta != 0.0:
+        coef[a] = value
+        for c in range(size):
+            descent[c] -= block[a * size + c] * delta
+    return block[a * size + a] * delta * delta
+
+
+@njit(cache=True)
+def _sweep_block(coef, descent, block, l1, l2):
+    """Exact steps of single coefficients; the square of the move in the metric of the block."""
+    size = coef.shape[0]
+    moved = 0.0
+    for a in range(size):
+        curvature = block[a * size + a]
+        if curvature <= 0.0:
+            continue
+        others = 0.0
+        for c in range(size):
+            if c != a:
+                others += coef[c] * coef[c]
+        pull = descent[a] + curvature * coef[a]
+        value = _solve_coordinate(curvature, pull, others, l1[a], l2)
+        moved += _shift(coef, descent, block, a, value)
+    return moved
+
+
+@njit(cache=True)
+def _minimise_block(coef, descent, block, lipschitz, l1, l2):
+    """Minimise over one group from ``coef``, in place.
+
+    Proximal gradient steps, which leave zero where single coefficients may not be able to. Where
+    the columns are of unlike scales, exact steps of single coefficients give each its own.
+    """
+    size = coef.shape[0]
+    smallest, largest = block[0], block[0]
+    for a in range(1, size):
+        smallest = min(smallest, block[a * size + a])
+        largest = max(largest, block[a * size + a])
+    unlike = largest > UNLIKE * smallest
+    if unlike and _is_zero_at_minimum(coef, descent, block, l1, l2):
+        for a in range(size):
+            _shift(coef, descent, block, a, 0.0)
+        return
     first = 0.0
     trial = np.empty(size)
     for step in range(INNER_STEPS):
@@ -203,12 +283,14 @@ def _minimise_block(coef, descent, block, lipschitz, l1, l2):
         moved = 0.0
         for a in range(size):
             trial[a] -= coef[a]
-            moved += trial[a] * trial[a]
+            moved += lipschitz * trial[a] * trial[a]
         for a in range(size):
             coef[a] += trial[a]
             if trial[a] != 0.0:
                 for c in range(size):
                     descent[c] -= block[a * size + c] * trial[a]
+        if unlike:
+            moved += _sweep_block(coef, descent, block, l1, l2)
         if step == 0:
             first = moved
         if moved <= INNER_RATIO * INNER_RATIO * first:

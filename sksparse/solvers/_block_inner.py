@@ -184,13 +184,17 @@ def _follow(
     def objective(coef: Array, state: Array) -> float:
         return quadratic.value(coef, state) + alpha * penalty.value(coef)
 
-    bound, share = objective(coef, state), 1.0
+    bound = objective(coef, state)
     signed = (penalty.l1[used] > 0.0) & (coef[used] != 0.0)
-    for _ in range(_NEWTON_HALVINGS):
+    shares = [0.5**k for k in range(_NEWTON_HALVINGS)]
+    crossing = signed & ((coef[used] + step) * coef[used] < 0.0)
+    if crossing.any():
+        # along a direction without curvature the step is as long as one likes: to the first zero
+        shares.insert(1, float(np.min(-coef[used][crossing] / step[crossing])) * (1.0 + 1e-12))
+    for share in shares:
         trial = coef.copy()
         moved = coef[used] + share * step
         trial[used] = np.where(signed & (moved * coef[used] < 0.0), 0.0, moved)
         if objective(trial, quadratic.state(trial)) < bound:
             return trial
-        share *= 0.5
     return None
