@@ -31,8 +31,8 @@ _NUMBERS = 2**26
 _MOST_NEW = 200
 # On a path: columns at first, columns that join at a checkpoint, single moves that are tried.
 _PATH_FIRST, _PATH_NEW, _PATH_TRIALS = 200, 100, 3
-# Once a size is reached, its path looks for no gains below this share of the null loss, or of so many
-# times the loss of the best feature alone where that is less.
+# Once a size is reached, its path looks for no gains below this share of the null loss, or of so
+# many times the loss of the best feature alone where that is less.
 _PATH_GAIN, _LITTLE = 3e-4, 10.0
 # For a price, sizes are grown to twice the best one and so many more, and to this at most.
 _BEYOND, _LONGEST = 4, 100
@@ -197,8 +197,9 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         """Solutions with at most so many features, for several sizes at once.
 
         Sizes grow from 1 on by forward steps and single swaps that gain at least 3e-4 of the null
-        loss, or of ten times that of the best single feature where this is less; at sizes 4, 8, 16, ... all columns are looked at. What is found
-        for a size depends on smaller sizes alone, all of which are always gone through.
+        loss, or of ten times that of the best single feature where this is less; at sizes 4, 8, 16,
+        ... all columns are looked at. What is found for a size depends on smaller sizes alone, all
+        of which are always gone through.
         ``rules.max_features`` and ``problem.alpha`` are not used.
 
         Parameters
