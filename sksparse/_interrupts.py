@@ -106,6 +106,11 @@ def check() -> None:
         _pass_on()
 
 
+def signalled() -> bool:
+    """Whether a signal has come in during the fit, rather than an exception of a callback."""
+    return _watch.answer is not None and _watch.count > 0 and _in_main_thread()
+
+
 def worth_keeping() -> bool:
     """Whether an interrupted fit that has an answer should return it with a warning.
 

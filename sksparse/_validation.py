@@ -19,6 +19,8 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from ._interrupts import interruptible
 from ._typing import Array, Indices
 
+# Squares of numbers up to this, and of one over it, are far inside the range of float64.
+_LARGEST_SPREAD = 1e140
 _NO_NAMES = "X has no column names: give positions, or a DataFrame (set_output of transformers)"
 
 
@@ -58,6 +60,17 @@ def check_data(
     )
     weights = check_weights(sample_weight, X)
     return X, y, weights / weights.sum()
+
+
+def check_target_scale(y: Any) -> None:
+    """Refuse numeric targets whose squared errors float64 cannot hold."""
+    with np.errstate(over="ignore"):
+        spread = float(np.abs(np.asarray(y, dtype=np.float64) - float(y[0])).max())
+    if not (spread == 0.0 or 1.0 / _LARGEST_SPREAD < spread < _LARGEST_SPREAD):
+        raise ValueError(
+            f"y spreads over {spread:.3g}: its squares are beyond the range of float64. Scale y, "
+            "to unit variance for example."
+        )
 
 
 def check_weights(sample_weight: Any, X: Any) -> Array:

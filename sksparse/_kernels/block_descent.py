@@ -10,18 +10,23 @@ loop maintains is a *state* whose product with column j is minus the gradient of
   of ``roots`` to subtract from it. True residuals are orthogonal to ``roots``.
 
 Coordinates of one group are adjacent. Group g owns ``pointers[g] : pointers[g + 1]``, its block of
-H stands in ``blocks`` from ``offsets[g]`` on, and ``lipschitz[g]`` is that block's top eigenvalue.
+H stands in ``blocks`` from ``offsets[g]`` on, its eigenvectors, one a column, in ``vectors``, and
+its eigenvalues, not decreasing, in ``values``; ``lipschitz[g]`` is the last of them.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numba.extending import overload
+
+from ._compiled import njit
 
 # Proximal gradient steps inside one visit of a group, and when to leave earlier.
 INNER_STEPS = 20
 INNER_RATIO = 1e-2
+# Newton steps for the norm of a group, and the share of the largest eigenvalue that is rounding.
+NORM_STEPS = 100
+FLAT = 1e-14
 
 
 class Gram(NamedTuple):
@@ -44,6 +49,8 @@ class Groups(NamedTuple):
     pointers: np.ndarray
     offsets: np.ndarray
     blocks: np.ndarray
+    vectors: np.ndarray
+    values: np.ndarray
     lipschitz: np.ndarray
     l1: np.ndarray
     l2: np.ndarray
@@ -115,8 +122,77 @@ def _block_prox(v, l1, l2, step):
 
 
 @njit(cache=True)
+def _norm_at_minimum(pull, values, l2):
+    """The t > 0 with ``sum_a (pull_a / (t values_a + l2))^2 = 1``; -1 where there is none.
+
+    The inverse of the root of that sum is concave in t, so Newton steps from below stay below.
+    """
+    total = 0.0
+    for a in range(pull.shape[0]):
+        total += pull[a] * pull[a]
+    t = (np.sqrt(total) - l2) / values[-1]
+    for _ in range(NORM_STEPS):
+        total, slope = 0.0, 0.0
+        for a in range(pull.shape[0]):
+            share = t * values[a] + l2
+            square = (pull[a] / share) ** 2
+            total += square
+            slope += square * values[a] / share
+        if slope <= 0.0:
+            return -1.0
+        step = (np.sqrt(total) - 1.0) * total / slope
+        t += step
+        if step <= 1e-15 * t:
+            return t
+    return -1.0
+
+
+@njit(cache=True)
+def _solve_block(coef, descent, block, vectors, values, l2):
+    """Minimise over one group without an L1 norm, exactly; whether that could be done.
+
+    ``vectors`` and ``values`` are the eigenvectors, one a column, and eigenvalues of the block: for
+    a norm t of the coefficients these solve a linear system, and t is the root of one equation.
+    """
+    size = coef.shape[0]
+    linear, pull = np.empty(size), np.zeros(size)
+    total = 0.0
+    for a in range(size):
+        linear[a] = descent[a]
+        for c in range(size):
+            linear[a] += block[a * size + c] * coef[c]
+        total += linear[a] * linear[a]
+    t = 0.0
+    if total > l2 * l2:
+        for a in range(size):
+            for c in range(size):
+                pull[a] += vectors[c * size + a] * linear[c]
+        if l2 == 0.0:
+            if values[0] <= FLAT * values[-1]:
+                return False
+            t = 1.0
+        else:
+            t = _norm_at_minimum(pull, values, l2)
+        if t < 0.0:
+            return False
+    for a in range(size):
+        coef[a] = 0.0
+        descent[a] = linear[a]
+    if t == 0.0:
+        return True
+    for a in range(size):
+        share = t * pull[a] / (t * values[a] + l2)
+        for c in range(size):
+            coef[c] += vectors[c * size + a] * share
+    for a in range(size):
+        for c in range(size):
+            descent[a] -= block[a * size + c] * coef[c]
+    return True
+
+
+@njit(cache=True)
 def _minimise_block(coef, descent, block, lipschitz, l1, l2):
-    """Minimise over one group from ``coef``, in place; return the first step's gradient mapping."""
+    """Minimise over one group from ``coef``, in place."""
     size = coef.shape[0]
     first = 0.0
     trial = np.empty(size)
@@ -137,17 +213,11 @@ def _minimise_block(coef, descent, block, lipschitz, l1, l2):
             first = moved
         if moved <= INNER_RATIO * INNER_RATIO * first:
             break
-    return np.sqrt(first) * lipschitz
 
 
 @njit(cache=True)
 def block_descent(design, groups, alpha, state, coef, history):
-    """Visit every group once for each row of ``history``, which receives the iterates.
-
-    Returns the largest gradient mapping of the last epoch,
-    a distance from optimality in units of the gradient.
-    """
-    worst = 0.0
+    """Visit every group once for each row of ``history``, which receives the iterates."""
     n_groups = groups.lipschitz.shape[0]
     widest = 0
     for g in range(n_groups):
@@ -155,7 +225,6 @@ def block_descent(design, groups, alpha, state, coef, history):
     before = np.empty(widest)
     descent = np.empty(widest)
     for epoch in range(history.shape[0]):
-        worst = 0.0
         for g in range(n_groups):
             start, stop = groups.pointers[g], groups.pointers[g + 1]
             lipschitz = groups.lipschitz[g]
@@ -167,7 +236,6 @@ def block_descent(design, groups, alpha, state, coef, history):
                 threshold = alpha * groups.l1[start] + l2
                 value = old + _descent(design, start, state) / lipschitz
                 coef[start] = _shrink(value, threshold / lipschitz)
-                worst = max(worst, abs(coef[start] - old) * lipschitz)
                 if coef[start] != old:
                     _move(design, start, coef[start] - old, state)
                 continue
@@ -176,11 +244,15 @@ def block_descent(design, groups, alpha, state, coef, history):
                 before[a] = coef[start + a]
                 descent[a] = _descent(design, start + a, state)
             block = groups.blocks[groups.offsets[g] : groups.offsets[g + 1]]
-            l1 = alpha * groups.l1[start:stop]
-            mapping = _minimise_block(coef[start:stop], descent[:size], block, lipschitz, l1, l2)
-            worst = max(worst, mapping)
+            solved = False
+            if groups.l1[start] == 0.0:
+                vectors = groups.vectors[groups.offsets[g] : groups.offsets[g + 1]]
+                values = groups.values[start:stop]
+                solved = _solve_block(coef[start:stop], descent[:size], block, vectors, values, l2)
+            if not solved:
+                l1 = alpha * groups.l1[start:stop]
+                _minimise_block(coef[start:stop], descent[:size], block, lipschitz, l1, l2)
             for a in range(size):
                 if coef[start + a] != before[a]:
                     _move(design, start + a, coef[start + a] - before[a], state)
         history[epoch] = coef
-    return worst

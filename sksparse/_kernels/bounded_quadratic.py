@@ -1,7 +1,8 @@
 """Coordinate descent on a small quadratic with an L1 norm and lower bounds."""
 
 import numpy as np
-from numba import njit
+
+from ._compiled import njit
 
 
 @njit(cache=True)

@@ -1,7 +1,8 @@
 """Backward elimination on the inverse of a matrix of correlations."""
 
 import numpy as np
-from numba import njit
+
+from ._compiled import njit
 
 
 @njit(cache=True)

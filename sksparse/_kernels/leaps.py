@@ -16,7 +16,8 @@ is no inverse, and a dependent one is decided next.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from ._compiled import njit
 
 FREE, IN, OUT = 0, 1, 2
 # A diagonal entry of the inverse above this makes a downdate too inexact: factorise afresh.

@@ -1,12 +1,13 @@
 """Weighted means, variances and covariances with a target of all columns, in one pass over X.
 
 Sums are taken of differences from the first row that has a weight, so that a large mean costs no
-digits. ``weights`` have sum one; without centring the means are zero and the moments those about
-zero.
+digits and a constant has no variance.
+``weights`` have sum one; without centring the means are zero and the moments those about zero.
 """
 
 import numpy as np
-from numba import njit
+
+from ._compiled import njit
 
 
 @njit(cache=True)

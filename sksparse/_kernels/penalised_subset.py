@@ -1,7 +1,8 @@
 """Coordinate descent with hard and soft thresholds on a Gram matrix with unit diagonal."""
 
 import numpy as np
-from numba import njit
+
+from ._compiled import njit
 
 
 @njit(cache=True)

@@ -17,7 +17,8 @@ least ``1 - u^T Q u + sum_{in} w_j + sum_{free} min(0, w_j)``, with ``w_j = a_j 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from ._compiled import njit
 
 FREE, IN, OUT = 0, 1, 2
 # Sweeps between two looks at the bound, and all, which end with a look.

@@ -1,7 +1,8 @@
 """Pooling for the proximal operator of the sorted L1 norm."""
 
 import numpy as np
-from numba import njit
+
+from ._compiled import njit
 
 
 @njit(cache=True)

@@ -20,7 +20,8 @@ support V is the identity and s and d are zero, exactly, through every update.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from ._compiled import njit
 
 # Gains below this share of the null model's loss are rounding.
 _NOISE = 1e-14

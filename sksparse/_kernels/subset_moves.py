@@ -1,7 +1,8 @@
 """What each column gains by entering a subset, or by taking the place of one of its features."""
 
 import numpy as np
-from numba import njit
+
+from ._compiled import njit
 
 
 @njit(cache=True)

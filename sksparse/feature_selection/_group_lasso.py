@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -14,19 +15,23 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted
 
-from .._typing import Array, Mask
+from .._typing import Array, Indices, Mask
 from .._validation import (
     Groups,
     check_data,
     check_groups,
     check_penalty_weights,
     check_start,
+    check_target_scale,
     intact_on_failure,
     warn_unless_converged,
 )
-from ..losses import LOSSES, Loss
+from ..losses import LOSSES
 from ..penalties import L1, BlockPenalty, Blocks, GroupL2, SparseGroup
-from ..solvers import BlockDescent, Design, Problem, Solution
+from ..solvers import BlockDescent, Design, Problem, Solution, moderate
+
+# Whole real numbers of at most so many distinct values may be codes of classes.
+_MOST_CLASSES = 20
 
 
 class GroupLassoSelector(SelectorMixin, BaseEstimator):
@@ -59,16 +64,26 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
         never penalised and always kept. None is the square root of the group's size.
     loss : {"auto", "squared", "logistic"}, default="auto"
         Half the squared error, or the log loss for two classes. "auto" takes the log loss when
-        the targets are two distinct whole numbers, booleans or names, the squared error for
-        other numbers.
+        the targets are two distinct whole numbers, booleans or names, and the squared error for
+        real numbers. Names, integers, and whole real numbers of at most 20 and ``sqrt(n_samples)``
+        distinct values are taken for classes, and more than two are refused: choose "squared" where
+        they are quantities.
+    min_features : int, default=0
+        Keep at least so many features where there are as many: whole groups are added to those of
+        the model, first those that would enter it next at smaller ``alpha``. Their coefficients
+        stay zero. With 0 a selection may be empty, which warns: a later step of a pipeline would be
+        left without columns.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     max_iter : int, default=100
         Largest number of passes over all features; each solves the problem over a working set of
         groups.
     tol : float, default=1e-6
-        The fit stops when the optimality conditions hold up to ``tol`` times the largest gradient
-        entry of the model without features. For float32 features it is at least 1.2e-5.
+        The fit stops when the optimality conditions hold up to ``tol``, and the duality gap is at
+        most ``max(1e-4, 10 * tol)`` of the objective. Violations are correlations: the gradient,
+        divided by the standard deviation of its feature and the root mean square of the residuals,
+        so that neither scales nor what a strong feature explains matter. For float32 features it is
+        at least 1.2e-5.
     warm_start : bool, default=False
         Start from the coefficients of the previous fit.
     verbose : int, default=0
@@ -88,9 +103,11 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
     selected_groups_ : ndarray
         Names of the groups that are kept.
     dual_gap_ : float
-        Duality gap: the objective is at most this far above its minimum; nan when ``alpha`` is 0.
+        Duality gap, computed from the answer and the objective alone: the objective is at most this
+        far above its minimum; nan where no bound is known, when ``alpha`` is 0 or groups that are
+        not penalised separate the classes.
     optimality_ : float
-        Largest violation of the optimality conditions over groups, in the units of ``tol``.
+        Largest violation of the optimality conditions over groups, as a correlation; see ``tol``.
     n_iter_ : int
         Number of passes.
     n_features_in_ : int
@@ -103,6 +120,8 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
     ConvergenceWarning
         When ``tol`` is not reached, or an interruption from the keyboard ends the fit with the
         last complete iterate; names the value reached and the remedy.
+    UserWarning
+        When no group is selected.
 
     See Also
     --------
@@ -113,7 +132,8 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
     -----
     Bring the features to a common scale first. With ``l1_ratio=0`` whole groups are kept, a column
     that happens to have a zero coefficient included; otherwise a feature is kept when its
-    coefficient is not zero or its group is never penalised.
+    coefficient is not zero or its group is never penalised. Constant features have a coefficient of
+    zero.
 
     The solver is block coordinate descent over a working set of groups with extrapolation, inside
     proximal Newton steps for the log loss.
@@ -153,6 +173,7 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "penalty_weights": ["array-like", None],
         "loss": [StrOptions({"auto", *LOSSES})],
+        "min_features": [Interval(Integral, 0, None, closed="left")],
         "fit_intercept": ["boolean"],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -173,6 +194,7 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
         l1_ratio: float = 0.0,
         penalty_weights: Any = None,
         loss: str = "auto",
+        min_features: int = 0,
         fit_intercept: bool = True,
         max_iter: int = 100,
         tol: float = 1e-6,
@@ -184,6 +206,7 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
         self.l1_ratio = l1_ratio
         self.penalty_weights = penalty_weights
         self.loss = loss
+        self.min_features = min_features
         self.fit_intercept = fit_intercept
         self.max_iter = max_iter
         self.tol = tol
@@ -211,40 +234,65 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
         with intact_on_failure(self):
             self._validate_params()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
+            self._check_min_features(X.shape[1])
             name, targets, classes = _check_targets(y, self.loss, weights)
             feature_names = getattr(self, "feature_names_in_", None)
             groups = check_groups(self.groups, X.shape[1], feature_names)
             factors = check_penalty_weights(self.penalty_weights, groups)
             start = check_start(getattr(self, "coef_", None), X.shape[1])
             penalty = _make_penalty(groups, factors, self.l1_ratio)
-            loss = LOSSES[name](targets, weights)
-            solution = self._solve(Design(X), loss, penalty, start if self.warm_start else None)
-            self._store(solution, groups, factors, classes, X.dtype)
+            problem = Problem(
+                Design(X), LOSSES[name](targets, weights), penalty, self.alpha, self.fit_intercept
+            )
+            solver = BlockDescent(
+                penalty, tol=self.tol, max_iter=self.max_iter, verbose=int(self.verbose)
+            )
+            solution = solver.solve(problem, start if self.warm_start else None)
+            self._select(solution, problem, penalty, groups, factors)
+            self._store(solution, groups, classes, X.dtype)
         warn_unless_converged(solution.message)
+        if not self._support.any():
+            warnings.warn(
+                f"No group is selected at alpha={self.alpha:.6g}, and transform leaves no columns: "
+                "give a smaller alpha, or min_features=1 to keep the strongest group whatever it "
+                "is.",
+                UserWarning,
+                stacklevel=2,
+            )
         return self
 
-    def _solve(
-        self, design: Design, loss: Loss, penalty: BlockPenalty, start: Array | None
-    ) -> Solution:
-        problem = Problem(design, loss, penalty, self.alpha, self.fit_intercept)
-        solver = BlockDescent(
-            penalty, tol=self.tol, max_iter=self.max_iter, verbose=int(self.verbose)
-        )
-        return solver.solve(problem, start)
+    def _check_min_features(self, n_features: int) -> None:
+        if self.min_features > n_features:
+            raise ValueError(
+                f"min_features={self.min_features} is more than X has: n_features={n_features}; "
+                "give a number up to that."
+            )
 
-    def _store(
-        self, solution: Solution, groups: Groups, factors: Array, classes: Any, dtype: Any
+    def _select(
+        self,
+        solution: Solution,
+        problem: Problem,
+        penalty: BlockPenalty,
+        groups: Groups,
+        factors: Array,
     ) -> None:
-        used = solution.coef != 0
-        always = factors == 0
+        used, always = solution.coef != 0, factors == 0
         selected = always.copy()
         selected[groups.labels[used]] = True
         whole = selected if self.l1_ratio == 0 else always
-        self._support = used | whole[groups.labels]
+        support = used | whole[groups.labels]
+        if support.sum() < self.min_features:
+            for group in _next_to_enter(solution, problem, penalty):
+                selected[group] = True
+                support |= groups.labels == group
+                if support.sum() >= self.min_features:
+                    break
+        self._support, self.selected_groups_ = support, groups.names[selected]
+
+    def _store(self, solution: Solution, groups: Groups, classes: Any, dtype: Any) -> None:
         self.coef_ = solution.coef.astype(dtype)
         self.intercept_ = dtype.type(solution.intercept)
         self.groups_ = groups.names
-        self.selected_groups_ = groups.names[selected]
         self.dual_gap_ = solution.gap
         self.optimality_ = solution.certificate.value
         self.n_iter_ = solution.n_iter
@@ -261,7 +309,8 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.target_tags.required = True
-        if self.loss == "logistic":
+        if self.loss != "squared":
+            # whole numbers are taken for classes
             tags.classifier_tags = ClassifierTags(multi_class=False)
         return tags
 
@@ -273,6 +322,16 @@ def _make_penalty(groups: Groups, factors: Array, l1_ratio: float) -> BlockPenal
     if l1_ratio == 0:
         return GroupL2(blocks, factors)
     return SparseGroup(blocks, factors, l1_ratio)
+
+
+def _next_to_enter(solution: Solution, problem: Problem, penalty: BlockPenalty) -> Indices:
+    """Groups without a coefficient, first the one that enters at the largest smaller strength."""
+    scaled, exponent = moderate(problem)
+    coef = np.ldexp(solution.coef, exponent)
+    strengths = penalty.group_dual_norms(scaled.gradient_at(coef, solution.intercept))
+    strengths[penalty.blocks.norms(coef) > 0] = 0.0
+    order = np.argsort(-strengths, kind="stable")
+    return order[strengths[order] > 0.0]
 
 
 def _check_targets(y: Any, loss: str, weights: Array) -> tuple[str, Array, Any]:
@@ -288,21 +347,24 @@ def _check_targets(y: Any, loss: str, weights: Array) -> tuple[str, Array, Any]:
                 f"loss='auto' needs y with at least two values, {got}; give samples of more, or "
                 "choose loss='squared' if a constant numeric target is meant."
             )
-        loss = "logistic" if len(values) == 2 and kind == "binary" else "squared"
-        if loss == "squared" and y.dtype.kind not in "biuf":
-            raise ValueError(
-                f"loss='auto' needs numeric targets or exactly two classes, {got}; select one "
-                "class against the rest, or encode the targets as numbers."
-            )
-        return _check_targets(y, loss, weights)
+        if not _are_classes(y, kind, len(values)):
+            return "squared", _as_numbers(y), None
     check_classification_targets(y)
     if len(values) != 2:
         raise ValueError(
-            f"loss='logistic' needs exactly two classes among the samples with positive weight, "
+            "The log loss needs exactly two classes among the samples with positive weight, "
             f"{got}. Only binary classification is supported: select one class against the rest, "
-            "or use loss='squared' for numeric targets."
+            "or use loss='squared' if these are quantities."
         )
-    return loss, (y == values[1]).astype(np.float64), values
+    return "logistic", (y == values[1]).astype(np.float64), values
+
+
+def _are_classes(y: Any, kind: str, n_values: int) -> bool:
+    """Whether targets are names of classes rather than quantities."""
+    if y.dtype.kind != "f":
+        return True
+    few = n_values <= min(_MOST_CLASSES, np.sqrt(len(y)))
+    return kind == "binary" or (kind == "multiclass" and few)
 
 
 def _as_numbers(y: Any) -> Array:
@@ -313,4 +375,5 @@ def _as_numbers(y: Any) -> Array:
             f"loss='squared' needs numeric targets, got y of dtype {y.dtype} with values like "
             f"{y[0]!r}; use loss='logistic' for two classes."
         ) from error
+    check_target_scale(numbers)
     return np.asarray(numbers)

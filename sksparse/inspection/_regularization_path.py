@@ -393,14 +393,22 @@ def _choice(model: Any) -> tuple[Array | None, Array | None, str]:
     """The curve of a search, half the width of its band, and its name."""
     attributes = vars(model)
     if "criterion_path_" in attributes:
-        return model.criterion_path_, None, model.criterion.upper()
+        return _of_choice(model, model.criterion_path_, 1), None, model.criterion.upper()
     for attribute, name in (("mse_path_", "mean squared error"), ("score_path_", "score")):
         if attribute in attributes:
-            folds = attributes[attribute]
+            folds = _of_choice(model, attributes[attribute], 2)
             n_folds = folds.shape[1]
             error = folds.std(axis=1, ddof=1) / np.sqrt(n_folds) if n_folds > 1 else None
             return folds.mean(axis=1), error, _score_name(model, name)
     return None, None, ""
+
+
+def _of_choice(model: Any, table: Array, n_axes: int) -> Array:
+    """The part of a table that belongs to the ridge chosen, where several were tried."""
+    if table.ndim == n_axes:
+        return table
+    chosen = np.flatnonzero(np.asarray(model.l2) == model.l2_)[0]
+    return np.asarray(table[chosen])
 
 
 def _score_name(model: Any, name: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._scaling import ScaleError
 from .._typing import Array
 from ..losses import Squared
 from ..penalties import L0
@@ -19,7 +20,6 @@ from ..solvers import (
     ForwardSelection,
     IterativeHardThresholding,
     Problem,
-    ScaleError,
     Solution,
     Solver,
     Splicing,

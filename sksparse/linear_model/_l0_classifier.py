@@ -6,16 +6,12 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import expit, log_softmax, softmax
 from sklearn.base import BaseEstimator
-from sklearn.linear_model._base import LinearClassifierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
 
 from .._typing import Array
-from .._validation import check_data, intact_on_failure, warn_unless_converged
-from ..losses import Logistic, Loss, Multinomial
+from .._validation import check_data, check_weights, intact_on_failure, warn_unless_converged
+from ..losses import Loss
 from ..penalties import L0
 from ..solvers import (
     Design,
@@ -26,48 +22,10 @@ from ..solvers import (
     SubsetNewton,
     SubsetRules,
 )
-from ._base import SupportMixin
+from ._classes import SparseClassifierMixin, check_classes, log_loss
+from ._ridge import check_ridge
+from ._separation import separation_message
 from ._subset_options import check_rules
-
-
-class SparseClassifierMixin(SupportMixin, LinearClassifierMixin):
-    """Probabilities, decisions and support of a linear classifier with a log loss."""
-
-    def predict_proba(self, X: Any) -> Array:
-        """Probability of each class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_classes)
-            One column for each of ``classes_``.
-        """
-        z = self.decision_function(X)
-        if z.ndim == 1:
-            return np.column_stack((expit(-z), expit(z)))
-        return np.asarray(softmax(z, axis=1))
-
-    def predict_log_proba(self, X: Any) -> Array:
-        """Logarithm of the probability of each class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_classes)
-            One column for each of ``classes_``.
-        """
-        z = self.decision_function(X)
-        if z.ndim == 1:
-            return -np.logaddexp(0.0, np.column_stack((z, -z)))
-        return np.asarray(log_softmax(z, axis=1))
 
 
 class L0Classifier(SparseClassifierMixin, BaseEstimator):
@@ -78,8 +36,10 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         1 / (sum_i s_i) * sum_i s_i loss(y_i, x_i w + b)
             + alpha * sum_{j: w_j != 0} penalty_weights_j + l1 * ||w||_1 + l2 / 2 * ||w||_2^2
 
-    where the loss is the log loss; for more than two classes it is the multinomial one, and w_j
-    holds a coefficient of feature j for each class, chosen together and priced once. With
+    or, for ``l2="auto"``, with a ridge ``l2_ / 2 * sum_j v_j w_j^2`` that does not depend on the
+    scale of the features, v_j the variance of feature j. The loss is the log loss; for more than
+    two classes it is the multinomial one, and w_j holds a coefficient of feature j for each class,
+    chosen together and priced once. With
     ``max_features=k`` the term in ``alpha`` gives way to the constraint that at most k features
     are used.
 
@@ -89,16 +49,19 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         Price of a feature, non-negative, in units of the mean log loss: a feature is kept if
         leaving it out would raise the log loss by more than ``alpha``. The model without features
         has a log loss of 0.69 for two balanced classes. The scale of the features does not matter
-        unless ``l1`` or ``l2`` is positive.
+        unless ``l1`` or ``l2`` is a positive number.
     max_features : int, default=None
         Largest number of features, from 1 to the number in X; ``alpha`` is then not used. The
         answer depends on nothing but this number and the data, unless ``warm_start`` is set.
     l1 : float, default=0.0
         Strength of an L1 norm, non-negative.
-    l2 : float, default=0.0
-        Strength of a ridge penalty, non-negative, in units of the variance of a feature. Advisable
-        where few features separate the classes, as with fewer samples than features: without it
-        such a fit ends with large coefficients, and uses no more features than separate.
+    l2 : float or "auto", default="auto"
+        Strength of a ridge penalty, non-negative, in units of the variance of a feature. "auto" is
+        ``l2_ = log(4 p / n) / n`` times the variance of each feature for p features and n samples,
+        as 0.083 for 72 samples of 7129 genes; with fewer features than samples
+        ``l2_ = 1e-8``, which only keeps coefficients finite. With 0, features that separate the
+        classes, as a few of many always do, end with coefficients without meaning, no more
+        features are used than separate, and a warning is issued.
     positive : bool or array-like of shape (n_features,), default=False
         Features whose coefficient must not be negative, all or by a boolean mask; for two classes
         only.
@@ -126,8 +89,8 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         Largest number of passes over the features; each improves the subset within a working set
         and then looks for moves among all features.
     tol : float, default=1e-8
-        Moves that lower the objective by less than ``tol`` times the loss of the model without
-        features are not looked for. For float32 features it is at least 1.2e-5.
+        Moves that lower the objective by less than ``tol`` times the loss that is left are not
+        looked for. For float32 features it is at least 1.2e-5.
     warm_start : bool, default=False
         Try the features of the previous fit as one more start. The answer may be better, and then
         depends on what was fitted before. Stepwise solvers ignore it.
@@ -144,10 +107,16 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts.
     optimality_ : float
-        Largest gain, relative to the loss of the model without features, that the quadratic model
-        of the loss at the answer promises for a single add, drop or swap over all features. Moves
-        that refits refuted do not count. With "forward" and "backward" zero says that the rule was
-        followed to its end.
+        Largest gain, relative to the objective, that is known to be left. With "auto" and "swap" it
+        is what the quadratic model of the loss at the answer promises for a single add, drop or
+        swap over all features, less the moves that refits refuted, or what changing the
+        coefficients of a single feature is sure to gain if that is more. With "auto" and at most
+        200 pairs of a feature in use and another, every single move has been refitted, so that
+        a value up to ``tol`` proves a local optimum; with more, a move that the model misjudges may
+        remain, as in about one of a hundred small random problems. With "forward" and "backward"
+        zero says that the rule was followed to its end.
+    l2_ : float
+        The strength of the ridge; for ``l2="auto"`` that on features of unit variance.
     n_iter_ : int
         Number of passes.
     n_features_in_ : int
@@ -158,7 +127,8 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
     Warns
     -----
     ConvergenceWarning
-        When ``tol`` is not reached; names the value reached and the remedy.
+        When ``tol`` is not reached, or for ``l2=0`` the features selected separate the classes;
+        names the value reached and the remedy.
 
     See Also
     --------
@@ -172,18 +142,21 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
     best moves proposes a subset; Newton steps refit it, and it is taken if the true objective
     falls. Otherwise the best single moves of the model are tried: up to ``30 * effort`` that
     promise a gain, and the best ``5 * effort`` of the others; with up to 30 features every add and
-    drop, and a swap for each feature outside. The first start is a forward selection with the model
+    drop, and a swap for each feature outside; of the best end of all starts every single move if
+    they are few. The first start is a forward selection with the model
     renewed whenever its size doubles; for a price, the best of the sizes of a path if that is
     better. A pass over all features then brings those into the working set that the model says
     would gain.
 
     The problem is NP-hard; the answer is a local optimum of the neighbourhood that ``optimality_``
     describes. The model is exact only to second order: what it misses widely is not found. Constant
-    features are never selected, and neither is a feature that is a linear combination of those
-    already selected (up to 1e-8 of its variance).
+    features are never selected, and with ``l2=0`` neither is a feature that is a linear combination
+    of those already selected (up to 1e-8 of its variance).
 
     Where the classes can be separated and no norm is added, the log loss has no minimum. The fit
-    ends when it has fallen to 1e-6 of the model without features.
+    ends when it has fallen to 1e-6 of the model without features. Without an intercept, "auto"
+    takes the mean squares of the features for their variances. Sample weights that are all whole
+    numbers count samples, so n is their sum; of others it is ``(sum s)^2 / sum s^2``.
 
     References
     ----------
@@ -209,7 +182,7 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         "alpha": [Interval(Real, 0, None, closed="left")],
         "max_features": [Interval(Integral, 1, None, closed="left"), None],
         "l1": [Interval(Real, 0, None, closed="left")],
-        "l2": [Interval(Real, 0, None, closed="left")],
+        "l2": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "positive": ["boolean", "array-like"],
         "penalty_weights": ["array-like", None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
@@ -226,6 +199,7 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
     coef_: Array
     intercept_: Array
     optimality_: float
+    l2_: float
     n_iter_: int
 
     def __init__(
@@ -234,7 +208,7 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         *,
         max_features: int | None = None,
         l1: float = 0.0,
-        l2: float = 0.0,
+        l2: Any = "auto",
         positive: Any = False,
         penalty_weights: Any = None,
         class_weight: Any = None,
@@ -283,23 +257,29 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
             self._validate_params()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
             classes, codes, weights = check_classes(y, weights, self.class_weight)
-            loss = (Logistic if len(classes) == 2 else Multinomial)(codes, weights)
+            loss = log_loss(codes, weights)
+            ridge = check_ridge(self.l2, X.shape[1], check_weights(sample_weight, X))
             rules = check_rules(
                 X.shape[1],
                 max_features=self.max_features,
                 l1=self.l1,
-                l2=self.l2,
+                **ridge._asdict(),
                 penalty_weights=self.penalty_weights,
                 positive=self.positive,
                 n_outputs=loss.n_outputs,
             )
-            solution = self._solve(Design(X), loss, rules)
+            design = Design(X)
+            solution = self._solve(design, loss, rules)
             self.classes_ = classes
             self.coef_ = np.atleast_2d(solution.coef).astype(X.dtype)
             self.intercept_ = np.atleast_1d(solution.intercept).astype(X.dtype)
             self.n_iter_ = solution.n_iter
             self.optimality_ = solution.certificate.value
-        warn_unless_converged(solution.message)
+            self.l2_ = ridge.strength
+            message = solution.message or separation_message(
+                design, loss, rules, self.fit_intercept, [(solution.coef, solution.intercept)]
+            )
+        warn_unless_converged(message)
         return self
 
     def _solve(self, design: Design, loss: Loss, rules: SubsetRules) -> Solution:
@@ -318,28 +298,3 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         known = getattr(self, "coef_", None) if self.warm_start else None
         fits = known is not None and known.shape[1] == design.n_features
         return solver.solve(problem, known if fits else None)
-
-
-def check_classes(y: Any, weights: Array, class_weight: Any) -> tuple[Any, Array, Array]:
-    """Classes among samples with a weight, codes of y, weights with the classes' factors."""
-    check_classification_targets(y)
-    used = weights > 0
-    classes = np.unique(y[used])
-    if len(classes) < 2:
-        raise ValueError(
-            "y needs samples of at least two classes with a positive sample weight; got "
-            f"{len(classes)} class: {classes.tolist()}."
-        )
-    codes = np.where(used, np.searchsorted(classes, y), 0)
-    codes = np.minimum(codes, len(classes) - 1)
-    if class_weight == "balanced":
-        weights = weights / np.bincount(codes, weights)[codes]
-    elif class_weight is not None:
-        weights = weights * compute_class_weight(class_weight, classes=classes, y=y[used])[codes]
-    if not np.all(np.bincount(codes, weights) > 0) or np.any(weights < 0):
-        raise ValueError(
-            f"class_weight={class_weight!r} must give every class of y a positive factor."
-        )
-    # Not divided once more where nothing changed: the last digit can decide between local optima.
-    total = 1.0 if class_weight is None else weights.sum()
-    return classes, codes.astype(np.float64), weights / total

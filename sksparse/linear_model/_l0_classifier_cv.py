@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from copy import copy
-from dataclasses import dataclass
-from inspect import signature
+from dataclasses import replace
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.metrics import check_scoring, get_scorer_names
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._typing import Array, Indices
+from .._typing import Array
 from .._validation import check_data, check_weights, intact_on_failure, warn_unless_converged
-from ..losses import Logistic, Multinomial
+from ..losses import Loss
+from ._class_folds import NegativeScores, with_known_classes
+from ._classes import SparseClassifierMixin, check_classes, log_loss
 from ._criteria import sample_count
-from ._l0_classifier import L0Classifier, SparseClassifierMixin, check_classes
+from ._l0_classifier import L0Classifier
 from ._l0_search import L0Search
-from ._subset_choice import Fold
-from ._subset_task import Points
+from ._ridge import Ridge, check_ridge
+from ._subset_task import SubsetTask
 
 
 class L0ClassifierCV(SparseClassifierMixin, L0Search):
@@ -30,7 +31,9 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
 
     with at most k features, for k = 0, 1, 2, ..., or plus ``alpha * sum_{j: w_j != 0}
     penalty_weights_j`` for a grid of ``alpha``. The loss is the log loss, the multinomial one for
-    more than two classes. An information criterion or cross-validation chooses k or ``alpha``.
+    more than two classes. For ``l2="auto"`` the ridge is ``l2_ / 2 * sum_j v_j w_j^2``, v_j the
+    variance of feature j. An information criterion or cross-validation chooses k or ``alpha``, and
+    among several ``l2``.
 
     Parameters
     ----------
@@ -45,7 +48,8 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         without features divided by n where that is more.
     cv : int, splitter or iterable, default=None
         How to split for cross-validation, as in scikit-learn; a number makes stratified folds, and
-        ``criterion`` is then not used. None chooses by ``criterion``, on all samples.
+        ``criterion`` is then not used. None chooses by ``criterion``, on all samples. A fold whose
+        training part lacks a class is fitted and judged on the others, with a warning.
     scoring : str or callable, default=None
         With ``cv``, the score of the held-out samples, as in scikit-learn; the greatest is best.
         None is the negative log loss, with class weights.
@@ -60,9 +64,12 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         where there was no such selection.
     l1 : float, default=0.0
         Strength of an L1 norm, non-negative.
-    l2 : float, default=0.0
-        Strength of a ridge penalty, non-negative, in units of the variance of a feature. Advisable
-        where few features separate the classes, as with fewer samples than features.
+    l2 : float, "auto" or array-like of float, default="auto"
+        Strength of a ridge penalty, non-negative, in units of the variance of a feature, or several
+        to choose from together with the size or price. "auto" is ``log(4 p / n) / n`` times the
+        variance of each feature for p features and n samples, or with fewer features than samples
+        1e-8, as in :class:`L0Classifier`; all folds have the same factor. With 0, features that
+        separate the classes end with coefficients without meaning, and a warning is issued.
     positive : bool or array-like of shape (n_features,), default=False
         Features whose coefficient must not be negative, all or by a boolean mask; for two classes
         only.
@@ -78,8 +85,8 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     max_iter : int, default=100
         Largest number of passes over the features for one fit.
     tol : float, default=1e-8
-        Gains below this share of the loss without features do not count. For float32 features it
-        is at least 1.2e-5.
+        Gains below this share of the loss that is left do not count. For float32 features it is at
+        least 1.2e-5.
     n_jobs : int, default=None
         Folds at the same time; None is one, -1 as many as there are cores.
     verbose : int, default=0
@@ -99,6 +106,8 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         the size or price chosen.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts.
+    l2_ : float
+        The strength of the ridge; for ``l2="auto"`` that on features of unit variance.
     alphas_ : ndarray of shape (n_points,)
         The prices tried, decreasing; of sizes, the same as ``alpha_`` is of the one chosen, nan for
         a size that is the best at no price.
@@ -106,9 +115,10 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         The sizes tried, increasing; only where there were any.
     n_features_path_ : ndarray of shape (n_points,)
         Number of features at each point, on all samples.
-    score_path_ : ndarray of shape (n_points, n_folds)
-        Score of the held-out samples; only with ``cv``.
-    criterion_path_ : ndarray of shape (n_points,)
+    score_path_ : ndarray of shape (n_points, n_folds) or (n_l2, n_points, n_folds)
+        Score of the held-out samples; only with ``cv``. The latter shape where ``l2`` is a list, in
+        its order; all other paths are those of the strength chosen.
+    criterion_path_ : ndarray of shape (n_points,) or (n_l2, n_points)
         The criterion at each point, infinite where it means nothing (see the notes); only without
         ``cv``.
     coef_path_ : ndarray of shape (n_features, n_points) or (n_classes, n_features, n_points)
@@ -132,7 +142,10 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     Warns
     -----
     ConvergenceWarning
-        When a fit does not reach ``tol``; names the value reached and the remedy.
+        When a fit does not reach ``tol``, or for ``l2=0`` features separate the classes; names the
+        value reached and the remedy.
+    UserWarning
+        When a fold's training part lacks a class.
 
     See Also
     --------
@@ -153,6 +166,13 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     ebic   ``2 n L + df log(n) + 2 k log(p)`` [1]_
     gic    ``2 n L + df log(p) log(log(n))``
     =====  ============================================
+
+    Where ``l2`` is a list, df is the effective number of coefficients, ``trace(H (H + R)^-1)`` for
+    the second derivatives H of the loss over the coefficients in use and the ridge R: a stronger
+    ridge never fits better, but leaves less freedom.
+
+    The criteria ask which features are certain, at a price of ``2 log(p)`` for each: among
+    thousands of features few are. To predict well, choose by ``cv``.
 
     Whole numbers as weights are repetitions, and n is their sum. Other weights are scaled to the
     effective number of samples, ``n = (sum_i s_i)^2 / sum_i s_i^2``, whatever they sum to. Class
@@ -184,12 +204,14 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **L0Search._common_constraints,
+        "l2": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"}), "array-like"],
         "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
     classes_: Any
     intercept_: Array
+    l2_: float
     score_path_: Array
 
     def __init__(
@@ -203,7 +225,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         selection: str = "min",
         n_candidates: int | None = None,
         l1: float = 0.0,
-        l2: float = 0.0,
+        l2: Any = "auto",
         positive: Any = False,
         penalty_weights: Any = None,
         class_weight: Any = None,
@@ -257,13 +279,17 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
             self._check_choice()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
             classes, codes, weights = check_classes(y, weights, self.class_weight)
-            loss = (Logistic if len(classes) == 2 else Multinomial)(codes, weights)
-            task = self._task(X, loss)
+            counts = check_weights(sample_weight, X)
+            ridges = self._ridges(X.shape[1], counts)
+            tasks = [self._with_ridge(X, log_loss(codes, weights), ridge) for ridge in ridges]
             folds = self._folds(X, y, weights)
-            _check_folds(folds, classes, codes)
-            scores = self._scores(X, y, classes, sample_weight)
-            n = sample_count(check_weights(sample_weight, X))
-            solution, message = self._search(task, folds, n, scores)
+            if folds:
+                folds = with_known_classes(folds, classes, codes)
+            scores = self._scores(X, y, classes, None if sample_weight is None else counts)
+            if scores is not None:
+                scores.check(folds)
+            solution, chosen, message = self._search(tasks, folds, sample_count(counts), scores)
+            self.l2_ = ridges[chosen].strength
             self.classes_ = classes
             self.coef_ = np.atleast_2d(solution.coef).astype(X.dtype)
             self.intercept_ = np.atleast_1d(solution.intercept).astype(X.dtype)
@@ -282,55 +308,32 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
                 "as 5, or leave scoring at None to choose by criterion."
             )
 
-    def _scores(self, X: Any, y: Any, classes: Any, sample_weight: Any) -> _NegativeScores | None:
+    def _ridges(self, n_features: int, counts: Array) -> list[Ridge]:
+        """The strengths to try."""
+        if isinstance(self.l2, (str, Real)):
+            return [check_ridge(self.l2, n_features, counts)]
+        try:
+            strengths = np.asarray(self.l2, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"l2={self.l2!r} must be numbers, or 'auto' alone.") from error
+        usable = strengths.ndim == 1 and strengths.size and np.all(strengths >= 0.0)
+        if not usable or not np.isfinite(strengths).all():
+            raise ValueError(
+                f"l2={self.l2!r} must be a strength, finite and non-negative, a list of them, or "
+                "'auto'."
+            )
+        return [Ridge(l2=float(strength)) for strength in strengths]
+
+    def _with_ridge(self, X: Any, loss: Loss, ridge: Ridge) -> SubsetTask:
+        task = self._task(X, loss)
+        return replace(task, rules=replace(task.rules, **ridge._asdict()))
+
+    def _scores(self, X: Any, y: Any, classes: Any, weights: Array | None) -> NegativeScores | None:
         if self.scoring is None:
             return None
         model = L0Classifier()
         model.classes_, model.n_features_in_ = classes, X.shape[1]
-        scorer = check_scoring(model, self.scoring)
-        weights = None if sample_weight is None else check_weights(sample_weight, X)
-        return _NegativeScores(model, scorer, X, y, weights)
+        return NegativeScores(classes, check_scoring(model, self.scoring), X, y, weights)
 
     def _store_errors(self, errors: Array) -> None:
         self.score_path_ = -errors
-
-
-@dataclass(frozen=True)
-class _NegativeScores:
-    """Negative scores of the fits of a fold on its test samples."""
-
-    model: L0Classifier
-    scorer: Any
-    X: Any
-    y: Any
-    weights: Array | None
-
-    def __call__(self, points: Points, rows: Indices) -> Array:
-        X, y = self.X[rows], self.y[rows]
-        options = {}
-        if self.weights is not None and _takes_weights(self.scorer):
-            options["sample_weight"] = self.weights[rows]
-        scores = []
-        for coef, intercept in zip(
-            np.moveaxis(points.coefs, -1, 0), points.intercepts.T, strict=True
-        ):
-            model = copy(self.model)
-            model.coef_, model.intercept_ = coef, intercept
-            scores.append(self.scorer(model, X, y, **options))
-        return -np.array(scores, dtype=np.float64)
-
-
-def _takes_weights(scorer: Any) -> bool:
-    function = getattr(scorer, "_score_func", scorer)
-    return "sample_weight" in signature(function).parameters
-
-
-def _check_folds(folds: list[Fold], classes: Any, codes: Array) -> None:
-    for fold in folds:
-        known = np.unique(codes[fold.train > 0]).astype(np.intp)
-        if len(known) < len(classes):
-            missing = np.delete(classes, known).tolist()
-            raise ValueError(
-                f"cv: {fold.name} has no training sample of the classes {missing}; give stratified "
-                "splits, or fewer folds."
-            )

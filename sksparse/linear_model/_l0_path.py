@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_X_y
 
 from .._interrupts import interruptible
 from .._typing import Array, Indices
 from .._validation import check_weights, warn_unless_converged
-from ..losses import Logistic, Loss, Multinomial, Squared
+from ..losses import Loss, Squared
+from ._classes import check_classes, log_loss
 from ._criteria import sample_count
+from ._ridge import Ridge, check_ridge
 from ._subset_grid import make_grid
 from ._subset_task import Grid, Points, SubsetTask
 
@@ -60,7 +61,7 @@ class L0Path:
         "alphas": [Interval(Integral, 1, None, closed="left"), "array-like", None],
         "loss": [StrOptions({"squared", "log"})],
         "l1": [Interval(Real, 0, None, closed="left")],
-        "l2": [Interval(Real, 0, None, closed="left")],
+        "l2": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "positive": ["boolean", "array-like"],
         "penalty_weights": ["array-like", None],
         "fit_intercept": ["boolean"],
@@ -79,7 +80,7 @@ def l0_path(
     alphas: Any = None,
     loss: str = "squared",
     l1: float = 0.0,
-    l2: float = 0.0,
+    l2: Any = "auto",
     positive: Any = False,
     penalty_weights: Any = None,
     sample_weight: Any = None,
@@ -117,8 +118,11 @@ def l0_path(
         without features divided by n where that is more.
     loss : {"squared", "log"}, default="squared"
         The loss.
-    l1, l2 : float, default=0.0
-        Strengths of an L1 norm and of a ridge penalty, non-negative.
+    l1 : float, default=0.0
+        Strength of an L1 norm, non-negative.
+    l2 : float or "auto", default="auto"
+        Strength of a ridge penalty, non-negative. "auto" is 0 for the squared loss, and for the log
+        loss what it is in :class:`L0Classifier`.
     positive : bool or array-like of shape (n_features,), default=False
         Features whose coefficient must not be negative, all or by a boolean mask.
     penalty_weights : array-like of shape (n_features,), default=None
@@ -150,8 +154,8 @@ def l0_path(
     Warns
     -----
     ConvergenceWarning
-        When a fit did not reach ``tol``, or the path was interrupted from the keyboard after a
-        second or more. It is then shorter.
+        When a fit did not reach ``tol``, or features separate the classes and ``l2=0``, or the path
+        was interrupted from the keyboard after a second or more. It is then shorter.
 
     See Also
     --------
@@ -191,13 +195,14 @@ def l0_path(
         X, y, accept_sparse="csc", dtype=[np.float64, np.float32], y_numeric=loss == "squared"
     )
     counts = check_weights(sample_weight, X)
+    ridge = Ridge() if loss == "squared" and l2 == "auto" else check_ridge(l2, X.shape[1], counts)
     task = SubsetTask.of(
         X,
         _loss(loss, y, counts / counts.sum()),
         penalty_weights=penalty_weights,
         positive=positive,
         l1=l1,
-        l2=l2,
+        **ridge._asdict(),
         fit_intercept=fit_intercept,
         effort=int(effort),
         max_iter=max_iter,
@@ -207,18 +212,16 @@ def l0_path(
     with interruptible():
         grid = make_grid(task, max_features, alphas, sample_count(counts))
         points = task.over(grid)
-    warn_unless_converged(points.message)
-    return as_path(task, points, grid)
+        path, message = as_path(task, points, grid), points.message or task.separation(points)
+    warn_unless_converged(message)
+    return path
 
 
 def _loss(name: str, y: Any, weights: Array) -> Loss:
     if name == "squared":
         return Squared(y, weights)
-    check_classification_targets(y)
-    classes, codes = np.unique(y, return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(f"y needs at least two classes for loss='log'; got {classes.tolist()}.")
-    return (Logistic if len(classes) == 2 else Multinomial)(codes.astype(np.float64), weights)
+    _, codes, weights = check_classes(y, weights, None)
+    return log_loss(codes, weights)
 
 
 def as_path(task: SubsetTask, points: Points, grid: Grid) -> L0Path:

@@ -10,14 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
+from .._scaling import largest_magnitudes, strength, times_powers_of_two
 from .._typing import Array
 from ..losses import Squared
 from ..solvers import BoundedSolution, Design, Solution
-
-# Columns looked at together, which bounds the memory beside the copy.
-_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -44,15 +41,19 @@ class Moderate:
     @classmethod
     def of(cls, design: Design, loss: Squared) -> Moderate:
         """A scaled copy of a problem."""
-        columns = np.frexp(_largest(design.X))[1]
+        columns = np.frexp(largest_magnitudes(design.X))[1]
         target = int(np.frexp(np.abs(loss.y).max())[1])
         y = np.ldexp(loss.y, -target)
-        return cls(Design(_scaled(design.X, -columns)), Squared(y, loss.weights), columns, target)
+        return cls(
+            Design(times_powers_of_two(design.X, -columns)),
+            Squared(y, loss.weights),
+            columns,
+            target,
+        )
 
     def price(self, alpha: float) -> float:
         """The price of a feature in the squared units of the scaled targets."""
-        with np.errstate(over="ignore"):
-            return float(min(np.ldexp(alpha, -2 * self.target), np.finfo(np.float64).max))
+        return strength(alpha, -2 * self.target)
 
     def start(self, coef: Array | None) -> Array | None:
         """Coefficients of an earlier fit, for the scaled features."""
@@ -92,24 +93,3 @@ class Moderate:
     def _sized(coef: Array, exponents: Any) -> Array:
         with np.errstate(over="ignore", under="ignore"):
             return np.asarray(np.ldexp(coef, exponents))
-
-
-def _largest(X: Any) -> Array:
-    """Largest magnitude of each column."""
-    if sp.issparse(X):
-        largest = np.asarray(abs(X).max(axis=0).todense(), dtype=np.float64)
-        return largest.ravel()
-    largest = np.empty(X.shape[1])
-    for start in range(0, X.shape[1], _CHUNK):
-        part = slice(start, start + _CHUNK)
-        largest[part] = np.abs(X[:, part]).max(axis=0)
-    return largest
-
-
-def _scaled(X: Any, exponents: Any) -> Any:
-    """A copy of X, in the same order, with columns times powers of two."""
-    if not sp.issparse(X):
-        return np.ldexp(X, exponents)
-    scaled = X.copy()
-    scaled.data = np.ldexp(scaled.data, np.repeat(exponents, np.diff(X.indptr)))
-    return scaled

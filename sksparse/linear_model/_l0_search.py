@@ -15,6 +15,7 @@ from .._typing import Array, Indices
 from ..losses import Loss
 from ..solvers import Solution
 from ._criteria import CRITERIA
+from ._degrees import effective_degrees
 from ._l0_path import L0Path, as_path
 from ._subset_choice import CrossValidation, Errors, Fold, choose, criterion_path, make_folds
 from ._subset_grid import make_grid
@@ -34,7 +35,7 @@ class L0Search(BaseEstimator, ABC):
     selection: str
     n_candidates: int | None
     l1: float
-    l2: float
+    l2: Any
     positive: Any
     penalty_weights: Any
     effort: int
@@ -87,11 +88,12 @@ class L0Search(BaseEstimator, ABC):
                 "cv, such as 5, or leave selection at 'min'."
             )
 
-    def _task(self, X: Any, loss: Loss) -> SubsetTask:
-        options = ("l1", "l2", "positive", "penalty_weights", "fit_intercept", "effort")
+    def _task(self, X: Any, loss: Loss, l2: float = 0.0) -> SubsetTask:
+        options = ("l1", "positive", "penalty_weights", "fit_intercept", "effort")
         return SubsetTask.of(
             X,
             loss,
+            l2=l2,
             verbose=max(int(self.verbose) - 1, 0),
             **{name: getattr(self, name) for name in (*options, "max_iter", "tol")},
         )
@@ -106,24 +108,32 @@ class L0Search(BaseEstimator, ABC):
         return make_folds(splits, counts)
 
     def _search(
-        self, task: SubsetTask, folds: list[Fold], n: float, errors: Errors | None = None
-    ) -> tuple[Solution, str]:
-        """Choose a point; returns the fit there, and why one did not converge if one did not."""
-        grid = make_grid(task, self.max_features, self.alphas, n, self.n_candidates)
-        points = task.over(grid)
-        if points.interrupted:
-            raise KeyboardInterrupt
+        self, tasks: list[SubsetTask], folds: list[Fold], n: float, errors: Errors | None = None
+    ) -> tuple[Solution, int, str]:
+        """Choose a point among those of the tasks, which differ in their ridge only.
+
+        Returns the fit there, the position of its task, and why one did not converge if one did
+        not.
+        """
+        paths = [self._path(task, n) for task in tasks]
         for name in _ONLY_SOMETIMES & vars(self).keys():
             delattr(self, name)
         if folds:
-            best, message = self._by_folds(task, grid, points, folds, errors)
+            chosen, best, message = self._by_folds(tasks, paths, folds, errors)
         else:
-            best, message = int(np.argmin(self._criterion_path(task, points, n))), ""
+            values = self._criteria(tasks, [points for _, points in paths], n)
+            chosen, best = divmod(int(np.argmin(values)), values.shape[1])
+            message = ""
+        task, (grid, points) = tasks[chosen], paths[chosen]
         solution = self._fit_point(task, grid, points, best)
-        chosen = points.replaced(best, solution)
+        separated = next(
+            filter(None, (t.separation(p) for t, (_, p) in zip(tasks, paths, strict=True))), ""
+        )
+        paths[chosen] = grid, points.replaced(best, solution)
         if not folds:
-            self.criterion_path_ = self._criterion_path(task, chosen, n)
-        self._store_path(as_path(task, chosen, grid), best)
+            values = self._criteria(tasks, [points for _, points in paths], n)
+            self.criterion_path_ = values if len(tasks) > 1 else values[0]
+        self._store_path(as_path(task, paths[chosen][1], grid), best)
         self.n_iter_ = solution.n_iter
         self.optimality_ = solution.certificate.value
         if self.verbose:
@@ -131,26 +141,52 @@ class L0Search(BaseEstimator, ABC):
                 f"[{type(self).__name__}] chose {grid.points[best]:.3g} of {grid}: "
                 f"{self.n_features_} features"
             )
-        return solution, solution.message or points.message or message
+        return solution, chosen, solution.message or points.message or message or separated
+
+    def _path(self, task: SubsetTask, n: float) -> tuple[Grid, Points]:
+        grid = make_grid(task, self.max_features, self.alphas, n, self.n_candidates)
+        points = task.over(grid)
+        if points.interrupted:
+            raise KeyboardInterrupt
+        return grid, points
 
     def _by_folds(
         self,
-        task: SubsetTask,
-        grid: Grid,
-        points: Points,
+        tasks: list[SubsetTask],
+        paths: list[tuple[Grid, Points]],
         folds: list[Fold],
         errors: Errors | None,
-    ) -> tuple[int, str]:
+    ) -> tuple[int, int, str]:
         validation = CrossValidation(
             type(self).__name__, self._error_name, errors, self.n_jobs, int(self.verbose)
         )
-        table, message = validation.run(task, grid, folds)
-        self._store_errors(table)
-        n_features = np.count_nonzero(points.used[task.priced], axis=0)
-        return choose(table, n_features, self.selection), message
+        runs = [
+            validation.run(task, grid, folds) for task, (grid, _) in zip(tasks, paths, strict=True)
+        ]
+        tables = np.stack([table for table, _ in runs])
+        self._store_errors(tables if len(tasks) > 1 else tables[0])
+        n_features = np.concatenate(
+            [
+                np.count_nonzero(points.used[task.priced], axis=0)
+                for task, (_, points) in zip(tasks, paths, strict=True)
+            ]
+        )
+        flat = choose(np.concatenate(tables), n_features, self.selection)
+        message = next(filter(None, (message for _, message in runs)), "")
+        return *divmod(flat, tables.shape[1]), message
 
-    def _criterion_path(self, task: SubsetTask, points: Points, n: float) -> Array:
-        return criterion_path(task, points, self.criterion, n, self.n_candidates)
+    def _criteria(self, tasks: list[SubsetTask], points: list[Points], n: float) -> Array:
+        """Criterion of all points of each task, shape (n_tasks, n_points).
+
+        A stronger ridge never fits better: it is preferred for the degrees of freedom it takes.
+        """
+        degrees = effective_degrees if len(tasks) > 1 else None
+        return np.stack(
+            [
+                criterion_path(task, fits, self.criterion, n, self.n_candidates, degrees)
+                for task, fits in zip(tasks, points, strict=True)
+            ]
+        )
 
     @staticmethod
     def _fit_point(task: SubsetTask, grid: Grid, points: Points, best: int) -> Solution:

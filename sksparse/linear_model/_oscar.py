@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 
 from .._typing import Array, Indices
+from .._validation import check_target_scale
 from ..losses import Squared
 from ..penalties import SortedL1, oscar_weights
 from ..solvers import Design, Problem, Solution, SortedDescent
@@ -43,8 +44,11 @@ class OSCAR(SparseLinearRegressor):
     max_iter : int, default=100
         Largest number of passes over the features; each solves the problem over a working set.
     tol : float, default=1e-6
-        The fit stops when the optimality conditions hold up to ``tol`` times the largest gradient
-        entry of the model without features. For float32 features it is at least 1.2e-5.
+        The fit stops when the optimality conditions hold up to ``tol``, and the duality gap is at
+        most ``max(1e-4, 10 * tol)`` of the objective. Violations are correlations: the gradient,
+        divided by the standard deviation of its feature and the root mean square of the residuals,
+        so that neither scales nor what a strong feature explains matter. For float32 features it is
+        at least 1.2e-5.
     warm_start : bool, default=False
         Start from the coefficients of the previous fit.
     verbose : int, default=0
@@ -60,9 +64,10 @@ class OSCAR(SparseLinearRegressor):
         Positions of the features that share one non-zero magnitude, largest magnitude first. Its
         length is an unbiased estimate of the degrees of freedom.
     dual_gap_ : float
-        Duality gap: the objective is at most this far above its minimum; nan when ``alpha`` is 0.
+        Duality gap, computed from the answer and the objective alone: the objective is at most this
+        far above its minimum; nan when ``alpha`` is 0.
     optimality_ : float
-        Largest violation of the optimality conditions, in the units of ``tol``.
+        Largest violation of the optimality conditions, as a correlation; see ``tol``.
     n_iter_ : int
         Number of passes.
     n_features_in_ : int
@@ -84,11 +89,11 @@ class OSCAR(SparseLinearRegressor):
     Notes
     -----
     Standardise the features first: clusters are formed by magnitude. Equal columns get equal
-    coefficients, opposite columns opposite ones.
+    coefficients, opposite columns opposite ones, constant columns zero.
 
-    The solver alternates accelerated proximal gradient steps, whose proximal operator is exact
-    (pooling of adjacent violators), with the exact solution of the linear system that holds while
-    signs, order and ties stay.
+    The solver alternates coordinate descent over clusters [3]_, accelerated proximal gradient
+    steps, whose proximal operator is exact (pooling of adjacent violators), and the exact solution
+    of the linear system that holds while signs, order and ties stay.
 
     References
     ----------
@@ -96,6 +101,8 @@ class OSCAR(SparseLinearRegressor):
        selection, and supervised clustering of predictors with OSCAR". Biometrics 64, 115-123.
     .. [2] M. Bogdan, E. van den Berg, C. Sabatti, W. Su and E. J. Candès (2015). "SLOPE - adaptive
        variable selection via convex optimization". Annals of Applied Statistics 9, 1103-1140.
+    .. [3] J. Larsson, Q. Klopfenstein, M. Massias and J. Wallin (2023). "Coordinate descent for
+       SLOPE". AISTATS, PMLR 206, 4802-4821.
 
     Examples
     --------
@@ -142,6 +149,7 @@ class OSCAR(SparseLinearRegressor):
         self.verbose = verbose
 
     def _solve(self, design: Design, loss: Squared, start: Array | None) -> Solution:
+        check_target_scale(loss.y)
         penalty = SortedL1(oscar_weights(design.n_features, self.pairwise))
         problem = Problem(design, loss, penalty, self.alpha, self.fit_intercept)
         solver = SortedDescent(

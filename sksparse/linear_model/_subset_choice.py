@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -12,12 +12,10 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from .._interrupts import check
 from .._typing import Array, Indices
+from ..losses import Loss
 from ._criteria import CRITERIA, deviance, trusted
 from ._subset_grid import candidates
 from ._subset_task import Grid, Points, SubsetTask
-
-#: Errors of all points of a fold, from the fits and the positions of the test samples.
-Errors = Callable[[Points, Indices], Array]
 
 
 class Fold(NamedTuple):
@@ -31,12 +29,28 @@ class Fold(NamedTuple):
         Sample weights with sum one, zero outside the part.
     rows : ndarray of shape (n_test,)
         Positions of the test samples.
+    loss : Loss or None, default=None
+        The loss on the training part, where it is not that of all samples with other weights.
+    classes : ndarray or None, default=None
+        Positions of the classes that ``loss`` knows.
     """
 
     name: str
     train: Array
     test: Array
     rows: Indices
+    loss: Loss | None = None
+    classes: Indices | None = None
+
+    def task(self, task: SubsetTask) -> SubsetTask:
+        """A task on the training part."""
+        if self.loss is None:
+            return task.with_weights(self.train)
+        return replace(task, loss=self.loss)
+
+
+#: Errors of all points of a fold on its test samples.
+Errors = Callable[[Points, Fold], Array]
 
 
 def make_folds(splits: list[tuple[Any, Any]], weights: Array) -> list[Fold]:
@@ -94,7 +108,11 @@ class CrossValidation:
     def run(self, task: SubsetTask, grid: Grid, folds: list[Fold]) -> tuple[Array, str]:
         """Errors of shape (n_points, n_folds), and why a fit did not converge if one did not."""
         jobs = (delayed(self._one)(task, grid, fold) for fold in folds)
-        columns, messages = zip(*Parallel(n_jobs=self.n_jobs)(jobs), strict=True)
+        results = []
+        for result in Parallel(n_jobs=self.n_jobs, return_as="generator")(jobs):
+            check()
+            results.append(result)
+        columns, messages = zip(*results, strict=True)
         errors = np.column_stack(columns)
         if np.isnan(errors).any():
             raise ValueError(
@@ -106,13 +124,14 @@ class CrossValidation:
     def _one(self, task: SubsetTask, grid: Grid, fold: Fold) -> tuple[Array, str]:
         check()
         start = perf_counter()
-        points = task.with_weights(fold.train).over(grid)
+        part = fold.task(task)
+        points = part.over(grid)
         if points.interrupted:
             raise KeyboardInterrupt
         if self.errors is None:
-            errors = task.losses(points, fold.test) * (2.0 if task.loss.quadratic else 1.0)
+            errors = part.losses(points, fold.test) * (2.0 if task.loss.quadratic else 1.0)
         else:
-            errors = self.errors(points, fold.rows)
+            errors = self.errors(points, fold)
         if self.verbose:
             best = int(np.argmin(errors))
             print(
@@ -136,20 +155,25 @@ def choose(errors: Array, n_features: Indices, selection: str) -> int:
 
 
 def criterion_path(
-    task: SubsetTask, points: Points, name: str, n: float, n_candidates: int | None
+    task: SubsetTask,
+    points: Points,
+    name: str,
+    n: float,
+    n_candidates: int | None,
+    degrees: Callable[[SubsetTask, Points], Array] | None = None,
 ) -> Array:
     """The information criterion at each point, infinite where it means nothing.
 
     ``n`` is the number of samples, and ``n_candidates`` that of the features that X was chosen
-    from.
+    from. ``degrees`` tells the degrees of freedom; None counts the coefficients that are not zero.
     """
     outputs = max(len(points.coefs) - 1, 1)
     used, squared = points.used, task.loss.quadratic
     fit = deviance(task.losses(points), n, task.null_loss, squared=squared)
     df, k = outputs * used.sum(axis=0), used[task.priced].sum(axis=0)
     p = candidates(task, n_candidates)
-    sizes = (fit, df, n, k, p)
     # two balanced classes are worth a sample each time, rare ones less
     information = n if squared else n * task.null_loss / float(np.log(2.0))
-    counts = trusted(*sizes, intercept=task.fit_intercept, information=information)
-    return np.where(counts, CRITERIA[name](*sizes), np.inf)
+    counts = trusted(fit, df, n, k, p, intercept=task.fit_intercept, information=information)
+    df = df if degrees is None else degrees(task, points)
+    return np.where(counts, CRITERIA[name](fit, df, n, k, p), np.inf)

@@ -16,6 +16,7 @@ def check_rules(
     max_features: int | None,
     l1: float,
     l2: float,
+    scaled_l2: float = 0.0,
     penalty_weights: Any,
     positive: Any,
     n_outputs: int = 1,
@@ -30,6 +31,7 @@ def check_rules(
         max_features=None if max_features is None else int(max_features),
         l1=float(l1),
         l2=float(l2),
+        scaled_l2=scaled_l2,
         prices=_check_prices(penalty_weights, n_features),
         positive=_check_positive(positive, n_features, n_outputs),
     )

@@ -25,6 +25,7 @@ from ..solvers import (
     cut_short,
     subset_path,
 )
+from ._separation import separation_message
 from ._subset_options import check_rules
 
 
@@ -142,7 +143,7 @@ class SubsetTask:
         ValueError
             Where one cannot be used.
         """
-        norms = {name: options.pop(name) for name in ("l1", "l2")}
+        norms = {name: options.pop(name, 0.0) for name in ("l1", "l2", "scaled_l2")}
         rules = check_rules(
             X.shape[1],
             max_features=None,
@@ -161,8 +162,12 @@ class SubsetTask:
     @cached_property
     def null_loss(self) -> float:
         """Loss of the intercept alone."""
-        constant = np.atleast_1d(self._problem().null_intercept)
-        return self._value(np.tile(constant, (self.design.n_samples, 1)), self.loss)
+        return self._value(np.tile(self._constant, (self.design.n_samples, 1)), self.loss)
+
+    @property
+    def _constant(self) -> Any:
+        """Intercepts of the model without features."""
+        return np.broadcast_to(self._problem().null_intercept, self.loss.n_outputs)
 
     def distinct(self, most: int) -> int:
         """Number of different samples with a weight, at most ``most``."""
@@ -201,10 +206,27 @@ class SubsetTask:
 
     def norms(self, points: Points) -> Array:
         """What ``l1`` and ``l2`` add to the loss of each fit."""
-        l1, l2 = self.rules.l1, self.rules.l2
-        if l1 == l2 == 0.0:
-            return np.zeros(points.coefs.shape[-1])
-        return np.asarray(np.sum(l1 * np.abs(points.coefs) + 0.5 * l2 * points.coefs**2, (0, 1)))
+        used = np.flatnonzero(points.used.any(axis=1))
+        coefs, l1, l2 = points.coefs[:, used], self.rules.l1, self.ridge(used)[:, None]
+        # the square of a coefficient may be beyond the largest number
+        ridge = 0.5 * (np.sqrt(l2) * coefs) ** 2
+        return np.asarray(np.sum(l1 * np.abs(coefs) + ridge, (0, 1)))
+
+    def ridge(self, features: Indices) -> Array:
+        """Strength of the ridge on each of some features."""
+        if self.rules.scaled_l2 == 0.0:
+            return np.full(len(features), self.rules.l2)
+        part = Design(self.design.X[:, features])
+        weights, centre = self.loss.weights, self.fit_intercept
+        means = part.means(weights) if centre else np.zeros(len(features))
+        return self.rules.l2 + self.rules.scaled_l2 * part.variances(weights, means)
+
+    def separation(self, points: Points) -> str:
+        """Why the fits need a warning, if features separate the classes."""
+        fits = zip(np.moveaxis(points.coefs, -1, 0), points.intercepts.T, strict=True)
+        return separation_message(
+            self.design, self.loss, self.rules, self.fit_intercept, list(fits)
+        )
 
     def costs(self, points: Points) -> Array:
         """Sum of the prices that each fit pays, in units of ``alpha``."""
@@ -286,7 +308,7 @@ class SubsetTask:
         outputs = () if self.loss.n_outputs == 1 else (self.loss.n_outputs,)
         return Solution(
             coef=np.zeros((*outputs, self.design.n_features)),
-            intercept=self._problem().null_intercept,
+            intercept=self._constant if outputs else self._problem().null_intercept,
             status=Status.CONVERGED,
             certificate=Certificate("no feature may enter", 0.0),
             gap=np.nan,

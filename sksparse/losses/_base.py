@@ -61,6 +61,13 @@ class Loss(ABC):
     def conjugate(self, u: Array) -> float:
         """Fenchel conjugate ``sup_z <u, z> - f(z)``; infinite outside its domain."""
 
+    def fenchel_gap(self, z: Array, u: Array) -> float:
+        """``value(z) + conjugate(u) - <z, u>``: zero where u is the gradient at z, else positive.
+
+        A loss that bounds a duality gap writes it without cancellation.
+        """
+        return self.value(z) + self.conjugate(u) - float(np.sum(z * u))
+
     @abstractmethod
     def best_constant(self) -> float:
         """The intercept that minimises the value when every coefficient is zero."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import expit, xlogy
+from scipy.special import expit, kl_div, xlogy
 
 from .._typing import Array
 from ._base import Loss
 
 # Rounding can push y + u / s out of [0, 1] by a few ulps without the point being infeasible.
 _DOMAIN_SLACK = 1e-12
+# Predictors beyond which probabilities come too close to 0 to be divided by.
+_NEAR = 30.0
 
 
 class Logistic(Loss):
@@ -44,6 +46,22 @@ class Logistic(Loss):
             return np.inf
         v = np.clip(v, 0.0, 1.0)
         return float(s @ (xlogy(v, v) + xlogy(1.0 - v, 1.0 - v)))
+
+    def fenchel_gap(self, z: Array, u: Array) -> float:
+        used = self.weights > 0
+        if np.any(u[~used] != 0.0):
+            return np.inf
+        s, y, z = self.weights[used], self.y[used], z[used]
+        v = y + u[used] / s
+        if v.min() < -_DOMAIN_SLACK or v.max() > 1.0 + _DOMAIN_SLACK:
+            return np.inf
+        v = np.clip(v, 0.0, 1.0)
+        # the relative entropy between v and the probabilities at z
+        near = kl_div(v, expit(z)) + kl_div(1.0 - v, expit(-z))
+        softplus = np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
+        far = xlogy(v, v) + xlogy(1.0 - v, 1.0 - v) + softplus - v * z
+        entropy = np.where(np.abs(z) < _NEAR, near, far)
+        return float(s @ entropy)
 
     def best_constant(self) -> float:
         # Bounded, so that a problem whose weights silence one class still has a finite answer.

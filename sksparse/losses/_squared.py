@@ -35,5 +35,13 @@ class Squared(Loss):
         u, s = u[used], self.weights[used]
         return float(u @ (0.5 * u / s + self.y[used]))
 
+    def fenchel_gap(self, z: Array, u: Array) -> float:
+        used = self.weights > 0
+        if np.any(u[~used] != 0.0):
+            return np.inf
+        s = self.weights[used]
+        difference = u[used] / s - (z[used] - self.y[used])
+        return 0.5 * float(s @ (difference * difference))
+
     def best_constant(self) -> float:
         return float(self.weights @ self.y)

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import copy
 import inspect
+import warnings
+from typing import Any
 
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from sksparse._typing import Array
 from sksparse.neural_network._base import BaseSparseNet
+from sksparse.neural_network._data import Rows
+from sksparse.neural_network._trainer import PREDICT_ROWS
+from sksparse.neural_network._units import Units, enter_units
+from sksparse.sparsifiers._chains import flat_layers
+
+#: A module whose error is at most this share of the variance predicts the targets.
+_PREDICTS = 0.9
 
 
 class ModuleMixin(BaseSparseNet):
@@ -37,7 +51,50 @@ class ModuleMixin(BaseSparseNet):
             )
         return module
 
+    def _adopt_units(self, module: nn.Module, train: Rows, units: Units) -> None:
+        if not isinstance(self.module, nn.Module):
+            return
+        as_numbers, as_values = _squared_errors(module.eval(), train, units)
+        if as_values > _PREDICTS or as_values > 0.5 * as_numbers:
+            return
+        last = flat_layers(module)[-1]
+        if type(last) is nn.Linear and last.bias is not None:
+            enter_units(last, units)
+            return
+        warnings.warn(
+            f"The module {type(module).__name__} predicts y already, but it is trained to put out "
+            "(y - target_shift_) / target_scale_, and has no last nn.Linear with a bias in an "
+            "nn.Sequential into which these could be put; standardise y.",
+            ConvergenceWarning,
+            stacklevel=6,
+        )
+
+    def _predict_values(self, X: Any) -> Array:
+        check_is_fitted(self)
+        units = self._targets
+        # float32 would lose what is small beside a large shift
+        numbers = self._forward(X, double=units.is_wide).numpy()
+        return units.back(numbers).astype(numbers.dtype)
+
+    def _describe(self, module: nn.Module, units: Units | None) -> dict[str, Any]:
+        if units is None:
+            return {}
+        return {"target_shift_": units.shift, "target_scale_": units.scale}
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _squared_errors(module: nn.Module, rows: Rows, units: Units) -> tuple[float, float]:
+    """Mean squared errors of outputs read as standardised numbers, and read as values."""
+    sums = np.zeros(2)
+    with torch.no_grad():
+        for X, y, weight in rows.batches(PREDICT_ROWS):
+            output = module(X).cpu().double().numpy()
+            numbers = y[:, : output.shape[1]].cpu().double().numpy()
+            share = np.ones(len(X)) if weight is None else weight.cpu().double().numpy()
+            for k, read in enumerate((output, units.into(output))):
+                sums[k] += share @ ((read - numbers) ** 2).mean(axis=1)
+    return sums[0] / len(rows), sums[1] / len(rows)

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
@@ -24,11 +23,12 @@ from torch.nn.utils.parametrize import is_parametrized
 from sksparse._typing import Array, Indices
 from sksparse.neural_network import _report
 from sksparse.neural_network._adam import FusedAdam
-from sksparse.neural_network._data import Rows, make_rows, make_table, merge_equal_rows
+from sksparse.neural_network._data import Rows, make_rows, make_table, merge_equal_rows, split_rows
 from sksparse.neural_network._runtime import draw_seed, resolve_device, training
-from sksparse.neural_network._targets import check_callbacks
+from sksparse.neural_network._targets import check_callbacks, strip_features
 from sksparse.neural_network._trainer import PREDICT_ROWS, PhasedNet, Score, Stopping, Updates
-from sksparse.sparsifiers import SPARSIFIERS, Sparsifier, SparsifierRun, Task
+from sksparse.neural_network._units import Units
+from sksparse.sparsifiers import SPARSIFIERS, Sparsifier, SparsifierRun, Task, prunable_tensors
 from sksparse.sparsifiers._keep_zeros import KeepZeros
 
 
@@ -42,8 +42,8 @@ class Problem:
     score: Score
     #: The class of each row, where a split is to be stratified.
     labels: Indices | None = None
-    #: What new networks put out before training, where that is known.
-    start: Array | None = None
+    #: The units of numbers that stand in `y`, where it is standardised.
+    units: Units | None = None
 
 
 class BaseSparseNet(BaseEstimator):
@@ -79,6 +79,9 @@ class BaseSparseNet(BaseEstimator):
         "random_state": ["random_state"],
     }
 
+    #: The units in which the network sees the features; None for their own.
+    _inputs: Units | None
+
     @abstractmethod
     def _pose(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Array, Problem]:
         """Validated features, weights and the problem to learn."""
@@ -87,14 +90,30 @@ class BaseSparseNet(BaseEstimator):
     def _build_module(self, n_features: int, n_outputs: int) -> nn.Module:
         """A module with new weights."""
 
-    def _describe(self, module: nn.Module) -> dict[str, Any]:
+    def _describe(self, module: nn.Module, units: Units | None) -> dict[str, Any]:
         """Fitted attributes that only this kind of network has."""
         return {}
+
+    def _set_start(self, module: nn.Module) -> None:
+        """Let a new module put out about zero, where its last layer is known."""
+
+    def _adopt_units(self, module: nn.Module, train: Rows, units: Units) -> None:
+        """Let a module that puts out values from the start put out numbers."""
+
+    def _enter_units(self, module: nn.Module, units: Units) -> None:
+        """Let a fitted module put out numbers instead of values, where they are kept in it."""
+
+    def _leave_units(self, module: nn.Module, units: Units) -> None:
+        """Let a trained module put out values, where they are kept in it."""
 
     def _train(self, X: Any, weight: Array, problem: Problem, *, partial: bool = False) -> None:
         """Train on validated data and set the attributes that all estimators share."""
         device = resolve_device(self.device)
         check_callbacks(self.callbacks)
+        goes_on = self._goes_on(partial=partial)
+        X, inputs = strip_features(
+            X, weight, self._inputs if goes_on else None, goes_on=goes_on, partial=partial
+        )
         index, weight = merge_equal_rows(X, problem.y, weight)
         seed = draw_seed(self.random_state)
         learn, check = (index, None) if partial else self._split(index, problem, seed)
@@ -104,9 +123,12 @@ class BaseSparseNet(BaseEstimator):
         with training(seed, device) as use_threads:
             module = self._start_module(X.shape[1], problem, partial=partial).to(device)
             self._check_module(module, train, problem.n_outputs)
+            if problem.units is not None and not goes_on:
+                self._adopt_units(module, train, problem.units)
             use_threads(self._resolve_batch_size(len(train)), module)
             net = self._make_net(module, train, problem, partial=partial)
             interrupted = net.train_phases(train, valid)
+            constant = [] if partial else self._constant_outputs(module.eval(), train, problem)
         if interrupted:
             warnings.warn(
                 f"Training was interrupted after {len(net.history)} epochs; the network was "
@@ -114,9 +136,38 @@ class BaseSparseNet(BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=5,
             )
-        self._take_over(module.cpu().eval(), net, partial=partial)
-        if not (partial or interrupted or self.early_stopping):
+        self._inputs = inputs
+        self.input_shift_ = 0.0 if inputs is None else inputs.shift
+        self.input_scale_ = 1.0 if inputs is None else inputs.scale
+        self._take_over(module.cpu().eval(), net, problem.units, partial=partial)
+        if constant:
+            self._warn_of_constants(constant, problem.n_outputs)
+        elif not (partial or interrupted or self.early_stopping):
             self._warn_if_still_falling()
+
+    def _constant_outputs(self, module: nn.Module, train: Rows, problem: Problem) -> list[int]:
+        """Outputs that do not depend on the features, of targets that vary."""
+        found = _report.constant_outputs(module, train)
+        if found and problem.units is not None:
+            y = train.y.index_select(0, train.index)
+            found = [j for j in found if (y[:, j] != y[0, j]).any()]
+        return found
+
+    def _warn_of_constants(self, outputs: list[int], n_outputs: int) -> None:
+        if self.target_sparsity is not None:
+            n_left = sum(int((p != 0).sum()) for p in prunable_tensors(self.module_).values())
+            remedy = f"lower target_sparsity={self.target_sparsity!r}, which keeps {n_left} weights"
+        elif self.sparsifier is not None:
+            remedy = f"lower alpha={self.alpha!r} (None is the default of the sparsifier)"
+        else:
+            remedy = "change learning_rate_init or the activation"
+        warnings.warn(
+            f"Of the {n_outputs} outputs of the network, {outputs} are the same for all training "
+            "rows: no path of weights that are not zero leads to them, or the units on it are "
+            f"dead; {remedy}, or scale X.",
+            ConvergenceWarning,
+            stacklevel=6,
+        )
 
     def _warn_if_still_falling(self) -> None:
         last_phase = self.history_[-1]["phase"]
@@ -127,7 +178,7 @@ class BaseSparseNet(BaseEstimator):
             warnings.warn(
                 f"The objective still fell by {fall:.2g} per epoch, more than tol={self.tol:g}, "
                 f"when max_iter={self.max_iter} epochs were used up; raise max_iter or "
-                "learning_rate_init, or scale X and the targets of a regression.",
+                "learning_rate_init, or scale X, for example with StandardScaler.",
                 ConvergenceWarning,
                 stacklevel=6,
             )
@@ -137,26 +188,25 @@ class BaseSparseNet(BaseEstimator):
             return index, None
         labels = None if problem.labels is None else problem.labels[index]
         n_valid = math.ceil(self.validation_fraction * len(index))
-        smallest, n_strata = 2, 1
-        if labels is not None:
-            counts = np.unique(labels, return_counts=True)[1]
-            smallest, n_strata = counts.min(), len(counts)
-        if smallest < 2 or min(n_valid, len(index) - n_valid) < n_strata:
+        parts = split_rows(index, labels, n_valid, seed)
+        if parts is None:
             raise ValueError(
                 f"early_stopping=True with validation_fraction={self.validation_fraction!r} "
-                f"cannot put every class into both parts of {len(index)} distinct samples; "
-                "change validation_fraction, give more samples or use early_stopping=False."
+                f"cannot set any of {len(index)} distinct samples aside and keep others of every "
+                "class to learn from; change validation_fraction, give more samples or use "
+                "early_stopping=False."
             )
-        learn, check = train_test_split(
-            index, test_size=n_valid, stratify=labels, random_state=seed
-        )
-        return learn, check
+        return parts
+
+    def _goes_on(self, *, partial: bool) -> bool:
+        """Whether the network of an earlier fit is trained on."""
+        return (self.warm_start or partial) and hasattr(self, "module_")
 
     def _start_module(self, n_features: int, problem: Problem, *, partial: bool) -> nn.Module:
-        goes_on = (self.warm_start or partial) and hasattr(self, "module_")
         module = self._build_module(n_features, problem.n_outputs)
-        if not goes_on:
-            self._set_start(module, problem.start)
+        if not self._goes_on(partial=partial):
+            if problem.units is not None:
+                self._set_start(module)
             return module
         before = {name: tuple(p.shape) for name, p in self.module_.named_parameters()}
         now = {name: tuple(p.shape) for name, p in module.named_parameters()}
@@ -167,10 +217,10 @@ class BaseSparseNet(BaseEstimator):
                 f"{list(before.values())} and would now have {list(now.values())}, with other "
                 "units. Keep the layers, the features and the targets, or fit anew."
             )
-        return copy.deepcopy(self.module_)
-
-    def _set_start(self, module: nn.Module, start: Array | None) -> None:
-        """Let a new module put out `start`, where its last layer is known."""
+        module = copy.deepcopy(self.module_)
+        if problem.units is not None:
+            self._enter_units(module, problem.units)
+        return module
 
     def _check_module(self, module: nn.Module, train: Rows, n_outputs: int) -> None:
         """Refuse a module that does not fit the data, and give lazy layers their shapes."""
@@ -253,7 +303,12 @@ class BaseSparseNet(BaseEstimator):
             return min(n_rows, max(16, math.ceil(n_rows / 10)), 200)
         return min(n_rows, self.batch_size)
 
-    def _take_over(self, module: nn.Module, net: PhasedNet, *, partial: bool) -> None:
+    def _take_over(
+        self, module: nn.Module, net: PhasedNet, units: Units | None, *, partial: bool
+    ) -> None:
+        described = self._describe(module, units)
+        if units is not None:
+            self._leave_units(module, units)
         before = getattr(self, "history_", []) if partial else []
         self.module_ = module
         self.history_ = before + [
@@ -267,11 +322,11 @@ class BaseSparseNet(BaseEstimator):
         self.loss_ = self.history_[-1]["loss"] if self.history_ else math.nan
         self.sparsity_ = _report.sparsity(module)
         self.density_by_layer_ = _report.density_by_tensor(module)
-        for name, value in self._describe(module).items():
+        for name, value in described.items():
             setattr(self, name, value)
 
-    def _forward(self, X: Any) -> Tensor:
-        """The outputs of the network for validated features, in their type."""
+    def _forward(self, X: Any, *, double: bool = False) -> Tensor:
+        """The outputs of the network for validated features, in their type or in float64."""
         check_is_fitted(self)
         X = validate_data(
             self,
@@ -284,7 +339,11 @@ class BaseSparseNet(BaseEstimator):
         # A network trained on CUDA is served where there is none.
         device = resolve_device("cpu" if self.device == "cpu" else "auto")
         module = self.module_
-        double = X.dtype == np.float64
+        if self._inputs is not None:
+            X = self._inputs.into(X).astype(X.dtype)
+        double = double or X.dtype == np.float64
+        if double:
+            X = X.astype(np.float64, copy=False)
         if double or device.type != "cpu":
             module = copy.deepcopy(module).to(device, torch.float64 if double else torch.float32)
         rows = torch.arange(X.shape[0], device=device)

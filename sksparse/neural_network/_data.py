@@ -18,8 +18,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from scipy import sparse
+from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from sksparse._interrupts import check
 from sksparse._typing import Array, Indices
 
 _CHUNK = 4096
@@ -144,10 +146,66 @@ def merge_equal_rows(
     return index, merged
 
 
+def split_rows(
+    index: Indices, labels: Indices | None, n_valid: int, seed: int
+) -> tuple[Indices, Indices] | None:
+    """Rows to learn from and rows to validate with, stratified where the classes allow it.
+
+    Classes that are too rare keep their rows, or one of them, among those to learn from.
+
+    Parameters
+    ----------
+    index : ndarray of shape (n_rows,)
+        Numbers of the rows.
+    labels : ndarray of shape (n_rows,) or None
+        Their classes; None for a regression.
+    n_valid : int
+        Rows to validate with.
+    seed : int
+        Seed of the draw.
+
+    Returns
+    -------
+    parts : tuple of ndarray, or None
+        None where nothing can be set aside.
+    """
+    if labels is None:
+        if n_valid >= len(index):
+            return None
+        learn, check = train_test_split(index, test_size=n_valid, random_state=seed)
+        return learn, check
+    classes, first, counts = np.unique(labels, return_index=True, return_counts=True)
+    common = np.isin(labels, classes[counts > 1])
+    n_common = np.count_nonzero(counts > 1)
+    stratified = min(n_valid, common.sum() - n_valid) >= n_common > 0
+    kept = ~common
+    if not stratified:
+        # of each class the first row, and rows come in the order of a hash
+        kept[first] = True
+    n_valid = min(n_valid, int(np.count_nonzero(~kept)))
+    if n_valid == 0:
+        return None
+    rest, strata = index[~kept], labels[~kept] if stratified else None
+    learn, check = rest[:0], rest
+    if n_valid < len(rest):
+        learn, check = train_test_split(rest, test_size=n_valid, stratify=strata, random_state=seed)
+    n_missing = len(np.setdiff1d(labels, labels[np.isin(index, check)]))
+    if n_missing:
+        warnings.warn(
+            f"early_stopping=True: {n_missing} of {len(classes)} classes have too few distinct "
+            "samples to be in the validation rows; they are learnt from, but not scored. Raise "
+            "validation_fraction or give more samples of them.",
+            UserWarning,
+            stacklevel=7,
+        )
+    return (np.concatenate([index[kept], learn]) if kept.any() else learn), check
+
+
 def _hash_rows(X: Any, y: Indices | Array, rows: Indices) -> Indices:
     """64 bits a row: among a million distinct rows two agree with probability 3e-8."""
     digests = []
     for start in range(0, len(rows), _CHUNK):
+        check()
         part = rows[start : start + _CHUNK]
         features = X[part].toarray() if sparse.issparse(X) else X[part]
         # adding zero turns -0.0 into 0.0, which is the same number in other bits

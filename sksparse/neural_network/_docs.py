@@ -21,7 +21,14 @@ OBJECTIVE = r"""The objective is
     A fit depends on the samples only through their weighted distribution: equal rows of
     equal target are merged and their weights added, and the order of the rows is of no
     account. The network is trained in float32; predictions have the type of the features they
-    are made of, float32 or float64."""
+    are made of, float32 or float64.
+
+    Scale the features, for example with :class:`sklearn.preprocessing.StandardScaler`. Columns
+    that would be lost to the network are brought into reach: where all values lie farther from
+    zero than ten times their spread, where the spread is below 1e-2 or above 1e6, and constants
+    above 1e3, it sees ``(X - input_shift_) / input_scale_`` instead. All other columns stay as
+    they are. Features of more than two dimensions are one such column, and sparse ones are never
+    shifted: a ``ConvergenceWarning`` names them."""
 
 STRENGTH = """sparsifier : str, Sparsifier or None, default="oscar"
         How the network becomes sparse: a name of ``sksparse.sparsifiers.SPARSIFIERS`` such as
@@ -37,8 +44,10 @@ STRENGTH = """sparsifier : str, Sparsifier or None, default="oscar"
         takes the default of the sparsifier.
     target_sparsity : float, default=None
         Share of the weights to set to zero, from 0 up to but not including 1. Where it is
-        given, it governs and `alpha` is not used. With `warm_start` some methods keep the
-        zeros of an earlier fit of higher sparsity."""
+        given, it governs and `alpha` is not used. Every output keeps a path of weights from an
+        input, where the number of weights allows it and the layers are one chain
+        (``nn.Sequential``). With `warm_start` some methods keep the zeros of an earlier fit of
+        higher sparsity."""
 
 TRAINING = """solver : {"adam", "sgd"}, default="adam"
         The optimiser; "sgd" is stochastic gradient descent with Nesterov `momentum`.
@@ -69,11 +78,13 @@ TRAINING = """solver : {"adam", "sgd"}, default="adam"
         on them stalls, and to return the weights that scored best in the last phase, which
         have the final sparsity. Otherwise the objective decides when to end.
     validation_fraction : float, default=0.1
-        Share of the distinct rows set aside by `early_stopping`, stratified by class.
+        Share of the distinct rows set aside by `early_stopping`, stratified by class. Classes
+        that are too rare for it are learnt from only, with a warning.
     n_iter_no_change : int, default=10
         Epochs without an improvement of `tol` after which a phase ends.
     tol : float, default=1e-4
-        The least change of objective or score that counts as improvement."""
+        The least change of objective or score (accuracy or R2) that counts as improvement.
+        Neither depends on the units of the targets."""
 
 TEACHING = """teacher : estimator, default=None
         A fitted model to learn from beside the targets (knowledge distillation), which knows
@@ -88,7 +99,8 @@ TEACHING = """teacher : estimator, default=None
         Callbacks of skorch, which are copied, or pairs of a name and one. They are notified at the
         begin and end of training, epochs and batches, and find the keys of ``history_`` in the
         history; those that predict or save by themselves (EpochScoring, Checkpoint) need
-        more of skorch than there is. One that raises KeyboardInterrupt ends training.
+        more of skorch than there is. One that raises KeyboardInterrupt ends training, and the
+        network is made sparse as it stands.
     warm_start : bool, default=False
         Whether to begin from the weights of the earlier fit, zeros included, instead of
         random ones; for example to raise the sparsity step by step.
@@ -115,7 +127,10 @@ FITTED = """sparsity_ : float
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X had string names."""
+        Names of the features, where X had string names.
+    input_shift_, input_scale_ : float or ndarray of shape (`n_features_in_`,)
+        ``module_`` is made for ``(X - input_shift_) / input_scale_``: 0.0 and 1.0 unless some
+        column of X would have been lost."""
 
 PERCEPTRON = """activation : str, default="relu"
         Activation of the hidden units: "relu", "tanh", "logistic", "identity", "elu", "gelu"
@@ -136,7 +151,7 @@ UNITS = """coefs_ : list of ndarray of shape (n_units_in, n_units_out)
     feature_importances_ : ndarray of shape (n_features,)
         Sum over all paths from a feature to the outputs of the product of absolute weights,
         scaled to sum 1; zero for a feature that the network does not use. Comparable
-        where the features have comparable scales."""
+        where the features have comparable scales; all targets of a regression count alike."""
 
 RAISES = """ValueError
         When a parameter or the data are unfit, before any work is done.
@@ -147,8 +162,10 @@ RAISES = """ValueError
     -----
     ConvergenceWarning
         When the objective still falls by more than `tol` per epoch at the end of the last
-        phase, or when a KeyboardInterrupt cuts training short: the network is then
-        finished, at its full sparsity, as it stands."""
+        phase; when an output is the same for all training rows, because no path of weights leads
+        to it or its units are dead; or when Ctrl-C cuts training short after a second or more
+        and at least one epoch: the network is then finished, at its full sparsity, as it stands.
+        Earlier, or when it is pressed again, Ctrl-C raises and leaves the estimator as it was."""
 
 _PARTS = {
     "objective": OBJECTIVE,

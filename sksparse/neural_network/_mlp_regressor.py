@@ -19,9 +19,13 @@ class SparseMLPRegressor(NetRegressorMixin, PerceptronMixin):
 
     <<objective>>
 
-    The loss :math:`\ell` is half the squared error, in the mean over the targets. Scale the
-    targets, for example with :class:`sklearn.compose.TransformedTargetRegressor`: the strengths
-    and the learning rate are made for targets of about unit variance.
+    The loss :math:`\ell` is half the squared error, in the mean over the targets, each in
+    units of its standard deviation (of the mean of target and teacher, where there is one):
+    strengths, learning rates, tolerances, ``loss_`` and ``history_`` do not depend on the units
+    of y. Mean and deviation are put into the last layer in the end, so that ``module_``,
+    ``coefs_`` and predictions are in the units of y. Where the mean is more than a thousand
+    deviations, a bias in float32 rounds it; predictions are then made in float64 and have what
+    the bias lacks.
 
     Parameters
     ----------

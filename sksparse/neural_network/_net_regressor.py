@@ -20,8 +20,13 @@ class SparseNetRegressor(NetRegressorMixin, ModuleMixin):
 
     <<objective>>
 
-    The loss :math:`\ell` is half the squared error, in the mean over the targets; the module
-    returns one number for each target. Scale the targets to about unit variance.
+    The loss :math:`\ell` is half the squared error, in the mean over the targets, each in
+    units of its standard deviation (of the mean of target and teacher, where there is one):
+    strengths, learning rates, tolerances, ``loss_`` and ``history_`` do not depend on the units
+    of y. The module returns one number for each target, ``(y - target_shift_) /
+    target_scale_``, which predictions turn back. A given module that predicts y from the
+    start goes on from there: the units are put into its last layer, a ``torch.nn.Linear`` with
+    a bias in a ``torch.nn.Sequential``.
 
     Parameters
     ----------
@@ -38,6 +43,8 @@ class SparseNetRegressor(NetRegressorMixin, ModuleMixin):
         The fitted network on the CPU.
     n_outputs_ : int
         Number of targets.
+    target_shift_, target_scale_ : ndarray of shape (`n_outputs_`,)
+        Weighted mean and standard deviation of each target.
     <<fitted>>
 
     Raises

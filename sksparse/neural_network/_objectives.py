@@ -85,12 +85,17 @@ def weighted_accuracy(logits: Tensor, y: Tensor, weight: Tensor) -> float:
 
 
 def weighted_r2(output: Tensor, y: Tensor, weight: Tensor) -> float:
-    """The mean over the outputs of the share of variance that is explained."""
+    """The mean over the outputs of the share of variance that is explained.
+
+    Targets are standardised: where they do not vary in the rows that are scored, as in a single
+    row, their variance is 1.
+    """
     truth, weight = y[:, : output.shape[1]], weight[:, None]
     centre = (weight * truth).sum(dim=0) / weight.sum()
     residual = (weight * (truth - output).square()).sum(dim=0)
     total = (weight * (truth - centre).square()).sum(dim=0)
-    return float((1 - residual / total.clamp(min=torch.finfo(total.dtype).tiny)).mean())
+    varies = total > torch.finfo(total.dtype).eps * weight.sum()
+    return float((1 - residual / torch.where(varies, total, weight.sum())).mean())
 
 
 def soften(probabilities: Tensor, temperature: float) -> Tensor:

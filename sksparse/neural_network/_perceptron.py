@@ -6,14 +6,15 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sksparse._typing import Array
 from sksparse.neural_network import _report
 from sksparse.neural_network._base import BaseSparseNet
 from sksparse.neural_network._modules import ACTIVATIONS, build_mlp
+from sksparse.neural_network._units import Units, enter_units, leave_units
 
 
 class PerceptronMixin(BaseSparseNet):
@@ -25,6 +26,8 @@ class PerceptronMixin(BaseSparseNet):
         "dropout": ["array-like", Interval(Real, 0, 1, closed="left")],
         "batch_norm": ["boolean"],
     }
+
+    _bias_left: Array
 
     @property
     def coefs_(self) -> list[Array]:
@@ -45,10 +48,22 @@ class PerceptronMixin(BaseSparseNet):
         rates = self._dropout_rates(len(hidden))
         return build_mlp(widths, self.activation, rates, batch_norm=self.batch_norm)
 
-    def _set_start(self, module: nn.Module, start: Array | None) -> None:
-        if start is not None:
-            last: Any = list(module.children())[-1]
-            last.bias.data.copy_(torch.from_numpy(start))
+    def _set_start(self, module: nn.Module) -> None:
+        last_linear(module).bias.data.zero_()
+
+    def _enter_units(self, module: nn.Module, units: Units) -> None:
+        enter_units(last_linear(module), units, self._bias_left)
+
+    def _leave_units(self, module: nn.Module, units: Units) -> None:
+        # what a bias in float32 cannot hold of a target far from zero
+        left = leave_units(last_linear(module), units)
+        self._bias_left = left if units.is_wide else np.zeros_like(left)
+
+    def _predict_values(self, X: Any) -> Array:
+        check_is_fitted(self)
+        if not self._bias_left.any():
+            return self._forward(X).numpy()
+        return self._forward(X, double=True).numpy() + self._bias_left
 
     def _hidden_widths(self) -> list[int]:
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
@@ -72,9 +87,16 @@ class PerceptronMixin(BaseSparseNet):
             )
         return rates
 
-    def _describe(self, module: nn.Module) -> dict[str, Any]:
+    def _describe(self, module: nn.Module, units: Units | None) -> dict[str, Any]:
         matrices = _report.path_matrices(module)
         return {
             "architecture_": _report.live_widths(matrices),
             "feature_importances_": _report.path_importances(matrices),
         }
+
+
+def last_linear(module: nn.Module) -> nn.Linear:
+    """The layer of a perceptron that puts out."""
+    last = list(module.children())[-1]
+    assert isinstance(last, nn.Linear)
+    return last

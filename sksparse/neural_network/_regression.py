@@ -19,6 +19,7 @@ from sksparse.neural_network._objectives import (
     weighted_r2,
 )
 from sksparse.neural_network._targets import check_weights, lesson_of, validate
+from sksparse.neural_network._units import Units, target_units
 
 
 class NetRegressorMixin(RegressorMixin, BaseSparseNet):
@@ -28,6 +29,9 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
         **BaseSparseNet._parameter_constraints,
         "teacher": [HasMethods("predict"), None],
     }
+
+    _targets: Units
+    _target_known: bool
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
@@ -39,7 +43,7 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
             Features, of any number of dimensions for a network of your own. Converted to
             float32; a sparse matrix is made dense one batch at a time.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Targets; scale them to about unit variance, as the features.
+            Targets, in any units: each is standardised inside.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples in the loss, not negative. A weight of 2 is the same as
             the sample twice, a weight of 0 the same as no sample. None weighs all equally.
@@ -91,36 +95,48 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_targets)
-            Predictions.
+            Predictions, in the units of the targets.
         """
-        output = self._forward(X).numpy()
+        output = self._predict_values(X)
         return output if self._is_multi_output else output[:, 0]
 
     def _learn(self, raw: Any, y: Any, sample_weight: Any, *, partial: bool) -> None:
         reset = not (partial and hasattr(self, "module_"))
         X, y = validate(self, raw, y, reset=reset, multi_output=True, y_numeric=True)
         weight = check_weights(sample_weight, X)
-        with np.errstate(over="ignore"):
-            targets = np.asarray(y, dtype=np.float32).reshape(len(y), -1)
-        if not np.isfinite(targets).all():
-            raise ValueError(
-                "y has values beyond the range of float32, in which the network is trained; scale "
-                "it, for example with TransformedTargetRegressor and StandardScaler."
-            )
-        problem = self._problem(raw, targets, np.average(targets, axis=0, weights=weight))
+        values = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        lesson = self._lesson(raw, values.shape[1])
+        share = 0.0 if lesson is None else self.distill_weight
+        # with a teacher the network learns the mean of what both say
+        learnt = values if lesson is None else (1 - share) * values + share * lesson
+        units, known = target_units(learnt, weight)
+        if partial and getattr(self, "_target_known", False):
+            if len(units.shift) != len(self._targets.shift):
+                raise ValueError(
+                    f"partial_fit cannot continue: y has {len(units.shift)} targets, but the "
+                    f"earlier fit had {len(self._targets.shift)}; fit a new estimator."
+                )
+            units, known = self._targets, True
+        problem = self._problem(values, lesson, units)
         self._train(X, weight, problem, partial=partial)
+        self._targets, self._target_known = units, known
         self._is_multi_output = y.ndim == 2
-        self.n_outputs_ = targets.shape[1]
+        self.n_outputs_ = values.shape[1]
 
-    def _problem(self, raw: Any, targets: Array, mean: Array) -> Problem:
-        n_outputs = targets.shape[1]
+    def _lesson(self, raw: Any, n_outputs: int) -> Array | None:
         if self.teacher is None or self.distill_weight == 0:
-            criterion = WeightedSquaredError()
-            return Problem(targets, n_outputs, criterion, weighted_r2, start=mean)
-        lesson = lesson_of(self.teacher, "predict", raw, n_outputs).astype(np.float32)
-        y = np.column_stack([targets, lesson])
+            return None
+        return lesson_of(self.teacher, "predict", raw, n_outputs)
+
+    def _problem(self, values: Array, lesson: Array | None, units: Units) -> Problem:
+        # rows of no weight may hold anything
+        with np.errstate(over="ignore"):
+            y = units.into(values).astype(np.float32)
+        if lesson is None:
+            return Problem(y, y.shape[1], WeightedSquaredError(), weighted_r2, units=units)
         taught = DistilledSquaredError(self.distill_weight)
-        return Problem(y, n_outputs, taught, weighted_r2, start=mean)
+        both = np.column_stack([y, units.into(lesson).astype(np.float32)])
+        return Problem(both, y.shape[1], taught, weighted_r2, units=units)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

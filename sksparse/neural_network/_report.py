@@ -10,7 +10,12 @@ import torch
 from torch import nn
 
 from sksparse._typing import Array
+from sksparse.neural_network._data import Rows
 from sksparse.sparsifiers import prunable_tensors
+
+#: Rows that are looked at together, and what rounding may do to equal outputs.
+_ROWS_AT_ONCE = 512
+_ROUNDING = 1e-6
 
 
 def density_by_tensor(module: nn.Module) -> dict[str, float]:
@@ -19,6 +24,28 @@ def density_by_tensor(module: nn.Module) -> dict[str, float]:
         name: float((w.detach() != 0).double().mean())
         for name, w in prunable_tensors(module).items()
     }
+
+
+def constant_outputs(module: nn.Module, rows: Rows) -> list[int]:
+    """The outputs of a network that are the same for all rows, though the rows differ.
+
+    Mostly there are none, and the first rows show it.
+    """
+    low = high = first = None
+    differ = False
+    same = torch.zeros(0)
+    with torch.no_grad():
+        for X, _, _ in rows.batches(_ROWS_AT_ONCE):
+            output = module(X)
+            first = X[:1] if first is None else first
+            differ = differ or bool((first != X).any())
+            least, most = output.aminmax(dim=0)
+            low = least if low is None else torch.minimum(low, least)
+            high = most if high is None else torch.maximum(high, most)
+            same = high - low <= _ROUNDING * torch.maximum(low.abs(), high.abs())
+            if differ and not same.any():
+                break
+    return same.nonzero().flatten().tolist() if differ else []
 
 
 def sparsity(module: nn.Module) -> float:

@@ -2,33 +2,95 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from skorch.callbacks import Callback
 
 from sksparse._typing import Array
+from sksparse.neural_network._units import FEW_ROWS, Units, feature_units, loses_columns
 
 
 def validate(
     estimator: BaseEstimator, X: Any, y: Any, *, reset: bool, **options: Any
 ) -> tuple[Any, Any]:
-    """Features in float32, and targets."""
-    # what overflows becomes infinite, which is refused
-    with np.errstate(over="ignore"):
-        return validate_data(
-            estimator,
-            X,
-            y,
-            accept_sparse="csr",
-            dtype=np.float32,
-            allow_nd=estimator.__sklearn_tags__().input_tags.three_d_array,
-            reset=reset,
-            **options,
-        )
+    """Features in float32 or float64, and targets."""
+    given = getattr(X, "dtype", None)
+    is_short = isinstance(given, np.dtype) and given.kind in "biu" and given.itemsize <= 2
+    return validate_data(
+        estimator,
+        X,
+        y,
+        accept_sparse="csr",
+        # images need no float64 on the way; longer integers do, such as time stamps
+        dtype=(np.float32, np.float64) if is_short else (np.float64, np.float32),
+        allow_nd=estimator.__sklearn_tags__().input_tags.three_d_array,
+        reset=reset,
+        **options,
+    )
+
+
+def strip_features(
+    X: Any, weight: Array, earlier: Units | None, *, goes_on: bool, partial: bool
+) -> tuple[Any, Units | None]:
+    """Features in float32, and the units in which they stand there, where that is not their own.
+
+    Parameters
+    ----------
+    X : {ndarray, csr_array} of shape (n_samples, n_features, ...)
+        Features.
+    weight : ndarray of shape (n_samples,)
+        Weights of the samples.
+    earlier : Units or None
+        The units of the earlier fit.
+    goes_on : bool
+        Whether the network of the earlier fit is trained on, and with it its units.
+    partial : bool
+        Whether more rows may come.
+
+    Returns
+    -------
+    X : {ndarray, csr_array}
+        What the network sees.
+    units : Units or None
+        Its units.
+    """
+    is_small = partial and X.shape[0] < FEW_ROWS
+    units = earlier if goes_on else feature_units(X, weight, few=is_small)
+    if units is not None and not sparse.issparse(X):
+        X = units.into(X)
+    if sparse.issparse(X) and units is not None:
+        units = None
+        _warn_of_lost_columns("X is sparse and has")
+    elif goes_on and not is_small and loses_columns(X, weight):
+        _warn_of_lost_columns("Unlike those of the earlier fit, the features have")
+    return in_float32(X), units
+
+
+def _warn_of_lost_columns(beginning: str) -> None:
+    warnings.warn(
+        f"{beginning} columns whose spread is small beside their distance from zero, or that are "
+        "of extreme scale: float32, in which the network is trained, loses them. Scale X, for "
+        "example with StandardScaler (MaxAbsScaler for sparse X).",
+        ConvergenceWarning,
+        stacklevel=7,
+    )
+
+
+def in_float32(X: Any) -> Any:
+    """Features in the precision of training; what is beyond its range is refused."""
+    if X.dtype == np.float32:
+        return X
+    with np.errstate(over="ignore", invalid="ignore"):
+        X = X.astype(np.float32)
+        assert_all_finite(X, input_name="X")
+    return X
 
 
 def check_callbacks(callbacks: list[Any] | None) -> None:

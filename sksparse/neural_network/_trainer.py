@@ -18,6 +18,7 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from sksparse._interrupts import check, signalled, worth_keeping
 from sksparse.neural_network._data import Rows
 from sksparse.sparsifiers import Phase, Probe, SparsifierRun
 
@@ -202,7 +203,7 @@ class PhasedNet(NeuralNet):
         try:
             self.notify("on_train_begin", X=None, y=None)
         except KeyboardInterrupt:
-            interrupted = True
+            interrupted = self._obeys_interrupt()
         with self._bar:
             for phase in self.run.phases:
                 with torch.no_grad():
@@ -212,16 +213,25 @@ class PhasedNet(NeuralNet):
                 try:
                     self._train_phase(phase, train, valid)
                 except KeyboardInterrupt:
-                    interrupted = True
-                    if self.history and "loss" not in self.history[-1]:
-                        self.history.pop()
+                    interrupted = self._obeys_interrupt()
         with torch.no_grad():
             self.run.finalize()
         try:
+            # a signal may have come in while the last phase began
+            check()
             self.notify("on_train_end", X=None, y=None)
         except KeyboardInterrupt:
-            interrupted = True
+            interrupted = self._obeys_interrupt()
         return interrupted
+
+    def _obeys_interrupt(self) -> bool:
+        """End training where that leaves an answer, and raise the interrupt again where not."""
+        if self.history and "loss" not in self.history[-1]:
+            self.history.pop()
+        # what a callback raises is always obeyed
+        if signalled() and not (self.history and worth_keeping()):
+            raise
+        return True
 
     def _train_phase(self, phase: Phase, train: Rows, valid: Rows | None) -> None:
         self.initialize_optimizer()
@@ -265,8 +275,8 @@ class PhasedNet(NeuralNet):
                 raise FloatingPointError(
                     f"The training loss became {record['loss']} in epoch {len(self.history)} "
                     f"(phase {phase.name!r}) with learning_rate_init={self.lr!r}; lower "
-                    "learning_rate_init, set max_grad_norm=1, or scale X and the targets of a "
-                    "regression, for example with StandardScaler."
+                    "learning_rate_init, set max_grad_norm=1, or scale X, for example with "
+                    "StandardScaler."
                 )
             if valid is not None:
                 record["valid_score"] = self._validation_score(valid)
@@ -289,6 +299,7 @@ class PhasedNet(NeuralNet):
         total = torch.zeros((), device=train.index.device)
         with torch.no_grad():
             for X, y, weight in train.batches(self.batch_size, shuffle=True):
+                check()
                 if self.callbacks:
                     self.notify("on_batch_begin", batch=(X, y), training=True)
                 run.before_batch()

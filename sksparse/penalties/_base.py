@@ -30,11 +30,24 @@ class ConvexPenalty(Penalty):
         """
 
     @abstractmethod
-    def violations(self, coef: Array, gradient: Array, alpha: float) -> Array:
+    def violations(
+        self, coef: Array, gradient: Array, alpha: float, scales: Array | None = None
+    ) -> Array:
         """How far ``-gradient`` is from ``alpha`` times the subdifferential, per unit.
 
         The unit is a group for block penalties and a feature for sorted ones; the optimum is where
         all entries are zero, and a working set grows where they are large.
+
+        Parameters
+        ----------
+        coef, gradient : ndarrays of shape (n_features,)
+            Coefficients, and the gradient of the loss over them.
+        alpha : float
+            Strength.
+        scales : ndarray of shape (n_features,) or None, default=None
+            Length of each column, by which violations are divided: the square of one is then,
+            about, what the loss has to gain there. Columns of length zero are left out. None is
+            one.
         """
 
     @abstractmethod

@@ -87,19 +87,28 @@ class BlockPenalty(ConvexPenalty):
         factors = block_factors(self.blocks.norms(shrunk), step * self.l2)
         return np.asarray(shrunk * factors[self.blocks.labels])
 
-    def dual_norm(self, gradient: Array) -> float:
+    def group_dual_norms(self, gradient: Array) -> Array:
+        """The dual norm of each group, at which strength it leaves; zero if it never does."""
         magnitudes = np.abs(gradient)
-        bounds = [
-            _group_dual_norm(magnitudes[members], self.l1[members[0]], self.l2[g])
-            for g, members in enumerate(np.split(self.blocks.order, self.blocks.pointers[1:-1]))
-            if self.l1[members[0]] > 0 or self.l2[g] > 0
-        ]
-        return max(bounds, default=0.0)
+        members = np.split(self.blocks.order, self.blocks.pointers[1:-1])
+        return np.array(
+            [
+                _group_dual_norm(magnitudes[features], self.l1[features[0]], l2)
+                if self.l1[features[0]] > 0 or l2 > 0
+                else 0.0
+                for features, l2 in zip(members, self.l2, strict=True)
+            ]
+        )
 
-    def violations(self, coef: Array, gradient: Array, alpha: float) -> Array:
-        labels = self.blocks.labels
+    def dual_norm(self, gradient: Array) -> float:
+        return float(self.group_dual_norms(gradient).max(initial=0.0))
+
+    def violations(
+        self, coef: Array, gradient: Array, alpha: float, scales: Array | None = None
+    ) -> Array:
+        scales = np.ones(len(coef)) if scales is None else scales
         norms = self.blocks.norms(coef)
-        # ||v - [-l1, l1]|| for zero coefficients, the exact stationarity equation for the others.
+        # v - [-l1, l1] for zero coefficients, the exact stationarity equation for the others.
         slack = np.where(
             coef == 0,
             soft_threshold(gradient, alpha * self.l1),
@@ -107,12 +116,21 @@ class BlockPenalty(ConvexPenalty):
         )
         active = norms > 0
         pull = np.divide(alpha * self.l2, norms, out=np.zeros_like(norms), where=active)
-        distance = self.blocks.norms(slack + pull[labels] * coef)
-        excess = np.maximum(distance - alpha * self.l2, 0.0)
+        stationary = slack + pull[self.blocks.labels] * coef
+        distance = self.blocks.norms(_divide(stationary, scales))
+        # A group at zero moves along its gradient, and gains by the length of that column.
+        slack[scales == 0.0] = 0.0
+        length, column = self.blocks.norms(slack), self.blocks.norms(slack * scales)
+        excess = _divide(np.maximum(length - alpha * self.l2, 0.0) * length, column)
         return np.asarray(np.where(active, distance, excess))
 
     def unpenalised(self) -> Indices:
         return np.flatnonzero((self.l1 == 0) & (self.l2[self.blocks.labels] == 0))
+
+
+def _divide(values: Array, by: Array) -> Array:
+    """Quotients, zero where the divisor is."""
+    return np.asarray(np.divide(values, by, out=np.zeros_like(values), where=by > 0.0))
 
 
 def _group_dual_norm(magnitudes: Array, l1: float, l2: float) -> float:

@@ -22,6 +22,6 @@ class GroupL2(BlockPenalty):
     def __init__(self, blocks: Blocks, weights: Array) -> None:
         super().__init__(blocks, np.zeros(len(blocks.labels)), weights)
 
-    def dual_norm(self, gradient: Array) -> float:
-        used = self.l2 > 0
-        return float(np.max(self.blocks.norms(gradient)[used] / self.l2[used], initial=0.0))
+    def group_dual_norms(self, gradient: Array) -> Array:
+        norms = self.blocks.norms(gradient)
+        return np.asarray(np.divide(norms, self.l2, out=np.zeros_like(norms), where=self.l2 > 0))

@@ -21,6 +21,6 @@ class L1(BlockPenalty):
         blocks = Blocks.from_labels(np.arange(len(weights), dtype=np.intp))
         super().__init__(blocks, weights, np.zeros(len(weights)))
 
-    def dual_norm(self, gradient: Array) -> float:
-        used = self.l1 > 0
-        return float(np.max(np.abs(gradient[used]) / self.l1[used], initial=0.0))
+    def group_dual_norms(self, gradient: Array) -> Array:
+        sizes = np.abs(gradient)
+        return np.asarray(np.divide(sizes, self.l1, out=np.zeros_like(sizes), where=self.l1 > 0))

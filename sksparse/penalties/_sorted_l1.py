@@ -57,10 +57,14 @@ class SortedL1(ConvexPenalty):
         load = np.cumsum(_descending(np.abs(gradient)))
         return float(np.max(load[used] / budget[used], initial=0.0))
 
-    def violations(self, coef: Array, gradient: Array, alpha: float) -> Array:
+    def violations(
+        self, coef: Array, gradient: Array, alpha: float, scales: Array | None = None
+    ) -> Array:
         # The subdifferential factors over clusters of tied magnitudes: in each, every sum of the k
         # largest aligned gradients stays below the sum of the first k weights of the cluster, and
-        # for non-zero clusters the total is equal. Excesses are per feature.
+        # for non-zero clusters the total is equal. Features that move together are at most as long
+        # as all of them side by side.
+        scales = np.ones(len(coef)) if scales is None else scales
         magnitudes = np.abs(coef)
         aligned = np.where(coef == 0, np.abs(gradient), -np.sign(coef) * gradient)
         order = np.lexsort((-aligned, -magnitudes))
@@ -70,14 +74,16 @@ class SortedL1(ConvexPenalty):
         start, before = 0, 0.0
         for end in ends:
             cluster = order[start : end + 1]
-            mean_excess = (excess[start : end + 1] - before) / np.arange(1, end - start + 2)
+            length = np.cumsum(scales[cluster])
+            share = np.zeros(len(cluster))
+            np.divide(excess[start : end + 1] - before, length, out=share, where=length > 0)
             # A feature is a candidate to move as far as some prefix that holds it is over-full.
-            over_full = np.maximum.accumulate(mean_excess[::-1])[::-1]
+            over_full = np.maximum.accumulate(share[::-1])[::-1]
             result[cluster] = np.maximum(over_full, 0.0)
             if magnitudes[cluster[0]] > 0:
-                result[cluster] = np.maximum(result[cluster], abs(mean_excess[-1]))
+                result[cluster] = np.maximum(result[cluster], abs(share[-1]))
             start, before = end + 1, excess[end]
-        return result
+        return np.where(scales > 0.0, result, 0.0)
 
     def unpenalised(self) -> Indices:
         return np.empty(0, dtype=np.intp)

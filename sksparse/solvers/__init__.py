@@ -9,13 +9,13 @@ returns a :class:`Solution`. Coefficients have shape (n_features,), predictors `
 from ._backward import BackwardElimination
 from ._block_descent import BlockDescent
 from ._branch_and_bound import BranchAndBound
+from ._convex import moderate
 from ._correlations import Correlations
 from ._design import Design
 from ._forward import ForwardSelection
 from ._gram import GramCache
 from ._hard_thresholding import IterativeHardThresholding
 from ._loop import Iterate, Solver
-from ._moments import ScaleError
 from ._problem import Problem
 from ._solution import BoundedSolution, Certificate, Solution, Status, cut_short
 from ._sorted_descent import SortedDescent
@@ -42,7 +42,6 @@ __all__ = [
     "Iterate",
     "IterativeHardThresholding",
     "Problem",
-    "ScaleError",
     "Solution",
     "Solver",
     "SortedDescent",
@@ -53,5 +52,6 @@ __all__ = [
     "SubsetNewton",
     "SubsetRules",
     "cut_short",
+    "moderate",
     "subset_path",
 ]

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .._interrupts import check
 from .._typing import Array, Indices
 from ..penalties import BlockPenalty
 from ._block_inner import Working, minimise
+from ._convex import ConvexIterate, ConvexSolver
 from ._gram import GramCache, SquaredQuadratics
-from ._loop import GradientIterate, Solver, centre
-from ._problem import Problem, duality_gap
+from ._problem import Problem
 from ._quadratic import quadratic_from_columns
-from ._solution import Certificate
 from ._working_set import enlarge
 
 # Groups that the first working set may hold; it doubles from there.
@@ -32,13 +32,13 @@ _CURVATURE_FLOOR = 1e-8
 
 
 @dataclass
-class BlockIterate(GradientIterate):
+class BlockIterate(ConvexIterate):
     """Iterate of block descent."""
 
     groups: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
 
 
-class BlockDescent(Solver[BlockIterate]):
+class BlockDescent(ConvexSolver[BlockIterate]):
     """Minimise a smooth loss plus a block penalty.
 
     Parameters
@@ -60,36 +60,25 @@ class BlockDescent(Solver[BlockIterate]):
         max_iter: int,
         verbose: int = 0,
     ) -> None:
-        super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
-        self.penalty = penalty
+        super().__init__(penalty, tol=tol, max_iter=max_iter, verbose=verbose)
+        self.penalty: BlockPenalty = penalty
         self._quadratics = SquaredQuadratics(gram)
 
     def start(self, problem: Problem, coef: Array | None) -> BlockIterate:
-        coef = np.zeros(problem.design.n_features) if coef is None else coef.astype(np.float64)
-        state = BlockIterate(coef=coef, intercept=problem.null_intercept)
-        state.z = problem.design.matvec(coef) + state.intercept
-        if problem.fit_intercept and np.any(coef):
-            centre(problem, state)
+        usable = problem.centred.usable
+        coef = np.zeros(len(usable)) if coef is None else np.where(usable, coef, 0.0)
+        level = problem.null_intercept
+        state = BlockIterate(coef, level, level=level, target=self.tolerance(problem))
+        state.z = problem.centred.matvec(coef) + level
         unpenalised = self.penalty.blocks.labels[self.penalty.unpenalised()]
         used = self.penalty.blocks.labels[np.flatnonzero(coef)]
         state.groups = np.union1d(unpenalised, used).astype(np.intp)
         return state
 
-    def certify(self, problem: Problem, state: BlockIterate) -> Certificate:
-        state.gradient = problem.gradient(state.z)
-        state.violations = self.penalty.violations(state.coef, state.gradient, problem.alpha)
-        worst = float(state.violations.max()) / problem.gradient_scale
-        return Certificate("relative violation of the optimality conditions", worst)
-
-    def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
-        z = problem.design.matvec(coef) + intercept
-        return duality_gap(problem, self.penalty, coef, z, problem.objective(coef, z))
-
     def step(self, problem: Problem, state: BlockIterate) -> None:
-        worst = float(state.violations.max())
         state.groups = enlarge(state.groups, state.violations, _FIRST_GROUPS)
-        working = Working(self.penalty, state.groups)
-        tol = max(1e-2 * worst, 0.3 * self.tol * problem.gradient_scale)
+        working = Working(self.penalty, state.groups, problem.centred.scales)
+        tol = self.inner_tolerance(state)
         if problem.loss.quadratic:
             self._solve_squared(problem, state, working, tol)
         else:
@@ -104,17 +93,17 @@ class BlockDescent(Solver[BlockIterate]):
         after = minimise(quadratic, working, problem.alpha, before, tol)
         state.progress = bool(np.any(after != before))
         state.coef[features] = after
-        state.z = problem.design.matvec(state.coef) + state.intercept
-        if problem.fit_intercept:
-            centre(problem, state)
+        state.z = problem.centred.matvec(state.coef) + state.level
 
     def _solve_newton(
         self, problem: Problem, state: BlockIterate, working: Working, tol: float
     ) -> None:
         features = working.features
-        columns = problem.design.columns(features)
+        columns = problem.centred.columns(features)
+        means = problem.centred.means[features]
         state.progress = False
         for _ in range(_NEWTON_STEPS):
+            check()
             before = state.coef[features]
             gradient = problem.loss.gradient(state.z)
             curvature = problem.loss.curvature(state.z)
@@ -129,6 +118,8 @@ class BlockDescent(Solver[BlockIterate]):
             )
             delta = minimise(quadratic, working, problem.alpha, before, 0.1 * tol) - before
             move = np.asarray(columns @ delta)
+            if problem.design.is_sparse:
+                move -= means @ delta
             shift = 0.0
             if problem.fit_intercept:
                 shift = -float(gradient.sum() + curvature @ move) / float(curvature.sum())
@@ -136,7 +127,7 @@ class BlockDescent(Solver[BlockIterate]):
                 return
             state.progress = True
             inner = columns.T @ problem.sample_gradient(state.z)
-            left = working.penalty.violations(state.coef[features], inner, problem.alpha)
+            left = working.violations(state.coef[features], inner, problem.alpha)
             if left.max() <= tol:
                 return
 
@@ -158,7 +149,7 @@ def _line_search(
         z = state.z + share * move
         if problem.objective(coef, z) <= bound:
             state.coef, state.z = coef, z
-            state.intercept += share * shift
+            state.level += share * shift
             return True
         share *= 0.5
     return False

@@ -13,10 +13,11 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import lapack
 
+from .._scaling import ScaleError
 from .._typing import Array, Indices
 from ._design import shifted
 from ._gram import GramCache
-from ._moments import CONSTANT, Moments, ScaleError
+from ._moments import CONSTANT, Moments
 from ._problem import Problem
 
 # Columns copied at once where a predictor is added up.

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, Indices
+from ._convex import ConvexIterate
 from ._design import Design
-from ._loop import GradientIterate
 from ._problem import Problem
 from ._quadratic import GramQuadratic, Quadratic, quadratic_from_columns
 
@@ -184,15 +184,16 @@ class SquaredQuadratics:
     def __init__(self, gram: GramCache | None) -> None:
         self._gram = gram
 
-    def at(self, problem: Problem, state: GradientIterate, features: Indices) -> Quadratic:
+    def at(self, problem: Problem, state: ConvexIterate, features: Indices) -> Quadratic:
         """The loss over ``features`` around an iterate whose gradient is known."""
         coef, weights = state.coef[features], problem.loss.weights
         if len(features) <= _LARGEST_GRAM:
             if self._gram is None:
-                self._gram = GramCache(problem.design, weights, problem.fit_intercept)
+                means = problem.centred.means
+                self._gram = GramCache(problem.design, weights, problem.fit_intercept, means)
             return GramQuadratic(self._gram.matrix(features), -state.gradient[features], coef)
         return quadratic_from_columns(
-            problem.design.columns(features),
+            problem.centred.columns(features),
             problem.loss.gradient(state.z),
             weights,
             coef,

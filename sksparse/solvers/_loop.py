@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -28,38 +28,14 @@ class Iterate:
         Current intercept.
     progress : bool, default=True
         Set to False by a step that could not improve the iterate.
+    interrupted : bool, default=False
+        Set to True by a step that was interrupted and kept what it had.
     """
 
     coef: Array
     intercept: float
     progress: bool = True
-
-
-@dataclass
-class GradientIterate(Iterate):
-    """An iterate with its predictor, and what the last certificate was made of.
-
-    Parameters
-    ----------
-    z : ndarray of shape (n_samples,)
-        ``X @ coef + intercept``.
-    gradient : ndarray of shape (n_features,)
-        Gradient of the loss over the coefficients.
-    violations : ndarray
-        Violations of optimality, per unit of the penalty.
-    """
-
-    z: Array = field(default_factory=lambda: np.empty(0))
-    gradient: Array = field(default_factory=lambda: np.empty(0))
-    violations: Array = field(default_factory=lambda: np.empty(0))
-
-
-def centre(problem: Problem, state: GradientIterate) -> None:
-    """Make the intercept optimal for the coefficients, up to one Newton step."""
-    gradient = problem.loss.gradient(state.z)
-    shift = -float(gradient.sum() / problem.loss.curvature(state.z).sum())
-    state.intercept += shift
-    state.z += shift
+    interrupted: bool = False
 
 
 class Solver(ABC, Generic[State]):
@@ -88,6 +64,14 @@ class Solver(ABC, Generic[State]):
     def certify(self, problem: Problem, state: State) -> Certificate:
         """How good the iterate is."""
 
+    def accepts(self, problem: Problem, state: State, certificate: Certificate) -> bool:
+        """Whether the iterate is good enough."""
+        return certificate.value <= self.tolerance(problem)
+
+    def tolerance(self, problem: Problem) -> float:
+        """Largest value of the certificate that is accepted, as it was asked for."""
+        return max(self.tol, problem.precision)
+
     @abstractmethod
     def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
         """Duality gap of an answer; nan where the problem has none."""
@@ -102,7 +86,6 @@ class Solver(ABC, Generic[State]):
         An interruption from the keyboard ends the loop with the last complete iterate; where there
         is none, or the fit has hardly begun, it is passed on.
         """
-        tol = max(self.tol, problem.precision)
         state = self.start(problem, coef)
         certificate = self.certify(problem, state)
         best = _Snapshot(state, certificate)
@@ -112,7 +95,7 @@ class Solver(ABC, Generic[State]):
                 check()
                 if self.verbose and np.isfinite(certificate.value):
                     print(_progress_line(type(self).__name__, n_iter, state, certificate))
-                if certificate.value <= tol:
+                if self.accepts(problem, state, certificate):
                     status = Status.CONVERGED
                     break
                 if not state.progress:
@@ -121,8 +104,11 @@ class Solver(ABC, Generic[State]):
                 self.step(problem, state)
                 certificate = self.certify(problem, state)
                 best = _Snapshot(state, certificate)
+                if state.interrupted:
+                    status = Status.INTERRUPTED
+                    break
             else:
-                if certificate.value <= tol:
+                if self.accepts(problem, state, certificate):
                     status = Status.CONVERGED
         except KeyboardInterrupt:
             # without a start and before the first step nothing is known yet
@@ -130,14 +116,16 @@ class Solver(ABC, Generic[State]):
             if nothing or not worth_keeping():
                 raise
             status = Status.INTERRUPTED
+        gap = self.gap(problem, best.coef, best.intercept)
+        tol = self.tolerance(problem)
         return Solution(
             coef=best.coef,
             intercept=best.intercept,
             status=status,
             certificate=best.certificate,
-            gap=self.gap(problem, best.coef, best.intercept),
+            gap=gap,
             n_iter=n_iter,
-            message=_message(status, best.certificate, tol, self.max_iter),
+            message=_message(status, best.certificate, gap, tol, self.max_iter),
         )
 
 
@@ -157,13 +145,18 @@ def _progress_line(name: str, n_iter: int, state: Iterate, certificate: Certific
     )
 
 
-def _message(status: Status, certificate: Certificate, tol: float, max_iter: int) -> str:
+def _message(
+    status: Status, certificate: Certificate, gap: float, tol: float, max_iter: int
+) -> str:
     if status is Status.CONVERGED:
         return ""
-    reached = f"{certificate.name} is {certificate.value:.3g}, above tol={tol:.3g}"
+    side = "above" if certificate.value > tol else "within"
+    reached = f"{certificate.name} is {certificate.value:.3g}, {side} tol={tol:.3g}"
+    if not np.isnan(gap):
+        reached += f"; the duality gap is {gap:.3g}"
     remedy = {
         Status.MAX_ITER: f"increase max_iter={max_iter}, or tol, or scale the features",
         Status.INTERRUPTED: "the last complete iterate is kept; fit with warm_start=True to go on",
-        Status.STALLED: "increase tol, or scale the features",
+        Status.STALLED: "scale the features, use float64, or increase tol",
     }[status]
     return f"The solver stopped before convergence ({status.value}): {reached}. Remedy: {remedy}."

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from .._scaling import ScaleError
 from .._typing import Array, Indices, Mask
 from ._design import Design
 
@@ -15,18 +16,13 @@ from ._design import Design
 CONSTANT = 1e-13
 # Columns that vary by this share of their mean, or by so many machine epsilons, count as constant.
 _CONSTANT_COLUMN, _EPSILONS = 1e-8, 8.0
-# Above this ratio of mean to standard deviation, columns are centred before they are multiplied.
-_FAR_FROM_ZERO = 100.0
+#: Above this ratio of mean to standard deviation, columns are centred before they are multiplied.
+FAR_FROM_ZERO = 100.0
 # Above this one, sparse columns are measured once more; so many at once.
 _DOUBTFUL, _CHUNK = 10.0, 64
 
-
 # Smaller variances have lost digits, or vanished.
 _SMALLEST = 1e-250
-
-
-class ScaleError(ValueError):
-    """Squares are beyond the range of float64."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,7 @@ class Moments:
     @cached_property
     def far(self) -> Mask:
         """Columns that are far from zero for what they vary."""
-        return self.varying & (np.abs(self.means) > _FAR_FROM_ZERO * np.sqrt(self.variances))
+        return self.varying & (np.abs(self.means) > FAR_FROM_ZERO * np.sqrt(self.variances))
 
 
 def _of_sparse(

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import scipy.linalg
 
 from .._typing import Array, Indices
 from ..losses import Loss
-from ..penalties import ConvexPenalty, Penalty
+from ..penalties import Penalty
+from ._centred import CentredColumns
 from ._design import Design
 
 # Projections of two samples that differ by so many machine epsilons are of equal ones.
@@ -49,6 +49,11 @@ class Problem:
     def objective(self, coef: Array, z: Array) -> float:
         """Loss at the predictor ``z`` plus the penalty of ``coef``."""
         return self.loss.value(z) + self.alpha * self.penalty.value(coef)
+
+    @cached_property
+    def centred(self) -> CentredColumns:
+        """The features around their means."""
+        return CentredColumns(self.design, self.loss.weights, self.fit_intercept)
 
     @cached_property
     def null_intercept(self) -> float:
@@ -103,43 +108,12 @@ class Problem:
         apart |= np.diff(self.loss.y[rows][order]) != 0.0
         return 1 + int(np.count_nonzero(apart))
 
+    def gradient_at(self, coef: Array, intercept: float) -> Array:
+        """The same, of columns around their means, at an answer; zero for constant columns."""
+        z = self.centred.matvec(coef) + (intercept + float(self.centred.means @ coef))
+        return self.centred.rmatvec(self.sample_gradient(z))
+
     @cached_property
     def null_gradient(self) -> Array:
         """Gradient of the loss over the coefficients, at the model without features."""
         return self.gradient(np.full(self.design.n_samples, self.null_intercept))
-
-    @cached_property
-    def gradient_scale(self) -> float:
-        """Size of a gradient entry in this problem, the unit of optimality conditions."""
-        return max(float(np.max(np.abs(self.null_gradient))), float(np.finfo(np.float64).tiny))
-
-
-def duality_gap(
-    problem: Problem, penalty: ConvexPenalty, coef: Array, z: Array, objective: float
-) -> float:
-    """Objective minus a dual bound: how far, at most, ``coef`` is from the optimum.
-
-    The dual point is the negative loss gradient, moved onto the null space of what is not
-    penalised and shrunk until the penalty's dual norm allows it. The move is a projection in the
-    metric of the curvature, which keeps the point inside the domain of the conjugate.
-    """
-    if problem.alpha == 0:
-        return np.nan
-    theta = -problem.loss.gradient(z)
-    theta = _project(problem, theta, penalty, problem.loss.curvature(z))
-    correlation = problem.design.rmatvec(theta)
-    shrink = max(1.0, penalty.dual_norm(correlation) / problem.alpha)
-    return float(objective + problem.loss.conjugate(-theta / shrink))
-
-
-def _project(problem: Problem, theta: Array, penalty: ConvexPenalty, curvature: Array) -> Array:
-    free = penalty.unpenalised()
-    parts = [np.ones((len(theta), 1))] if problem.fit_intercept else []
-    if free.size:
-        columns = problem.design.columns(free)
-        parts.append(columns.toarray() if problem.design.is_sparse else columns)
-    if not parts:
-        return theta
-    basis = np.hstack(parts)
-    normal = basis.T @ (curvature[:, None] * basis)
-    return theta - curvature * (basis @ (scipy.linalg.pinvh(normal) @ (basis.T @ theta)))

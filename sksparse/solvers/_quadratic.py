@@ -22,6 +22,8 @@ class Quadratic(ABC):
     origin: Array
     #: Multiplications in one product with H.
     size: int
+    #: H, where it is stored.
+    gram: Array | None = None
 
     @abstractmethod
     def kernel_form(self) -> Any:
@@ -56,7 +58,7 @@ class GramQuadratic(Quadratic):
     """H itself, from minus the gradient at ``coef``; one pass costs ``len(coef) ** 2``."""
 
     def __init__(self, matrix: Array, descent: Array, coef: Array) -> None:
-        self.matrix = matrix
+        self.matrix = self.gram = matrix
         self.size = matrix.size
         self.origin = descent + matrix @ coef
 

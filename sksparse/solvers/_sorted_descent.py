@@ -8,10 +8,9 @@ import numpy as np
 
 from .._typing import Array, Indices
 from ..penalties import SortedL1
+from ._convex import ConvexIterate, ConvexSolver
 from ._gram import GramCache, SquaredQuadratics
-from ._loop import GradientIterate, Solver, centre
-from ._problem import Problem, duality_gap
-from ._solution import Certificate
+from ._problem import Problem
 from ._sorted_inner import minimise_sorted
 from ._working_set import enlarge
 
@@ -21,13 +20,13 @@ _FIRST_FEATURES = 100
 
 
 @dataclass
-class SortedIterate(GradientIterate):
+class SortedIterate(ConvexIterate):
     """Iterate of the sorted L1 solver."""
 
     features: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
 
 
-class SortedDescent(Solver[SortedIterate]):
+class SortedDescent(ConvexSolver[SortedIterate]):
     """Minimise a squared loss plus a sorted L1 penalty.
 
     Features outside the working set are zero and take the smallest weights, so inside it the
@@ -52,37 +51,33 @@ class SortedDescent(Solver[SortedIterate]):
         max_iter: int,
         verbose: int = 0,
     ) -> None:
-        super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
-        self.penalty = penalty
+        super().__init__(penalty, tol=tol, max_iter=max_iter, verbose=verbose)
+        self.penalty: SortedL1 = penalty
         self._quadratics = SquaredQuadratics(gram)
 
     def start(self, problem: Problem, coef: Array | None) -> SortedIterate:
-        p = problem.design.n_features
-        coef = np.zeros(p) if coef is None else coef.astype(np.float64)
-        state = SortedIterate(coef=coef, intercept=problem.null_intercept)
-        state.features = np.arange(p) if p <= _SMALL else np.flatnonzero(coef)
+        usable, level = problem.centred.usable, problem.null_intercept
+        coef = np.zeros(len(usable)) if coef is None else np.where(usable, coef, 0.0)
+        state = SortedIterate(coef, level, level=level, target=self.tolerance(problem))
+        state.z = problem.centred.matvec(coef) + level
+        small = np.count_nonzero(usable) <= _SMALL
+        state.features = np.flatnonzero(usable if small else coef)
         return state
-
-    def certify(self, problem: Problem, state: SortedIterate) -> Certificate:
-        state.z = problem.design.matvec(state.coef) + state.intercept
-        if problem.fit_intercept:
-            centre(problem, state)
-        state.gradient = problem.gradient(state.z)
-        state.violations = self.penalty.violations(state.coef, state.gradient, problem.alpha)
-        worst = float(state.violations.max()) / problem.gradient_scale
-        return Certificate("relative violation of the optimality conditions", worst)
-
-    def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
-        z = problem.design.matvec(coef) + intercept
-        return duality_gap(problem, self.penalty, coef, z, problem.objective(coef, z))
 
     def step(self, problem: Problem, state: SortedIterate) -> None:
         state.features = enlarge(state.features, state.violations, _FIRST_FEATURES)
         features = state.features
         before = state.coef[features]
         quadratic = self._quadratics.at(problem, state, features)
-        tol = max(1e-2 * float(state.violations.max()), 0.3 * self.tol * problem.gradient_scale)
         inner = SortedL1(self.penalty.weights[: len(features)])
-        after = minimise_sorted(quadratic, inner, problem.alpha, before, tol)
+        after = minimise_sorted(
+            quadratic,
+            inner,
+            problem.alpha,
+            before,
+            problem.centred.scales[features],
+            self.inner_tolerance(state),
+        )
         state.progress = bool(np.any(after != before))
         state.coef[features] = after
+        state.z = problem.centred.matvec(state.coef) + state.level

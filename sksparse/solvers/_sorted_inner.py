@@ -1,7 +1,9 @@
 """Minimise a quadratic plus a sorted L1 norm over a working set.
 
-Accelerated proximal gradient steps find which coefficients are tied, zero, and in which order;
-given that pattern the problem is a small linear system, which is then solved exactly.
+Coordinate descent over clusters and single coefficients (Larsson et al., AISTATS 2023) brings every
+coefficient to its scale, and accelerated proximal gradient steps take ties apart. Given which
+coefficients are tied, zero, and in which order, the problem is a small linear system, which is then
+solved exactly.
 """
 
 from __future__ import annotations
@@ -10,46 +12,81 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
+from .._interrupts import check
 from .._typing import Array, Indices
 from ..penalties import SortedL1
 from ._quadratic import Quadratic
 
+_SWEEPS_PER_ROUND = 3
 _STEPS_PER_ROUND = 20
 _MAX_ROUNDS = 1000
+# Rounds without a violation that is smaller by a tenth, after which no more is to be had.
+_PATIENCE, _BETTER = 20, 0.9
 _POWER_STEPS = 10
+# Added to the diagonal of linear systems for columns of length one.
+_JITTER = 1e-13
 # Linear systems may take this many times the arithmetic of the gradient steps so far.
 _SYSTEM_SHARE = 4.0
 
 
 def minimise_sorted(
-    quadratic: Quadratic, penalty: SortedL1, alpha: float, coef: Array, tol: float
+    quadratic: Quadratic, penalty: SortedL1, alpha: float, coef: Array, scales: Array, tol: float
 ) -> Array:
     """Coordinates of the working set that minimise ``quadratic + alpha * penalty``.
 
-    Stops when the optimality conditions over the working set hold up to ``tol``.
+    Stops when the optimality conditions over the working set, for columns of the given lengths,
+    hold up to ``tol``, or violations become no smaller.
     """
 
     def objective(coef: Array, state: Array) -> float:
         return quadratic.value(coef, state) + alpha * penalty.value(coef)
 
+    if not len(coef):
+        return coef
     state = quadratic.state(coef)
     lipschitz = _curvature_estimate(quadratic, len(coef))
-    budget = 0.0
+    budget, best, stale = 0.0, np.inf, 0
     for _ in range(_MAX_ROUNDS):
+        check()
         budget += _SYSTEM_SHARE * _STEPS_PER_ROUND * quadratic.size
-        coef, state, lipschitz = _accelerated(quadratic, penalty, alpha, coef, state, lipschitz)
+        if quadratic.gram is not None:
+            coef = _sweep(quadratic.gram, penalty, alpha, coef, state)
+            state = quadratic.state(coef)
+        value = objective(coef, state)
+        moved, moved_state, lipschitz = _accelerated(
+            quadratic, penalty, alpha, coef, state, lipschitz
+        )
+        if objective(moved, moved_state) <= value:
+            coef, state = moved, moved_state
         trial, budget = _solve_pattern(quadratic, penalty, alpha, coef, budget)
         trial_state = quadratic.state(trial)
         if objective(trial, trial_state) <= objective(coef, state):
             coef, state = trial, trial_state
-        if penalty.violations(coef, -quadratic.descent(state), alpha).max() <= tol:
+        worst = penalty.violations(coef, -quadratic.descent(state), alpha, scales).max()
+        stale = 0 if worst < _BETTER * best else stale + 1
+        best = min(best, worst)
+        if worst <= tol or stale > _PATIENCE:
             break
     return coef
 
 
+def _sweep(gram: Array, penalty: SortedL1, alpha: float, coef: Array, state: Array) -> Array:
+    """Some sweeps of coordinate descent; the state of a Gram matrix is minus the gradient."""
+    from .._kernels.sorted_descent import sorted_descent
+
+    coef, descent = coef.copy(), state.copy()
+    ranked = np.sort(np.abs(coef))[::-1].copy()
+    for _ in range(_SWEEPS_PER_ROUND):
+        sorted_descent(gram, descent, coef, ranked, penalty.weights, alpha)
+    return coef
+
+
 def _curvature_estimate(quadratic: Quadratic, size: int) -> float:
-    """A lower bound on the largest eigenvalue of H, close to it, by power iteration."""
-    v: Array = np.ones(size)
+    """A lower bound on the largest eigenvalue of H, close to it, by power iteration.
+
+    It starts from a direction that no symmetry of the columns makes orthogonal to the answer.
+    """
+    v: Array = np.random.default_rng(0).standard_normal(size)
     estimate = 0.0
     for _ in range(_POWER_STEPS):
         v = quadratic.descent(quadratic.product(v))
@@ -115,11 +152,9 @@ def _solve_pattern(
     pull -= alpha * _cluster_weights(penalty.weights, cluster)
     while len(levels) and cost <= budget:
         budget -= cost
-        try:
-            factor = scipy.linalg.cho_factor(system, check_finite=False)
-        except np.linalg.LinAlgError:
+        target = _solve(system, pull)
+        if target is None:
             break
-        target = scipy.linalg.cho_solve(factor, pull, check_finite=False)
         gaps, target_gaps = np.diff(levels, prepend=0.0), np.diff(target, prepend=0.0)
         closing = target_gaps <= 0
         if not closing.any():
@@ -134,6 +169,20 @@ def _solve_pattern(
     kept = cluster >= 0
     result[used[kept]] = signs[kept] * levels[cluster[kept]]
     return result, budget
+
+
+def _solve(system: Array, pull: Array) -> Array | None:
+    """Solution of a system that may be singular, where it is then long and leads to a border."""
+    roots = np.sqrt(np.diag(system))
+    if not (roots > 0.0).all():
+        return None
+    scaled = system / np.outer(roots, roots)
+    scaled[np.diag_indices_from(scaled)] += _JITTER
+    try:
+        factor = scipy.linalg.cho_factor(scaled, overwrite_a=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        return None
+    return np.asarray(scipy.linalg.cho_solve(factor, pull / roots, check_finite=False) / roots)
 
 
 def _merge(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .._interrupts import check
+from .._interrupts import check, worth_keeping
 from .._typing import Array, Indices
 from ._loop import Iterate, Solver
 from ._problem import Problem
@@ -107,6 +107,21 @@ class StepwiseNewton(Solver[StepwiseNewtonIterate]):
         return np.nan
 
     def step(self, problem: Problem, state: StepwiseNewtonIterate) -> None:
+        search, before = state.search, state.fit
+        try:
+            self._move(state)
+            fit = search.polish(state.fit)
+        except KeyboardInterrupt:
+            unfit = search.objective(state.fit) == np.inf
+            nothing = state.fit is before and not np.isfinite(state.gain)
+            if unfit or nothing or not worth_keeping():
+                raise
+            state.interrupted = True
+            fit = search.polish(state.fit)
+        state.fit = fit
+        state.coef, state.intercept = search.solution(fit)
+
+    def _move(self, state: StepwiseNewtonIterate) -> None:
         search, move = state.search, _without if self.backward else _with_one_more
         for _ in range(max(_ROUND, len(state.fit.support) // 2)):
             check()
@@ -122,8 +137,6 @@ class StepwiseNewton(Solver[StepwiseNewtonIterate]):
                 state.gain = 0.0
                 break
             state.fit, state.gain = moved, search.relative(fall, moved)
-        state.fit = search.polish(state.fit)
-        state.coef, state.intercept = search.solution(state.fit)
 
 
 def _with_one_more(search: SubsetSearch, fit: Fit) -> Indices | None:
@@ -146,6 +159,6 @@ def _independent(search: SubsetSearch) -> Indices:
     columns, usable = search.columns, np.flatnonzero(search.columns.usable)
     at = columns.at(usable)
     rows = columns.rows[at] * np.sqrt(search.problem.loss.weights)
-    gram = rows @ rows.T + search.rules.l2 * np.eye(len(at))
+    gram = rows @ rows.T + np.diag(search.norms(usable).l2)
     lengths = np.sqrt(np.diag(gram))
     return at[independent(gram / np.outer(lengths, lengths), search.free[usable])]

@@ -24,11 +24,13 @@ def single_change(search: SubsetSearch, fit: Fit) -> float:
 def _of_entering(search: SubsetSearch, fit: Fit) -> float:
     """Bringing in a feature, where there is room; for a squared loss, also moving one in use."""
     loss, columns, rules = search.problem.loss, search.columns, search.rules
+    enters = search.room(fit.support, search.limit) > 0
+    if not (enters or loss.quadratic):
+        return 0.0
     gradient, bound = search.outputs.gradient(fit.z), loss.curvature_bound()
     if search.problem.fit_intercept:
         gradient = gradient - np.outer(bound / bound.sum(), gradient.sum(axis=0))
     in_use, best = columns.features[fit.support], 0.0
-    enters = search.room(fit.support, search.limit) > 0
     coef = np.zeros((search.problem.design.n_features, search.outputs.n_outputs))
     coef[in_use] = fit.coef
     for block, beside in columns.all_beside(bound, np.empty((0, len(bound))), gradient):
@@ -36,8 +38,9 @@ def _of_entering(search: SubsetSearch, fit: Fit) -> float:
         used = np.asarray(w.any(axis=1))
         changes = (used & loss.quadratic) | (~used & enters)
         counts = np.flatnonzero(changes & norms.usable & (beside.squares > 0.0))
-        curvature = (beside.squares + rules.l2)[counts, None]
-        slope, w = beside.descent[counts] - rules.l2 * w[counts], w[counts]
+        l2 = norms.l2[counts, None]
+        curvature = beside.squares[counts, None] + l2
+        slope, w = beside.descent[counts] - l2 * w[counts], w[counts]
         # the minimiser of ``curvature v^2 / 2 - (slope + curvature w) v + l1 |v|``
         size = np.maximum(np.abs(slope + curvature * w) - rules.l1, 0.0) / curvature
         new = np.copysign(size, slope + curvature * w)
@@ -59,6 +62,8 @@ def _of_leaving(search: SubsetSearch, fit: Fit) -> float:
         after = search.outputs.value(
             fit.z - np.outer(search.columns.rows[fit.support[position]], w)
         )
-        saved = rules.l1 * np.abs(w).sum() + 0.5 * rules.l2 * w @ w + norms.prices[position]
+        saved = (
+            rules.l1 * np.abs(w).sum() + 0.5 * norms.l2[position] * w @ w + norms.prices[position]
+        )
         best = max(best, float(saved - (after - before)))
     return best

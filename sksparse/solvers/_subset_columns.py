@@ -44,6 +44,8 @@ class SubsetColumns:
     shift, means : ndarrays of shape (n_features,)
         What is subtracted from each feature, at first from sparse ones far from zero and then from
         all; zero without an intercept.
+    variances : ndarray of shape (n_features,)
+        Mean squares of what is left.
     usable : ndarray of shape (n_features,)
         Mask of the features that are not constant.
     features : ndarray of shape (n_working,)
@@ -56,6 +58,7 @@ class SubsetColumns:
         self.design, self.centre = problem.design, problem.fit_intercept
         measured = self._moments(problem.loss.weights)
         self.means, self.usable = measured.means, measured.varying
+        self.variances = measured.variances
         self.shift = np.zeros(len(self.means))
         if self.design.is_sparse and measured.far_from_zero:
             far = np.flatnonzero(measured.far)

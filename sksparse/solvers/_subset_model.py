@@ -24,6 +24,8 @@ from .._typing import Array, Indices, Mask
 
 # A column that keeps at most this share of its squared length beside others is collinear.
 COLLINEAR = 1e-8
+# A ridge that is a smaller share of a squared length does not tell collinear columns apart.
+_FAINT = 1e-4
 # A feature of the support has at least this share of the mean curvature.
 _LEAST_CURVATURE = 1e-12
 # Added to squared lengths, far above rounding.
@@ -41,14 +43,11 @@ class Metric(NamedTuple):
         First derivatives; with sum zero where an intercept is fitted.
     centred : bool
         Whether the intercept is minimised out.
-    l2 : float
-        Strength of the ridge penalty.
     """
 
     curvature: Array
     gradient: Array
     centred: bool
-    l2: float
 
 
 class Norms(NamedTuple):
@@ -58,6 +57,8 @@ class Norms(NamedTuple):
     ----------
     l1 : float or ndarray of shape (n_columns,)
         Strength of the L1 norm.
+    l2 : ndarray of shape (n_columns,)
+        Strength of the ridge penalty.
     positive : ndarray of shape (n_columns,)
         Columns whose coefficient must not be negative.
     prices : ndarray of shape (n_columns,)
@@ -69,6 +70,7 @@ class Norms(NamedTuple):
     """
 
     l1: float | Array
+    l2: Array
     positive: Mask
     prices: Array
     free: Mask
@@ -76,9 +78,10 @@ class Norms(NamedTuple):
 
     def rivals(self, cross: Array, descent: Array, lengths: Array) -> Rivals:
         """Columns of given lengths beside a support."""
-        return Rivals(
-            cross, descent, self._replace(l1=self.l1 / lengths, usable=self.usable.copy())
+        norms = self._replace(
+            l1=self.l1 / lengths, l2=self.l2 / lengths**2, usable=self.usable.copy()
         )
+        return Rivals(cross, descent, norms)
 
 
 class Rivals(NamedTuple):
@@ -97,6 +100,13 @@ class Rivals(NamedTuple):
     cross: Array
     descent: Array
     norms: Norms
+
+    @property
+    def needed(self) -> Array:
+        """Share of its squared length that a column must keep beside a support."""
+        ridge = self.norms.l2
+        least = COLLINEAR + np.where(ridge < _FAINT, 4.0 * ridge, 0.0)
+        return np.where(self.norms.usable, least, np.inf)
 
 
 @dataclass(frozen=True)
@@ -151,7 +161,7 @@ class Tableau:
             norms.l1,
             norms.positive,
             norms.prices,
-            np.where(norms.usable, COLLINEAR, np.inf),
+            rivals.needed,
             adds,
         )
 
@@ -216,7 +226,7 @@ class Quadratic:
         least = _LEAST_CURVATURE * total * (rows[support] ** 2).mean(axis=1)
         squares[support] = np.maximum(squares[support], least)
         self.norms = norms._replace(usable=norms.usable & (squares > 0))
-        root = np.sqrt(np.maximum(squares, 0.0) + metric.l2)
+        root = np.sqrt(np.maximum(squares, 0.0) + norms.l2)
         self.lengths = np.where(self.norms.usable, root, np.inf)
         self._correlations = np.empty((0, len(rows)))
         self._slot = np.full(len(rows), -1, dtype=np.intp)
@@ -224,7 +234,7 @@ class Quadratic:
         if len(support):
             lengths = self.lengths[support][:, None]
             # correlations carry the ridge, whose own gradient is thereby counted twice
-            self._target[support] -= metric.l2 * coef / lengths
+            self._target[support] -= self.norms.l2[support][:, None] * coef / lengths
             self._target += self._cross(support).T @ (coef * lengths)
 
     def _cross(self, columns: Indices) -> Array:
@@ -234,7 +244,7 @@ class Quadratic:
             self._slot[new] = len(self._correlations) + np.arange(len(new))
             fresh = (self._rows[new] * self._metric.curvature) @ self._rows.T
             fresh -= np.outer(self._shift[new], self.means)
-            fresh[np.arange(len(new)), new] += self._metric.l2
+            fresh[np.arange(len(new)), new] += self.norms.l2[new]
             fresh /= self.lengths
             fresh /= self.lengths[new, None]
             self._correlations = np.concatenate((self._correlations, fresh))
@@ -268,6 +278,16 @@ def single_moves(tableau: Tableau, rivals: Rivals, room: int, threshold: float) 
         adds, _ = tableau.without_drops.gains(rivals, adds=True)
         moves += [Move(-1, int(j), adds[j]) for j in np.flatnonzero(adds > threshold)]
     return sorted((m for m in moves if m.gain > threshold), key=lambda m: -m.gain)
+
+
+def all_moves(tableau: Tableau, rivals: Rivals, room: int) -> list[Move]:
+    """Every drop, swap and, where there is room, add that is allowed; their gains are not known."""
+    leavers = np.flatnonzero(np.isfinite(tableau.prices)).tolist()
+    spare = 1.0 - np.einsum("ij,ij->j", tableau.inverse @ rivals.cross, rivals.cross)
+    joiners = np.flatnonzero(spare > rivals.needed).tolist() if room >= 0 else []
+    moves = [Move(i, -1, np.nan) for i in leavers]
+    moves += [Move(-1, j, np.nan) for j in joiners if room > 0]
+    return moves + [Move(i, j, np.nan) for i in leavers for j in joiners]
 
 
 def best_move(tableau: Tableau, rivals: Rivals, room: int, threshold: float) -> Move | None:

@@ -105,8 +105,9 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     promising ``30 * effort`` of them to gain nothing, it is what a change of one feature's
     coefficients, all others held, is still sure to gain. Of the moves within the working set that
     promise none, refits try the closest ``5 * effort``, or with up to 30 features every add and
-    drop, and a swap for each. For a squared loss without ``l1`` and ``positive`` the model is
-    exact.
+    drop, and a swap for each; at the end of the first step, all single moves if at most 200 pairs
+    of a feature in use and another can change places. For a squared loss without ``l1`` and
+    ``positive`` the model is exact.
 
     Where a loss has fallen to 1e-6 of the null model's and no norm is added, it counts as zero and
     the fit ends: on separable data it has no minimum.
@@ -165,17 +166,31 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         return np.nan
 
     def step(self, problem: Problem, state: SubsetNewtonIterate) -> None:
-        search, before, fit = state.search, state.fit, state.fit
-        if state.tried:
-            search.columns.at(_more_columns(search, state.gains, _MOST_NEW))
-            fit, state.settled = search.improve(fit)
-            state.refuted = state.settled and fit is before
-        else:
-            ends = [search.improve(start) for start in self._starts(problem, state)]
-            fit, state.settled = min(ends, key=lambda end: search.objective(end[0]))
-            state.tried = True
-        state.fit = search.polish(fit)
-        state.coef, state.intercept = search.solution(state.fit)
+        search, found = state.search, list[tuple[Fit, bool]]()
+        try:
+            if state.tried:
+                search.columns.at(_more_columns(search, state.gains, _MOST_NEW))
+                found.append(search.improve(state.fit))
+                state.refuted = found[0][1] and found[0][0] is state.fit
+            else:
+                found.extend(search.improve(start) for start in self._starts(problem, state))
+                end = min((end for end, _ in found), key=search.objective)
+                search.thorough = search.few_moves(end)
+                if search.thorough:
+                    found.append(search.improve(end))
+            best, state.settled = min(found, key=lambda end: search.objective(end[0]))
+            fit = search.polish(best)
+        except KeyboardInterrupt:
+            latest = [] if search.latest is None else [search.latest]
+            known = [state.fit, *(end for end, _ in found), *latest]
+            best = min(known, key=search.objective)
+            # before the first step there is only the model without features
+            if (best is state.fit and not state.tried) or not worth_keeping():
+                raise
+            state.settled, state.refuted, state.interrupted = False, False, True
+            fit = search.polish(best)
+        state.fit, state.tried = fit, True
+        state.coef, state.intercept = search.solution(fit)
 
     def _starts(self, problem: Problem, state: SubsetNewtonIterate) -> Iterator[Fit]:
         search = state.search
@@ -190,7 +205,7 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         yield first
         for factor in range(2, factors + 1):
             yield search.overshoot(first, factor)
-        if 0 < state.start.size <= search.rank:
+        if state.start.size and search.tells_apart(len(state.start)):
             yield search.fit(search.columns.at(state.start), None)
 
     def path(self, problem: Problem, sizes: Sequence[int]) -> list[Solution]:
@@ -224,6 +239,7 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
             raise ValueError(f"sizes must hold numbers from 1 on; got {list(sizes)}.")
         path = self.sizes or self.grown_sizes(problem)
         search, found = path.search, dict[int, Solution]()
+        search.allow(max(sizes))
         try:
             for size in range(1, max(sizes) + 1):
                 fit = path.reach(size)

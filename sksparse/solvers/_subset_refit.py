@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
 from scipy.linalg import lapack
 
+from .._interrupts import check
 from .._typing import Array, Indices, Mask
 from ..losses import Loss
 
@@ -38,6 +39,7 @@ class Outputs:
 
     def __init__(self, loss: Loss) -> None:
         self.loss, self.n_outputs = loss, loss.n_outputs
+        self._weighted: Any = True if loss.weights.all() else (loss.weights > 0.0)[:, None]
 
     def _flat(self, z: Array) -> Array:
         return z[:, 0] if self.n_outputs == 1 else z
@@ -54,14 +56,20 @@ class Outputs:
     def metric(self, z: Array) -> Array:
         return self.loss.metric(self._flat(z))
 
+    def reach(self, z: Array) -> float:
+        """Largest magnitude of a predictor of the samples that have a weight."""
+        return float(np.max(np.abs(z), where=self._weighted, initial=0.0))
+
 
 class Terms(NamedTuple):
     """What is added to the loss, and when a refit ends.
 
     Parameters
     ----------
-    l1, l2 : float
-        Strengths of the norms.
+    l1 : float
+        Strength of the L1 norm.
+    l2 : ndarray of shape (k,)
+        Strength of the ridge penalty on each column.
     positive : ndarray of shape (k,)
         Columns whose coefficients must not be negative.
     floor : float
@@ -74,7 +82,7 @@ class Terms(NamedTuple):
     """
 
     l1: float
-    l2: float
+    l2: Array
     positive: Mask
     floor: float
     accuracy: float
@@ -140,11 +148,12 @@ def refit(
         z = rows.T @ theta
         value = smooth.value(theta, z)
     for n_step in range(_MAX_STEPS if len(rows) else 0):
+        check()
         if value <= terms.floor:
             break
         step, expected = smooth.newton_step(theta, z)
         hopeless = n_step and value - _MORE * expected > target > -np.inf
-        if hopeless and not (terms.patient and np.abs(z).max() > SATURATED):
+        if hopeless and not (terms.patient and outputs.reach(z) > SATURATED):
             break
         moved = smooth.search(theta, z, value, step, expected)
         if moved is None:
@@ -166,9 +175,10 @@ class _Smooth:
         first = int(fit_intercept)
         penalised[:, :first] = 0.0
         lower[:, first:][:, terms.positive] = 0.0
-        self.l1, self.l2 = terms.l1 * penalised, terms.l2 * penalised
+        self.l1, self.l2 = terms.l1 * penalised, np.zeros((m, len(rows)))
+        self.l2[:, first:] = terms.l2
         self._flat_l1, self._flat_l2 = self.l1.ravel(), self.l2.ravel()
-        self._has_norms = terms.l1 > 0.0 or terms.l2 > 0.0
+        self._has_norms = terms.l1 > 0.0 or bool(terms.l2.any())
         self.lower = lower
         # Early steps on a bounded problem need not be exact.
         self._accuracy = 1e6 * terms.accuracy
@@ -241,8 +251,12 @@ class _Smooth:
         along = self.rows.T @ step
         length, small = 1.0, expected <= _ROUNDING * abs(value)
         if not self.outputs.loss.quadratic:
-            longest = float(np.abs(along).max())
-            if longest > 1.0 and expected <= _FLAT * abs(value) and np.abs(z).max() > SATURATED:
+            longest = self.outputs.reach(along)
+            if (
+                longest > 1.0
+                and expected <= _FLAT * abs(value)
+                and self.outputs.reach(z) > SATURATED
+            ):
                 return None
             length = min(1.0, _LONGEST / max(longest, _LONGEST))
         for _ in range(_MAX_HALVINGS):

@@ -11,7 +11,10 @@ from .._typing import Array, Mask
 
 @dataclass(frozen=True)
 class SubsetRules:
-    """``alpha sum_{j in S} prices_j + l1 ||w||_1 + l2 / 2 ||w||_2^2``, and limits on w.
+    """``alpha sum_{j in S} prices_j + l1 ||w||_1 + 1/2 sum_j ridge_j w_j^2``, and limits on w.
+
+    The ridge is ``l2 + scaled_l2 v_j`` for features of variance v_j, or mean square v_j where no
+    intercept is fitted.
 
     Parameters
     ----------
@@ -24,6 +27,9 @@ class SubsetRules:
         not counted.
     positive : ndarray of shape (n_features,) or None, default=None
         Features whose coefficient must not be negative; None is none.
+    scaled_l2 : float, default=0.0
+        Ridge for features of unit variance. With it alone, a price selects no more features than
+        there are samples. Solvers of least squares do not know it.
     """
 
     max_features: int | None = None
@@ -31,6 +37,12 @@ class SubsetRules:
     l2: float = 0.0
     prices: Array | None = None
     positive: Mask | None = None
+    scaled_l2: float = 0.0
+
+    @property
+    def has_ridge(self) -> bool:
+        """Whether a ridge makes the coefficients of any features unique."""
+        return self.l2 > 0.0 or self.scaled_l2 > 0.0
 
     def factors(self, n_features: int) -> Array:
         """The price of every feature, in units of ``alpha``."""

@@ -11,7 +11,17 @@ from .._interrupts import check
 from .._typing import Array, Indices
 from ._problem import Problem
 from ._subset_columns import SubsetColumns
-from ._subset_model import Metric, Move, Norms, Quadratic, Rivals, Tableau, best_move, single_moves
+from ._subset_model import (
+    Metric,
+    Move,
+    Norms,
+    Quadratic,
+    Rivals,
+    Tableau,
+    all_moves,
+    best_move,
+    single_moves,
+)
 from ._subset_refit import SATURATED, Fit, Outputs, Terms, refit
 from ._subset_rules import SubsetRules
 from ._support import largest_rank
@@ -29,6 +39,10 @@ _MOVES, _ROUNDS, _TRIALS = 1000, 200, 30
 # Moves that are tried although the model promises no gain, which it does not know exactly; all of
 # them up to so many features.
 _DOUBTS, _DOUBTED_ALL = 5, 30
+# All single moves are tried where there are so many pairs of a feature in use and another.
+_DOUBTED_PAIRS = 200
+# Features that samples are first asked to tell apart.
+_FEW = 32
 # Features that an overshooting forward selection takes beyond a multiple of the support.
 _EXTRA = 5
 
@@ -51,8 +65,6 @@ class SubsetSearch:
     ----------
     limit : int
         Largest number of features with a price.
-    rank : int
-        Largest number of features that samples can tell apart.
     scale : float
         Loss of the model without features.
     floor : float
@@ -63,8 +75,12 @@ class SubsetSearch:
         Smallest gain worth a refit once a fit is as large as it may be.
     chains : bool
         Whether to try what a whole descent on the model leads to before single moves.
+    thorough : bool
+        Whether to try every single move where they are few.
     trials, doubts : int
         Number of single moves that are tried: of those that promise a gain, and of others.
+    latest : Fit or None
+        Where the search stands, should it be interrupted.
     """
 
     def __init__(self, problem: Problem, rules: SubsetRules, tol: float, effort: int = 1) -> None:
@@ -77,18 +93,38 @@ class SubsetSearch:
         self._alpha = 0.0 if rules.max_features is not None else problem.alpha
         self._kept = self.columns.at(np.flatnonzero(self.free & self.columns.usable))
         self.limit = p if rules.max_features is None else min(rules.max_features, p)
-        self.rank = largest_rank(problem) if rules.l2 == 0 else p
+        # features that samples tell apart, and how many were asked for when that was counted
+        self._rank = self._counted = p if rules.l2 > 0 else 0
+        self._allowed = 0
+        self.allow(rules.max_features or 0)
+        self._ridge = rules.l2 + rules.scaled_l2 * self.columns.variances
         shape = (problem.design.n_samples, self.outputs.n_outputs)
         null = self.outputs.value(np.full(shape, problem.null_intercept))
         self.scale = max(null, float(np.finfo(np.float64).tiny))
-        bounded = rules.l1 > 0 or rules.l2 > 0 or problem.loss.quadratic
+        bounded = rules.l1 > 0 or rules.has_ridge or problem.loss.quadratic
         self.floor = -np.inf if bounded else _SEPARATED * self.scale
         self.tol, self.sparing = tol, 0.0
-        self.chains = True
+        self.chains, self.thorough = True, False
         self.doubts = 0 if problem.loss.quadratic else _DOUBTS * effort
         if self.doubts and p <= _DOUBTED_ALL:
             self.doubts = 3 * p
+        self.latest: Fit | None = None
         self._model: tuple[Fit, Quadratic] | None = None
+
+    def allow(self, size: int) -> None:
+        """Admit so many features where beyond the number of samples a small ridge tells them apart.
+
+        That is done where a size is asked for; a price does not go so far.
+        """
+        if self.rules.scaled_l2 > 0:
+            self._allowed = max(self._allowed, size)
+
+    def tells_apart(self, size: int) -> bool:
+        """Whether the samples, or a ridge, determine the coefficients of so many features."""
+        if size > self._counted:
+            self._counted = max(2 * size, _FEW)
+            self._rank = largest_rank(self.problem, self._counted)
+        return size <= max(self._rank, self._allowed)
 
     def objective(self, fit: Fit) -> float:
         """Objective; infinite where there are too many features."""
@@ -173,7 +209,7 @@ class SubsetSearch:
     def _terms(self, features: Indices, left: float) -> Terms:
         return Terms(
             l1=self.rules.l1,
-            l2=self.rules.l2,
+            l2=self._ridge[features],
             positive=self._positive[features],
             floor=self.floor,
             accuracy=float(max(1e-9 * np.sqrt(left), _FINEST * np.sqrt(self.scale))),
@@ -187,12 +223,13 @@ class SubsetSearch:
         if self.problem.fit_intercept:
             # Rounding leaves a small sum, which a column with a large mean would blow up.
             gradient = gradient - np.outer(curvature / curvature.sum(), gradient.sum(axis=0))
-        return Metric(curvature, gradient, self.problem.fit_intercept, self.rules.l2)
+        return Metric(curvature, gradient, self.problem.fit_intercept)
 
     def norms(self, features: Indices | slice) -> Norms:
         """What using each feature costs and may be."""
         return Norms(
             self.rules.l1,
+            self._ridge[features],
             self._positive[features],
             self._alpha * self._factors[features],
             self.free[features],
@@ -202,7 +239,9 @@ class SubsetSearch:
     def room(self, support: Indices, limit: int) -> int:
         """How many features may still enter."""
         counted = np.count_nonzero(~self.free[self.columns.features[support]])
-        return min(limit - int(counted), max(self.rank - len(support), 0))
+        if counted < limit and not self.tells_apart(len(support) + 1):
+            return 0
+        return limit - int(counted)
 
     def descend(self, model: Quadratic, fit: Fit, limit: int, moves: int = _MOVES) -> list[Indices]:
         """Supports on the way to a local minimum of the model."""
@@ -224,7 +263,7 @@ class SubsetSearch:
         while size <= len(fit.support):
             size *= 2
         while not self.finished(fit):
-            size = min(size, limit)
+            self.latest, size = fit, min(size, limit)
             path = self.descend(self.model(fit), fit, size)
             new = self.fit(path[-1], fit) if path else fit
             if self.finished(new):
@@ -280,6 +319,7 @@ class SubsetSearch:
     def improve(self, fit: Fit) -> tuple[Fit, bool]:
         """Move while the true objective falls; also whether it ended for want of moves."""
         for _ in range(_ROUNDS):
+            self.latest = fit
             better = self._better(fit)
             if better is None:
                 return fit, True
@@ -292,7 +332,7 @@ class SubsetSearch:
         From nothing where classes are separated, at least in part: the loss has no minimum, and the
         end of the steps would depend on their start.
         """
-        flat = not self.problem.loss.quadratic and np.abs(fit.z).max() > SATURATED
+        flat = not self.problem.loss.quadratic and self.outputs.reach(fit.z) > SATURATED
         return self.fit(fit.support, None if flat else fit, exact=True)
 
     def solution(self, fit: Fit) -> tuple[Array, Any]:
@@ -330,7 +370,7 @@ class SubsetSearch:
         centred = self.columns.rows[fit.support] - own.means[:, None]
         for block, beside in self.columns.all_beside(metric.curvature, centred, metric.gradient):
             norms = self.norms(block)
-            roots = np.sqrt(beside.squares + self.rules.l2)
+            roots = np.sqrt(beside.squares + norms.l2)
             lengths = np.where(norms.usable & (beside.squares > 0), roots, np.inf)
             cross = beside.cross / lengths / own.lengths[:, None]
             rivals = norms.rivals(cross, beside.descent / lengths[:, None], lengths)
@@ -343,11 +383,18 @@ class SubsetSearch:
         if self.finished(fit) and self._alpha == 0.0:
             return None
         goal = self.objective(fit) - max(self.sparing, self.threshold(fit))
+        # a refit that looks hopeless ends early, unless nothing may be missed
+        target = np.inf if self.thorough else goal
         for support in self._proposals(fit):
-            trial = self.fit(support, fit, target=goal)
+            trial = self.fit(support, fit, target=target)
             if self.objective(trial) < goal:
                 return trial
         return None
+
+    def few_moves(self, fit: Fit) -> bool:
+        """Whether all single moves can be tried."""
+        n_others = int(self.columns.usable.sum()) - len(fit.support)
+        return self.doubts > 0 and len(fit.support) * n_others <= _DOUBTED_PAIRS
 
     def _proposals(self, fit: Fit) -> Iterator[Indices]:
         """The end of the model's descent, the point half way, then its best single moves."""
@@ -360,7 +407,12 @@ class SubsetSearch:
         signs = np.sign(fit.coef)
         tableau, rivals = model.tableau(fit.support, signs)
         room, threshold = self.room(fit.support, self.limit), self.threshold(fit)
-        for move in self._singles(tableau, rivals, room, threshold):
+        moves = self._singles(tableau, rivals, room, threshold)
+        if self.thorough and self.few_moves(fit):
+            known = {(move.leaver, move.joiner) for move in moves}
+            others = all_moves(tableau, rivals, room)
+            moves += [move for move in others if (move.leaver, move.joiner) not in known]
+        for move in moves:
             yield _moved(fit.support, signs, move, rivals)[0]
 
     def _singles(self, tableau: Tableau, rivals: Rivals, room: int, threshold: float) -> list[Move]:

@@ -142,19 +142,20 @@ def worth(objective: float, tol: float) -> float:
     return max(tol * objective, 2.0 * NOISE)
 
 
-def largest_rank(problem: Problem) -> int:
+def largest_rank(problem: Problem, most: int | None = None) -> int:
     """The number of different samples that have a weight, less one for an intercept.
 
-    At most one more than the number of features.
+    At most one more than the number of features, or ``most``.
     """
     first = int(problem.fit_intercept)
-    return problem.distinct(problem.design.n_features + 1 + first) - first
+    largest = problem.design.n_features + 1
+    return problem.distinct(min(largest, most or largest) + first) - first
 
 
 def require_rank(problem: Problem, rules: SubsetRules) -> None:
     """Refuse to start from all features where the samples do not determine their coefficients."""
     n, p = np.count_nonzero(problem.loss.weights), problem.design.n_features
-    if rules.l2 == 0.0 and p > largest_rank(problem):
+    if not rules.has_ridge and p > largest_rank(problem):
         intercept = " and an intercept" if problem.fit_intercept else ""
         raise ValueError(
             f"solver='backward' starts from the fit of all features{intercept}, which "

@@ -25,11 +25,14 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from sksparse.sparsifiers._parameters import FlatParameters
+from sksparse.sparsifiers._paths import keep_paths, wake_units
 
 #: Adam trains the weights of common networks steadily up to about this learning rate.
 LARGEST_WEIGHT_RATE = 0.02
 #: The learning rate of an estimator for which nothing better is known.
 USUAL_RATE = 1e-3
+#: A weight that mends a path is not weaker than this share of an initial one.
+_WEAK = 0.1
 
 
 @dataclass(frozen=True)
@@ -272,8 +275,12 @@ class SparsifierRun(ABC):
         The learning rate of the epoch, set by the trainer: the step of a proximal method.
     """
 
+    #: Whether the number of weights to keep is known before training.
+    counted = False
+
     def __init__(self, module: nn.Module, task: Task) -> None:
         self.task = task
+        self.counted = self.counted or task.target_sparsity is not None
         self.rate = task.learning_rate
         self.module = module
         self.parameters = FlatParameters(module)
@@ -282,6 +289,7 @@ class SparsifierRun(ABC):
         self.others = nn.Parameter(self.parameters.others)
         self.others.grad = self.parameters.other_gradient
         self.unite()
+        self._first_weights = self.weights.clone()
 
     @property
     @abstractmethod
@@ -355,6 +363,40 @@ class SparsifierRun(ABC):
         """Leave plain parameters with exact zeros in the module."""
         self.after_step()
         self.parameters.release()
+
+    def settle(self, keep: Tensor, scores: Tensor | None = None) -> None:
+        """Freeze a mask, with paths to all outputs where the number of weights is given.
+
+        Parameters
+        ----------
+        keep : torch.Tensor of shape (n_weights,)
+            Boolean: the weights to keep; `weights` holds their values.
+        scores : torch.Tensor of shape (n_weights,), default=None
+            Ranks weights that may be exchanged; None is their magnitude.
+        """
+        self.freeze(self.with_paths(keep, self.weights.abs() if scores is None else scores))
+
+    def with_paths(self, keep: Tensor, scores: Tensor) -> Tensor:
+        """A mask with paths to all outputs, where the number of weights is given."""
+        if not self.counted:
+            return keep
+        kept = keep_paths(keep, scores, self.module, self.parameters)
+        spare = self._spare_weights()
+        # two zeros on a path have no gradient: what is kept begins anew where there is nothing
+        least = torch.where(kept & ~keep, _WEAK * spare, 0.0)
+        empty = kept & (self.weights.abs() <= least)
+        if empty.any():
+            first = torch.where(self._first_weights == 0, spare, self._first_weights)
+            self.weights.copy_(torch.where(empty, first, self.weights))
+        if kept is not keep:
+            wake_units(keep, kept, self.module, self.parameters)
+        return kept
+
+    def _spare_weights(self) -> Tensor:
+        """A weight of usual size in each layer, where an earlier fit left a zero."""
+        sizes = [w[0].numel() ** -0.5 for w in self.tensors.values()]
+        counts = torch.tensor(self.parameters.sizes, device=self.weights.device)
+        return self.weights.new_tensor(sizes).repeat_interleave(counts)
 
     def freeze(self, keep: Tensor) -> None:
         """Keep only the weights where the flat boolean tensor is true, from now on."""

@@ -302,7 +302,7 @@ class _BayesianRun(SparsifierRun):
             count = n_kept(self.n_weights, self.task.target_sparsity)
             keep = self._chains.keep_best(self.scales.score(), self.weights.abs(), count)
         self.unite()
-        self.freeze(keep)
+        self.settle(keep)
 
 
 class _SharedDraw:

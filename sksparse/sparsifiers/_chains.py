@@ -52,7 +52,7 @@ class Chains:
         self._parameters = parameters
         self._units = units
         self._shapes = [tuple(w.shape) for w in parameters.tensors.values()]
-        linked = _linked_tensors(module, parameters)
+        linked = linked_tensors(module, parameters)
         self._is_linked = [pair in linked for pair in pairwise(parameters.tensors)] + [False]
 
     @property
@@ -142,7 +142,7 @@ class Chains:
         return rank
 
 
-def _linked_tensors(module: nn.Module, parameters: FlatParameters) -> set[tuple[str, str]]:
+def linked_tensors(module: nn.Module, parameters: FlatParameters) -> set[tuple[str, str]]:
     """Names of pairs of tensors, the second of which takes the units of the first."""
     names = {id(w): name for name, w in parameters.tensors.items()}
     linked, before = set(), None

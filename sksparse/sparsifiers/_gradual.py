@@ -119,7 +119,7 @@ class GradualRun(SparsifierRun):
             self.begin_cut()
         elif phase.name == "retrain":
             self.cutting = False
-            self.freeze(self.final_mask())
+            self.settle(self.final_mask())
 
     def after_step(self) -> None:
         super().after_step()

@@ -354,4 +354,4 @@ class _HardConcreteRun(SparsifierRun):
             keep = keep_ranked(self._units.spread(log_alpha), size, count)
         self.weights.copy_(self.latent.detach() * torch.where(gates > 0, gates, _LEAST_GATE))
         self.unite()
-        self.freeze(keep)
+        self.settle(keep)

@@ -342,7 +342,7 @@ class _IsingRun(SparsifierRun):
         self._statistics.remove()
         self._dropping = False
         self.unite()
-        self.freeze(self._passes > 0)
+        self.settle(self._passes > 0)
 
     def _solve(self, progress: float) -> None:
         """Find which weights take part at a share of the final price or sparsity."""

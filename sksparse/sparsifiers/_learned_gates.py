@@ -227,4 +227,4 @@ class _LearnedGatesRun(SparsifierRun):
             keep = keep_ranked(self.gates.data, self.latent.data.abs(), count)
         self.weights.copy_(self.latent.data)
         self.unite()
-        self.freeze(keep)
+        self.settle(keep)

@@ -170,6 +170,8 @@ class Rates:
 
 
 class _LotteryRun(SparsifierRun):
+    counted = True
+
     def __init__(self, options: LotteryTicket, module: nn.Module, task: Task) -> None:
         super().__init__(module, task)
         self._options = options
@@ -229,6 +231,7 @@ class _LotteryRun(SparsifierRun):
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         if phase.strength == 0:
             return
+        scores = self.weights.abs()
         keep = self._winners(self.counts[self._round])
         self._round += 1
         if self._options.rewind_to == "init":
@@ -238,7 +241,7 @@ class _LotteryRun(SparsifierRun):
         if self._options.reinit and self._round == len(self.counts):
             self._load(self._initial)
             self._shuffle()
-        self.freeze(keep)
+        self.settle(keep, scores)
         self._early_update = -1
 
     def after_step(self) -> None:

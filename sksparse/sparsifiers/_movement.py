@@ -100,6 +100,8 @@ class Movement(Sparsifier):
 
 
 class _MovementRun(GradualRun):
+    counted = True
+
     def __init__(self, options: Movement, module: nn.Module, task: Task) -> None:
         course = Course(
             options.train_fraction,

@@ -280,4 +280,4 @@ class ProximalRun(SparsifierRun):
         ranks = ranks_of(self.group_scores(), self.weights.abs())
         ranks = secure_ranks(ranks, self.parameters.sizes, self._n_kept)
         ranks.masked_fill_(self.weights == 0, 0)
-        self.freeze(keep_alive(ranks, self._n_kept, self.parameters, links(self.module)))
+        self.settle(keep_alive(ranks, self._n_kept, self.parameters, links(self.module)), ranks)

@@ -98,7 +98,7 @@ class _PruningRun(SparsifierRun):
             self.weights.mul_(keep | kept)
             remove_dead_units(self.module)
             self.weights.copy_(before)
-        self._fix(kept)
+        self._fix(self.with_paths(kept, scores))
 
     def _fix(self, keep: Tensor) -> None:
         """Put a mask in force, and the dropout that belongs to it."""

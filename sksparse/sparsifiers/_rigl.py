@@ -118,6 +118,8 @@ class RigL(Sparsifier):
 
 
 class _RigLRun(SparsifierRun):
+    counted = True
+
     def __init__(self, options: RigL, module: nn.Module, task: Task) -> None:
         super().__init__(module, task)
         self._options = options
@@ -140,7 +142,10 @@ class _RigLRun(SparsifierRun):
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         self._moving = phase.name == "move"
         if self._moving:
-            self.freeze(self._first_mask())
+            self.settle(self._first_mask())
+        else:
+            # connections that moved may have left an output without a path
+            self.settle(self.weights != 0 if self.mask is None else self.mask > 0)
 
     def _first_mask(self) -> Tensor:
         """Random masks; in a network with zeros, the weights that are left come first."""

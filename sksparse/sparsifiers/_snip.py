@@ -75,6 +75,8 @@ class SNIP(Sparsifier):
 
 
 class _SNIPRun(SparsifierRun):
+    counted = True
+
     def __init__(self, options: SNIP, module: nn.Module, task: Task) -> None:
         super().__init__(module, task)
         self._options = options
@@ -88,7 +90,7 @@ class _SNIPRun(SparsifierRun):
         slope = torch.zeros_like(self.weights)
         for gradient in probe.gradients(self.parameters):
             slope += gradient
-        self.freeze(self._most_sensitive(slope.mul_(self.weights).abs_()))
+        self.settle(self._most_sensitive(slope.mul_(self.weights).abs_()))
 
     def _most_sensitive(self, scores: Tensor) -> Tensor:
         sparsity, sizes = asked_sparsity(self.task), self.parameters.sizes

@@ -82,6 +82,8 @@ class SynFlow(Sparsifier):
 
 
 class _SynFlowRun(SparsifierRun):
+    counted = True
+
     def __init__(self, options: SynFlow, module: nn.Module, task: Task) -> None:
         super().__init__(module, task)
         self._options = options
@@ -100,7 +102,7 @@ class _SynFlowRun(SparsifierRun):
             density = (1.0 - sparsity) ** (r / self._options.n_rounds)
             scores = torch.where(keep, flow.through(keep), -1.0)
             keep = keep_largest(scores, n_kept(self.n_weights, 1.0 - density))
-        self.freeze(keep)
+        self.settle(keep)
 
 
 class SynapticFlow:

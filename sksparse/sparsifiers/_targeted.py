@@ -133,6 +133,8 @@ class TargetedDropout(Sparsifier):
 
 
 class _TargetedRun(SparsifierRun):
+    counted = True
+
     def __init__(self, options: TargetedDropout, module: nn.Module, task: Task) -> None:
         super().__init__(module, task)
         self._options = options
@@ -164,7 +166,7 @@ class _TargetedRun(SparsifierRun):
         keep = ~self.targets(self.proportion)
         self.weights.copy_(self.latent.data)
         self.unite()
-        self.freeze(keep)
+        self.settle(keep)
 
     def targets(self, proportion: float) -> Tensor:
         """The weights, flat, that are targeted: exactly the given share of all."""

@@ -95,6 +95,8 @@ class TopK(Sparsifier):
 
 
 class _TopKRun(GradualRun):
+    counted = True
+
     def __init__(self, options: TopK, module: nn.Module, task: Task) -> None:
         course = Course(
             options.train_fraction,

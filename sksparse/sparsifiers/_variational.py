@@ -271,4 +271,4 @@ class _VariationalRun(SparsifierRun):
             keep = keep_alive(ranks, count, self.parameters, links(self.module))
         self.weights.copy_(self.latent.data)
         self.unite()
-        self.freeze(keep)
+        self.settle(keep)

@@ -115,8 +115,10 @@ def test_largest_useful_alpha(diabetes: tuple) -> None:
     centred = y - y.mean()
     norms = [np.linalg.norm(X.T.to_numpy()[groups == g] @ centred) for g in (0, 1)]
     top = max(norms) / len(y) / np.sqrt(5)
+    with pytest.warns(UserWarning, match="No group is selected at alpha"):
+        empty = fitted(X, y, alpha=top * 1.0001, groups=groups)
     with pytest.warns(UserWarning, match="No features were selected"):
-        assert fitted(X, y, alpha=top * 1.0001, groups=groups).transform(X).shape[1] == 0
+        assert empty.transform(X).shape[1] == 0
     assert fitted(X, y, alpha=top * 0.999, groups=groups).transform(X).shape[1] == 5
 
 

@@ -75,6 +75,7 @@ def test_compression_is_how_many_times_fewer_weights_are_left() -> None:
     assert display.ax_.xaxis.get_major_formatter()(20, None) == "20×"
 
 
+@pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
 def test_points_are_the_scores_of_a_cross_validation() -> None:
     X, y = load_iris(return_X_y=True)
     net = SparseMLPClassifier((6,), **QUICK)

@@ -96,6 +96,7 @@ def test_a_network_without_weights_is_drawn() -> None:
     assert display.axes_[1].get_title() == "Weights\n0 % of 12 left"
 
 
+@pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
 @pytest.mark.parametrize("wrap", [False, "pipeline", "search"])
 def test_from_estimator_finds_the_network(wrap: bool | str) -> None:
     X, y = load_iris(return_X_y=True)

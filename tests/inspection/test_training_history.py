@@ -66,6 +66,7 @@ def test_one_epoch_is_visible() -> None:
     assert display.lines_["loss"].get_marker() == "."
 
 
+@pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_from_estimator_draws_the_history(early_stopping: bool) -> None:
     X, y = load_iris(return_X_y=True)

@@ -79,6 +79,7 @@ def assert_same_fit(a: SparseMLPClassifier, b: SparseMLPClassifier) -> None:
 # --- what a fit leaves behind ---------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.9, 0.97])
 @pytest.mark.parametrize(
     "sparsifier",
@@ -100,6 +101,7 @@ def test_target_governs_over_alpha(data: Any) -> None:
         assert_same_fit(fits[0], fits[2])
 
 
+@pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
 @pytest.mark.parametrize(
     "name, alphas", [("l0", [0.0, 1e-3, 1e-2, 1.0]), ("magnitude", [0.0, 0.5, 1.0, 2.0])]
 )
@@ -247,6 +249,7 @@ def test_labels_of_any_kind(data: Any, name: Any) -> None:
     assert two.predict_proba(X).shape == (len(y), 2)
 
 
+@pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
 @pytest.mark.parametrize("name", NAMES)
 def test_small_and_degenerate_data(name: Any) -> None:
     rng = np.random.default_rng(0)
@@ -329,7 +332,19 @@ def test_loss_that_is_not_finite_names_epoch_and_remedy(data: Any) -> None:
 def test_early_stopping_that_cannot_split_is_named() -> None:
     X = np.arange(8.0).reshape(4, 2)
     with pytest.raises(ValueError, match=r"early_stopping=True.*validation_fraction=0.1"):
-        make(early_stopping=True).fit(X, [0, 1, 2, 2])
+        make(early_stopping=True).fit(X, [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize("counts", [(40, 40, 1), (100, 1, 1), (30, 30, 2), (3, 3, 3, 3, 3)])
+def test_early_stopping_with_rare_classes_learns_all_of_them(counts: tuple[int, ...]) -> None:
+    y = np.repeat(np.arange(len(counts)), counts)
+    X = np.random.default_rng(0).normal(size=(len(y), 4)) + 6 * np.eye(5, 4)[y]
+    model = make(None, early_stopping=True, max_iter=60, validation_fraction=0.1)
+    with pytest.warns(UserWarning, match=r"of . classes have too few .* learnt from"):
+        model.fit(X, y)
+    assert list(model.classes_) == list(range(len(counts)))
+    assert model.score(X, y) > 0.9
+    assert {"valid_score"} <= set(model.history_[0])
 
 
 # --- training ---------------------------------------------------------------------------------

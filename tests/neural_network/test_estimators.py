@@ -328,6 +328,7 @@ def rates_of(**options: Any) -> list[float]:
     return seen
 
 
+@pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
 def test_schedules() -> None:
     assert rates_of(learning_rate="constant") == [0.01] * 8
     steps = [0.01] * 4 + [0.001] * 2 + [0.0001] * 2

@@ -242,6 +242,7 @@ def test_wrong_options() -> None:
         attach(nn.Linear(2, 2), BayesianGroups(tau=0.0))
 
 
+@pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
 @pytest.mark.parametrize("prior", PRIORS)
 def test_digits_at_a_target_and_a_grid_of_strengths(prior: str) -> None:
     X, y = load_digits(return_X_y=True)

@@ -73,6 +73,7 @@ def same(a: Any, b: Any) -> bool:
     )
 
 
+@pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.9, 0.99])
 def test_target_is_met(data: Any, name: str, sparsity: float) -> None:
     model = make(name, target_sparsity=sparsity).fit(*data)
@@ -94,6 +95,7 @@ def test_few_epochs_are_enough_to_meet_the_target(data: Any, name: str, max_iter
     assert model.sparsity_ == pytest.approx(0.8, abs=TOLERANCE)
 
 
+@pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
 def test_a_larger_alpha_is_never_denser(data: Any, name: str) -> None:
     grid = GRIDS.get(name, LEVELS)
     found = [make(name, alpha=alpha, max_iter=60).fit(*data).sparsity_ for alpha in grid]

@@ -151,6 +151,7 @@ def test_other_modules_are_refused(other: nn.Module) -> None:
         attach(other, IsingDropout(), alpha=0.5)
 
 
+@pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
 def test_digits_at_a_target_and_a_grid_of_prices() -> None:
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0, stratify=y)

@@ -139,6 +139,7 @@ def test_multiplier_rises_above_the_target_and_restarts_below(module: nn.Module)
     assert path[1] > path[0] > path[2] == 0
 
 
+@pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
 def test_digits_at_a_target_a_grid_of_strengths_and_repeated_predictions() -> None:
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0, stratify=y)

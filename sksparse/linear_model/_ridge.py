@@ -1,0 +1,42 @@
+"""The ridge of a classifier: a number, or what suits the numbers of features and samples."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._typing import Array
+from ._criteria import sample_count
+
+# A ridge that changes no coefficient that the samples determine, but bounds all others.
+_LEAST = 1e-8
+
+
+class Ridge(NamedTuple):
+    """``1/2 sum_j (l2 + scaled_l2 v_j) w_j^2`` for features of variance v_j."""
+
+    l2: float = 0.0
+    scaled_l2: float = 0.0
+
+    @property
+    def strength(self) -> float:
+        """The one of the two that is not zero."""
+        return self.l2 or self.scaled_l2
+
+
+def check_ridge(l2: Any, n_features: int, counts: Array) -> Ridge:
+    """What the parameter ``l2`` asks for; ``counts`` are the sample weights as they were given."""
+    if isinstance(l2, str):
+        return Ridge(scaled_l2=default_strength(n_features, sample_count(counts)))
+    return Ridge(l2=float(l2))
+
+
+def default_strength(n_features: int, n: float) -> float:
+    """Strength of the ridge on features of unit variance that ``l2="auto"`` stands for.
+
+    With more samples than features the likelihood decides, and the ridge only keeps coefficients
+    finite. With as many features or more, some always fit, whatever the classes are: the
+    coefficients of the best are too large by chance, and the more so the more there are.
+    """
+    return float(np.log(4.0 * n_features / n)) / n if n_features >= n else _LEAST
