@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 import scipy.sparse as sp
 
 from .._interrupts import check
-from .._typing import Array, Indices
+from .._typing import Array, Indices, Mask
 from ..penalties import BlockPenalty, Blocks
 from ._quadratic import Quadratic
+from ._scaled_solve import scaled_solve
 
 # Epochs between extrapolations, each of which combines this many iterates.
 _MEMORY = 6
@@ -21,7 +22,9 @@ _MAX_ROUNDS = 2000
 _PATIENCE, _BETTER = 20, 0.9
 # From this round on, Newton steps on the coefficients in use are tried, up to so many of them.
 _NEWTON_FROM, _LARGEST_NEWTON = 2, 1000
-_NEWTON_HALVINGS = 5
+_SHARES = (1.0, 0.5, 0.25, 0.0625)
+# Values of the objective this close, as a share, are equal.
+_ROUNDING = 1e-14
 
 
 class Working:
@@ -98,103 +101,121 @@ def minimise(
     if not len(coef):
         return coef
     form, groups = quadratic.kernel_form(), working.kernel_form(quadratic)
-    coef = coef.copy()
-    state = quadratic.state(coef)
+    point = _Point(quadratic, working, alpha, coef.copy())
     history = np.empty((_MEMORY, len(coef)))
     best, stale = np.inf, 0
     for n_round in range(_MAX_ROUNDS):
         check()
-        block_descent(form, groups, alpha, state, coef, history)
-        worst = working.violations(coef, -quadratic.descent(state), alpha).max()
-        stale = 0 if worst < _BETTER * best else stale + 1
-        best = min(best, worst)
-        if worst <= tol or stale > _PATIENCE:
+        block_descent(form, groups, alpha, point.state, point.coef, history)
+        point = _Point(quadratic, working, alpha, point.coef, point.state)
+        stale = 0 if point.worst < _BETTER * best else stale + 1
+        best = min(best, point.worst)
+        if point.worst <= tol or stale > _PATIENCE:
             break
-        trials = [_extrapolate(history)]
+        trials = _extrapolate(history)
         if n_round >= _NEWTON_FROM:
-            trials.append(_newton(quadratic, working.penalty, alpha, coef, state))
+            trials += _newton(point)
         for trial in trials:
-            if trial is None:
-                continue
-            trial_state = quadratic.state(trial)
-            gain = quadratic.value(coef, state) - quadratic.value(trial, trial_state)
-            if gain + alpha * (working.penalty.value(coef) - working.penalty.value(trial)) > 0:
-                coef, state = trial, trial_state
-    return coef
+            other = _Point(quadratic, working, alpha, trial)
+            if other.is_better(point):
+                point = other
+                break
+    return point.coef
 
 
-def _extrapolate(history: Array) -> Array | None:
+class _Point:
+    """Coefficients with what is known of them."""
+
+    def __init__(
+        self,
+        quadratic: Quadratic,
+        working: Working,
+        alpha: float,
+        coef: Array,
+        state: Array | None = None,
+    ) -> None:
+        self.quadratic, self.working, self.alpha, self.coef = quadratic, working, alpha, coef
+        self.state = quadratic.state(coef) if state is None else state
+
+    @cached_property
+    def value(self) -> float:
+        """Quadratic plus penalty, up to a constant."""
+        penalty = self.working.penalty.value(self.coef)
+        return self.quadratic.value(self.coef, self.state) + self.alpha * penalty
+
+    @cached_property
+    def worst(self) -> float:
+        """Largest violation."""
+        gradient = -self.quadratic.descent(self.state)
+        return float(self.working.violations(self.coef, gradient, self.alpha).max())
+
+    def is_better(self, other: _Point) -> bool:
+        """Whether the value is lower or, where rounding hides that, the violations are smaller."""
+        if self.value < other.value:
+            return True
+        level = self.value <= other.value + _ROUNDING * abs(other.value)
+        return level and self.worst < _BETTER * other.worst
+
+
+def _extrapolate(history: Array) -> list[Array]:
     """Affine combination of the iterates whose differences cancel best (Anderson, 1965)."""
     steps = np.diff(history, axis=0)
     system = steps @ steps.T
     size = np.trace(system)
     if size == 0:
-        return None
+        return []
     system[np.diag_indices_from(system)] += 1e-12 * size
     weights = np.linalg.solve(system, np.ones(len(system)))
-    return (weights / weights.sum()) @ history[1:]
+    return [(weights / weights.sum()) @ history[1:]]
 
 
-def _newton(
-    quadratic: Quadratic, penalty: BlockPenalty, alpha: float, coef: Array, state: Array
-) -> Array | None:
-    """Newton step while signs stay and no group becomes zero; None where it does not descend.
+def _newton(point: _Point) -> list[Array]:
+    """Ends of a Newton step while signs stay and no group becomes zero.
 
     There the objective is smooth, however differently the columns are scaled.
     """
+    penalty, alpha, coef = point.working.penalty, point.alpha, point.coef
     labels = penalty.blocks.labels
     norms = penalty.blocks.norms(coef)[labels]
-    # in a group without an L1 norm, a zero is a value like any other
-    used = np.flatnonzero((coef != 0.0) | ((penalty.l1 == 0.0) & (norms > 0.0)))
+    # in a group that the L1 norm leaves alone, a zero is a value like any other
+    l1, l2 = alpha * penalty.l1, alpha * penalty.l2[labels]
+    used = np.flatnonzero((coef != 0.0) | ((l1 == 0.0) & ((norms > 0.0) | (l2 == 0.0))))
     if not 0 < used.size <= _LARGEST_NEWTON:
-        return None
-    gradient = -quadratic.descent(state) + alpha * penalty.l1 * np.sign(coef)
-    pull = np.divide(alpha * penalty.l2[labels], norms, out=np.zeros_like(norms), where=norms > 0)
+        return []
+    gradient = l1 * np.sign(coef) - point.quadratic.descent(point.state)
+    pull = np.divide(l2, norms, out=np.zeros_like(norms), where=norms > 0)
     gradient += pull * coef
     basis = sp.csc_array((np.ones(used.size), (used, np.arange(used.size))), (len(coef), used.size))
-    matrix = quadratic.reduced(basis)
+    matrix = point.quadratic.reduced(basis)
     unit = np.divide(coef, norms, out=np.zeros_like(norms), where=norms > 0)[used]
     same = labels[used][:, None] == labels[used]
     matrix[np.diag_indices(used.size)] += pull[used]
     matrix -= same * np.outer(pull[used] * unit, unit)
-    roots = np.sqrt(np.diag(matrix))
-    if not (roots > 0.0).all():
-        return None
-    matrix /= np.outer(roots, roots)
-    matrix[np.diag_indices(used.size)] += 1e-13
-    try:
-        factor = scipy.linalg.cho_factor(matrix, check_finite=False)
-    except np.linalg.LinAlgError:
-        return None
-    step = -scipy.linalg.cho_solve(factor, gradient[used] / roots, check_finite=False) / roots
-    return _follow(quadratic, penalty, alpha, coef, state, used, step)
+    step = scaled_solve(matrix, gradient[used])
+    if step is None:
+        return []
+    signed = (l1[used] > 0.0) & (coef[used] != 0.0)
+    return _ends(coef, used, -step, signed)
 
 
-def _follow(
-    quadratic: Quadratic,
-    penalty: BlockPenalty,
-    alpha: float,
-    coef: Array,
-    state: Array,
-    used: Indices,
-    step: Array,
-) -> Array | None:
-    """The share of a step that lowers the objective; signs under an L1 norm end at zero."""
-
-    def objective(coef: Array, state: Array) -> float:
-        return quadratic.value(coef, state) + alpha * penalty.value(coef)
-
-    bound = objective(coef, state)
-    signed = (penalty.l1[used] > 0.0) & (coef[used] != 0.0)
-    shares = [0.5**k for k in range(_NEWTON_HALVINGS)]
-    crossing = signed & ((coef[used] + step) * coef[used] < 0.0)
-    if crossing.any():
-        # along a direction without curvature the step is as long as one likes: to the first zero
-        shares.insert(1, float(np.min(-coef[used][crossing] / step[crossing])) * (1.0 + 1e-12))
-    for share in shares:
+def _ends(coef: Array, used: Indices, step: Array, signed: Mask) -> list[Array]:
+    """A step and shares of it, signs under an L1 norm ending at zero; last up to the first zero."""
+    before = coef[used]
+    turning = signed & ((before + step) * before < 0.0)
+    ends = []
+    for share in _SHARES:
+        moved = before + share * step
+        ends.append(np.where(signed & (moved * before < 0.0), 0.0, moved))
+    if turning.any():
+        shares = np.full(len(used), np.inf)
+        shares[turning] = -before[turning] / step[turning]
+        first = np.argmin(shares)
+        moved = before + shares[first] * step
+        moved[first] = 0.0
+        ends.append(moved)
+    trials = []
+    for end in ends:
         trial = coef.copy()
-        moved = coef[used] + share * step
-        trial[used] = np.where(signed & (moved * coef[used] < 0.0), 0.0, moved)
-        if objective(trial, quadratic.state(trial)) < bound:
-            return trial
-    return None
+        trial[used] = end
+        trials.append(trial)
+    return trials

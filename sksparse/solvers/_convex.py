@@ -96,7 +96,13 @@ class ConvexSolver(Solver[AnyConvex], Generic[AnyConvex]):
         scaled, exponent = moderate(problem)
         start = None if coef is None else np.ldexp(coef, exponent)
         solution = super().solve(scaled, start)
-        return replace(solution, coef=np.ldexp(solution.coef, -exponent))
+        message = solution.message
+        if message and np.isnan(solution.gap) and not problem.loss.quadratic:
+            message += (
+                " Where classes are separated by features that are not penalised, the log loss has "
+                "no minimum: give a positive alpha, and no penalty weight of zero."
+            )
+        return replace(solution, coef=np.ldexp(solution.coef, -exponent), message=message)
 
     def certify(self, problem: Problem, state: AnyConvex) -> Certificate:
         columns = problem.centred
@@ -118,7 +124,9 @@ class ConvexSolver(Solver[AnyConvex], Generic[AnyConvex]):
         null = problem.loss.gradient(np.full(len(derivatives), problem.null_intercept))
         scale = _root_mean_square(null, problem.loss.weights)
         residual = _root_mean_square(derivatives, problem.loss.weights)
-        unit = residual if residual > _EXPLAINED * scale else scale
+        # (a log loss is never at its minimum there: it has none where classes are separated)
+        explained = problem.loss.quadratic and residual <= _EXPLAINED * scale
+        unit = scale if explained else residual
         return max(unit, float(np.finfo(np.float64).tiny))
 
     @staticmethod

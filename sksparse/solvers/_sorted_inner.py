@@ -9,13 +9,13 @@ solved exactly.
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg
 import scipy.sparse as sp
 
 from .._interrupts import check
 from .._typing import Array, Indices
 from ..penalties import SortedL1
 from ._quadratic import Quadratic
+from ._scaled_solve import scaled_solve
 
 _SWEEPS_PER_ROUND = 3
 _STEPS_PER_ROUND = 20
@@ -23,8 +23,6 @@ _MAX_ROUNDS = 1000
 # Rounds without a violation that is smaller by a tenth, after which no more is to be had.
 _PATIENCE, _BETTER = 20, 0.9
 _POWER_STEPS = 10
-# Added to the diagonal of linear systems for columns of length one.
-_JITTER = 1e-13
 # Linear systems may take this many times the arithmetic of the gradient steps so far.
 _SYSTEM_SHARE = 4.0
 
@@ -43,6 +41,10 @@ def minimise_sorted(
 
     if not len(coef):
         return coef
+    if alpha == 0.0 and quadratic.gram is not None:
+        # least squares knows no pattern
+        exact = scaled_solve(quadratic.gram, quadratic.descent(quadratic.origin))
+        coef = coef if exact is None else exact
     state = quadratic.state(coef)
     lipschitz = _curvature_estimate(quadratic, len(coef))
     budget, best, stale = 0.0, np.inf, 0
@@ -152,7 +154,7 @@ def _solve_pattern(
     pull -= alpha * _cluster_weights(penalty.weights, cluster)
     while len(levels) and cost <= budget:
         budget -= cost
-        target = _solve(system, pull)
+        target = scaled_solve(system, pull)
         if target is None:
             break
         gaps, target_gaps = np.diff(levels, prepend=0.0), np.diff(target, prepend=0.0)
@@ -169,23 +171,6 @@ def _solve_pattern(
     kept = cluster >= 0
     result[used[kept]] = signs[kept] * levels[cluster[kept]]
     return result, budget
-
-
-def _solve(system: Array, pull: Array) -> Array | None:
-    """Solution of a system that may be singular, where it is then long and leads to a border."""
-    roots = np.sqrt(np.diag(system))
-    if not (roots > 0.0).all():
-        return None
-    scaled = system / np.outer(roots, roots)
-    scaled[np.diag_indices_from(scaled)] += _JITTER
-    try:
-        factor = scipy.linalg.cho_factor(scaled, overwrite_a=True, check_finite=False)
-    except np.linalg.LinAlgError:
-        return None
-    x = scipy.linalg.cho_solve(factor, pull / roots, check_finite=False) / roots
-    # what the jitter took away
-    x += scipy.linalg.cho_solve(factor, (pull - system @ x) / roots, check_finite=False) / roots
-    return np.asarray(x)
 
 
 def _merge(

@@ -33,7 +33,7 @@ _SEPARATED = 1e-6
 _TRIAL, _FINAL = 1e-7, 1e-13
 # Rounding of a loss, of the square root of a gain in units of that of the null loss, and of the
 # square root of the null loss.
-_NOTHING, _NOISE, _FINEST = 1e-30, 1e-14, 1e-15
+_NOTHING, _NOISE, _FINEST = 1e-20, 1e-14, 1e-11
 # Moves in one model; models around one another; single moves of a model that are tried.
 _MOVES, _ROUNDS, _TRIALS = 1000, 200, 30
 # Moves that are tried although the model promises no gain, which it does not know exactly; all of
@@ -247,6 +247,8 @@ class SubsetSearch:
         """Supports on the way to a local minimum of the model."""
         support, signs, threshold = fit.support, np.sign(fit.coef), self.threshold(fit)
         visited: list[Indices] = []
+        # what other signs hide from the gains, or rounding, may lead in circles
+        known = {np.sort(support).tobytes()}
         for _ in range(moves):
             check()
             tableau, rivals = model.tableau(support, signs)
@@ -254,6 +256,10 @@ class SubsetSearch:
             if move is None:
                 break
             support, signs = _moved(support, np.sign(tableau.coef), move, rivals)
+            key = np.sort(support).tobytes()
+            if key in known:
+                break
+            known.add(key)
             visited.append(support)
         return visited
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from sksparse._kernels.block_descent import _minimise_block, _solve_coordinate
+from sksparse._kernels.block_descent import _best_coordinate, _minimise_block
 from sksparse.feature_selection import GroupLassoSelector
 
 
@@ -29,7 +29,7 @@ def test_a_coefficient_moves_to_its_minimum(rng: np.random.Generator, others: fl
             smooth = 0.5 * curvature * w * w - pull * w  # noqa: B023
             return smooth + l1 * abs(w) + l2 * np.sqrt(others + w * w)  # noqa: B023
 
-        w = _solve_coordinate(curvature, pull, others, l1, l2)
+        w = _best_coordinate(pull, curvature, others, l1, l2)
         for factor in (0.0, 1.0 - 1e-5, 1.0 + 1e-5):
             assert objective(w) <= objective(w * factor) + 1e-12 * abs(objective(w))
         assert objective(w) <= objective(1e-6 * pull) + 1e-12 * abs(objective(w))
