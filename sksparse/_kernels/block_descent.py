@@ -21,9 +21,11 @@ from numba.extending import overload
 
 from ._compiled import njit
 
-# Sweeps over the coordinates inside one visit of a group, and when to leave earlier.
-INNER_SWEEPS = 20
+# Rounds of steps inside one visit of a group, and when to leave earlier.
+INNER_STEPS = 20
 INNER_RATIO = 1e-2
+# Columns of a group are of unlike scales where their squares differ by more than this factor.
+UNLIKE = 30.0
 # Newton steps for the norm of a group, and the share of the largest eigenvalue that is rounding.
 NORM_STEPS = 100
 FLAT = 1e-14
@@ -109,6 +111,19 @@ def _shrink(value, threshold):
 
 
 @njit(cache=True)
+def _block_prox(v, l1, l2, step):
+    """Prox of the block penalty, in place."""
+    total = 0.0
+    for a in range(v.shape[0]):
+        v[a] = _shrink(v[a], step * l1[a])
+        total += v[a] * v[a]
+    norm = np.sqrt(total)
+    factor = 1.0 - step * l2 / norm if norm > step * l2 else 0.0
+    for a in range(v.shape[0]):
+        v[a] *= factor
+
+
+@njit(cache=True)
 def _norm_at_minimum(pull, values, l2):
     """The t > 0 with ``sum_a (pull_a / (t values_a + l2))^2 = 1``; -1 where there is none.
 
@@ -178,24 +193,6 @@ def _solve_block(coef, descent, block, vectors, values, l2):
 
 
 @njit(cache=True)
-def _leave_zero(coef, descent, block, lipschitz, l1, l2):
-    """A proximal gradient step of a group at zero; whether that is not its minimum."""
-    size = coef.shape[0]
-    total = 0.0
-    for a in range(size):
-        total += _shrink(descent[a], l1[a]) ** 2
-    if total <= l2 * l2:
-        return False
-    factor = (1.0 - l2 / np.sqrt(total)) / lipschitz
-    for a in range(size):
-        coef[a] = factor * _shrink(descent[a], l1[a])
-    for a in range(size):
-        for c in range(size):
-            descent[c] -= block[a * size + c] * coef[a]
-    return True
-
-
-@njit(cache=True)
 def _best_coordinate(pull, curvature, rest, l1, l2):
     """The t that minimises ``curvature t^2 / 2 - pull t + l1 |t| + l2 sqrt(t^2 + rest)``."""
     if rest == 0.0:
@@ -217,45 +214,86 @@ def _best_coordinate(pull, curvature, rest, l1, l2):
 
 
 @njit(cache=True)
-def _minimise_block(coef, descent, block, lipschitz, l1, l2):
-    """Minimise over one group, in place: at zero if that is best, else a coordinate at a time."""
+def _is_zero_at_minimum(coef, descent, block, l1, l2):
+    """Whether the penalty holds the whole group at zero."""
     size = coef.shape[0]
-    total, used = 0.0, False
+    total = 0.0
     for a in range(size):
-        used = used or coef[a] != 0.0
-        linear = descent[a]
+        pull = descent[a]
         for c in range(size):
-            linear += block[a * size + c] * coef[c]
-        total += _shrink(linear, l1[a]) ** 2
-    if used and total <= l2 * l2:
+            pull += block[a * size + c] * coef[c]
+        total += _shrink(pull, l1[a]) ** 2
+    return total <= l2 * l2
+
+
+@njit(cache=True)
+def _shift(coef, descent, block, a, value):
+    """Set one coefficient of a group; the square of its move in the metric of the block."""
+    size = coef.shape[0]
+    delta = value - coef[a]
+    if delta != 0.0:
+        coef[a] = value
+        for c in range(size):
+            descent[c] -= block[a * size + c] * delta
+    return block[a * size + a] * delta * delta
+
+
+@njit(cache=True)
+def _sweep_block(coef, descent, block, l1, l2):
+    """Exact steps of single coefficients; the square of the move in the metric of the block."""
+    size = coef.shape[0]
+    moved = 0.0
+    for a in range(size):
+        curvature = block[a * size + a]
+        if curvature <= 0.0:
+            continue
+        others = 0.0
+        for c in range(size):
+            if c != a:
+                others += coef[c] * coef[c]
+        pull = descent[a] + curvature * coef[a]
+        value = _best_coordinate(pull, curvature, others, l1[a], l2)
+        moved += _shift(coef, descent, block, a, value)
+    return moved
+
+
+@njit(cache=True)
+def _minimise_block(coef, descent, block, lipschitz, l1, l2):
+    """Minimise over one group from ``coef``, in place.
+
+    Proximal gradient steps, which leave zero where single coefficients may not be able to. Where
+    the columns are of unlike scales, exact steps of single coefficients give each its own.
+    """
+    size = coef.shape[0]
+    smallest, largest = block[0], block[0]
+    for a in range(1, size):
+        smallest = min(smallest, block[a * size + a])
+        largest = max(largest, block[a * size + a])
+    unlike = largest > UNLIKE * smallest
+    if unlike and _is_zero_at_minimum(coef, descent, block, l1, l2):
         for a in range(size):
-            for c in range(size):
-                descent[c] += block[a * size + c] * coef[a]
-            coef[a] = 0.0
-        return
-    if not used and not _leave_zero(coef, descent, block, lipschitz, l1, l2):
+            _shift(coef, descent, block, a, 0.0)
         return
     first = 0.0
-    for sweep in range(INNER_SWEEPS):
-        largest = 0.0
+    trial = np.empty(size)
+    for step in range(INNER_STEPS):
         for a in range(size):
-            curvature = block[a * size + a]
-            if curvature <= 0.0:
-                continue
-            rest = 0.0
-            for c in range(size):
-                if c != a:
-                    rest += coef[c] * coef[c]
-            pull = descent[a] + curvature * coef[a]
-            delta = _best_coordinate(pull, curvature, rest, l1[a], l2) - coef[a]
-            if delta != 0.0:
-                coef[a] += delta
+            trial[a] = coef[a] + descent[a] / lipschitz
+        _block_prox(trial, l1, l2, 1.0 / lipschitz)
+        moved = 0.0
+        for a in range(size):
+            trial[a] -= coef[a]
+            moved += lipschitz * trial[a] * trial[a]
+        for a in range(size):
+            coef[a] += trial[a]
+            if trial[a] != 0.0:
                 for c in range(size):
-                    descent[c] -= block[a * size + c] * delta
-            largest = max(largest, delta * delta * curvature)
-        if sweep == 0:
-            first = largest
-        if largest <= INNER_RATIO * INNER_RATIO * first:
+                    descent[c] -= block[a * size + c] * trial[a]
+        if unlike:
+            moved += _sweep_block(coef, descent, block, l1, l2)
+        if step == 0:
+            first = moved
+        if moved <= INNER_RATIO * INNER_RATIO * first:
             break
 
 

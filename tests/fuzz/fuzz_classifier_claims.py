@@ -8,7 +8,13 @@ from fuzz_convex_claims import rounding
 from fuzz_harness import Report, fit, same_after_pickle_and_refit
 from fuzz_l0_claims import draw_rules, parameters
 from fuzz_problems import Problem, draw
-from fuzz_subsets import Rules, logistic_refit, multinomial_loss, multinomial_slopes
+from fuzz_subsets import (
+    Rules,
+    logistic_refit,
+    multinomial_loss,
+    multinomial_slopes,
+    separated,
+)
 
 from sksparse.linear_model import L0Classifier, L0ClassifierCV, l0_path
 
@@ -127,7 +133,7 @@ def _judge_binary(report, data: Data, rules: Rules, model, ridges) -> None:
         f"silent: not the refit of its subset: {value:.8g}, not {here:.8g}",
     )
     report.claim(
-        bounded or not silent or ridges.any(),
+        bounded or not silent or ridges.any() or not separated(data, support),
         f"silent: separated classes, loss {value:.3g}, coefficients up to "
         f"{np.abs(coef * data.spread).max():.3g} standard deviations",
     )
@@ -182,6 +188,7 @@ def _judge_multinomial(report, problem: Problem, data: Data, model, ridges) -> N
     support = np.flatnonzero((coef != 0).any(axis=0) & (data.spread > 0))
     slopes = (slopes + ridges * coef)[:, support] / data.spread[support]
     limit = 1e-3 if model.coef_.dtype == np.float32 else 1e-4
+    limit += 10.0 * float(np.finfo(model.coef_.dtype).eps * np.abs(intercepts).max())
     report.claim(
         np.abs(slopes).max(initial=0.0) <= limit,
         f"silent: slope {np.abs(slopes).max(initial=0.0):.2g} per standard deviation is left",

@@ -53,6 +53,9 @@ class Data:
         self.spread = np.sqrt(self.s @ (self.Z * self.Z))
         # What varies by a few roundings of its mean may pass for a constant, or for what it is.
         means = np.abs(self.means).astype(np.float64)
+        centres = np.abs(self.s @ self.X)
+        spreads = np.sqrt(self.s @ (self.X - self.s @ self.X) ** 2)
+        self.far = (spreads > 0) & (centres > 300.0 * spreads)
         self.blurred = (self.spread > 0) & (self.spread <= 100.0 * eps * means)
 
     def without(self, columns) -> Data:

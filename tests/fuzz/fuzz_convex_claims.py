@@ -213,7 +213,7 @@ def _check_equivalent(report, rng, problem: Problem, data: Data, norm, model) ->
         warnings.filterwarnings("ignore", "No group is selected")
         other.fit(X, y, **({} if weights is None else {"sample_weight": weights}))
     if caught or report.warned:
-        if not whole:
+        if not whole and not model.warm_start:
             texts = [str(w.message)[:200] for w in caught]
             report.claim(bool(caught) == bool(report.warned), f"{report.stage}: warns {texts}")
         return

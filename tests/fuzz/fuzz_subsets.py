@@ -11,7 +11,7 @@ from itertools import combinations
 
 import numpy as np
 from fuzz_convex import Data
-from scipy.optimize import lsq_linear
+from scipy.optimize import linprog, lsq_linear
 from scipy.special import log_softmax, softmax
 
 
@@ -196,6 +196,21 @@ def logistic_refit(data: Data, support, ridges, coef=None, steps: int = 60):
         if done or value < 1e-7 * np.log(2.0):
             break
     return value, bool(np.abs(z).max() < 25.0)
+
+
+def separated(data: Data, support) -> bool:
+    """Whether a combination of the columns parts the classes, at least in part.
+
+    Then the log loss has no minimum: there is a direction along which no sample gets worse and one
+    gets better.
+    """
+    Z = data.X[:, support] - (data.X[:, support].mean(axis=0) if data.intercept else 0.0)
+    A = Z / np.maximum(np.abs(Z).max(axis=0), 1e-300)
+    if data.intercept:
+        A = np.c_[A, np.ones(len(A))]
+    margins = np.where(data.y > 0.5, 1.0, -1.0)[:, None] * A
+    found = linprog(-margins.sum(axis=0), A_ub=-margins, b_ub=np.zeros(len(A)), bounds=(-1.0, 1.0))
+    return bool(found.status == 0 and -found.fun > 1e-6)
 
 
 def multinomial_loss(X, codes, s, coef, intercepts) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fuzz_convex import BlockNorm, Data, SortedNorm, lower_bound, objective, polish
 from fuzz_problems import draw, draw_labels
+from fuzz_subsets import separated
 from sklearn.linear_model import Lasso, LogisticRegression
 
 
@@ -124,3 +125,19 @@ def test_a_seed_makes_the_same_problem(seed: int) -> None:
     np.testing.assert_array_equal(one.y, two.y)
     labels = draw_labels(np.random.default_rng(seed), 9)
     assert set(labels) == set(range(labels.max() + 1))
+
+
+def test_separation_is_that_of_a_direction(rng: np.random.Generator) -> None:
+    x = rng.standard_normal((40, 3))
+    x[:, 2] = (rng.random(40) < 0.2).astype(float)
+    noisy = x[:, 0] + rng.logistic(size=40) > 0
+    noisy[:4], x[:4, 2], x[:4, 0] = [True, False, True, False], [1, 1, 0, 0], 0.0
+    for y, columns, expected in (
+        (x[:, 0] > 0.3, [0], True),
+        (x[:, 0] > 0.3, [1], False),
+        (noisy, [0, 1, 2], False),
+        # all samples of a rare level in one class: part of the way
+        (noisy | (x[:, 2] > 0), [0, 1, 2], True),
+    ):
+        data = Data(x, y.astype(float), None, "logistic", True)
+        assert separated(data, np.array(columns)) == expected
