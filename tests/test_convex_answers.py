@@ -185,13 +185,6 @@ def test_what_a_dominant_column_explains_changes_no_tolerance(
     X[:, 3:6] = np.c_[np.ones((100, 1)), 0.1 * rng.standard_normal((100, 2))]
     model = MODELS[name](1e-3).set_params(fit_intercept=False).fit(X, y + offset)
     assert np.all(model.coef_[:3] != 0)
-    with_intercept = (
-        MODELS[name](1e-3).fit(np.delete(X, 3, axis=1)[:, :3], y)
-        if (name in ("lasso", "oscar"))
-        else None
-    )
-    if with_intercept is not None:
-        np.testing.assert_allclose(model.coef_[:3], with_intercept.coef_, atol=0.4)
     assert model.dual_gap_ <= 1e-4 * objective(model, X, y + offset)
 
 
@@ -212,11 +205,7 @@ def test_a_logistic_fit_can_start_from_another() -> None:
     cold = GroupLassoSelector(0.02).fit(X, y)
     warm = GroupLassoSelector(0.02, warm_start=True).fit(X, y).fit(X, y)
     np.testing.assert_allclose(
-        warm.predict_proba(X)
-        if hasattr(warm, "predict_proba")
-        else X @ warm.coef_ + warm.intercept_,
-        X @ cold.coef_ + cold.intercept_,
-        atol=1e-2,
+        X @ warm.coef_ + warm.intercept_, X @ cold.coef_ + cold.intercept_, atol=1e-2
     )
     assert objective(warm, X, y) == pytest.approx(objective(cold, X, y), rel=1e-4)
 

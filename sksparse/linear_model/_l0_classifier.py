@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -23,8 +24,9 @@ from ..solvers import (
     SubsetRules,
 )
 from ._classes import SparseClassifierMixin, check_classes, log_loss
+from ._criteria import sample_count
 from ._ridge import check_ridge
-from ._separation import separation_message
+from ._separation import is_separated, separation_message
 from ._subset_options import check_rules
 
 
@@ -59,9 +61,10 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         Strength of a ridge penalty, non-negative, in units of the variance of a feature. "auto" is
         ``l2_ = log(4 p / n) / n`` times the variance of each feature for p features and n samples,
         as 0.083 for 72 samples of 7129 genes; with fewer features than samples
-        ``l2_ = 1e-8``, which only keeps coefficients finite. With 0, features that separate the
-        classes, as a few of many always do, end with coefficients without meaning, no more
-        features are used than separate, and a warning is issued.
+        ``l2_ = 1e-8``, which only keeps coefficients finite, or ``log(4) / n`` if the features
+        selected separate the classes. With 0, features that separate the classes, as a few of many
+        always do, end with coefficients without meaning, no more features are used than separate,
+        and a warning is issued.
     positive : bool or array-like of shape (n_features,), default=False
         Features whose coefficient must not be negative, all or by a boolean mask; for two classes
         only.
@@ -258,7 +261,8 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
             classes, codes, weights = check_classes(y, weights, self.class_weight)
             loss = log_loss(codes, weights)
-            ridge = check_ridge(self.l2, X.shape[1], check_weights(sample_weight, X))
+            counts = check_weights(sample_weight, X)
+            ridge = check_ridge(self.l2, X.shape[1], counts)
             rules = check_rules(
                 X.shape[1],
                 max_features=self.max_features,
@@ -270,6 +274,11 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
             )
             design = Design(X)
             solution = self._solve(design, loss, rules)
+            stronger = self.l2 == "auto" and ridge.once_separated(sample_count(counts))
+            answer = (solution.coef, solution.intercept)
+            if stronger and is_separated(design, loss, rules, self.fit_intercept, *answer):
+                ridge, rules = stronger, replace(rules, **stronger._asdict())
+                solution = self._solve(design, loss, rules)
             self.classes_ = classes
             self.coef_ = np.atleast_2d(solution.coef).astype(X.dtype)
             self.intercept_ = np.atleast_1d(solution.intercept).astype(X.dtype)

@@ -67,8 +67,9 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     l2 : float, "auto" or array-like of float, default="auto"
         Strength of a ridge penalty, non-negative, in units of the variance of a feature, or several
         to choose from together with the size or price. "auto" is ``log(4 p / n) / n`` times the
-        variance of each feature for p features and n samples, or with fewer features than samples
-        1e-8, as in :class:`L0Classifier`; all folds have the same factor. With 0, features that
+        variance of each feature for p features and n samples; with fewer features than samples
+        1e-8, or ``log(4) / n`` if the features then chosen separate the classes, as in
+        :class:`L0Classifier`. All points and folds have the same factor. With 0, features that
         separate the classes end with coefficients without meaning, and a warning is issued.
     positive : bool or array-like of shape (n_features,), default=False
         Features whose coefficient must not be negative, all or by a boolean mask; for two classes
@@ -288,7 +289,12 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
             scores = self._scores(X, y, classes, None if sample_weight is None else counts)
             if scores is not None:
                 scores.check(folds)
-            solution, chosen, message = self._search(tasks, folds, sample_count(counts), scores)
+            n = sample_count(counts)
+            solution, chosen, message = self._search(tasks, folds, n, scores)
+            stronger = self.l2 == "auto" and ridges[0].once_separated(n)
+            if stronger and tasks[0].is_separated(solution.coef, solution.intercept):
+                ridges, tasks = [stronger], [self._with_ridge(X, tasks[0].loss, stronger)]
+                solution, chosen, message = self._search(tasks, folds, n, scores)
             self.l2_ = ridges[chosen].strength
             self.classes_ = classes
             self.coef_ = np.atleast_2d(solution.coef).astype(X.dtype)

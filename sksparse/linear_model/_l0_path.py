@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -154,8 +154,9 @@ def l0_path(
     Warns
     -----
     ConvergenceWarning
-        When a fit did not reach ``tol``, or features separate the classes and ``l2=0``, or the path
-        was interrupted from the keyboard after a second or more. It is then shorter.
+        When a fit did not reach ``tol``, or features separate the classes and the ridge is 0, or so
+        small that coefficients exceed 100 per standard deviation, or the path was interrupted from
+        the keyboard after a second or more. It is then shorter.
 
     See Also
     --------
@@ -212,9 +213,29 @@ def l0_path(
     with interruptible():
         grid = make_grid(task, max_features, alphas, sample_count(counts))
         points = task.over(grid)
+        stronger = l2 == "auto" and ridge.once_separated(sample_count(counts))
+        if stronger and loss == "log" and not points.interrupted:
+            points = _again_where_separated(task, stronger, grid, points)
         path, message = as_path(task, points, grid), points.message or task.separation(points)
     warn_unless_converged(message)
     return path
+
+
+def _again_where_separated(task: SubsetTask, ridge: Ridge, grid: Grid, points: Points) -> Points:
+    """The path with fits of a stronger ridge where features separate the classes."""
+    again = np.flatnonzero(
+        [
+            task.is_separated(coef, intercept)
+            for coef, intercept in zip(
+                np.moveaxis(points.coefs, -1, 0), points.intercepts.T, strict=True
+            )
+        ]
+    )
+    if not again.size:
+        return points
+    bounded = replace(task, rules=replace(task.rules, **ridge._asdict()))
+    part = {name: values[again] for name, values in vars(grid).items() if values is not None}
+    return points.with_part(again, bounded.over(Grid(**part)))
 
 
 def _loss(name: str, y: Any, weights: Array) -> Loss:

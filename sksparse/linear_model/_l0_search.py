@@ -126,9 +126,11 @@ class L0Search(BaseEstimator, ABC):
             message = ""
         task, (grid, points) = tasks[chosen], paths[chosen]
         solution = self._fit_point(task, grid, points, best)
-        separated = next(
-            filter(None, (t.separation(p) for t, (_, p) in zip(tasks, paths, strict=True))), ""
-        )
+        separated = task.separation(Points.of([solution]))
+        if any(each.rules.scaled_l2 == 0.0 for each in tasks):
+            # without a ridge the other points have no minimum to be compared by
+            found = (each.separation(p) for each, (_, p) in zip(tasks, paths, strict=True))
+            separated = next(filter(None, found), "")
         paths[chosen] = grid, points.replaced(best, solution)
         if not folds:
             values = self._criteria(tasks, [points for _, points in paths], n)

@@ -9,8 +9,8 @@ import numpy as np
 from .._typing import Array
 from ._criteria import sample_count
 
-# A ridge that changes no coefficient that the samples determine, but bounds all others.
-_LEAST = 1e-8
+#: A ridge that changes no coefficient that the samples determine, but bounds all others.
+LEAST = 1e-8
 
 
 class Ridge(NamedTuple):
@@ -24,6 +24,12 @@ class Ridge(NamedTuple):
         """The one of the two that is not zero."""
         return self.l2 or self.scaled_l2
 
+    def once_separated(self, n: float) -> Ridge | None:
+        """What to try where features separate the classes; None where the ridge stays."""
+        if self.l2 > 0.0 or self.scaled_l2 != LEAST:
+            return None
+        return Ridge(scaled_l2=default_strength(n, n))
+
 
 def check_ridge(l2: Any, n_features: int, counts: Array) -> Ridge:
     """What the parameter ``l2`` asks for; ``counts`` are the sample weights as they were given."""
@@ -32,11 +38,12 @@ def check_ridge(l2: Any, n_features: int, counts: Array) -> Ridge:
     return Ridge(l2=float(l2))
 
 
-def default_strength(n_features: int, n: float) -> float:
+def default_strength(n_features: float, n: float) -> float:
     """Strength of the ridge on features of unit variance that ``l2="auto"`` stands for.
 
     With more samples than features the likelihood decides, and the ridge only keeps coefficients
-    finite. With as many features or more, some always fit, whatever the classes are: the
-    coefficients of the best are too large by chance, and the more so the more there are.
+    finite; if these separate the classes it is what it would be for as many features. With as many
+    features or more, some always fit, whatever the classes are: the coefficients of the best are
+    too large by chance, and the more so the more there are.
     """
-    return float(np.log(4.0 * n_features / n)) / n if n_features >= n else _LEAST
+    return float(np.log(4.0 * n_features / n)) / n if n_features >= n else LEAST

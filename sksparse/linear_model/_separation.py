@@ -44,6 +44,16 @@ def separates(
     return float(np.abs(_newton_step(small, rows, flat)).max(initial=0.0)) > _MOVING
 
 
+def is_separated(
+    design: Design, loss: Loss, rules: SubsetRules, fit_intercept: bool, coef: Any, intercept: Any
+) -> bool:
+    """Whether the features of a fit separate the classes, and no norm in their units says no."""
+    coef, intercept = np.atleast_2d(coef), np.atleast_1d(intercept)
+    if loss.quadratic or rules.l2 > 0.0 or rules.l1 > 0.0 or not coef.any():
+        return False
+    return separates(design, loss, fit_intercept, coef, intercept)
+
+
 def _null_value(loss: Loss, fit_intercept: bool, n_outputs: int) -> float:
     constant = np.broadcast_to(loss.best_constant() if fit_intercept else 0.0, n_outputs)
     z = np.tile(constant, (len(loss.y), 1))

@@ -25,7 +25,7 @@ from ..solvers import (
     cut_short,
     subset_path,
 )
-from ._separation import separation_message
+from ._separation import is_separated, separation_message
 from ._subset_options import check_rules
 
 
@@ -96,6 +96,20 @@ class Points:
         coefs[..., point], intercepts[:, point] = solution.coef, solution.intercept
         optimality[point] = solution.certificate.value
         return replace(self, coefs=coefs, intercepts=intercepts, optimality=optimality)
+
+    def with_part(self, at: Indices, part: Points) -> Points:
+        """The same with other fits at some points."""
+        coefs, intercepts = self.coefs.copy(), self.intercepts.copy()
+        optimality, found = self.optimality.copy(), len(part.optimality)
+        coefs[..., at[:found]], intercepts[:, at[:found]] = part.coefs, part.intercepts
+        optimality[at[:found]] = part.optimality
+        return replace(
+            self,
+            coefs=coefs,
+            intercepts=intercepts,
+            optimality=optimality,
+            message=self.message or part.message,
+        )
 
     @property
     def used(self) -> Mask:
@@ -227,6 +241,11 @@ class SubsetTask:
         return separation_message(
             self.design, self.loss, self.rules, self.fit_intercept, list(fits)
         )
+
+    def is_separated(self, coef: Array, intercept: Any) -> bool:
+        """Whether the features of a fit separate the classes."""
+        answer = (coef, intercept)
+        return is_separated(self.design, self.loss, self.rules, self.fit_intercept, *answer)
 
     def costs(self, points: Points) -> Array:
         """Sum of the prices that each fit pays, in units of ``alpha``."""

@@ -93,6 +93,7 @@ class ConvexSolver(Solver[AnyConvex], Generic[AnyConvex]):
         self._known_gap: tuple[Array, float, float] | None = None
 
     def solve(self, problem: Problem, coef: Array | None = None) -> Solution:
+        self._known_gap = None
         scaled, exponent = moderate(problem)
         start = None if coef is None else np.ldexp(coef, exponent)
         solution = super().solve(scaled, start)

@@ -195,14 +195,12 @@ def test_strong_features_are_not_taken_for_separating_ones(rng: np.random.Genera
     assert np.abs(model.decision_function(X)).max() > 15.0
 
 
-def test_coefficients_without_meaning_are_said_by_the_default_too(
-    rng: np.random.Generator,
-) -> None:
+def test_coefficients_keep_their_meaning_by_default(rng: np.random.Generator) -> None:
     X = rng.standard_normal((400, 5))
     y = (X[:, 0] > X[:, 1]).astype(int)
-    with pytest.warns(ConvergenceWarning, match=r"l2_=1e-08.*Remedy: a positive l2"):
-        model = L0Classifier(max_features=2).fit(X, y)
-    assert np.abs(model.coef_).max() > 100.0
+    model = L0Classifier(max_features=2).fit(X, y)
+    assert model.l2_ == pytest.approx(np.log(4.0) / 400)
+    assert np.abs(model.coef_).max() < 10.0
 
 
 @pytest.mark.parametrize("cv", [None, 4])
