@@ -15,6 +15,8 @@ from ._design import Design
 
 # Projections of two samples that differ by so many machine epsilons are of equal ones.
 _SAME_PLACE = 64.0
+# Columns further from zero than this, in units of their range, are shifted before.
+_FAR = 1e3
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,15 @@ class Problem:
         """Number of different samples among some, told apart by a projection."""
         X, n_features = self.design.X, self.design.n_features
         part = X if len(rows) == self.design.n_samples else X[rows]
+        low, high = part.min(axis=0), part.max(axis=0)
+        if self.design.is_sparse:
+            low, high = low.toarray()[0], high.toarray()[0]
+        # every column in its own scale, constants left out: a huge one would drown the others
+        ranges = np.asarray(high, dtype=np.float64) - low
         direction = np.random.default_rng(0).standard_normal(n_features)
+        direction = np.where(ranges > 0.0, direction / np.clip(ranges, 1e-30, 1e30), 0.0)
+        if not self.design.is_sparse and np.any(np.abs(part[0] * direction) > _FAR):
+            part = part - part[0]
         # equal rows may be added up in another order
         places = np.asarray(part @ direction.astype(X.dtype), dtype=np.float64)
         steps = _SAME_PLACE * float(np.finfo(X.dtype).eps) * max(np.abs(places).max(), 1e-300)

@@ -83,6 +83,13 @@ def test_samples_that_differ_are_counted_once(
     problem = make_problem(form(X[rows]), y[rows], weights=weights)
     assert problem.distinct(200) == len(np.unique(rows[weights > 0]))
     assert make_problem(form(np.zeros((9, 2))), np.ones(9)).distinct(5) == 1
+    # columns that would drown the others: a huge constant, a huge one of two values
+    X = np.c_[np.full(30, 1.7e18), X, 1e17 * (np.arange(30) % 2)]
+    problem = make_problem(form(X), np.arange(30) % 2 + 0.0)
+    assert problem.distinct(200) == 30
+    if form is not sp.csc_array:
+        X = X[:, 1:6] / np.ptp(X[:, 1:6], axis=0) + [0.0, 0.0, 0.0, 0.0, 1e7]
+        assert make_problem(form(X), np.ones(30)).distinct(200) == 30
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
