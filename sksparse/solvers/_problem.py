@@ -103,7 +103,7 @@ class Problem:
         part = X if len(rows) == self.design.n_samples else X[rows]
         low, high = part.min(axis=0), part.max(axis=0)
         if self.design.is_sparse:
-            low, high = low.toarray()[0], high.toarray()[0]
+            low, high = low.toarray().ravel(), high.toarray().ravel()
         # every column in its own scale, constants left out: a huge one would drown the others
         ranges = np.asarray(high, dtype=np.float64) - low
         direction = np.random.default_rng(0).standard_normal(n_features)
