@@ -159,7 +159,7 @@ class OSCAR(SparseLinearRegressor):
         return solver.solve(problem, start)
 
     def _store(self, solution: Solution) -> None:
-        self.clusters_ = _clusters(solution.coef)
+        self.clusters_ = _clusters(self.coef_)
         self.dual_gap_ = solution.gap
         self.optimality_ = solution.certificate.value
 

@@ -145,3 +145,12 @@ def test_support_and_names() -> None:
     names = model.get_feature_names_out()
     np.testing.assert_array_equal(names, X.columns[model.coef_ != 0])
     np.testing.assert_array_equal(model.get_support(indices=True), np.flatnonzero(model.coef_))
+
+
+def test_clusters_are_the_ties_of_the_stored_coefficients() -> None:
+    # in float64 the two coefficients differ by less than float32 can tell
+    X = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]], dtype=np.float32)
+    y = np.array([1.0, 1.0 + 1e-9, -1.0, -1.0 - 1e-9])
+    model = OSCAR(0.0, fit_intercept=False).fit(X, y)
+    assert model.coef_[0] == model.coef_[1]
+    assert [cluster.tolist() for cluster in model.clusters_] == [[0, 1]]
