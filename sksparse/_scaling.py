@@ -34,9 +34,15 @@ def largest_magnitudes(X: Any) -> Array:
     return largest
 
 
-def exponent_of(X: Any) -> int:
-    """The k for which ``2^-k X`` has a largest magnitude between a half and one; 0 for zeros."""
-    return int(np.frexp(largest_magnitudes(X).max(initial=0.0))[1])
+def exponent_of(X: Any, *, constants: bool) -> int:
+    """The k for which ``2^-k X`` has a largest magnitude between a half and one; 0 for zeros.
+
+    Columns that do not vary count only if ``constants`` do.
+    """
+    largest = largest_magnitudes(X)
+    if not constants and not sp.issparse(X):
+        largest[np.flatnonzero((X[:1] == X).all(axis=0))] = 0.0
+    return int(np.frexp(largest.max(initial=0.0))[1])
 
 
 def times_powers_of_two(X: Any, exponents: Any) -> Any:

@@ -223,6 +223,33 @@ def test_a_warm_start_far_away_finds_the_intercept(n_seeds: int, seed: int) -> N
         assert model.dual_gap_ == pytest.approx(0.0, abs=1e-10)
 
 
+@pytest.mark.parametrize("factor", [1e4, 1e9, 1e80])
+@pytest.mark.parametrize("name", ["group", "logistic", "oscar"])
+def test_a_start_from_features_of_other_units(
+    name: str, factor: float, rng: np.random.Generator
+) -> None:
+    X, y = data(rng)
+    y = target(name, y)
+    model = MODELS[name](0.05).set_params(warm_start=True).fit(X, y)
+    model.set_params(alpha=0.05 * factor).fit(X * factor, y)
+    cold = MODELS[name](0.05 * factor).fit(X * factor, y)
+    np.testing.assert_allclose(model.coef_ * factor, cold.coef_ * factor, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["lasso", "oscar"])
+def test_tiny_features_beside_a_huge_constant(name: str, rng: np.random.Generator) -> None:
+    X, y = data(rng)
+    reference = MODELS[name](0.05).fit(X[:, :11], y)
+    far = np.ldexp(X, -300)
+    far[:, 11] = 1.7e18
+    model = MODELS[name](np.ldexp(0.05, -300))
+    if name == "oscar":
+        # its weights count all features
+        reference = MODELS[name](0.05).fit(np.where(np.arange(12) == 11, 0.0, X), y)
+    model.fit(far, y)
+    np.testing.assert_allclose(np.ldexp(model.coef_[:11], -300), reference.coef_[:11], atol=1e-5)
+
+
 @pytest.mark.parametrize("loss", ["squared", "logistic"])
 @pytest.mark.parametrize("n_seeds", [10])
 def test_the_gap_bounds_the_error_when_free_groups_differ_in_scale(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._typing import Array, Indices
 from ..losses import Loss
-from ..solvers import Solution
+from ..solvers import Solution, Status
 from ._criteria import CRITERIA
 from ._degrees import effective_degrees
 from ._l0_path import L0Path, as_path
@@ -126,6 +127,8 @@ class L0Search(BaseEstimator, ABC):
             message = ""
         task, (grid, points) = tasks[chosen], paths[chosen]
         solution = self._fit_point(task, grid, points, best)
+        if solution.status is Status.INTERRUPTED:
+            solution = _of_the_path(solution, points, best)
         separated = task.separation(Points.of([solution]))
         if any(each.rules.scaled_l2 == 0.0 for each in tasks):
             # without a ridge the other points have no minimum to be compared by
@@ -204,3 +207,18 @@ class L0Search(BaseEstimator, ABC):
             self.sizes_ = path.sizes
         self.alpha_ = float(path.alphas[best])
         self.n_features_ = int(path.n_features[best])
+
+
+def _of_the_path(interrupted: Solution, points: Points, best: int) -> Solution:
+    """The fit of a point that the path has, where a last look at all features was cut short."""
+    coef: Any = points.coefs[..., best]
+    intercept: Any = points.intercepts[:, best]
+    if len(coef) == 1:
+        coef, intercept = coef[0], float(intercept[0])
+    return replace(
+        interrupted,
+        coef=coef,
+        intercept=intercept,
+        message="The last fit was interrupted: the answer is that of the path, which was not "
+        "checked against all features. Remedy: fit again and wait longer.",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import logsumexp, softmax, xlogy
+from scipy.special import softmax, xlogy
 
 from .._typing import Array
 from ._base import Loss
@@ -32,7 +32,9 @@ class Multinomial(Loss):
 
     def value(self, z: Array) -> float:
         own = np.take_along_axis(z, self.y.astype(np.intp)[:, None], axis=1)[:, 0]
-        return float(self.weights @ (logsumexp(z, axis=1) - own))
+        largest = z.max(axis=1)
+        total = np.exp(z - largest[:, None]).sum(axis=1)
+        return float(self.weights @ (largest - own + np.log(total)))
 
     def gradient(self, z: Array) -> Array:
         return np.asarray(self.weights[:, None] * (softmax(z, axis=1) - self._hits))

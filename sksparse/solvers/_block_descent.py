@@ -65,9 +65,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         self._quadratics = SquaredQuadratics(gram)
 
     def start(self, problem: Problem, coef: Array | None) -> BlockIterate:
-        usable = problem.centred.usable
-        coef = np.zeros(len(usable)) if coef is None else np.where(usable, coef, 0.0)
-        level = problem.null_intercept
+        coef, level = self.first_coef(problem, coef), problem.null_intercept
         state = BlockIterate(coef, level, level=level, target=self.tolerance(problem))
         state.z = problem.centred.matvec(coef) + level
         unpenalised = self.penalty.blocks.labels[self.penalty.unpenalised()]

@@ -105,6 +105,21 @@ class ConvexSolver(Solver[AnyConvex], Generic[AnyConvex]):
             )
         return replace(solution, coef=np.ldexp(solution.coef, -exponent), message=message)
 
+    def first_coef(self, problem: Problem, coef: Array | None) -> Array:
+        """Where to begin: previous coefficients, unless the model without features is better."""
+        usable = problem.centred.usable
+        nothing = np.zeros(len(usable))
+        if coef is None or not np.isfinite(coef).all():
+            return nothing
+        coef = np.where(usable, coef, 0.0)
+        z = problem.centred.matvec(coef) + problem.null_intercept
+        if problem.fit_intercept:
+            z += best_shift(problem.loss, z)
+        with np.errstate(over="ignore"):
+            value = problem.objective(coef, z)
+        null = problem.objective(nothing, np.full(len(z), problem.null_intercept))
+        return coef if value <= null else nothing
+
     def certify(self, problem: Problem, state: AnyConvex) -> Certificate:
         columns = problem.centred
         if problem.fit_intercept:
@@ -191,7 +206,7 @@ def moderate(problem: Problem) -> tuple[Problem, int]:
         largest = np.inf
     if largest == 0.0 or 1.0 / _LARGEST_SCALE < largest < _LARGEST_SCALE:
         return problem, 0
-    exponent = exponent_of(problem.design.X)
+    exponent = exponent_of(problem.design.X, constants=not problem.fit_intercept)
     design = Design(times_powers_of_two(problem.design.X, -exponent))
     return replace(problem, design=design, alpha=strength(problem.alpha, -exponent)), exponent
 

@@ -57,8 +57,9 @@ class Design:
     def variances(self, weights: Array, means: Array) -> Array:
         """Weighted mean of squared differences from ``means``, for each column."""
         if self.is_sparse:
-            squares = self.X.multiply(self.X).T @ weights
-            return np.maximum(np.asarray(squares, dtype=np.float64) - weights.sum() * means**2, 0.0)
+            squares = self.X.copy()
+            squares.data = squares.data.astype(np.float64) ** 2
+            return np.maximum(squares.T @ weights - weights.sum() * means**2, 0.0)
         result = np.empty(self.n_features)
         for start in range(0, self.n_features, _CHUNK):
             block = slice(start, start + _CHUNK)

@@ -57,7 +57,7 @@ class SortedDescent(ConvexSolver[SortedIterate]):
 
     def start(self, problem: Problem, coef: Array | None) -> SortedIterate:
         usable, level = problem.centred.usable, problem.null_intercept
-        coef = np.zeros(len(usable)) if coef is None else np.where(usable, coef, 0.0)
+        coef = self.first_coef(problem, coef)
         state = SortedIterate(coef, level, level=level, target=self.tolerance(problem))
         state.z = problem.centred.matvec(coef) + level
         small = np.count_nonzero(usable) <= _SMALL

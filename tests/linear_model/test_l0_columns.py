@@ -118,3 +118,11 @@ def test_the_exact_search_does_not_copy_a_memory_map(
     tracemalloc.stop()
     assert model.get_support(indices=True).tolist() == [0, 1, 2]
     assert peak < 0.5 * X.nbytes
+
+
+def test_squares_of_sparse_float32_are_taken_in_float64(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((60, 5)) * (rng.random((60, 5)) < 0.5)
+    y = X[:, 1] - X[:, 3] + 0.1 * rng.standard_normal(60)
+    far = sp.csr_array((X * 1e25).astype(np.float32))
+    model = L0Regressor(max_features=2).fit(far, y)
+    assert model.get_support(indices=True).tolist() == [1, 3]
