@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from typing import Any
 
@@ -27,7 +28,8 @@ from sksparse.linear_model import (
     L0RegressorCV,
     l0_path,
 )
-from sksparse.solvers import SubsetDescent
+from sksparse.linear_model._subset_task import SubsetTask
+from sksparse.solvers import Solution, Status, SubsetDescent
 
 FOLDS = KFold(4, shuffle=True, random_state=0)
 
@@ -418,3 +420,24 @@ def test_no_splits_are_refused() -> None:
     X, y = load_diabetes(return_X_y=True)
     with pytest.raises(ValueError, match=r"cv=\[\] has no splits"):
         L0RegressorCV(cv=[]).fit(X, y)
+
+
+@pytest.mark.filterwarnings("ignore:The last fit was interrupted")
+def test_an_interrupted_last_fit_leaves_the_answer_of_the_path(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X = rng.standard_normal((60, 12))
+    y = X[:, :3].sum(axis=1) + 0.3 * rng.standard_normal(60)
+    whole = L0RegressorCV().fit(X, y)
+    fit = SubsetTask.fit
+
+    def half_grown(task: SubsetTask, **options: Any) -> Solution:
+        found = fit(task, **options)
+        return dataclasses.replace(
+            found, coef=np.zeros(12), status=Status.INTERRUPTED, message="interrupted"
+        )
+
+    monkeypatch.setattr(SubsetTask, "fit", half_grown)
+    model = L0RegressorCV().fit(X, y)
+    assert model.n_features_ == whole.n_features_ == 3
+    np.testing.assert_allclose(model.coef_, whole.coef_, atol=1e-8)
