@@ -15,6 +15,8 @@ from ._design import Design
 
 # Projections of two samples that differ by so many machine epsilons are of equal ones.
 _SAME_PLACE = 64.0
+# Columns that are looked at first.
+_FEW = 32
 # Columns further from zero than this, in units of their range, are shifted before.
 _FAR = 1e3
 
@@ -92,14 +94,17 @@ class Problem:
                 return most
             if targets == len(used):
                 return targets
-            found = self._distinct_pairs(rows)
+            # as a rule a few columns tell enough samples apart
+            found = self._distinct_pairs(rows, min(_FEW, self.design.n_features))
+            if found < most and self.design.n_features > _FEW:
+                found = self._distinct_pairs(rows, self.design.n_features)
             if found >= most or len(rows) == len(used):
                 break
         return min(found, most)
 
-    def _distinct_pairs(self, rows: Indices) -> int:
-        """Number of different samples among some, told apart by a projection."""
-        X, n_features = self.design.X, self.design.n_features
+    def _distinct_pairs(self, rows: Indices, n_features: int) -> int:
+        """Number of different samples among some, told apart by a projection of some columns."""
+        X = self.design.X[:, :n_features]
         part = X if len(rows) == self.design.n_samples else X[rows]
         low, high = part.min(axis=0), part.max(axis=0)
         if self.design.is_sparse:
