@@ -132,7 +132,11 @@ class ConvexSolver(Solver[AnyConvex], Generic[AnyConvex]):
             state.coef, state.gradient, problem.alpha, columns.scales
         )
         state.residual = self._residual(problem, derivatives)
-        value = float(state.violations.max(initial=0.0)) / state.residual
+        worst = float(state.violations.max(initial=0.0))
+        if problem.fit_intercept:
+            # the intercept is a column of length one
+            worst = max(worst, abs(float(derivatives.sum())))
+        value = worst / state.residual
         self._watch(problem, state, value)
         return Certificate("relative violation of the optimality conditions", value)
 
