@@ -8,7 +8,7 @@ import numpy as np
 
 from .._typing import Array, Indices
 from ._base import ConvexPenalty
-from ._operators import block_factors, soft_threshold
+from ._operators import block_factors, divide, soft_threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +117,15 @@ class BlockPenalty(ConvexPenalty):
         active = norms > 0
         pull = np.divide(alpha * self.l2, norms, out=np.zeros_like(norms), where=active)
         stationary = slack + pull[self.blocks.labels] * coef
-        distance = self.blocks.norms(_divide(stationary, scales))
+        distance = self.blocks.norms(divide(stationary, scales))
         # A group at zero moves along its gradient, and gains by the length of that column.
         slack[scales == 0.0] = 0.0
         length, column = self.blocks.norms(slack), self.blocks.norms(slack * scales)
-        excess = _divide(np.maximum(length - alpha * self.l2, 0.0) * length, column)
+        excess = divide(np.maximum(length - alpha * self.l2, 0.0) * length, column)
         return np.asarray(np.where(active, distance, excess))
 
     def unpenalised(self) -> Indices:
         return np.flatnonzero((self.l1 == 0) & (self.l2[self.blocks.labels] == 0))
-
-
-def _divide(values: Array, by: Array) -> Array:
-    """Quotients, zero where the divisor is."""
-    return np.asarray(np.divide(values, by, out=np.zeros_like(values), where=by > 0.0))
 
 
 def _group_dual_norm(magnitudes: Array, l1: float, l2: float) -> float:

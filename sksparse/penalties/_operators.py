@@ -77,3 +77,8 @@ def sorted_magnitudes(magnitudes: Array, thresholds: Array) -> Array:
     order = above[np.argsort(-magnitudes[above])]
     shrunk[order] = pool_adjacent(magnitudes[order] - thresholds[: len(order)])
     return shrunk
+
+
+def divide(values: Array, by: Array) -> Array:
+    """Quotients of non-negative divisors, zero where the divisor is."""
+    return np.asarray(np.divide(values, by, out=np.zeros_like(values), where=by > 0.0))

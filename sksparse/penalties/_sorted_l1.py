@@ -6,7 +6,7 @@ import numpy as np
 
 from .._typing import Array, Indices
 from ._base import ConvexPenalty
-from ._operators import sorted_magnitudes
+from ._operators import divide, sorted_magnitudes
 
 
 def oscar_weights(n_features: int, pairwise: float) -> Array:
@@ -70,19 +70,21 @@ class SortedL1(ConvexPenalty):
         order = np.lexsort((-aligned, -magnitudes))
         excess = np.cumsum(aligned[order] - alpha * self.weights)
         ends = np.append(np.flatnonzero(np.diff(magnitudes[order])), len(order) - 1)
+        starts = np.concatenate(([0], ends[:-1] + 1))
+        before = np.concatenate(([0.0], excess[ends[:-1]]))
         result = np.zeros(len(coef))
-        start, before = 0, 0.0
-        for end in ends:
-            cluster = order[start : end + 1]
-            length = np.cumsum(scales[cluster])
-            share = np.zeros(len(cluster))
-            np.divide(excess[start : end + 1] - before, length, out=share, where=length > 0)
+        alone = (starts == ends) & (magnitudes[order[ends]] > 0.0)
+        result[order[ends[alone]]] = divide(
+            np.abs(excess[ends] - before)[alone], scales[order[ends[alone]]]
+        )
+        for k in np.flatnonzero(~alone):
+            cluster = order[starts[k] : ends[k] + 1]
+            share = divide(excess[starts[k] : ends[k] + 1] - before[k], np.cumsum(scales[cluster]))
             # A feature is a candidate to move as far as some prefix that holds it is over-full.
             over_full = np.maximum.accumulate(share[::-1])[::-1]
             result[cluster] = np.maximum(over_full, 0.0)
             if magnitudes[cluster[0]] > 0:
                 result[cluster] = np.maximum(result[cluster], abs(share[-1]))
-            start, before = end + 1, excess[end]
         return np.where(scales > 0.0, result, 0.0)
 
     def unpenalised(self) -> Indices:

@@ -19,6 +19,9 @@ from ._solution import Certificate, Solution
 
 # An answer is accepted with a duality gap of this share of its objective, or so many times tol.
 _GAP, _GAP_PER_TOL = 1e-4, 10.0
+# Where violations do not become small, the gap is looked at in every step without progress, and else
+# once in so many.
+_GAP_EVERY = 10
 # A residual of this share of the null model's is rounding: there is nothing left to explain.
 _EXPLAINED = 1e-10
 # Steps without progress before the solver gives up. Progress is a certificate that falls by a
@@ -50,8 +53,8 @@ class ConvexIterate(Iterate):
         Root mean square of the loss's derivatives, the unit of ``violations``.
     best, lowest : float
         Least certificate and objective so far.
-    stale : int
-        Steps since one of them fell.
+    stale, steps : int
+        Steps since one of them fell, and in all.
     """
 
     level: float = field(kw_only=True)
@@ -63,6 +66,7 @@ class ConvexIterate(Iterate):
     best: float = np.inf
     lowest: float = np.inf
     stale: int = 0
+    steps: int = 0
 
 
 AnyConvex = TypeVar("AnyConvex", bound=ConvexIterate)
@@ -156,13 +160,14 @@ class ConvexSolver(Solver[AnyConvex], Generic[AnyConvex]):
         lower = objective < state.lowest - _LOWER * abs(state.lowest)
         first = np.isinf(state.lowest)
         state.stale = 0 if better or lower or first else state.stale + 1
+        state.steps += 1
         state.best, state.lowest = min(state.best, value), min(state.lowest, objective)
         state.progress = state.progress and state.stale < _PATIENCE
 
     def accepts(self, problem: Problem, state: AnyConvex, certificate: Certificate) -> bool:
         tol = self.tolerance(problem)
         small = certificate.value <= min(state.target, tol)
-        if not (small or state.stale):
+        if not (small or state.stale or state.steps % _GAP_EVERY == 0):
             return False
         gap = self.gap(problem, state.coef, state.intercept)
         # a gap as small as tol proves enough by itself, where violations are hard to make small
