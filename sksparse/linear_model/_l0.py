@@ -28,6 +28,7 @@ from ..solvers import (
     SubsetRules,
 )
 from ._base import SparseLinearRegressor
+from ._l0_dominant import solve_beyond
 from ._l0_scaling import Moderate
 from ._subset_options import check_rules
 
@@ -272,7 +273,7 @@ class L0Regressor(SparseLinearRegressor):
         )
         problem = Problem(design, loss, L0(), self.alpha, self.fit_intercept)
         try:
-            return self._solver(rules).solve(problem, start)
+            return self._search(problem, rules, start)
         except ScaleError:
             if self.l1 > 0.0 or self.l2 > 0.0:
                 # these say what a large coefficient is
@@ -281,7 +282,18 @@ class L0Regressor(SparseLinearRegressor):
         problem = Problem(
             scaled.design, scaled.loss, L0(), scaled.price(self.alpha), self.fit_intercept
         )
-        return scaled.undo(self._solver(rules).solve(problem, scaled.start(start)))
+        return scaled.undo(self._search(problem, rules, scaled.start(start)))
+
+    def _search(self, problem: Problem, rules: SubsetRules, start: Array | None) -> Solution:
+        if self.solver == "exact" and self.big_m is not None:
+            # the bound on coefficients is for those of the problem as it is
+            return self._solver(rules).solve(problem, start)
+        return solve_beyond(
+            lambda problem, rules, start: self._solver(rules).solve(problem, start),
+            problem,
+            rules,
+            start,
+        )
 
     def _solver(self, rules: SubsetRules) -> Solver[Any] | BranchAndBound:
         """The solver that the parameters ask for."""

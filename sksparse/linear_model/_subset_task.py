@@ -25,6 +25,7 @@ from ..solvers import (
     cut_short,
     subset_path,
 )
+from ._l0_dominant import Remainder, nearly_all, solve_beyond
 from ._separation import is_separated, separation_message
 from ._subset_options import check_rules
 
@@ -198,10 +199,56 @@ class SubsetTask:
         if size == 0:
             return self._without_choice()
         rules = replace(self.rules, max_features=None if size is None else int(size))
-        return self._solve(self._problem(alpha), rules, start)
+        if not self._is_plain:
+            return self._solve(self._problem(alpha), rules, start)
+        return solve_beyond(self._solve, self._problem(alpha), rules, start)
 
     def over(self, grid: Grid) -> Points:
         """The fits over a grid, each as if its point had been asked alone."""
+        points = self._over(grid)
+        return self._beyond_dominant(grid, points) if self._is_plain else points
+
+    def _beyond_dominant(self, grid: Grid, points: Points) -> Points:
+        """The same fits, with what features that explain nearly all hide from them."""
+        at, rest = self._remainder(grid, points)
+        if rest is None:
+            return points
+        later = np.arange(at, len(points.optimality))
+        if grid.sizes is None:
+            left = Grid(alphas=grid.points[later])
+        else:
+            sizes = grid.sizes[later] - np.count_nonzero(rest.coef[self.priced])
+            later, left = later[sizes > 0], Grid(sizes=sizes[sizes > 0])
+        if not later.size:
+            return points
+        rules = replace(rest.rules, max_features=None)
+        found = replace(self, loss=rest.problem.loss, rules=rules).over(left)
+        found = replace(
+            found,
+            coefs=found.coefs + rest.coef[None, :, None],
+            intercepts=found.intercepts + rest.intercept,
+        )
+        whole = points.with_part(later, found)
+        return replace(whole, interrupted=points.interrupted or found.interrupted)
+
+    def _remainder(self, grid: Grid, points: Points) -> tuple[int, Remainder | None]:
+        """The first point at which features dominate, and what they leave for all after it."""
+        last = len(points.optimality) - 1
+        if not nearly_all(self._problem(), points.coefs[0, :, last], points.intercepts[0, last]):
+            return last, None
+        for k in range(last + 1):
+            alpha, size = (0.0, int(grid.sizes[k])) if grid.alphas is None else (grid.alphas[k], None)
+            found = Remainder.of(
+                self._problem(float(alpha)),
+                replace(self.rules, max_features=size),
+                points.coefs[0, :, k],
+                float(points.intercepts[0, k]),
+            )
+            if found is not None:
+                return k, found
+        return last, None
+
+    def _over(self, grid: Grid) -> Points:
         if grid.sizes is None:
             return Points.of(self._over_alphas(grid.points))
         null = [self._without_choice()] if grid.sizes[0] == 0 else []
