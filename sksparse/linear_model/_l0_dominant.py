@@ -25,8 +25,9 @@ _SMALL, _ROUNDING = 1e-9, 1e-28
 _DOMINANT = 1e6
 # Each time what is left shrinks by a thousandth or more; it is rounding soon.
 _MOST_TIMES = 6
-# Where nothing can be taken out, losses between these shares leave gains that are not seen.
-_HIDDEN = 1e-26, 1e-13
+# Where nothing can be taken out, a loss below this share leaves gains that are not seen.
+_HIDDEN = 1e-13
+_POLISHES = 2
 
 Solve = Callable[[Problem, SubsetRules, Array | None], Solution]
 
@@ -58,7 +59,11 @@ def solve_beyond(
     if found.status is Status.INTERRUPTED or times == _MOST_TIMES:
         return found
     rest = Remainder.of(problem, rules, found.coef, found.intercept)
-    if rest is None or rest.rules.max_features == 0 or not rest.keeps_bounds(found):
+    if rest is None or not rest.keeps_bounds(found):
+        message = found.message or hidden(problem, rules, found.coef, found.intercept)
+        status = found.status if message == found.message else Status.STALLED
+        return replace(found, message=message, status=status)
+    if rest.rules.max_features == 0:
         return found
     start = None if start is None else np.where(rest.coef != 0.0, 0.0, start)
     return rest.better(found, solve_beyond(solve, rest.problem, rest.rules, start, times + 1))
@@ -92,22 +97,12 @@ class Remainder:
     intercept: float
 
     @classmethod
-    def of(
-        cls, problem: Problem, rules: SubsetRules, coef: Array, intercept: float
-    ) -> Self | None:
+    def of(cls, problem: Problem, rules: SubsetRules, coef: Array, intercept: float) -> Self | None:
         """What remains beside the dominant features of a fit; None where it has none."""
-        if not is_plain(rules):
+        left = _left(problem, coef, intercept)
+        if left is None or not is_plain(rules):
             return None
-        residual, null = residual_of(problem, coef, intercept), _null_loss(problem)
-        left = _squares(problem, residual)
-        if not 0.0 < left < _SMALL * null or left <= _rounding(problem, coef, intercept):
-            return None
-        support = np.flatnonzero(coef)
-        p = problem.design.n_features
-        needed = np.full(len(support), _DOMINANT * left)
-        if rules.max_features is None:
-            needed = np.maximum(needed, problem.alpha * rules.factors(p)[support])
-        dominant = support[_rises(problem, support, coef[support]) > needed]
+        dominant, p = _dominant(problem, rules, coef, left), problem.design.n_features
         if not dominant.size:
             return None
         prices = rules.factors(p).copy()
@@ -132,13 +127,13 @@ class Remainder:
         if not isinstance(found, BoundedSolution):
             return True
         design = self.before.design
-        columns = _scaled(self.before, np.arange(design.n_features))[0]
-        roots = np.sqrt(self.before.loss.weights)
-        target = roots * (self.before.loss.y - self.before.null_intercept)
+        columns: Array = _scaled(self.before, np.arange(design.n_features))[0]
+        weights = self.before.loss.weights
+        target: Array = np.sqrt(weights) * (self.before.loss.y - self.before.null_intercept)
         for feature in np.flatnonzero(self.coef):
             others = np.delete(columns, feature, axis=1)
-            residual = target - others @ np.linalg.lstsq(others, target)[0]
-            if 0.5 * float(residual @ residual) <= 2.0 * found.objective:
+            left: Array = target - others @ np.linalg.lstsq(others, target)[0]
+            if 0.5 * float(left @ left) <= 2.0 * found.objective:
                 return False
         return True
 
@@ -181,10 +176,54 @@ def is_plain(rules: SubsetRules) -> bool:
     return not norms and rules.positive is None
 
 
+def hidden(problem: Problem, rules: SubsetRules, coef: Array, intercept: float) -> str:
+    """Why what other features explain cannot be told from rounding, if it cannot."""
+    left, null = _left(problem, coef, intercept), _null_loss(problem)
+    if left is None or coef.all():
+        return ""
+    share = (left + rules.cost(coef, 0.0)) / null
+    if share >= _HIDDEN:
+        return ""
+    counted = rules.factors(len(coef))[_dominant(problem, rules, coef, left)] > 0.0
+    if rules.max_features is not None and np.count_nonzero(counted) >= rules.max_features:
+        return ""
+    return (
+        f"The features of the answer leave {share:.1e} of the loss of the model without features; "
+        "what others explain of that cannot be told from rounding. Remedy: subtract what the "
+        "dominant feature explains from y, or fit an intercept."
+    )
+
+
 def nearly_all(problem: Problem, coef: Array, intercept: float) -> bool:
     """Whether a fit explains all but a share of the target that is looked at more closely."""
-    left = _squares(problem, residual_of(problem, coef, intercept))
-    return left < _SMALL * _null_loss(problem)
+    residual = residual_of(problem, coef, intercept)
+    return _squares(problem, residual) < _SMALL * _null_loss(problem)
+
+
+def _left(problem: Problem, coef: Array, intercept: float) -> float | None:
+    """The loss that the features of a fit leave, where that is nearly nothing but not rounding."""
+    residual, null = residual_of(problem, coef, intercept), _null_loss(problem)
+    if not 0.0 < _squares(problem, residual) < _SMALL * null:
+        return None
+    # solvers leave some digits of the coefficients of correlated features
+    columns, roots = _scaled(problem, np.flatnonzero(coef))[0], np.sqrt(problem.loss.weights)
+    if problem.fit_intercept:
+        residual = residual - problem.loss.weights @ residual
+    rest = roots * residual
+    for _ in range(_POLISHES):
+        rest = rest - columns @ np.linalg.lstsq(columns, rest)[0]
+    left = 0.5 * float(rest @ rest)
+    return left if left > _rounding(problem, coef, intercept) else None
+
+
+def _dominant(problem: Problem, rules: SubsetRules, coef: Array, left: float) -> Indices:
+    """The features without which the loss would be a multiple of what is left."""
+    support = np.flatnonzero(coef)
+    needed = np.full(len(support), _DOMINANT * left)
+    if rules.max_features is None:
+        prices = rules.factors(len(coef))[support]
+        needed = np.maximum(needed, problem.alpha * prices)
+    return support[_rises(problem, support, coef[support]) > needed]
 
 
 def residual_of(problem: Problem, coef: Array, intercept: float) -> Array:
@@ -232,11 +271,12 @@ def _rises(problem: Problem, support: Indices, coef: Array) -> Array:
 
 def _scaled(problem: Problem, features: Indices) -> tuple[Array, Array]:
     """Weighted columns of unit length around their means, and the lengths they had."""
-    columns, weights = problem.design.columns(features), problem.loss.weights
+    weights = problem.loss.weights
+    columns: Array = problem.design.columns(features)
     if problem.design.is_sparse:
-        columns = columns.toarray()
+        columns = problem.design.columns(features).toarray()
     if problem.fit_intercept:
         columns = columns - weights @ columns
     columns = columns * np.sqrt(weights)[:, None]
     lengths = np.maximum(np.sqrt(np.sum(columns**2, axis=0)), np.finfo(np.float64).tiny)
-    return columns / lengths, lengths
+    return columns / lengths, np.asarray(lengths)

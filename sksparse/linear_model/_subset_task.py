@@ -25,7 +25,7 @@ from ..solvers import (
     cut_short,
     subset_path,
 )
-from ._l0_dominant import Remainder, nearly_all, solve_beyond
+from ._l0_dominant import Remainder, hidden, nearly_all, solve_beyond
 from ._separation import is_separated, separation_message
 from ._subset_options import check_rules
 
@@ -199,20 +199,34 @@ class SubsetTask:
         if size == 0:
             return self._without_choice()
         rules = replace(self.rules, max_features=None if size is None else int(size))
-        if not self._is_plain:
+        if not self.loss.quadratic:
             return self._solve(self._problem(alpha), rules, start)
         return solve_beyond(self._solve, self._problem(alpha), rules, start)
 
     def over(self, grid: Grid) -> Points:
         """The fits over a grid, each as if its point had been asked alone."""
         points = self._over(grid)
-        return self._beyond_dominant(grid, points) if self._is_plain else points
+        last = points.coefs[0, :, -1], points.intercepts[0, -1]
+        if not self.loss.quadratic or not nearly_all(self._problem(), *last):
+            return points
+        return self._beyond_dominant(grid, points)
 
     def _beyond_dominant(self, grid: Grid, points: Points) -> Points:
         """The same fits, with what features that explain nearly all hide from them."""
-        at, rest = self._remainder(grid, points)
+        fits = [
+            (
+                self._problem(0.0 if grid.alphas is None else float(grid.alphas[k])),
+                replace(self.rules, max_features=None if grid.sizes is None else grid.sizes[k]),
+                points.coefs[0, :, k],
+                float(points.intercepts[0, k]),
+            )
+            for k in range(len(points.optimality))
+        ]
+        remainders = ((k, Remainder.of(*fit)) for k, fit in enumerate(fits))
+        at, rest = next((found for found in remainders if found[1] is not None), (0, None))
         if rest is None:
-            return points
+            messages = [points.message, *(hidden(*fit) for fit in fits)]
+            return replace(points, message=next(filter(None, messages), ""))
         later = np.arange(at, len(points.optimality))
         if grid.sizes is None:
             left = Grid(alphas=grid.points[later])
@@ -230,23 +244,6 @@ class SubsetTask:
         )
         whole = points.with_part(later, found)
         return replace(whole, interrupted=points.interrupted or found.interrupted)
-
-    def _remainder(self, grid: Grid, points: Points) -> tuple[int, Remainder | None]:
-        """The first point at which features dominate, and what they leave for all after it."""
-        last = len(points.optimality) - 1
-        if not nearly_all(self._problem(), points.coefs[0, :, last], points.intercepts[0, last]):
-            return last, None
-        for k in range(last + 1):
-            alpha, size = (0.0, int(grid.sizes[k])) if grid.alphas is None else (grid.alphas[k], None)
-            found = Remainder.of(
-                self._problem(float(alpha)),
-                replace(self.rules, max_features=size),
-                points.coefs[0, :, k],
-                float(points.intercepts[0, k]),
-            )
-            if found is not None:
-                return k, found
-        return last, None
 
     def _over(self, grid: Grid) -> Points:
         if grid.sizes is None:
