@@ -133,7 +133,8 @@ class L0Regressor(SparseLinearRegressor):
         With "auto" and "swap" the largest gain that any single add, drop or swap over all features
         has left, relative to the objective: a value of at most ``tol`` proves that none improves
         it by more, up to 2e-14 of the loss without features. With "exact" the relative gap; with
-        the others the largest gain of the moves that the solver knows.
+        the others the largest gain of the moves that the solver knows. Beside features that explain
+        nearly all, it is that of what they leave (see Notes).
     lower_bound_ : float
         With "exact": no subset has an objective below it; with ``big_m``, none with coefficients
         within that bound.
@@ -151,7 +152,8 @@ class L0Regressor(SparseLinearRegressor):
     Warns
     -----
     ConvergenceWarning
-        When ``tol`` is not reached; names the value reached and the remedy.
+        When ``tol`` is not reached; names the value reached and the remedy. Also when features
+        leave less than 1e-13 of the loss and norms or signs forbid the second search of the Notes.
 
     See Also
     --------
@@ -183,6 +185,12 @@ class L0Regressor(SparseLinearRegressor):
     an intercept);
     what is proved or guaranteed is so among other subsets. Without an intercept, centre features
     whose mean is far above their standard deviation.
+
+    Where features explain all but 1e-9 of the loss (a column of huge scale, or of ones beside a
+    target far from zero), those without which the loss would be a million times larger are kept,
+    what they explain is taken out of the target, and the rest is searched again, so that they hide
+    nothing. This needs ``l1=0``, ``l2=0`` and ``positive=False``; "exact" also needs ``big_m=None``
+    and data that prove these features indispensable, and gives each search the ``time_limit``.
 
     References
     ----------

@@ -58,6 +58,8 @@ def solve_beyond(
     found = solve(problem, rules, start)
     if found.status is Status.INTERRUPTED or times == _MOST_TIMES:
         return found
+    if not nearly_all(problem, found.coef, found.intercept):
+        return found
     rest = Remainder.of(problem, rules, found.coef, found.intercept)
     if rest is None or not rest.keeps_bounds(found):
         message = found.message or hidden(problem, rules, found.coef, found.intercept)
@@ -127,19 +129,20 @@ class Remainder:
         if not isinstance(found, BoundedSolution):
             return True
         design = self.before.design
-        columns: Array = _scaled(self.before, np.arange(design.n_features))[0]
+        columns = _scaled(self.before, np.arange(design.n_features))[0]
         weights = self.before.loss.weights
         target: Array = np.sqrt(weights) * (self.before.loss.y - self.before.null_intercept)
         for feature in np.flatnonzero(self.coef):
             others = np.delete(columns, feature, axis=1)
-            left: Array = target - others @ np.linalg.lstsq(others, target)[0]
+            left = target - others @ np.linalg.lstsq(others, target)[0]
             if 0.5 * float(left @ left) <= 2.0 * found.objective:
                 return False
         return True
 
     def better(self, found: Solution, rest: Solution) -> Solution:
         """The better of the fit as it was and of that of what remains."""
-        coef, intercept = self.coef + rest.coef, self.intercept + rest.intercept
+        coef: Array = self.coef + rest.coef
+        intercept = self.intercept + rest.intercept
         n_iter = found.n_iter + rest.n_iter
         if np.array_equal(coef != 0.0, found.coef != 0.0):
             coef, intercept = found.coef, found.intercept

@@ -15,7 +15,7 @@ _LARGEST_SIZE = 100
 _LOWEST_PRICE = 1e-3
 # So many features may explain all but that share of what is left, if not all but rounding; several
 # together, all but that share.
-_MOST_DOMINANT, _EXACT, _TOGETHER = 3, 1e-26, 1e-7
+_MOST_DOMINANT, _EXACT, _TOGETHER = 3, 1e-24, 1e-7
 
 
 def make_grid(
