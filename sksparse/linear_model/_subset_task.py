@@ -222,18 +222,27 @@ class SubsetTask:
             )
             for k in range(len(points.optimality))
         ]
-        remainders = ((k, Remainder.of(*fit)) for k, fit in enumerate(fits))
-        at, rest = next((found for found in remainders if found[1] is not None), (0, None))
-        if rest is None:
-            messages = [points.message, *(hidden(*fit) for fit in fits)]
-            return replace(points, message=next(filter(None, messages), ""))
-        later = np.arange(at, len(points.optimality))
-        if grid.sizes is None:
-            left = Grid(alphas=grid.points[later])
+        found = {k: Remainder.of(*fit) for k, fit in enumerate(fits)}
+        rests = {k: rest for k, rest in found.items() if rest is not None}
+        messages = [points.message, *(hidden(*fits[k]) for k in found.keys() - rests.keys())]
+        points = replace(points, message=next(filter(None, messages), ""))
+        while rests and not points.interrupted:
+            first = next(iter(rests.values()))
+            # longer supports may do without what dominates a short one
+            alike = [k for k, rest in rests.items() if np.all(rest.coef[first.coef != 0.0] != 0.0)]
+            points = self._with_rest(grid, points, np.array(alike), first)
+            rests = {k: rest for k, rest in rests.items() if k not in alike}
+        return points
+
+    def _with_rest(self, grid: Grid, points: Points, at: Indices, rest: Remainder) -> Points:
+        """The fits with some replaced where what remains is explained better by itself."""
+        if grid.alphas is not None:
+            left, alphas = Grid(alphas=grid.alphas[at]), grid.alphas
         else:
-            sizes = grid.sizes[later] - np.count_nonzero(rest.coef[self.priced])
-            later, left = later[sizes > 0], Grid(sizes=sizes[sizes > 0])
-        if not later.size:
+            sizes = grid.points[at] - np.count_nonzero(rest.coef[self.priced])
+            at, left = at[sizes > 0], Grid(sizes=sizes[sizes > 0])
+            alphas = np.zeros(len(grid.points))
+        if not at.size:
             return points
         rules = replace(rest.rules, max_features=None)
         found = replace(self, loss=rest.problem.loss, rules=rules).over(left)
@@ -242,7 +251,13 @@ class SubsetTask:
             coefs=found.coefs + rest.coef[None, :, None],
             intercepts=found.intercepts + rest.intercept,
         )
-        whole = points.with_part(later, found)
+        whole = points.with_part(at, found)
+        prices = alphas[: len(points.optimality)]
+        values = [self.losses(each) + prices * self.costs(each) for each in (points, whole)]
+        worse = values[0] < values[1]
+        whole.coefs[..., worse] = points.coefs[..., worse]
+        whole.intercepts[:, worse] = points.intercepts[:, worse]
+        whole.optimality[worse] = points.optimality[worse]
         return replace(whole, interrupted=points.interrupted or found.interrupted)
 
     def _over(self, grid: Grid) -> Points:

@@ -179,6 +179,22 @@ def test_paths_and_searches_beside_huge_columns(seed: int, huge: list[int], form
         assert set(true) <= set(model.get_support(indices=True).tolist())
 
 
+def test_longer_supports_may_do_without_what_dominates_a_short_one(seed: int) -> None:
+    """The sum of two features, nearly: alone it is the best, and with the two it is in the way."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((100, 10))
+    X[:, 1:3] *= 1e8
+    X[:, 0] = X[:, 1] + X[:, 2] + 1e3 * rng.standard_normal(100)
+    y = X[:, 1] + X[:, 2] + 3.0 * X[:, 4] + 0.3 * rng.standard_normal(100)
+    path = l0_path(X, y, max_features=3)
+    supports = [np.flatnonzero(coef).tolist() for coef in path.coefs.T]
+    assert supports[1] == [0]
+    # the search of a path may end in a local optimum; what is beside the right pair is right
+    assert supports[3] == [1, 2, 4] or supports[2] != [1, 2]
+    exact = L0Regressor(max_features=3, solver="exact").fit(X, y)
+    assert exact.get_support(indices=True).tolist() == [1, 2, 4]
+
+
 def test_what_norms_and_signs_leave_hidden_is_said(seed: int) -> None:
     X, y = huge_columns(seed, [9])
     for norms in ({"l2": 1e-6}, {"positive": np.arange(20) != 5}):
