@@ -28,6 +28,7 @@ from ..solvers import (
     SubsetRules,
 )
 from ._base import SparseLinearRegressor
+from ._l0_dominant import solve_beyond
 from ._l0_scaling import Moderate
 from ._subset_options import check_rules
 
@@ -132,7 +133,8 @@ class L0Regressor(SparseLinearRegressor):
         With "auto" and "swap" the largest gain that any single add, drop or swap over all features
         has left, relative to the objective: a value of at most ``tol`` proves that none improves
         it by more, up to 2e-14 of the loss without features. With "exact" the relative gap; with
-        the others the largest gain of the moves that the solver knows.
+        the others the largest gain of the moves that the solver knows. Beside features that explain
+        nearly all, it is that of what they leave (see Notes).
     lower_bound_ : float
         With "exact": no subset has an objective below it; with ``big_m``, none with coefficients
         within that bound.
@@ -150,7 +152,8 @@ class L0Regressor(SparseLinearRegressor):
     Warns
     -----
     ConvergenceWarning
-        When ``tol`` is not reached; names the value reached and the remedy.
+        When ``tol`` is not reached; names the value reached and the remedy. Also when features
+        leave less than 1e-13 of the loss and norms or signs forbid the second search of the Notes.
 
     See Also
     --------
@@ -182,6 +185,12 @@ class L0Regressor(SparseLinearRegressor):
     an intercept);
     what is proved or guaranteed is so among other subsets. Without an intercept, centre features
     whose mean is far above their standard deviation.
+
+    Where features explain all but 1e-9 of the loss (a column of huge scale, or of ones beside a
+    target far from zero), those without which the loss would be a million times larger are kept,
+    what they explain is taken out of the target, and the rest is searched again, so that they hide
+    nothing. This needs ``l1=0``, ``l2=0`` and ``positive=False``; "exact" also needs ``big_m=None``
+    and data that prove these features indispensable, and gives each search the ``time_limit``.
 
     References
     ----------
@@ -272,7 +281,7 @@ class L0Regressor(SparseLinearRegressor):
         )
         problem = Problem(design, loss, L0(), self.alpha, self.fit_intercept)
         try:
-            return self._solver(rules).solve(problem, start)
+            return self._search(problem, rules, start)
         except ScaleError:
             if self.l1 > 0.0 or self.l2 > 0.0:
                 # these say what a large coefficient is
@@ -281,7 +290,18 @@ class L0Regressor(SparseLinearRegressor):
         problem = Problem(
             scaled.design, scaled.loss, L0(), scaled.price(self.alpha), self.fit_intercept
         )
-        return scaled.undo(self._solver(rules).solve(problem, scaled.start(start)))
+        return scaled.undo(self._search(problem, rules, scaled.start(start)))
+
+    def _search(self, problem: Problem, rules: SubsetRules, start: Array | None) -> Solution:
+        if self.solver == "exact" and self.big_m is not None:
+            # the bound on coefficients is for those of the problem as it is
+            return self._solver(rules).solve(problem, start)
+        return solve_beyond(
+            lambda problem, rules, start: self._solver(rules).solve(problem, start),
+            problem,
+            rules,
+            start,
+        )
 
     def _solver(self, rules: SubsetRules) -> Solver[Any] | BranchAndBound:
         """The solver that the parameters ask for."""

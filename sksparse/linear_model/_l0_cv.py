@@ -114,7 +114,8 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     Warns
     -----
     ConvergenceWarning
-        When a fit does not reach ``tol``; names the value reached and the remedy.
+        When a fit does not reach ``tol``, or features leave less than 1e-13 of the loss and norms
+        or signs forbid to search the rest by itself; names the value reached and the remedy.
 
     See Also
     --------

@@ -156,7 +156,8 @@ def l0_path(
     ConvergenceWarning
         When a fit did not reach ``tol``, or features separate the classes and the ridge is 0, or so
         small that coefficients exceed 100 per standard deviation, or the path was interrupted from
-        the keyboard after a second or more. It is then shorter.
+        the keyboard after a second or more. It is then shorter. Also when features leave less than
+        1e-13 of a squared loss and norms or signs forbid to search the rest by itself.
 
     See Also
     --------

@@ -13,8 +13,9 @@ from ._subset_task import Grid, SubsetTask
 _LARGEST_SIZE = 100
 # Prices go down to this share of the largest, but not below what the null model loses a sample.
 _LOWEST_PRICE = 1e-3
-# So many features may explain all but that share of what is left, if not all but rounding.
-_MOST_DOMINANT, _EXACT = 3, 1e-20
+# So many features may explain all but that share of what is left, if not all but rounding; several
+# together, all but that share.
+_MOST_DOMINANT, _EXACT, _TOGETHER = 3, 1e-24, 1e-7
 
 
 def make_grid(
@@ -108,16 +109,16 @@ def _price_grid(task: SubsetTask, number: int, n: float) -> Array:
     """
     if not task.priced.any():
         return np.geomspace(1.0, 0.1, number)
-    values = _first_values(task, 1)
-    if _dominates(values, 0):
-        values = _first_values(task, _MOST_DOMINANT + 1)
+    values = _first_values(task, _MOST_DOMINANT + 1)
     gains = -np.diff(values) / float(task.rules.factors(task.design.n_features)[task.priced].min())
     first, most = 0, min(_MOST_DOMINANT, len(gains) - 1, number - 1)
-    while first < most and _dominates(values, first):
-        first += 1
+    for size in range(most):
+        if _dominates(values, size, _LOWEST_PRICE if size == first else _TOGETHER):
+            first = size + 1
     highest = float(gains[first]) if gains[first] > 0.0 else 1.0
     lowest = min(max(_LOWEST_PRICE * highest, values[first] / n), 0.1 * highest)
-    return np.concatenate((gains[:first], np.geomspace(highest, lowest, number - first)))
+    entered = np.sort(np.maximum(gains[:first], highest))[::-1]
+    return np.concatenate((entered, np.geomspace(highest, lowest, number - first)))
 
 
 def _first_values(task: SubsetTask, size: int) -> Array:
@@ -126,7 +127,7 @@ def _first_values(task: SubsetTask, size: int) -> Array:
     return task.losses(points) + task.norms(points)
 
 
-def _dominates(values: Array, size: int) -> bool:
-    """Whether the next feature explains nearly all of a loss that is more than rounding."""
+def _dominates(values: Array, size: int, share: float) -> bool:
+    """Whether the next feature explains all but a share of a loss that is more than rounding."""
     before, after = values[size : size + 2]
-    return bool(_EXACT * values[0] < after < _LOWEST_PRICE * before)
+    return bool(_EXACT * values[0] < after < share * before)

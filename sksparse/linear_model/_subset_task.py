@@ -25,6 +25,7 @@ from ..solvers import (
     cut_short,
     subset_path,
 )
+from ._l0_dominant import Remainder, hidden, nearly_all, solve_beyond
 from ._separation import is_separated, separation_message
 from ._subset_options import check_rules
 
@@ -198,10 +199,68 @@ class SubsetTask:
         if size == 0:
             return self._without_choice()
         rules = replace(self.rules, max_features=None if size is None else int(size))
-        return self._solve(self._problem(alpha), rules, start)
+        if not self.loss.quadratic:
+            return self._solve(self._problem(alpha), rules, start)
+        return solve_beyond(self._solve, self._problem(alpha), rules, start)
 
     def over(self, grid: Grid) -> Points:
         """The fits over a grid, each as if its point had been asked alone."""
+        points = self._over(grid)
+        last = points.coefs[0, :, -1], points.intercepts[0, -1]
+        if not self.loss.quadratic or not nearly_all(self._problem(), *last):
+            return points
+        return self._beyond_dominant(grid, points)
+
+    def _beyond_dominant(self, grid: Grid, points: Points) -> Points:
+        """The same fits, with what features that explain nearly all hide from them."""
+        fits = [
+            (
+                self._problem(0.0 if grid.alphas is None else float(grid.alphas[k])),
+                replace(self.rules, max_features=None if grid.sizes is None else grid.sizes[k]),
+                points.coefs[0, :, k],
+                float(points.intercepts[0, k]),
+            )
+            for k in range(len(points.optimality))
+        ]
+        found = {k: Remainder.of(*fit) for k, fit in enumerate(fits)}
+        rests = {k: rest for k, rest in found.items() if rest is not None}
+        messages = [points.message, *(hidden(*fits[k]) for k in found.keys() - rests.keys())]
+        points = replace(points, message=next(filter(None, messages), ""))
+        while rests and not points.interrupted:
+            first = next(iter(rests.values()))
+            # longer supports may do without what dominates a short one
+            alike = [k for k, rest in rests.items() if np.all(rest.coef[first.coef != 0.0] != 0.0)]
+            points = self._with_rest(grid, points, np.array(alike), first)
+            rests = {k: rest for k, rest in rests.items() if k not in alike}
+        return points
+
+    def _with_rest(self, grid: Grid, points: Points, at: Indices, rest: Remainder) -> Points:
+        """The fits with some replaced where what remains is explained better by itself."""
+        if grid.alphas is not None:
+            left, alphas = Grid(alphas=grid.alphas[at]), grid.alphas
+        else:
+            sizes = grid.points[at] - np.count_nonzero(rest.coef[self.priced])
+            at, left = at[sizes > 0], Grid(sizes=sizes[sizes > 0])
+            alphas = np.zeros(len(grid.points))
+        if not at.size:
+            return points
+        rules = replace(rest.rules, max_features=None)
+        found = replace(self, loss=rest.problem.loss, rules=rules).over(left)
+        found = replace(
+            found,
+            coefs=found.coefs + rest.coef[None, :, None],
+            intercepts=found.intercepts + rest.intercept,
+        )
+        whole = points.with_part(at, found)
+        prices = alphas[: len(points.optimality)]
+        values = [self.losses(each) + prices * self.costs(each) for each in (points, whole)]
+        worse = values[0] < values[1]
+        whole.coefs[..., worse] = points.coefs[..., worse]
+        whole.intercepts[:, worse] = points.intercepts[:, worse]
+        whole.optimality[worse] = points.optimality[worse]
+        return replace(whole, interrupted=points.interrupted or found.interrupted)
+
+    def _over(self, grid: Grid) -> Points:
         if grid.sizes is None:
             return Points.of(self._over_alphas(grid.points))
         null = [self._without_choice()] if grid.sizes[0] == 0 else []
