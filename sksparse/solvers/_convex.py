@@ -19,8 +19,8 @@ from ._solution import Certificate, Solution
 
 # An answer is accepted with a duality gap of this share of its objective, or so many times tol.
 _GAP, _GAP_PER_TOL = 1e-4, 10.0
-# Where violations do not become small, the gap is looked at in every step without progress, and else
-# once in so many.
+# Where violations do not become small, the gap is looked at in every step without progress, and
+# else once in so many.
 _GAP_EVERY = 10
 # A residual of this share of the null model's is rounding: there is nothing left to explain.
 _EXPLAINED = 1e-10
