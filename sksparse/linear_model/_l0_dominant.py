@@ -28,6 +28,7 @@ _MOST_TIMES = 6
 # Where nothing can be taken out, a loss below this share leaves gains that are not seen.
 _HIDDEN = 1e-13
 _POLISHES = 2
+_SOME = 100
 
 Solve = Callable[[Problem, SubsetRules, Array | None], Solution]
 
@@ -199,8 +200,19 @@ def hidden(problem: Problem, rules: SubsetRules, coef: Array, intercept: float) 
 
 def nearly_all(problem: Problem, coef: Array, intercept: float) -> bool:
     """Whether a fit explains all but a share of the target that is looked at more closely."""
-    residual = residual_of(problem, coef, intercept)
-    return _squares(problem, residual) < _SMALL * _null_loss(problem)
+    small = _SMALL * _null_loss(problem)
+    # as a rule some samples alone leave more
+    if _squares_of_some(problem, coef, intercept) > small:
+        return False
+    return _squares(problem, residual_of(problem, coef, intercept)) < small
+
+
+def _squares_of_some(problem: Problem, coef: Array, intercept: float) -> float:
+    """What the first samples add to the loss, at least."""
+    rows, support = slice(0, _SOME), np.flatnonzero(coef)
+    columns = problem.design.X[rows][:, support]
+    loss, predictor = problem.loss, columns @ coef[support] + intercept
+    return 0.5 * float(loss.weights[rows] @ (loss.y[rows] - predictor) ** 2)
 
 
 def _left(problem: Problem, coef: Array, intercept: float) -> float | None:

@@ -12,7 +12,7 @@ from .._typing import Array
 from ..losses import Loss
 from ..penalties import ConvexPenalty
 from ._design import Design
-from ._duality import duality_gap
+from ._duality import duality_gap, excess_of_least_squares
 from ._loop import Iterate, Solver
 from ._problem import Problem
 from ._solution import Certificate, Solution
@@ -173,6 +173,8 @@ class ConvexSolver(Solver[AnyConvex], Generic[AnyConvex]):
         # a gap as small as tol proves enough by itself, where violations are hard to make small
         if not small:
             return gap <= self._largest_gap(problem, state, tol)
+        if problem.alpha == 0.0:
+            gap = excess_of_least_squares(problem, state.coef, state.intercept)
         if np.isnan(gap) or gap <= self._largest_gap(problem, state, max(_GAP, _GAP_PER_TOL * tol)):
             return True
         state.target = 0.1 * min(state.target, certificate.value)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 
-from .._typing import Array
+from .._typing import Array, Indices
 from ..losses import Loss
 from ..penalties import ConvexPenalty
 from ..penalties._operators import soft_threshold
@@ -22,10 +22,14 @@ from ._problem import Problem
 
 # Errors of float64 in a product of two vectors of length one.
 _DIGITS = 8.0 * float(np.finfo(np.float64).eps)
+# Multiplications that a check of least squares may take.
+_DEAR = 1e10
 _NEWTON_STEPS = 50
 _HALVINGS = 30
 # Directions that keep less than this share of their length beside the others are dependent.
 _DEPENDENT = 1e-13
+# Predictors beyond which a log loss has no curvature left to refit parameters by.
+_SATURATED = 50.0
 # A slope of this share of the gradient's size is rounding.
 _ROUNDING = 1e-14
 # A dual point must be orthogonal to what is not penalised, in units of their lengths.
@@ -47,11 +51,29 @@ def duality_gap(problem: Problem, penalty: ConvexPenalty, coef: Array, intercept
     if u is None:
         return np.nan
     correlation = centred.rmatvec(u, exact=True)
-    correlation[penalty.unpenalised()] = 0.0
+    free = penalty.unpenalised()
+    # what is not quite orthogonal counts as far as its parameters have moved, there and back
+    off = 2.0 * float(np.abs(coef[free]) @ np.abs(correlation[free]))
+    correlation[free] = 0.0
     correlation = soft_threshold(correlation, _rounding(problem, z, u))
     shrink = max(1.0, penalty.dual_norm(correlation) / problem.alpha)
     slack = problem.alpha * penalty.value(coef) + float(coef @ correlation) / shrink
-    return max(problem.loss.fenchel_gap(z, u / shrink), 0.0) + max(slack, 0.0)
+    return max(problem.loss.fenchel_gap(z, u / shrink), 0.0) + max(slack, 0.0) + off
+
+
+def excess_of_least_squares(problem: Problem, coef: Array, intercept: float) -> float:
+    """How far an answer without a penalty is from the minimum, by projection of its residual.
+
+    nan where that would be too dear, or where the columns explain everything.
+    """
+    centred = problem.centred
+    usable = np.flatnonzero(centred.usable)
+    n = problem.design.n_samples
+    if not problem.loss.quadratic or len(usable) >= n or n * len(usable) ** 2 > _DEAR:
+        return np.nan
+    z = centred.matvec(coef) + (intercept + float(centred.means @ coef))
+    u = _dual_point(problem.loss, z, _with_intercept(problem, usable))
+    return np.nan if u is None else problem.loss.fenchel_gap(z, u)
 
 
 def _rounding(problem: Problem, z: Array, u: Array) -> Array:
@@ -64,8 +86,12 @@ def _rounding(problem: Problem, z: Array, u: Array) -> Array:
 
 def _unpenalised(problem: Problem, penalty: ConvexPenalty) -> Array:
     """Columns of unit length that are not penalised, the intercept's first."""
-    centred, free = problem.centred, penalty.unpenalised()
-    free = free[centred.usable[free]]
+    free = penalty.unpenalised()
+    return _with_intercept(problem, free[problem.centred.usable[free]])
+
+
+def _with_intercept(problem: Problem, free: Indices) -> Array:
+    centred = problem.centred
     parts = [np.ones((problem.design.n_samples, 1))] if problem.fit_intercept else []
     if free.size:
         columns = centred.columns(free)
@@ -87,6 +113,9 @@ def _dual_point(loss: Loss, z: Array, basis: Array) -> Array | None:
         if moved is None:
             break
         z, u = moved
+    if basis.shape[1] > 1 and not loss.quadratic and np.abs(z).max() > _SATURATED:
+        # where free parameters all but separate the classes, digits prove nothing
+        return None
     # what is left of the slope is rounding, or there is no optimum
     u = _orthogonal(u, basis, loss.curvature(z))
     off = np.abs(basis.T @ u).max()

@@ -27,7 +27,7 @@ calls = []
 
 def fire():
     for _ in range(signals):
-        time.sleep(0.3)
+        time.sleep(0.1)
         os.kill(os.getpid(), signal.SIGINT)
 
 def watched(owner, name, slow):
