@@ -137,7 +137,7 @@ def l0_path(
     max_iter : int, default=100
         Largest number of passes over the features for one point.
     tol : float, default=1e-8
-        Gains below this share of the loss without features do not count.
+        Gains below this share of the objective do not count.
     verbose : int, default=0
         A positive value prints progress.
 
