@@ -71,16 +71,22 @@ class SparsityPathDisplay:
     >>> from sksparse.inspection import SparsityPathDisplay
     >>> from sksparse.neural_network import SparseMLPClassifier
     >>> X, y = load_iris(return_X_y=True)
+    >>> X = (X - X.mean(axis=0)) / X.std(axis=0)
     >>> figure, ax = plt.subplots()
     >>> for method in ["l0", "magnitude"]:
     ...     net = SparseMLPClassifier(
-    ...         (20,), sparsifier=method, learning_rate_init=0.01, max_iter=30, tol=1.0
+    ...         (20,),
+    ...         sparsifier=method,
+    ...         learning_rate_init=0.01,
+    ...         max_iter=30,
+    ...         tol=1.0,
+    ...         random_state=0,
     ...     )
     ...     display = SparsityPathDisplay.from_estimator(
-    ...         net, X, y, sparsities=[0.5, 0.8], cv=3, ax=ax, name=method
+    ...         net, X, y, sparsities=[0.3, 0.6], cv=3, ax=ax, name=method
     ...     )
     >>> display.sparsity
-    array([0.5, 0.8])
+    array([0.3, 0.6])
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['l0', 'magnitude']
     >>> plt.close(figure)

@@ -69,7 +69,9 @@ class SparsityPatternDisplay:
     >>> from sksparse.inspection import SparsityPatternDisplay
     >>> from sksparse.neural_network import SparseMLPClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> net = SparseMLPClassifier((30,), target_sparsity=0.9, learning_rate_init=0.01)
+    >>> net = SparseMLPClassifier(
+    ...     (30,), target_sparsity=0.9, learning_rate_init=0.01, random_state=0
+    ... )
     >>> display = SparsityPatternDisplay.from_estimator(net.fit(X / 16, y), image_shape=(8, 8))
     >>> len(display.axes_)
     3
