@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from ._typing import Array
+from sksparse._typing import Array
 
 # Columns touched at once, which bounds the memory beside X.
 _CHUNK = 256

@@ -16,8 +16,8 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from ._interrupts import interruptible
-from ._typing import Array, Indices
+from sksparse._interrupts import interruptible
+from sksparse._typing import Array, Indices
 
 # Squares of numbers up to this, and of one over it, are far inside the range of float64.
 _LARGEST_SPREAD = 1e140

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numba.extending import overload
 
-from ._compiled import njit
+from sksparse._kernels._compiled import njit
 
 # Rounds of steps inside one visit of a group, and when to leave earlier.
 INNER_STEPS = 20

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._compiled import njit
+from sksparse._kernels._compiled import njit
 
 FREE, IN, OUT = 0, 1, 2
 # A diagonal entry of the inverse above this makes a downdate too inexact: factorise afresh.

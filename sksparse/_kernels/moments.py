@@ -7,7 +7,7 @@ digits and a constant has no variance.
 
 import numpy as np
 
-from ._compiled import njit
+from sksparse._kernels._compiled import njit
 
 
 @njit(cache=True)

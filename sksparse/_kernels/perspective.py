@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._compiled import njit
+from sksparse._kernels._compiled import njit
 
 FREE, IN, OUT = 0, 1, 2
 # Sweeps between two looks at the bound, and all, which end with a look.

@@ -8,7 +8,7 @@ is between two of them, at one of them (which ties the two), or at zero. The qua
 
 import numpy as np
 
-from ._compiled import njit
+from sksparse._kernels._compiled import njit
 
 
 @njit(cache=True)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._compiled import njit
+from sksparse._kernels._compiled import njit
 
 # Gains below this share of the null model's loss are rounding.
 _NOISE = 1e-14

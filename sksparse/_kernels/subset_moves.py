@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._compiled import njit
+from sksparse._kernels._compiled import njit
 
 
 @njit(cache=True)

@@ -1,6 +1,6 @@
 """Transformers that keep few features."""
 
-from ._group_lasso import GroupLassoSelector
-from ._one_hot import one_hot_groups
+from sksparse.feature_selection._group_lasso import GroupLassoSelector
+from sksparse.feature_selection._one_hot import one_hot_groups
 
 __all__ = ["GroupLassoSelector", "one_hot_groups"]

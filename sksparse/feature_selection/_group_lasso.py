@@ -15,8 +15,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted
 
-from .._typing import Array, Indices, Mask
-from .._validation import (
+from sksparse._typing import Array, Indices, Mask
+from sksparse._validation import (
     Groups,
     check_data,
     check_groups,
@@ -26,10 +26,10 @@ from .._validation import (
     intact_on_failure,
     warn_unless_converged,
 )
-from ..losses import LOSSES
-from ..penalties import L1, BlockPenalty, Blocks, GroupL2, SparseGroup
-from ..solvers import BlockDescent, Design, Problem, Solution
-from ..solvers._convex import moderate
+from sksparse.losses import LOSSES
+from sksparse.penalties import L1, BlockPenalty, Blocks, GroupL2, SparseGroup
+from sksparse.solvers import BlockDescent, Design, Problem, Solution
+from sksparse.solvers.convex._base import moderate
 
 # Whole real numbers of at most so many distinct values may be codes of classes.
 _MOST_CLASSES = 20

@@ -1,11 +1,11 @@
 """Linear models that use few features."""
 
-from ._l0 import L0Regressor
-from ._l0_classifier import L0Classifier
-from ._l0_classifier_cv import L0ClassifierCV
-from ._l0_cv import L0RegressorCV
-from ._l0_path import L0Path, l0_path
-from ._oscar import OSCAR
+from sksparse.linear_model._oscar import OSCAR
+from sksparse.linear_model.l0._classifier import L0Classifier
+from sksparse.linear_model.l0._classifier_cv import L0ClassifierCV
+from sksparse.linear_model.l0._path import L0Path, l0_path
+from sksparse.linear_model.l0._regressor import L0Regressor
+from sksparse.linear_model.l0._regressor_cv import L0RegressorCV
 
 __all__ = [
     "OSCAR",

@@ -13,10 +13,10 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
-from .._typing import Array, Mask
-from .._validation import check_data, check_start, intact_on_failure, warn_unless_converged
-from ..losses import Squared
-from ..solvers import Design, Solution
+from sksparse._typing import Array, Mask
+from sksparse._validation import check_data, check_start, intact_on_failure, warn_unless_converged
+from sksparse.losses import Squared
+from sksparse.solvers import Design, Solution
 
 
 class SupportMixin:

@@ -11,9 +11,9 @@ from sklearn.utils import Tags
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from .._typing import Array
-from ..losses import Logistic, Loss, Multinomial
-from ._base import SupportMixin
+from sksparse._typing import Array
+from sksparse.linear_model._base import SupportMixin
+from sksparse.losses import Logistic, Loss, Multinomial
 
 
 class SparseClassifierMixin(SupportMixin, LinearClassifierMixin):

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import gammaln
 
-from .._typing import Array, Mask
+from sksparse._typing import Array, Mask
 
 
 def aic(deviance: Array, df: Array, n: float, k: Array, p: int) -> Array:

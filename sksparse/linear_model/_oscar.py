@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils._param_validation import Interval
 
-from .._typing import Array, Indices
-from .._validation import check_target_scale
-from ..losses import Squared
-from ..penalties import SortedL1, oscar_weights
-from ..solvers import Design, Problem, Solution, SortedDescent
-from ._base import SparseLinearRegressor
+from sksparse._typing import Array, Indices
+from sksparse._validation import check_target_scale
+from sksparse.linear_model._base import SparseLinearRegressor
+from sksparse.losses import Squared
+from sksparse.penalties import SortedL1, oscar_weights
+from sksparse.solvers import Design, Problem, Solution, SortedDescent
 
 
 class OSCAR(SparseLinearRegressor):

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._typing import Array
-from ._criteria import sample_count
+from sksparse._typing import Array
+from sksparse.linear_model._criteria import sample_count
 
 #: A ridge that changes no coefficient that the samples determine, but bounds all others.
 LEAST = 1e-8

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array
-from ..losses import Loss
-from ..solvers import Design, SubsetRules
+from sksparse._typing import Array
+from sksparse.losses import Loss
+from sksparse.solvers import Design, SubsetRules
 
 # A mean log loss at most this share of that without features is as good as zero.
 _ZERO = 1e-6

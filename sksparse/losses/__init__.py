@@ -5,10 +5,10 @@ one, so every value, gradient and curvature below carries the weights. A new los
 derives from :class:`Loss`, and one line here.
 """
 
-from ._base import Loss
-from ._logistic import Logistic
-from ._multinomial import Multinomial
-from ._squared import Squared
+from sksparse.losses._base import Loss
+from sksparse.losses._logistic import Logistic
+from sksparse.losses._multinomial import Multinomial
+from sksparse.losses._squared import Squared
 
 LOSSES: dict[str, type[Loss]] = {"squared": Squared, "logistic": Logistic}
 

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from .._typing import Array
+from sksparse._typing import Array
 
 
 class Loss(ABC):

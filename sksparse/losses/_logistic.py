@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import expit, kl_div, xlogy
 
-from .._typing import Array
-from ._base import Loss
+from sksparse._typing import Array
+from sksparse.losses._base import Loss
 
 # Rounding can push y + u / s out of [0, 1] by a few ulps without the point being infeasible.
 _DOMAIN_SLACK = 1e-12

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import softmax, xlogy
 
-from .._typing import Array
-from ._base import Loss
+from sksparse._typing import Array
+from sksparse.losses._base import Loss
 
 _DOMAIN_SLACK = 1e-12
 

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from .._typing import Array
-from ._base import Loss
+from sksparse._typing import Array
+from sksparse.losses._base import Loss
 
 
 class Squared(Loss):

@@ -16,10 +16,10 @@ from torch import nn
 
 from sksparse._typing import Array
 from sksparse.neural_network._base import BaseSparseNet
-from sksparse.neural_network._data import Rows
-from sksparse.neural_network._trainer import PREDICT_ROWS
 from sksparse.neural_network._units import Units, enter_units
-from sksparse.sparsifiers._chains import flat_layers
+from sksparse.neural_network.training._data import Rows
+from sksparse.neural_network.training._trainer import PREDICT_ROWS
+from sksparse.sparsifiers.structure._unit_chains import flat_layers
 
 #: A module whose error is at most this share of the variance predicts the targets.
 _PREDICTS = 0.9

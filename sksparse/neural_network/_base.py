@@ -22,12 +22,24 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from sksparse._typing import Array, Indices
 from sksparse.neural_network import _report
-from sksparse.neural_network._adam import FusedAdam
-from sksparse.neural_network._data import Rows, make_rows, make_table, merge_equal_rows, split_rows
-from sksparse.neural_network._runtime import draw_seed, resolve_device, training
 from sksparse.neural_network._targets import check_callbacks, strip_features
-from sksparse.neural_network._trainer import PREDICT_ROWS, PhasedNet, Score, Stopping, Updates
 from sksparse.neural_network._units import Units
+from sksparse.neural_network.training._adam import FusedAdam
+from sksparse.neural_network.training._data import (
+    Rows,
+    make_rows,
+    make_table,
+    merge_equal_rows,
+    split_rows,
+)
+from sksparse.neural_network.training._runtime import draw_seed, resolve_device, training
+from sksparse.neural_network.training._trainer import (
+    PREDICT_ROWS,
+    PhasedNet,
+    Score,
+    Stopping,
+    Updates,
+)
 from sksparse.sparsifiers import SPARSIFIERS, Sparsifier, SparsifierRun, Task, prunable_tensors
 from sksparse.sparsifiers._keep_zeros import KeepZeros
 

@@ -17,13 +17,13 @@ from sklearn.utils.validation import check_is_fitted
 from sksparse._typing import Array, Indices
 from sksparse._validation import intact_on_failure
 from sksparse.neural_network._base import BaseSparseNet, Problem
-from sksparse.neural_network._objectives import (
+from sksparse.neural_network._targets import check_weights, lesson_of, validate
+from sksparse.neural_network.training._objectives import (
     DistilledCrossEntropy,
     WeightedCrossEntropy,
     soften,
     weighted_accuracy,
 )
-from sksparse.neural_network._targets import check_weights, lesson_of, validate
 
 
 class NetClassifierMixin(ClassifierMixin, BaseSparseNet):

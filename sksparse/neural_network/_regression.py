@@ -13,13 +13,13 @@ from sklearn.utils._param_validation import HasMethods
 from sksparse._typing import Array
 from sksparse._validation import intact_on_failure
 from sksparse.neural_network._base import BaseSparseNet, Problem
-from sksparse.neural_network._objectives import (
+from sksparse.neural_network._targets import check_weights, lesson_of, validate
+from sksparse.neural_network._units import Units, target_units
+from sksparse.neural_network.training._objectives import (
     DistilledSquaredError,
     WeightedSquaredError,
     weighted_r2,
 )
-from sksparse.neural_network._targets import check_weights, lesson_of, validate
-from sksparse.neural_network._units import Units, target_units
 
 
 class NetRegressorMixin(RegressorMixin, BaseSparseNet):

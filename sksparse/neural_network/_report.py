@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sksparse._typing import Array
-from sksparse.neural_network._data import Rows
+from sksparse.neural_network.training._data import Rows
 from sksparse.sparsifiers import prunable_tensors
 
 #: Rows that are looked at together, and what rounding may do to equal outputs.

@@ -5,13 +5,13 @@ Coefficients are a vector of shape (n_features,). ``prox(v, step)`` minimises
 (or :class:`ConvexPenalty` when it has a dual norm), and one line here.
 """
 
-from ._base import ConvexPenalty, Penalty
-from ._blocks import BlockPenalty, Blocks
-from ._group import GroupL2
-from ._l0 import L0
-from ._l1 import L1
-from ._sorted_l1 import SortedL1, oscar_weights
-from ._sparse_group import SparseGroup
+from sksparse.penalties._base import ConvexPenalty, Penalty
+from sksparse.penalties._blocks import BlockPenalty, Blocks
+from sksparse.penalties._group import GroupL2
+from sksparse.penalties._l0 import L0
+from sksparse.penalties._l1 import L1
+from sksparse.penalties._sorted_l1 import SortedL1, oscar_weights
+from sksparse.penalties._sparse_group import SparseGroup
 
 __all__ = [
     "L0",

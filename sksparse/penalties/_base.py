@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from .._typing import Array, Indices
+from sksparse._typing import Array, Indices
 
 
 class Penalty(ABC):

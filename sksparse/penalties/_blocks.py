@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._typing import Array, Indices
-from ._base import ConvexPenalty
-from ._operators import block_factors, divide, soft_threshold
+from sksparse._typing import Array, Indices
+from sksparse.penalties._base import ConvexPenalty
+from sksparse.penalties._operators import block_factors, divide, soft_threshold
 
 
 @dataclass(frozen=True, slots=True)

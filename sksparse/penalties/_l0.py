@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._typing import Array
-from ._base import Penalty
+from sksparse._typing import Array
+from sksparse.penalties._base import Penalty
 
 
 class L0(Penalty):

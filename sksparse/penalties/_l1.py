@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._typing import Array
-from ._blocks import BlockPenalty, Blocks
+from sksparse._typing import Array
+from sksparse.penalties._blocks import BlockPenalty, Blocks
 
 
 class L1(BlockPenalty):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array
+from sksparse._typing import Array
 
 
 def soft_threshold(v: Any, threshold: Any) -> Any:
@@ -67,7 +67,7 @@ def sorted_magnitudes(magnitudes: Array, thresholds: Array) -> Array:
     shrunk : ndarray of shape (n,)
         In the order and the type of `magnitudes`.
     """
-    from .._kernels.sorted_l1 import pool_adjacent
+    from sksparse._kernels.sorted_l1 import pool_adjacent
 
     shrunk = np.zeros_like(magnitudes)
     if not len(magnitudes):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._typing import Array, Indices
-from ._base import ConvexPenalty
-from ._operators import divide, sorted_magnitudes
+from sksparse._typing import Array, Indices
+from sksparse.penalties._base import ConvexPenalty
+from sksparse.penalties._operators import divide, sorted_magnitudes
 
 
 def oscar_weights(n_features: int, pairwise: float) -> Array:

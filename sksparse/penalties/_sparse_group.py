@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .._typing import Array
-from ._blocks import BlockPenalty, Blocks
+from sksparse._typing import Array
+from sksparse.penalties._blocks import BlockPenalty, Blocks
 
 
 class SparseGroup(BlockPenalty):

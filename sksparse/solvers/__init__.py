@@ -6,25 +6,26 @@ returns a :class:`Solution`. Coefficients have shape (n_features,), predictors `
 :class:`Solver`, and one line here.
 """
 
-from ._backward import BackwardElimination
-from ._block_descent import BlockDescent
-from ._branch_and_bound import BranchAndBound
-from ._correlations import Correlations
-from ._design import Design
-from ._forward import ForwardSelection
-from ._gram import GramCache
-from ._hard_thresholding import IterativeHardThresholding
-from ._loop import Iterate, Solver
-from ._problem import Problem
-from ._solution import BoundedSolution, Certificate, Solution, Status, cut_short
-from ._sorted_descent import SortedDescent
-from ._splicing import Splicing
-from ._stepwise_newton import StepwiseNewton
-from ._subset import SubsetDescent
-from ._subset_cd import CoordinateDescentL0
-from ._subset_newton import GrownSizes, SubsetNewton
-from ._subset_path import subset_path
-from ._subset_rules import SubsetRules
+from sksparse.solvers._base import Iterate, Solver
+from sksparse.solvers._design import Design
+from sksparse.solvers._gram_cache import GramCache
+from sksparse.solvers._problem import Problem
+from sksparse.solvers._solution import BoundedSolution, Certificate, Solution, Status, cut_short
+from sksparse.solvers.branch_and_bound._solver import BranchAndBound
+from sksparse.solvers.convex._block_descent import BlockDescent
+from sksparse.solvers.convex._sorted_descent import SortedDescent
+from sksparse.solvers.local_search._path import subset_path
+from sksparse.solvers.local_search._swap_descent import SubsetDescent
+from sksparse.solvers.subset._backward import BackwardElimination
+from sksparse.solvers.subset._coordinate_descent import CoordinateDescentL0
+from sksparse.solvers.subset._correlations import Correlations
+from sksparse.solvers.subset._forward import ForwardSelection
+from sksparse.solvers.subset._hard_thresholding import IterativeHardThresholding
+from sksparse.solvers.subset._rules import SubsetRules
+from sksparse.solvers.subset._splicing import Splicing
+from sksparse.solvers.subset_newton._all_sizes import GrownSizes
+from sksparse.solvers.subset_newton._stepwise import StepwiseNewton
+from sksparse.solvers.subset_newton._swap_newton import SubsetNewton
 
 __all__ = [
     "BackwardElimination",

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from .._typing import Array, Indices
-from ._design import Design
-from ._moments import CONSTANT, FAR_FROM_ZERO, Moments
+from sksparse._typing import Array, Indices
+from sksparse.solvers._design import Design
+from sksparse.solvers._moments import CONSTANT, FAR_FROM_ZERO, Moments
 
 # A column that varies by so many machine epsilons of its mean is constant.
 _EPSILONS = 8.0

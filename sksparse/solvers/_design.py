@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from .._typing import Array, Indices
+from sksparse._typing import Array, Indices
 
 # Columns touched at once where a temporary copy is needed; bounds the memory above X itself.
 _CHUNK = 256

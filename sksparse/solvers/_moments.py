@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from .._scaling import ScaleError
-from .._typing import Array, Indices, Mask
-from ._design import Design
+from sksparse._scaling import ScaleError
+from sksparse._typing import Array, Indices, Mask
+from sksparse.solvers._design import Design
 
 #: A standard deviation at most this share of the mean is rounding, of a target or a dense column
 #: that was computed.
@@ -110,7 +110,7 @@ def _of_sparse(
 def _of_dense(
     design: Design, weights: Array, target: Array, centre: bool
 ) -> tuple[Array, Array, Array]:
-    from .._kernels.moments import moments_by_columns, moments_by_rows
+    from sksparse._kernels.moments import moments_by_columns, moments_by_rows
 
     X = design.X
     measure = moments_by_columns if X.strides[0] < X.strides[1] else moments_by_rows

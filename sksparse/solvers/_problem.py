@@ -7,11 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
-from .._typing import Array, Indices
-from ..losses import Loss
-from ..penalties import Penalty
-from ._centred import CentredColumns
-from ._design import Design
+from sksparse._typing import Array, Indices
+from sksparse.losses import Loss
+from sksparse.penalties import Penalty
+from sksparse.solvers._centred import CentredColumns
+from sksparse.solvers._design import Design
 
 # Projections of two samples that differ by so many machine epsilons are of equal ones.
 _SAME_PLACE = 64.0

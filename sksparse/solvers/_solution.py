@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from .._typing import Array
+from sksparse._typing import Array
 
 
 class Status(Enum):

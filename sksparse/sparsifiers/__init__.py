@@ -5,27 +5,29 @@
 
 from __future__ import annotations
 
-from sksparse.sparsifiers._base import Phase, Probe, Sparsifier, SparsifierRun, Task
-from sksparse.sparsifiers._bayesian import BayesianGroups
+from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
 from sksparse.sparsifiers._dense import Dense
-from sksparse.sparsifiers._group import GroupShrinkage, SparseGroupShrinkage
-from sksparse.sparsifiers._growl import GrOWL, stored_weights
-from sksparse.sparsifiers._hard_concrete import HardConcrete
-from sksparse.sparsifiers._ising import IsingDropout
-from sksparse.sparsifiers._l1 import L1Shrinkage
-from sksparse.sparsifiers._learned_gates import LearnedGates
-from sksparse.sparsifiers._lottery import LotteryTicket
-from sksparse.sparsifiers._magnitude import Magnitude
-from sksparse.sparsifiers._movement import Movement
-from sksparse.sparsifiers._oscar import OscarShrinkage
-from sksparse.sparsifiers._parameters import FlatParameters, prunable_tensors
-from sksparse.sparsifiers._rigl import RigL
-from sksparse.sparsifiers._snip import SNIP
-from sksparse.sparsifiers._surgery import DynamicSurgery
-from sksparse.sparsifiers._synflow import SynFlow
-from sksparse.sparsifiers._targeted import TargetedDropout
-from sksparse.sparsifiers._topk import TopK
-from sksparse.sparsifiers._variational import VariationalDropout
+from sksparse.sparsifiers._task import Phase, Task
+from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters, prunable_tensors
+from sksparse.sparsifiers.parameters._probe import Probe
+from sksparse.sparsifiers.proximal._group_lasso import GroupShrinkage, SparseGroupShrinkage
+from sksparse.sparsifiers.proximal._growl import GrOWL, stored_weights
+from sksparse.sparsifiers.proximal._l1 import L1Shrinkage
+from sksparse.sparsifiers.proximal._oscar import OscarShrinkage
+from sksparse.sparsifiers.pruning._dynamic_surgery import DynamicSurgery
+from sksparse.sparsifiers.pruning._lottery_ticket import LotteryTicket
+from sksparse.sparsifiers.pruning._magnitude import Magnitude
+from sksparse.sparsifiers.pruning._movement import Movement
+from sksparse.sparsifiers.pruning._rigl import RigL
+from sksparse.sparsifiers.pruning._snip import SNIP
+from sksparse.sparsifiers.pruning._synflow import SynFlow
+from sksparse.sparsifiers.pruning._topk import TopK
+from sksparse.sparsifiers.stochastic._bayesian_compression import BayesianGroups
+from sksparse.sparsifiers.stochastic._hard_concrete import HardConcrete
+from sksparse.sparsifiers.stochastic._ising_dropout import IsingDropout
+from sksparse.sparsifiers.stochastic._learned_gates import LearnedGates
+from sksparse.sparsifiers.stochastic._targeted_dropout import TargetedDropout
+from sksparse.sparsifiers.stochastic._variational_dropout import VariationalDropout
 
 SPARSIFIERS: dict[str | None, type[Sparsifier]] = {
     None: Dense,

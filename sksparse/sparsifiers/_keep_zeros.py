@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from sksparse.sparsifiers._base import Phase, Probe, Sparsifier, SparsifierRun, Task
+from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
+from sksparse.sparsifiers._task import Phase, Task
+from sksparse.sparsifiers.parameters._probe import Probe
 
 
 class KeepZeros(Sparsifier):

@@ -28,7 +28,7 @@ from sksparse.linear_model import (
     L0RegressorCV,
     l0_path,
 )
-from sksparse.linear_model._subset_task import SubsetTask
+from sksparse.linear_model.l0._task import SubsetTask
 from sksparse.solvers import Solution, Status, SubsetDescent
 
 FOLDS = KFold(4, shuffle=True, random_state=0)

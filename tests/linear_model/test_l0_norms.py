@@ -105,8 +105,8 @@ def test_the_certificate_does_not_believe_a_wrong_model(
         return solver.solve(task)
 
     assert solve().message == ""
-    monkeypatch.setattr("sksparse.solvers._subset_search.best_move", lambda *_: None)
-    monkeypatch.setattr("sksparse.solvers._subset_search.single_moves", lambda *_: [])
+    monkeypatch.setattr("sksparse.solvers.subset_newton._local_search.best_move", lambda *_: None)
+    monkeypatch.setattr("sksparse.solvers.subset_newton._local_search.single_moves", lambda *_: [])
     stuck = solve()
     assert not stuck.coef.any()
     assert stuck.certificate.value > 1e-3

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from sksparse.linear_model import L0Classifier, L0Regressor, l0_path
-from sksparse.linear_model._l0_path import implied_prices
+from sksparse.linear_model.l0._path import implied_prices
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from sksparse.neural_network._adam import FusedAdam
+from sksparse.neural_network.training._adam import FusedAdam
 
 
 def follow(optimizer: torch.optim.Optimizer, tensors: list[nn.Parameter], n_steps: int) -> None:

@@ -25,8 +25,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import nn
 
 from sksparse.neural_network import SparseMLPClassifier
-from sksparse.neural_network._data import shared_tensor
-from sksparse.neural_network._trainer import PhasedNet
+from sksparse.neural_network.training._data import shared_tensor
+from sksparse.neural_network.training._trainer import PhasedNet
 from sksparse.sparsifiers import HardConcrete, Magnitude
 
 pytestmark = pytest.mark.filterwarnings("ignore:The objective still fell")

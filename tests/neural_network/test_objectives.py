@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import r2_score
 
-from sksparse.neural_network._objectives import (
+from sksparse.neural_network.training._objectives import (
     DistilledCrossEntropy,
     DistilledSquaredError,
     WeightedCrossEntropy,

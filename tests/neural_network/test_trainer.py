@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from sksparse.neural_network._data import make_rows, make_table, merge_equal_rows
-from sksparse.neural_network._objectives import WeightedCrossEntropy, weighted_accuracy
-from sksparse.neural_network._trainer import PhasedNet, Stopping, Updates
+from sksparse.neural_network.training._data import make_rows, make_table, merge_equal_rows
+from sksparse.neural_network.training._objectives import WeightedCrossEntropy, weighted_accuracy
+from sksparse.neural_network.training._trainer import PhasedNet, Stopping, Updates
 from sksparse.sparsifiers import HardConcrete, Magnitude, Sparsifier, Task, prunable_tensors
 
 CPU = torch.device("cpu")

@@ -22,8 +22,8 @@ from sksparse.neural_network import (
     SparseNetClassifier,
     SparseNetRegressor,
 )
-from sksparse.neural_network._objectives import weighted_r2
 from sksparse.neural_network._units import feature_units, target_units
+from sksparse.neural_network.training._objectives import weighted_r2
 
 pytestmark = pytest.mark.filterwarnings("ignore:The objective still fell")
 

@@ -23,9 +23,9 @@ from sksparse.solvers import (
     _search,
 )
 from sksparse.solvers import _branch_and_bound as module
-from sksparse.solvers._correlations import Correlations
-from sksparse.solvers._diagonal import diagonal_share
-from sksparse.solvers._subset_rules import SubsetRules
+from sksparse.solvers.branch_and_bound._diagonal import diagonal_share
+from sksparse.solvers.subset._correlations import Correlations
+from sksparse.solvers.subset._rules import SubsetRules
 
 LEAPS, RELAXED = 0.0, np.inf
 

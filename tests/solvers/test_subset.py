@@ -18,9 +18,9 @@ from sksparse.solvers import (
     SubsetRules,
     subset_path,
 )
-from sksparse.solvers._correlations import Correlations
-from sksparse.solvers._subset_inner import Subproblem
-from sksparse.solvers._subset_sizes import SizeSearch
+from sksparse.solvers.local_search._all_sizes import SizeSearch
+from sksparse.solvers.local_search._subproblem import Subproblem
+from sksparse.solvers.subset._correlations import Correlations
 
 
 def make_problem(

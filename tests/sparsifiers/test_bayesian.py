@@ -17,7 +17,11 @@ from torch import nn
 
 from sksparse.neural_network import SparseMLPClassifier
 from sksparse.sparsifiers import BayesianGroups, prunable_tensors
-from sksparse.sparsifiers._scale_posteriors import Horseshoe, NormalJeffreys, ScalePosterior
+from sksparse.sparsifiers.stochastic._scale_posteriors import (
+    Horseshoe,
+    NormalJeffreys,
+    ScalePosterior,
+)
 
 pytestmark = pytest.mark.usefixtures("untraced")
 

@@ -19,7 +19,7 @@ from sksparse.neural_network import (
     SparseNetClassifier,
     SparseNetRegressor,
 )
-from sksparse.neural_network._trainer import PhasedNet
+from sksparse.neural_network.training._trainer import PhasedNet
 from sksparse.sparsifiers import SPARSIFIERS
 
 pytestmark = [

@@ -12,8 +12,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sksparse.sparsifiers._base import Probe
-from sksparse.sparsifiers._criteria import (
+from sksparse.sparsifiers.masks._saliency import (
     CRITERIA,
     gauss_newton_diagonal,
     input_sizes,
@@ -21,7 +20,8 @@ from sksparse.sparsifiers._criteria import (
     obd,
     taylor,
 )
-from sksparse.sparsifiers._parameters import FlatParameters
+from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
+from sksparse.sparsifiers.parameters._probe import Probe
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 

@@ -7,9 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sksparse.sparsifiers._dead_units import keep_alive, links, live_weights, remove_dead_units
-from sksparse.sparsifiers._masks import keep_largest
-from sksparse.sparsifiers._parameters import FlatParameters
+from sksparse.sparsifiers.masks._keep import keep_largest
+from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
+from sksparse.sparsifiers.structure._dead_units import (
+    keep_alive,
+    links,
+    live_weights,
+    remove_dead_units,
+)
 
 pytestmark = pytest.mark.usefixtures("untraced")
 

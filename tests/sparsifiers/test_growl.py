@@ -15,7 +15,7 @@ from torch import nn
 from sksparse.neural_network import SparseMLPClassifier
 from sksparse.penalties import SortedL1
 from sksparse.sparsifiers import GrOWL, stored_weights
-from sksparse.sparsifiers._growl import cluster_columns, falling_weights
+from sksparse.sparsifiers.proximal._growl import cluster_columns, falling_weights
 
 attach = partial(attach_with_unit_squares, alpha=0.01)
 

@@ -12,7 +12,10 @@ from attached import NO_PROBE
 from torch import nn
 
 from sksparse.sparsifiers import HardConcrete, prunable_tensors
-from sksparse.sparsifiers._concrete import HardConcreteDistribution, logistic_noise
+from sksparse.sparsifiers.stochastic._hard_concrete_distribution import (
+    HardConcreteDistribution,
+    logistic_noise,
+)
 
 attach = partial(attached.attach, alpha=0.01)
 

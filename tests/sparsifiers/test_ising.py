@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sksparse.neural_network import SparseMLPClassifier
 from sksparse.sparsifiers import IsingDropout, Probe, prunable_tensors
-from sksparse.sparsifiers._ising import descend, energy, solve, uselessness
+from sksparse.sparsifiers.stochastic._ising_dropout import descend, energy, solve, uselessness
 
 pytestmark = pytest.mark.usefixtures("untraced")
 

@@ -12,7 +12,7 @@ from attached import NO_PROBE, attach, backward
 from torch import nn
 
 from sksparse.sparsifiers import LotteryTicket
-from sksparse.sparsifiers._lottery import Rates
+from sksparse.sparsifiers.pruning._lottery_ticket import Rates
 
 pytestmark = pytest.mark.usefixtures("untraced")
 

@@ -13,10 +13,10 @@ from attached import NO_PROBE, attach
 from torch import Tensor, nn
 
 from sksparse.sparsifiers import Magnitude, Phase, Probe, SparsifierRun, prunable_tensors
-from sksparse.sparsifiers._dead_units import links, live_weights
-from sksparse.sparsifiers._dropout import corrected_rate
-from sksparse.sparsifiers._masks import keep_above_deviation, keep_top
-from sksparse.sparsifiers._parameters import FlatParameters
+from sksparse.sparsifiers.masks._keep import keep_above_deviation, keep_top
+from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
+from sksparse.sparsifiers.structure._dead_units import links, live_weights
+from sksparse.sparsifiers.structure._dropout_rates import corrected_rate
 
 SCHEDULES = ["one_shot", "iterative", "gradual"]
 CRITERIA = ["magnitude", "activation", "taylor", "gradient", "obd", "obs"]

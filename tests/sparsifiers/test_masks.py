@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from sksparse.sparsifiers._masks import keep_largest, secure_ranks
+from sksparse.sparsifiers.masks._keep import keep_largest, secure_ranks
 
 
 def test_no_tensor_is_emptied_and_each_keeps_its_best() -> None:

@@ -19,8 +19,8 @@ from sksparse.neural_network import (
     SparseNetClassifier,
 )
 from sksparse.sparsifiers import SPARSIFIERS, Magnitude, RigL
-from sksparse.sparsifiers._parameters import FlatParameters
-from sksparse.sparsifiers._paths import keep_paths
+from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
+from sksparse.sparsifiers.structure._paths import keep_paths
 
 NAMES = [name for name in SPARSIFIERS if name is not None]
 CONSTANT = "are the same for all training rows"

@@ -11,8 +11,12 @@ from attached import NO_PROBE, attach, backward
 from torch import nn
 
 from sksparse.sparsifiers import RigL
-from sksparse.sparsifiers._densities import apportion, erdos_renyi_counts, uniform_counts
-from sksparse.sparsifiers._rigl import exchange
+from sksparse.sparsifiers.masks._layer_densities import (
+    apportion,
+    erdos_renyi_counts,
+    uniform_counts,
+)
+from sksparse.sparsifiers.pruning._rigl import exchange
 
 pytestmark = pytest.mark.usefixtures("untraced")
 

@@ -10,7 +10,7 @@ from attached import attach
 from torch import nn
 
 from sksparse.sparsifiers import Probe, SynFlow
-from sksparse.sparsifiers._synflow import SynapticFlow
+from sksparse.sparsifiers.pruning._synflow import SynapticFlow
 
 pytestmark = pytest.mark.usefixtures("untraced")
 

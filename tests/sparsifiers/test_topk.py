@@ -11,7 +11,7 @@ from attached import NO_PROBE, attach, backward
 from torch import nn
 
 from sksparse.sparsifiers import TopK
-from sksparse.sparsifiers._masks import keep_largest
+from sksparse.sparsifiers.masks._keep import keep_largest
 
 pytestmark = pytest.mark.usefixtures("untraced")
 

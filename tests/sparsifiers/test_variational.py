@@ -20,8 +20,8 @@ from torch import nn
 
 from sksparse.neural_network import SparseMLPClassifier
 from sksparse.sparsifiers import FlatParameters, VariationalDropout, prunable_tensors
-from sksparse.sparsifiers._local_noise import LocalNoise
-from sksparse.sparsifiers._variational import divergence, divergence_slope
+from sksparse.sparsifiers.stochastic._local_reparametrisation import LocalNoise
+from sksparse.sparsifiers.stochastic._variational_dropout import divergence, divergence_slope
 
 pytestmark = pytest.mark.usefixtures("untraced")
 

@@ -1,0 +1,1 @@
+"""Best subset: fits, paths and cross-validation."""

@@ -1,0 +1,345 @@
+"""Best subset classification that chooses how many features to use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from sksparse._typing import Array
+from sksparse._validation import check_data, check_weights, intact_on_failure, warn_unless_converged
+from sksparse.linear_model._classes import SparseClassifierMixin, check_classes, log_loss
+from sksparse.linear_model._criteria import sample_count
+from sksparse.linear_model._ridge import Ridge, check_ridge
+from sksparse.linear_model.l0._class_folds import NegativeScores, with_known_classes
+from sksparse.linear_model.l0._classifier import L0Classifier
+from sksparse.linear_model.l0._search import L0Search
+from sksparse.linear_model.l0._task import SubsetTask
+from sksparse.losses import Loss
+
+
+class L0ClassifierCV(SparseClassifierMixin, L0Search):
+    """Logistic regression on the best subset of the features, of a size that the data choose.
+
+    Minimises over coefficients w and intercept b, with s the sample weights::
+
+        1 / (sum_i s_i) * sum_i s_i loss(y_i, x_i w + b) + l1 * ||w||_1 + l2 / 2 * ||w||_2^2
+
+    with at most k features, for k = 0, 1, 2, ..., or plus ``alpha * sum_{j: w_j != 0}
+    penalty_weights_j`` for a grid of ``alpha``. The loss is the log loss, the multinomial one for
+    more than two classes. For ``l2="auto"`` the ridge is ``l2_ / 2 * sum_j v_j w_j^2``, v_j the
+    variance of feature j. An information criterion or cross-validation chooses k or ``alpha``, and
+    among several ``l2``.
+
+    Parameters
+    ----------
+    max_features : int or array-like of int, default=None
+        The largest size to try, all smaller ones included down to 0, or a list of sizes. None is
+        ``n / (log(p) log(log(n)))`` for p features and a sum n of the sample weights, the
+        logarithms at least 1, and at most 100, or two less than the samples with a weight. None
+        and a largest size end at p.
+    alphas : int or array-like of float, default=None
+        Prices to try instead of sizes, or how many: these are spaced evenly in the logarithm from
+        the price at which the first feature enters down to a thousandth of it, or to the log loss
+        without features divided by n where that is more.
+    cv : int, splitter or iterable, default=None
+        How to split for cross-validation, as in scikit-learn; a number makes stratified folds, and
+        ``criterion`` is then not used. None chooses by ``criterion``, on all samples. A fold whose
+        training part lacks a class is fitted and judged on the others, with a warning.
+    scoring : str or callable, default=None
+        With ``cv``, the score of the held-out samples, as in scikit-learn; the greatest is best.
+        None is the negative log loss, with class weights.
+    criterion : {"ebic", "bic", "gic", "aic"}, default="ebic"
+        The information criterion; see the notes.
+    selection : {"min", "1se"}, default="min"
+        With ``cv``, the point with the best mean score, or that with the fewest features among
+        those within one standard error of it.
+    n_candidates : int, default=None
+        Number of features from which those in X were chosen with a look at y, at least the number
+        in X: EBIC and GIC, and the largest size by default, then count the whole search. None
+        where there was no such selection.
+    l1 : float, default=0.0
+        Strength of an L1 norm, non-negative.
+    l2 : float, "auto" or array-like of float, default="auto"
+        Strength of a ridge penalty, non-negative, in units of the variance of a feature, or several
+        to choose from together with the size or price. "auto" is ``log(4 p / n) / n`` times the
+        variance of each feature for p features and n samples; with fewer features than samples
+        1e-8, or ``log(4) / n`` if the features then chosen separate the classes, as in
+        :class:`L0Classifier`. All points and folds have the same factor. With 0, features that
+        separate the classes end with coefficients without meaning, and a warning is issued.
+    positive : bool or array-like of shape (n_features,), default=False
+        Features whose coefficient must not be negative, all or by a boolean mask; for two classes
+        only.
+    penalty_weights : array-like of shape (n_features,), default=None
+        Factors on ``alpha``, non-negative. A feature with factor 0 is always kept and does not
+        count for a size. None is 1 for all.
+    class_weight : dict or "balanced", default=None
+        Factors on the sample weights by class; "balanced" gives all classes the same total.
+    effort : int, default=1
+        How hard to try, as in :class:`L0Classifier`.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept, which is never penalised.
+    max_iter : int, default=100
+        Largest number of passes over the features for one fit.
+    tol : float, default=1e-8
+        Gains below this share of the loss that is left do not count. For float32 features it is at
+        least 1.2e-5.
+    n_jobs : int, default=None
+        Folds at the same time; None is one, -1 as many as there are cores.
+    verbose : int, default=0
+        1 prints a line for each fold and the choice, more also the steps of the solver.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes.
+    n_features_ : int
+        Number of features chosen, those of price zero not counted.
+    alpha_ : float
+        The price chosen. Where sizes were tried, a price at which this size is the best of the
+        path, nan where there is none.
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Coefficients, in the float type of the features: :class:`L0Classifier` on all samples with
+        the size or price chosen.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts.
+    l2_ : float
+        The strength of the ridge; for ``l2="auto"`` that on features of unit variance.
+    alphas_ : ndarray of shape (n_points,)
+        The prices tried, decreasing; of sizes, the same as ``alpha_`` is of the one chosen, nan for
+        a size that is the best at no price.
+    sizes_ : ndarray of shape (n_points,)
+        The sizes tried, increasing; only where there were any.
+    n_features_path_ : ndarray of shape (n_points,)
+        Number of features at each point, on all samples.
+    score_path_ : ndarray of shape (n_points, n_folds) or (n_l2, n_points, n_folds)
+        Score of the held-out samples; only with ``cv``. The latter shape where ``l2`` is a list, in
+        its order; all other paths are those of the strength chosen.
+    criterion_path_ : ndarray of shape (n_points,) or (n_l2, n_points)
+        The criterion at each point, infinite where it means nothing (see the notes); only without
+        ``cv``.
+    coef_path_ : ndarray of shape (n_features, n_points) or (n_classes, n_features, n_points)
+        Coefficients at each point, on all samples; those of the point chosen are `coef_`.
+    intercept_path_ : ndarray of shape (n_points,) or (n_classes, n_points)
+        Intercepts at each point.
+    optimality_ : float
+        Largest gain that a single add, drop or swap promises, as in :class:`L0Classifier`.
+    n_iter_ : int
+        Number of passes of the last fit.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had them.
+
+    Raises
+    ------
+    ValueError
+        From fit, for bad data or parameters; names the argument, its value and the remedy.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When a fit does not reach ``tol``, or for ``l2=0`` features separate the classes; names the
+        value reached and the remedy.
+    UserWarning
+        When a fold's training part lacks a class.
+
+    See Also
+    --------
+    L0RegressorCV : The same for a squared loss.
+    L0Classifier : One size, or one price.
+    l0_path : The fits alone.
+    sksparse.inspection.RegularizationPathDisplay : Draws the path and the choice.
+
+    Notes
+    -----
+    With k features chosen among the p of a positive price, df coefficients that are not zero,
+    those of price zero included (for m > 2 classes m - 1 a feature), n samples and L the weighted
+    mean log loss of the fit, the criteria are
+
+    =====  ============================================
+    aic    ``2 n L + 2 df``
+    bic    ``2 n L + df log(n)``
+    ebic   ``2 n L + df log(n) + 2 k log(p)`` [1]_
+    gic    ``2 n L + df log(p) log(log(n))``
+    =====  ============================================
+
+    Where ``l2`` is a list, df is the effective number of coefficients, ``trace(H (H + R)^-1)`` for
+    the second derivatives H of the loss over the coefficients in use and the ridge R: a stronger
+    ridge never fits better, but leaves less freedom.
+
+    The criteria ask which features are certain, at a price of ``2 log(p)`` for each: among
+    thousands of features few are. To predict well, choose by ``cv``.
+
+    Whole numbers as weights are repetitions, and n is their sum. Other weights are scaled to the
+    effective number of samples, ``n = (sum_i s_i)^2 / sum_i s_i^2``, whatever they sum to. Class
+    weights only shift weight between the classes.
+
+    Where features are many for the samples, some separate the classes by chance, and no criterion
+    means anything. A size is therefore not chosen where df, an intercept, and ``2 log C(p, k)`` for
+    the search come to ``n L0 / log(2)`` or more, with L0 the loss without features, unless it
+    improves on all smaller sizes by more than noise would; see :class:`L0RegressorCV`.
+
+    A fold costs a path. The samples outside it have weight zero, so X is not copied.
+
+    References
+    ----------
+    .. [1] J. Chen and Z. Chen (2012). "Extended BIC for small-n-large-P sparse GLM". Statistica
+       Sinica 22, 555-574.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sksparse.linear_model import L0ClassifierCV
+    >>> X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    >>> model = L0ClassifierCV(max_features=8).fit(X, y)
+    >>> model.n_features_
+    4
+    >>> round(model.score(X, y), 2)
+    0.97
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **L0Search._common_constraints,
+        "l2": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"}), "array-like"],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    classes_: Any
+    intercept_: Array
+    l2_: float
+    score_path_: Array
+
+    def __init__(
+        self,
+        *,
+        max_features: Any = None,
+        alphas: Any = None,
+        cv: Any = None,
+        scoring: Any = None,
+        criterion: str = "ebic",
+        selection: str = "min",
+        n_candidates: int | None = None,
+        l1: float = 0.0,
+        l2: Any = "auto",
+        positive: Any = False,
+        penalty_weights: Any = None,
+        class_weight: Any = None,
+        effort: int = 1,
+        fit_intercept: bool = True,
+        max_iter: int = 100,
+        tol: float = 1e-8,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.max_features = max_features
+        self.alphas = alphas
+        self.cv = cv
+        self.scoring = scoring
+        self.criterion = criterion
+        self.selection = selection
+        self.n_candidates = n_candidates
+        self.l1 = l1
+        self.l2 = l2
+        self.positive = positive
+        self.penalty_weights = penalty_weights
+        self.class_weight = class_weight
+        self.effort = effort
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> L0ClassifierCV:
+        """Choose a size or a price, and fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training features, float32 or float64, dense in any memory order or sparse; other
+            types are converted. Never modified.
+        y : array-like of shape (n_samples,)
+            Classes, of any type.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, used in fits and scores; an integer weight equals so many
+            repetitions of the sample, all in the same folds.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        with intact_on_failure(self):
+            self._validate_params()
+            self._check_choice()
+            X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
+            classes, codes, weights = check_classes(y, weights, self.class_weight)
+            counts = check_weights(sample_weight, X)
+            ridges = self._ridges(X.shape[1], counts)
+            tasks = [self._with_ridge(X, log_loss(codes, weights), ridge) for ridge in ridges]
+            folds = self._folds(X, y, weights)
+            if folds:
+                folds = with_known_classes(folds, classes, codes)
+            scores = self._scores(X, y, classes, None if sample_weight is None else counts)
+            if scores is not None:
+                scores.check(folds)
+            n = sample_count(counts)
+            solution, chosen, message = self._search(tasks, folds, n, scores)
+            stronger = self.l2 == "auto" and ridges[0].once_separated(n)
+            if stronger and tasks[0].is_separated(solution.coef, solution.intercept):
+                ridges, tasks = [stronger], [self._with_ridge(X, tasks[0].loss, stronger)]
+                solution, chosen, message = self._search(tasks, folds, n, scores)
+            self.l2_ = ridges[chosen].strength
+            self.classes_ = classes
+            self.coef_ = np.atleast_2d(solution.coef).astype(X.dtype)
+            self.intercept_ = np.atleast_1d(solution.intercept).astype(X.dtype)
+        warn_unless_converged(message)
+        return self
+
+    @property
+    def _error_name(self) -> str:  # type: ignore[override]
+        return "log loss" if self.scoring is None else f"negative {self.scoring}"
+
+    def _check_choice(self) -> None:
+        super()._check_choice()
+        if self.cv is None and self.scoring is not None:
+            raise ValueError(
+                f"scoring={self.scoring!r} judges held-out samples, and cv is None: give cv, such "
+                "as 5, or leave scoring at None to choose by criterion."
+            )
+
+    def _ridges(self, n_features: int, counts: Array) -> list[Ridge]:
+        """The strengths to try."""
+        if isinstance(self.l2, (str, Real)):
+            return [check_ridge(self.l2, n_features, counts)]
+        try:
+            strengths = np.asarray(self.l2, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"l2={self.l2!r} must be numbers, or 'auto' alone.") from error
+        usable = strengths.ndim == 1 and strengths.size and np.all(strengths >= 0.0)
+        if not usable or not np.isfinite(strengths).all():
+            raise ValueError(
+                f"l2={self.l2!r} must be a strength, finite and non-negative, a list of them, or "
+                "'auto'."
+            )
+        return [Ridge(l2=float(strength)) for strength in strengths]
+
+    def _with_ridge(self, X: Any, loss: Loss, ridge: Ridge) -> SubsetTask:
+        task = self._task(X, loss)
+        return replace(task, rules=replace(task.rules, **ridge._asdict()))
+
+    def _scores(self, X: Any, y: Any, classes: Any, weights: Array | None) -> NegativeScores | None:
+        if self.scoring is None:
+            return None
+        model = L0Classifier()
+        model.classes_, model.n_features_in_ = classes, X.shape[1]
+        return NegativeScores(classes, check_scoring(model, self.scoring), X, y, weights)
+
+    def _store_errors(self, errors: Array) -> None:
+        self.score_path_ = -errors

@@ -1,0 +1,280 @@
+"""Best subsets over a grid of sizes or prices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils.validation import check_X_y
+
+from sksparse._interrupts import interruptible
+from sksparse._typing import Array, Indices
+from sksparse._validation import check_weights, warn_unless_converged
+from sksparse.linear_model._classes import check_classes, log_loss
+from sksparse.linear_model._criteria import sample_count
+from sksparse.linear_model._ridge import Ridge, check_ridge
+from sksparse.linear_model.l0._grid import make_grid
+from sksparse.linear_model.l0._task import Grid, Points, SubsetTask
+from sksparse.losses import Loss, Squared
+
+
+@dataclass(frozen=True)
+class L0Path:
+    """The fits of :func:`l0_path`, ever more features.
+
+    Parameters
+    ----------
+    n_features : ndarray of shape (n_points,)
+        Number of features with a positive price that each fit uses.
+    alphas : ndarray of shape (n_points,)
+        Prices, decreasing. Where sizes were asked for, a price at which the fit of that size is
+        the best of the path, in the middle of such prices; nan where there is none.
+    coefs : ndarray of shape (n_features, n_points) or (n_classes, n_features, n_points)
+        Coefficients, in the float type of the features; the latter shape for more than two
+        classes.
+    intercepts : ndarray of shape (n_points,) or (n_classes, n_points)
+        Intercepts.
+    losses : ndarray of shape (n_points,)
+        Weighted mean loss of each fit, without what is added to it: half the mean squared error or
+        the log loss.
+    optimality : ndarray of shape (n_points,)
+        What `optimality_` says of a single fit; nan where it was not computed.
+    sizes : ndarray of shape (n_points,) or None
+        The sizes asked for, increasing; None where prices were.
+    """
+
+    n_features: Indices
+    alphas: Array
+    coefs: Array
+    intercepts: Array
+    losses: Array
+    optimality: Array
+    sizes: Indices | None = None
+
+
+@validate_params(
+    {
+        "max_features": [Interval(Integral, 0, None, closed="left"), "array-like", None],
+        "alphas": [Interval(Integral, 1, None, closed="left"), "array-like", None],
+        "loss": [StrOptions({"squared", "log"})],
+        "l1": [Interval(Real, 0, None, closed="left")],
+        "l2": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "positive": ["boolean", "array-like"],
+        "penalty_weights": ["array-like", None],
+        "fit_intercept": ["boolean"],
+        "effort": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def l0_path(
+    X: Any,
+    y: Any,
+    *,
+    max_features: Any = None,
+    alphas: Any = None,
+    loss: str = "squared",
+    l1: float = 0.0,
+    l2: Any = "auto",
+    positive: Any = False,
+    penalty_weights: Any = None,
+    sample_weight: Any = None,
+    fit_intercept: bool = True,
+    effort: int = 1,
+    max_iter: int = 100,
+    tol: float = 1e-8,
+    verbose: int = 0,
+) -> L0Path:
+    """Compute the best subsets of ever more features.
+
+    For each size k, or for each price alpha, minimises over coefficients w and intercept b, with s
+    the sample weights::
+
+        1 / (sum_i s_i) * sum_i s_i loss(y_i, x_i w + b) + l1 * ||w||_1 + l2 / 2 * ||w||_2^2
+
+    with at most k features, or plus ``alpha * sum_{j: w_j != 0} penalty_weights_j``. The loss is
+    half the squared error or the log loss.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Features, float32 or float64, dense in any memory order or sparse; other types are
+        converted. Never modified.
+    y : array-like of shape (n_samples,)
+        Targets; classes for the log loss.
+    max_features : int or array-like of int, default=None
+        The largest size, all smaller ones included down to 0, or a list of sizes. None is
+        ``n / (log(p) log(log(n)))`` for p features and n samples [1]_, weighted as in
+        :class:`L0RegressorCV`, the logarithms at least 1, and at most 100, or two less than the
+        samples with a weight. None and a largest size end at p.
+    alphas : int or array-like of float, default=None
+        Prices to solve for instead of sizes, or how many: these are spaced evenly in the logarithm
+        from the price at which the first feature enters down to a thousandth of it, or to the loss
+        without features divided by n where that is more.
+    loss : {"squared", "log"}, default="squared"
+        The loss.
+    l1 : float, default=0.0
+        Strength of an L1 norm, non-negative.
+    l2 : float or "auto", default="auto"
+        Strength of a ridge penalty, non-negative. "auto" is 0 for the squared loss, and for the log
+        loss what it is in :class:`L0Classifier`.
+    positive : bool or array-like of shape (n_features,), default=False
+        Features whose coefficient must not be negative, all or by a boolean mask.
+    penalty_weights : array-like of shape (n_features,), default=None
+        Factors on ``alpha``, non-negative. A feature with factor 0 is always kept and does not
+        count for a size. None is 1 for all.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Non-negative weights; an integer weight equals so many repetitions of the sample.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept, which is never penalised.
+    effort : int, default=1
+        How hard to try, as in :class:`L0Regressor` and :class:`L0Classifier`.
+    max_iter : int, default=100
+        Largest number of passes over the features for one point.
+    tol : float, default=1e-8
+        Gains below this share of the objective do not count.
+    verbose : int, default=0
+        A positive value prints progress.
+
+    Returns
+    -------
+    path : L0Path
+        Coefficients, intercepts and losses.
+
+    Raises
+    ------
+    ValueError
+        For bad data or parameters; names the argument, its value and the remedy.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When a fit did not reach ``tol``, or features separate the classes and the ridge is 0, or so
+        small that coefficients exceed 100 per standard deviation, or the path was interrupted from
+        the keyboard after a second or more. It is then shorter. Also when features leave less than
+        1e-13 of a squared loss and norms or signs forbid to search the rest by itself.
+
+    See Also
+    --------
+    L0RegressorCV : Chooses among the fits of a path.
+    sksparse.inspection.RegularizationPathDisplay : Draws a path.
+    sklearn.linear_model.lasso_path : The path of the lasso.
+
+    Notes
+    -----
+    The fit at a point does not depend on the other points asked for. At a price it is that of
+    :class:`L0Regressor` or :class:`L0Classifier`. Sizes share their work: the subset of each size
+    is a local optimum, proposed by smaller and larger ones that are always gone through, asked for
+    or not. A fit of that size alone is checked against all features.
+
+    References
+    ----------
+    .. [1] J. Zhu, C. Wen, J. Zhu, H. Zhang and X. Wang (2020). "A polynomial algorithm for
+       best-subset selection problem". PNAS 117, 33117-33123.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sksparse.linear_model import l0_path
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
+    >>> path = l0_path(X, y, max_features=4)
+    >>> for coef in path.coefs.T:
+    ...     print(X.columns[coef != 0].tolist())
+    []
+    ['bmi']
+    ['bmi', 's5']
+    ['bmi', 'bp', 's5']
+    ['bmi', 'bp', 's1', 's5']
+    >>> (1 - path.losses / path.losses[0]).round(2).tolist()
+    [0.0, 0.34, 0.46, 0.48, 0.49]
+    """
+    X, y = check_X_y(
+        X, y, accept_sparse="csc", dtype=[np.float64, np.float32], y_numeric=loss == "squared"
+    )
+    counts = check_weights(sample_weight, X)
+    ridge = Ridge() if loss == "squared" and l2 == "auto" else check_ridge(l2, X.shape[1], counts)
+    task = SubsetTask.of(
+        X,
+        _loss(loss, y, counts / counts.sum()),
+        penalty_weights=penalty_weights,
+        positive=positive,
+        l1=l1,
+        **ridge._asdict(),
+        fit_intercept=fit_intercept,
+        effort=int(effort),
+        max_iter=max_iter,
+        tol=tol,
+        verbose=verbose,
+    )
+    with interruptible():
+        grid = make_grid(task, max_features, alphas, sample_count(counts))
+        points = task.over(grid)
+        stronger = l2 == "auto" and ridge.once_separated(sample_count(counts))
+        if stronger and loss == "log" and not points.interrupted:
+            points = _again_where_separated(task, stronger, grid, points)
+        path, message = as_path(task, points, grid), points.message or task.separation(points)
+    warn_unless_converged(message)
+    return path
+
+
+def _again_where_separated(task: SubsetTask, ridge: Ridge, grid: Grid, points: Points) -> Points:
+    """The path with fits of a stronger ridge where features separate the classes."""
+    again = np.flatnonzero(
+        [
+            task.is_separated(coef, intercept)
+            for coef, intercept in zip(
+                np.moveaxis(points.coefs, -1, 0), points.intercepts.T, strict=True
+            )
+        ]
+    )
+    if not again.size:
+        return points
+    bounded = replace(task, rules=replace(task.rules, **ridge._asdict()))
+    part = {name: values[again] for name, values in vars(grid).items() if values is not None}
+    return points.with_part(again, bounded.over(Grid(**part)))
+
+
+def _loss(name: str, y: Any, weights: Array) -> Loss:
+    if name == "squared":
+        return Squared(y, weights)
+    _, codes, weights = check_classes(y, weights, None)
+    return log_loss(codes, weights)
+
+
+def as_path(task: SubsetTask, points: Points, grid: Grid) -> L0Path:
+    """What the user is given, in the float type of the features."""
+    losses = task.losses(points)
+    number, dtype = len(losses), task.design.dtype
+    one = len(points.coefs) == 1
+    implied = implied_prices(losses + task.norms(points), task.costs(points))
+    return L0Path(
+        n_features=np.count_nonzero(points.used[task.priced], axis=0),
+        alphas=implied if grid.alphas is None else grid.alphas[:number],
+        coefs=(points.coefs[0] if one else points.coefs).astype(dtype),
+        intercepts=(points.intercepts[0] if one else points.intercepts).astype(dtype),
+        losses=losses,
+        optimality=points.optimality,
+        sizes=None if grid.sizes is None else grid.sizes[:number],
+    )
+
+
+def implied_prices(values: Array, costs: Array) -> Array:
+    """Price at which each point has the smallest ``values + price * costs``.
+
+    It is in the middle of such prices, or twice the smallest where none is the largest; nan where
+    there is none.
+    """
+    rise = values[None, :] - values[:, None]
+    saved = costs[:, None] - costs[None, :]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        price = rise / saved
+    upper = np.where(saved > 0, price, np.inf).min(axis=1)
+    lower = np.maximum(np.where(saved < 0, price, 0.0).max(axis=1), 0.0)
+    beaten = ((saved == 0) & (rise < 0)).any(axis=1)
+    middle = np.where(np.isinf(upper), 2.0 * lower, 0.5 * (lower + upper))
+    return np.where((lower <= upper) & ~beaten, middle, np.nan)

@@ -1,0 +1,1 @@
+"""One training loop: batches, losses, the optimiser, the process around it."""

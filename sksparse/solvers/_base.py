@@ -1,0 +1,162 @@
+"""The one outer loop that every solver runs in."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from sksparse._interrupts import check, worth_keeping
+from sksparse._typing import Array
+from sksparse.solvers._problem import Problem
+from sksparse.solvers._solution import Certificate, Solution, Status
+
+State = TypeVar("State", bound="Iterate")
+
+
+@dataclass
+class Iterate:
+    """Where a solver stands.
+
+    Parameters
+    ----------
+    coef : ndarray of shape (n_features,)
+        Current coefficients.
+    intercept : float
+        Current intercept.
+    progress : bool, default=True
+        Set to False by a step that could not improve the iterate.
+    interrupted : bool, default=False
+        Set to True by a step that was interrupted and kept what it had.
+    """
+
+    coef: Array
+    intercept: float
+    progress: bool = True
+    interrupted: bool = False
+
+
+class Solver(ABC, Generic[State]):
+    """An iterative method: how to start, how good an iterate is, and one step.
+
+    Parameters
+    ----------
+    tol : float
+        An iterate is accepted when its certificate is at most this.
+    max_iter : int
+        Largest number of steps.
+    verbose : int, default=0
+        A positive value prints a line for each step.
+    """
+
+    def __init__(self, *, tol: float, max_iter: int, verbose: int = 0) -> None:
+        self.tol = tol
+        self.max_iter = max_iter
+        self.verbose = verbose
+
+    @abstractmethod
+    def start(self, problem: Problem, coef: Array | None) -> State:
+        """First iterate, from a previous solution when one is given."""
+
+    @abstractmethod
+    def certify(self, problem: Problem, state: State) -> Certificate:
+        """How good the iterate is."""
+
+    def accepts(self, problem: Problem, state: State, certificate: Certificate) -> bool:
+        """Whether the iterate is good enough."""
+        return certificate.value <= self.tolerance(problem)
+
+    def tolerance(self, problem: Problem) -> float:
+        """Largest value of the certificate that is accepted, as it was asked for."""
+        return max(self.tol, problem.precision)
+
+    @abstractmethod
+    def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
+        """Duality gap of an answer; nan where the problem has none."""
+
+    @abstractmethod
+    def step(self, problem: Problem, state: State) -> None:
+        """Improve the iterate in place; called only after ``certify`` on the same iterate."""
+
+    def solve(self, problem: Problem, coef: Array | None = None) -> Solution:
+        """Iterate until the certificate holds, the budget ends or nothing moves.
+
+        An interruption from the keyboard ends the loop with the last complete iterate; where there
+        is none, or the fit has hardly begun, it is passed on.
+        """
+        state = self.start(problem, coef)
+        certificate = self.certify(problem, state)
+        best = _Snapshot(state, certificate)
+        status, n_iter = Status.MAX_ITER, 1
+        try:
+            for n_iter in range(1, self.max_iter + 1):
+                check()
+                if self.verbose and np.isfinite(certificate.value):
+                    print(_progress_line(type(self).__name__, n_iter, state, certificate))
+                if self.accepts(problem, state, certificate):
+                    status = Status.CONVERGED
+                    break
+                if not state.progress:
+                    status = Status.STALLED
+                    break
+                self.step(problem, state)
+                certificate = self.certify(problem, state)
+                best = _Snapshot(state, certificate)
+                if state.interrupted:
+                    status = Status.INTERRUPTED
+                    break
+            else:
+                if self.accepts(problem, state, certificate):
+                    status = Status.CONVERGED
+        except KeyboardInterrupt:
+            # without a start and before the first step nothing is known yet
+            nothing = coef is None and not np.isfinite(best.certificate.value)
+            if nothing or not worth_keeping():
+                raise
+            status = Status.INTERRUPTED
+        gap = self.gap(problem, best.coef, best.intercept)
+        tol = self.tolerance(problem)
+        return Solution(
+            coef=best.coef,
+            intercept=best.intercept,
+            status=status,
+            certificate=best.certificate,
+            gap=gap,
+            n_iter=n_iter,
+            message=_message(status, best.certificate, gap, tol, self.max_iter),
+        )
+
+
+class _Snapshot:
+    """A complete iterate, kept apart from the state that a step may leave half changed."""
+
+    def __init__(self, state: Iterate, certificate: Certificate) -> None:
+        self.coef = state.coef.copy()
+        self.intercept = state.intercept
+        self.certificate = certificate
+
+
+def _progress_line(name: str, n_iter: int, state: Iterate, certificate: Certificate) -> str:
+    n_active = np.count_nonzero(np.atleast_2d(state.coef).any(axis=0))
+    return (
+        f"[{name}] step {n_iter}: {n_active} features, {certificate.name} {certificate.value:.2e}"
+    )
+
+
+def _message(
+    status: Status, certificate: Certificate, gap: float, tol: float, max_iter: int
+) -> str:
+    if status is Status.CONVERGED:
+        return ""
+    side = "above" if certificate.value > tol else "within"
+    reached = f"{certificate.name} is {certificate.value:.3g}, {side} tol={tol:.3g}"
+    if not np.isnan(gap):
+        reached += f"; the duality gap is {gap:.3g}"
+    remedy = {
+        Status.MAX_ITER: f"increase max_iter={max_iter}, or tol, or scale the features",
+        Status.INTERRUPTED: "the last complete iterate is kept; fit with warm_start=True to go on",
+        Status.STALLED: "scale the features, use float64, or increase tol",
+    }[status]
+    return f"The solver stopped before convergence ({status.value}): {reached}. Remedy: {remedy}."

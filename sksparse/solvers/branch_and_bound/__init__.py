@@ -1,0 +1,1 @@
+"""Best-subset least squares with a proof."""

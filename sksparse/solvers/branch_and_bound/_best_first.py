@@ -1,0 +1,167 @@
+"""Best-first search of a tree of subproblems."""
+
+from __future__ import annotations
+
+import heapq
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from itertools import count
+from time import perf_counter
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from sksparse._interrupts import check, worth_keeping
+from sksparse._typing import Indices
+from sksparse.solvers._solution import Status
+
+# Two objectives this close, in units of the null model's loss, are equal: it covers rounding. Less
+# where the best one is small, but not less than products of the coefficients leave.
+_ROUNDING, _OF_OBJECTIVE, _OF_PRODUCTS, _LEAST = 1e-9, 1e-5, 5e-15, 2e-14
+_SECONDS_BETWEEN_LINES = 1.0
+
+
+@dataclass
+class Incumbent:
+    """The best subset so far, and when a node is not worth opening.
+
+    Parameters
+    ----------
+    value : float
+        Objective, where the null model has 1.
+    support : ndarray of shape (k,)
+        Features.
+    gap : float
+        Relative gap that is asked for.
+    largest : float
+        Sum of the absolute coefficients of a good answer, for columns and target of unit length.
+    cut : float
+        Least bound of the nodes that were not opened.
+    """
+
+    value: float
+    support: Indices
+    gap: float
+    largest: float = 1.0
+    cut: float = np.inf
+
+    @property
+    def rounding(self) -> float:
+        """Two objectives this close are equal."""
+        finest = max(_OF_PRODUCTS * (1.0 + self.largest) ** 2, _LEAST)
+        return min(max(_OF_OBJECTIVE * self.value, finest), _ROUNDING)
+
+    @property
+    def cutoff(self) -> float:
+        """A node with a bound at least this is not opened."""
+        return self.value - max(self.gap * self.value - self.rounding, self.rounding)
+
+    def offer(self, value: float, support: Indices) -> None:
+        """Take a subset if it is better."""
+        if value < self.value:
+            self.value, self.support = value, support
+
+
+@dataclass
+class Node:
+    """A part of the subsets: no member has an objective below ``bound``."""
+
+    bound: float
+
+
+AnyNode = TypeVar("AnyNode", bound=Node)
+
+
+class Branching(ABC, Generic[AnyNode]):
+    """How to bound a node and take it apart."""
+
+    @abstractmethod
+    def roots(self) -> list[AnyNode]:
+        """Nodes that together hold all subsets."""
+
+    @abstractmethod
+    def expand(self, node: AnyNode, best: Incumbent) -> tuple[list[AnyNode], int]:
+        """The open nodes that a node falls into, and how many were looked at.
+
+        Offers the subsets met to ``best``, and lowers ``best.cut`` to the bounds of what is not
+        returned, unless these have an objective at least ``best.value``.
+        """
+
+
+@dataclass
+class Budget:
+    """When to stop, and whether to report.
+
+    Parameters
+    ----------
+    deadline : float
+        Value of the clock.
+    max_nodes : float
+        Number of nodes.
+    verbose : int
+        A positive value prints a line now and then.
+    """
+
+    deadline: float
+    max_nodes: float
+    verbose: int
+    started: float = field(default_factory=perf_counter)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a search ended; ``bound`` holds for all subsets."""
+
+    status: Status
+    bound: float
+    n_nodes: int
+
+
+def best_first(branching: Branching[AnyNode], best: Incumbent, budget: Budget) -> Outcome:
+    """Open the node with the least bound until the gap is closed or the budget ends.
+
+    A node leaves the heap once what follows it is there, so an interruption loses nothing.
+    """
+    order, n_nodes = count(), 0
+    heap = [(node.bound, next(order), node) for node in branching.roots()]
+    heapq.heapify(heap)
+    status, printed = Status.CONVERGED, budget.started
+    try:
+        while heap and heap[0][0] < best.cutoff:
+            check()
+            now = perf_counter()
+            if now >= budget.deadline or n_nodes >= budget.max_nodes:
+                status = Status.TIME_LIMIT if now >= budget.deadline else Status.MAX_ITER
+                break
+            if budget.verbose and now - printed >= _SECONDS_BETWEEN_LINES:
+                printed = now
+                print(_progress_line(n_nodes, heap, best, now - budget.started))
+            children, n_looked_at = branching.expand(heap[0][2], best)
+            n_nodes += n_looked_at
+            for node in children:
+                heapq.heappush(heap, (node.bound, next(order), node))
+            heapq.heappop(heap)
+    except KeyboardInterrupt:
+        if not worth_keeping():
+            raise
+        status = Status.INTERRUPTED
+    if budget.verbose:
+        print(_progress_line(n_nodes, heap, best, perf_counter() - budget.started))
+    return Outcome(status, _bound(heap, best), n_nodes)
+
+
+def _bound(heap: list[tuple[float, int, AnyNode]], best: Incumbent) -> float:
+    least = heap[0][0] if heap else np.inf
+    return max(min(least, best.cut, best.value) - best.rounding, 0.0)
+
+
+def _progress_line(
+    n_nodes: int, heap: list[tuple[float, int, AnyNode]], best: Incumbent, seconds: float
+) -> str:
+    bound = _bound(heap, best)
+    gap = (best.value - bound) / max(best.value, best.rounding)
+    return (
+        f"[BranchAndBound] {n_nodes} nodes, {len(heap)} open: {len(best.support)} features, "
+        f"objective {best.value:.6g}, bound {bound:.6g} (null model: 1), gap {gap:.2%}, "
+        f"{seconds:.1f} s"
+    )

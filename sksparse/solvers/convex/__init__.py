@@ -1,0 +1,1 @@
+"""Smooth losses with convex penalties: working sets, coordinate methods, duality gaps."""

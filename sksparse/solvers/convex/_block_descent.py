@@ -1,0 +1,154 @@
+"""Working-set block coordinate descent for block penalties.
+
+The outer loop reads all of X once per step, for the gradient; everything else happens on the
+groups that violate optimality. A squared loss keeps its Gram matrix over the working set; other
+losses are met by proximal Newton steps (Lee, Sun and Saunders, 2014) with a line search.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sksparse._interrupts import check
+from sksparse._typing import Array, Indices
+from sksparse.penalties import BlockPenalty
+from sksparse.solvers._gram_cache import GramCache
+from sksparse.solvers._problem import Problem
+from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver
+from sksparse.solvers.convex._block_subproblem import Working, minimise
+from sksparse.solvers.convex._quadratic_model import quadratic_from_columns
+from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
+from sksparse.solvers.convex._working_set import enlarge
+
+# Groups that the first working set may hold; it doubles from there.
+_FIRST_GROUPS = 10
+# A Newton model is used once, so its Gram matrix has to pay at once.
+_LARGEST_NEWTON_GRAM = 600
+_NEWTON_STEPS = 10
+_LINE_SEARCH_STEPS = 30
+# Curvature below this share of the largest is raised to it, which keeps Newton models bounded.
+_CURVATURE_FLOOR = 1e-8
+
+
+@dataclass
+class BlockIterate(ConvexIterate):
+    """Iterate of block descent."""
+
+    groups: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+
+
+class BlockDescent(ConvexSolver[BlockIterate]):
+    """Minimise a smooth loss plus a block penalty.
+
+    Parameters
+    ----------
+    penalty : BlockPenalty
+        The penalty, also that of the problem.
+    gram : GramCache or None, default=None
+        Gram matrix over the columns met so far, to share between the strengths of a path.
+    tol, max_iter, verbose
+        As in :class:`Solver`.
+    """
+
+    def __init__(
+        self,
+        penalty: BlockPenalty,
+        *,
+        gram: GramCache | None = None,
+        tol: float,
+        max_iter: int,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(penalty, tol=tol, max_iter=max_iter, verbose=verbose)
+        self.penalty: BlockPenalty = penalty
+        self._quadratics = SquaredQuadratics(gram)
+
+    def start(self, problem: Problem, coef: Array | None) -> BlockIterate:
+        coef, level = self.first_coef(problem, coef), problem.null_intercept
+        state = BlockIterate(coef, level, level=level, target=self.tolerance(problem))
+        state.z = problem.centred.matvec(coef) + level
+        unpenalised = self.penalty.blocks.labels[self.penalty.unpenalised()]
+        used = self.penalty.blocks.labels[np.flatnonzero(coef)]
+        state.groups = np.union1d(unpenalised, used).astype(np.intp)
+        return state
+
+    def step(self, problem: Problem, state: BlockIterate) -> None:
+        state.groups = enlarge(state.groups, state.violations, _FIRST_GROUPS)
+        working = Working(self.penalty, state.groups, problem.centred.scales)
+        tol = self.inner_tolerance(state)
+        if problem.loss.quadratic:
+            self._solve_squared(problem, state, working, tol)
+        else:
+            self._solve_newton(problem, state, working, tol)
+
+    def _solve_squared(
+        self, problem: Problem, state: BlockIterate, working: Working, tol: float
+    ) -> None:
+        features = working.features
+        before = state.coef[features]
+        quadratic = self._quadratics.at(problem, state, features)
+        after = minimise(quadratic, working, problem.alpha, before, tol)
+        state.progress = bool(np.any(after != before))
+        state.coef[features] = after
+        state.z = problem.centred.matvec(state.coef) + state.level
+
+    def _solve_newton(
+        self, problem: Problem, state: BlockIterate, working: Working, tol: float
+    ) -> None:
+        features = working.features
+        columns = problem.centred.columns(features)
+        means = problem.centred.means[features]
+        state.progress = False
+        for _ in range(_NEWTON_STEPS):
+            check()
+            before = state.coef[features]
+            gradient = problem.loss.gradient(state.z)
+            curvature = problem.loss.curvature(state.z)
+            curvature = np.maximum(curvature, _CURVATURE_FLOOR * curvature.max())
+            quadratic = quadratic_from_columns(
+                columns,
+                gradient,
+                curvature,
+                before,
+                centre=problem.fit_intercept,
+                gram=len(features) <= _LARGEST_NEWTON_GRAM,
+            )
+            delta = minimise(quadratic, working, problem.alpha, before, 0.1 * tol) - before
+            move = np.asarray(columns @ delta)
+            if problem.design.is_sparse:
+                move -= means @ delta
+            shift = 0.0
+            if problem.fit_intercept:
+                shift = -float(gradient.sum() + curvature @ move) / float(curvature.sum())
+            if not _line_search(problem, state, features, delta, move + shift, shift):
+                return
+            state.progress = True
+            inner = columns.T @ problem.sample_gradient(state.z)
+            left = working.violations(state.coef[features], inner, problem.alpha)
+            if left.max() <= tol:
+                return
+
+
+def _line_search(
+    problem: Problem,
+    state: BlockIterate,
+    features: Indices,
+    delta: Array,
+    move: Array,
+    shift: float,
+) -> bool:
+    """Go the largest tried share of a step that does not raise the objective, if there is one."""
+    # Close to the optimum a good step changes the objective by less than its rounding.
+    bound = problem.objective(state.coef, state.z) * (1.0 + 8.0 * np.finfo(np.float64).eps)
+    coef, share = state.coef.copy(), 1.0
+    for _ in range(_LINE_SEARCH_STEPS):
+        coef[features] = state.coef[features] + share * delta
+        z = state.z + share * move
+        if problem.objective(coef, z) <= bound:
+            state.coef, state.z = coef, z
+            state.level += share * shift
+            return True
+        share *= 0.5
+    return False

@@ -1,0 +1,163 @@
+"""How far, at most, an answer is from the optimum: Fenchel duality, from the objective alone.
+
+Nothing here is shared with the steps of a solver. The primal point is the answer as it is returned;
+the dual point u is the gradient of the loss at its predictor, the parameters that are not penalised
+(the intercept, and groups of weight zero) refitted, which makes u orthogonal to them, and then
+shrunk until the dual norm of the penalty allows it. The gap is written as a sum of terms that are
+not negative, so that no digits cancel::
+
+    sum_i [f_i(z_i) + f_i*(u_i) - z_i u_i] + [alpha * penalty(w) + <X w, u>]
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.linalg
+
+from sksparse._typing import Array, Indices
+from sksparse.losses import Loss
+from sksparse.penalties import ConvexPenalty
+from sksparse.penalties._operators import soft_threshold
+from sksparse.solvers._problem import Problem
+
+# Errors of float64 in a product of two vectors of length one.
+_DIGITS = 8.0 * float(np.finfo(np.float64).eps)
+# Multiplications that a check of least squares may take.
+_DEAR = 1e10
+_NEWTON_STEPS = 50
+_HALVINGS = 30
+# Directions that keep less than this share of their length beside the others are dependent.
+_DEPENDENT = 1e-13
+# Predictors beyond which a log loss has no curvature left to refit parameters by.
+_SATURATED = 50.0
+# A slope of this share of the gradient's size is rounding.
+_ROUNDING = 1e-14
+# A dual point must be orthogonal to what is not penalised, in units of their lengths.
+_ORTHOGONAL = 1e-9
+
+
+def duality_gap(problem: Problem, penalty: ConvexPenalty, coef: Array, intercept: float) -> float:
+    """Objective of an answer minus a bound that no answer can be below.
+
+    The gap is nan where no dual point is known: at strength zero, or where the parameters that are
+    not penalised have no optimum.
+    """
+    if problem.alpha == 0.0:
+        return np.nan
+    centred = problem.centred
+    z = centred.matvec(coef) + (intercept + float(centred.means @ coef))
+    basis = _unpenalised(problem, penalty)
+    u = _dual_point(problem.loss, z, basis)
+    if u is None:
+        return np.nan
+    correlation = centred.rmatvec(u, exact=True)
+    free = penalty.unpenalised()
+    # what is not quite orthogonal counts as far as its parameters have moved, there and back
+    off = 2.0 * float(np.abs(coef[free]) @ np.abs(correlation[free]))
+    correlation[free] = 0.0
+    correlation = soft_threshold(correlation, _rounding(problem, z, u))
+    shrink = max(1.0, penalty.dual_norm(correlation) / problem.alpha)
+    slack = problem.alpha * penalty.value(coef) + float(coef @ correlation) / shrink
+    return max(problem.loss.fenchel_gap(z, u / shrink), 0.0) + max(slack, 0.0) + off
+
+
+def excess_of_least_squares(problem: Problem, coef: Array, intercept: float) -> float:
+    """How far an answer without a penalty is from the minimum, by projection of its residual.
+
+    nan where that would be too dear, or where the columns explain everything.
+    """
+    centred = problem.centred
+    usable = np.flatnonzero(centred.usable)
+    n = problem.design.n_samples
+    if not problem.loss.quadratic or len(usable) >= n or n * len(usable) ** 2 > _DEAR:
+        return np.nan
+    z = centred.matvec(coef) + (intercept + float(centred.means @ coef))
+    u = _dual_point(problem.loss, z, _with_intercept(problem, usable))
+    return np.nan if u is None else problem.loss.fenchel_gap(z, u)
+
+
+def _rounding(problem: Problem, z: Array, u: Array) -> Array:
+    """Size of the errors in ``X^T u``; strengths far below would let no dual point through."""
+    used, weights = problem.loss.weights > 0, problem.loss.weights
+    spread = float(np.sqrt(weights @ (z - weights @ z) ** 2))
+    residual = float(np.sqrt(np.sum(u[used] ** 2 / weights[used])))
+    return _DIGITS * (spread + residual) * problem.centred.scales
+
+
+def _unpenalised(problem: Problem, penalty: ConvexPenalty) -> Array:
+    """Columns of unit length that are not penalised, the intercept's first."""
+    free = penalty.unpenalised()
+    return _with_intercept(problem, free[problem.centred.usable[free]])
+
+
+def _with_intercept(problem: Problem, free: Indices) -> Array:
+    centred = problem.centred
+    parts = [np.ones((problem.design.n_samples, 1))] if problem.fit_intercept else []
+    if free.size:
+        columns = centred.columns(free)
+        if problem.design.is_sparse:
+            columns = columns.toarray() - centred.means[free]
+        parts.append(columns / centred.scales[free])
+    return np.hstack(parts) if parts else np.empty((problem.design.n_samples, 0))
+
+
+def _dual_point(loss: Loss, z: Array, basis: Array) -> Array | None:
+    """Gradient of the loss with the parameters of ``basis`` refitted, orthogonal to it."""
+    u = loss.gradient(z)
+    if not basis.shape[1]:
+        return u
+    for _ in range(_NEWTON_STEPS):
+        if np.abs(basis.T @ u).max() <= _ROUNDING * np.abs(u).sum():
+            break
+        moved = _newton_step(loss, z, basis, u)
+        if moved is None:
+            break
+        z, u = moved
+    if basis.shape[1] > 1 and not loss.quadratic and np.abs(z).max() > _SATURATED:
+        # where free parameters all but separate the classes, digits prove nothing
+        return None
+    # what is left of the slope is rounding, or there is no optimum
+    u = _orthogonal(u, basis, loss.curvature(z))
+    off = np.abs(basis.T @ u).max()
+    return u if off <= _ORTHOGONAL * np.abs(u).sum() else None
+
+
+def _newton_step(loss: Loss, z: Array, basis: Array, u: Array) -> tuple[Array, Array] | None:
+    """A step along ``basis`` that makes the slope smaller; None where there is none."""
+    slope = basis.T @ u
+    roots = np.sqrt(loss.curvature(z))
+    step = -_least_norm(roots[:, None] * basis, slope)
+    along, length = basis @ step, 1.0
+    for _ in range(_HALVINGS):
+        trial = z + length * along
+        new = loss.gradient(trial)
+        if np.linalg.norm(basis.T @ new) < np.linalg.norm(slope):
+            return trial, new
+        length *= 0.5
+    return None
+
+
+def _least_norm(A: Array, b: Array) -> Array:
+    """Solution x of ``A^T A x = b``, zero for dependent columns of A."""
+    lengths = np.sqrt(np.einsum("ij,ij->j", A, A))
+    lengths[lengths == 0.0] = 1.0
+    R, order = scipy.linalg.qr(A / lengths, mode="r", pivoting=True)
+    diagonal = np.abs(np.diag(R))
+    rank = int(np.count_nonzero(diagonal > _DEPENDENT * diagonal[:1].max(initial=0.0)))
+    R, kept = R[:rank, :rank], order[:rank]
+    x = np.zeros(len(b))
+    x[kept] = scipy.linalg.solve_triangular(
+        R, scipy.linalg.solve_triangular(R, (b / lengths)[kept], trans="T")
+    )
+    return x / lengths
+
+
+def _orthogonal(u: Array, basis: Array, curvature: Array) -> Array:
+    """The point nearest to ``u``, in the metric of the curvature, that is orthogonal to ``basis``.
+
+    Twice, since the first pass leaves rounding.
+    """
+    roots = np.sqrt(curvature)
+    for _ in range(2):
+        u = u - curvature * (basis @ _least_norm(roots[:, None] * basis, basis.T @ u))
+    return u

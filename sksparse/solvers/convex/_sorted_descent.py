@@ -1,0 +1,84 @@
+"""Working-set solver for a squared loss with a sorted L1 penalty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sksparse._typing import Array, Indices
+from sksparse.penalties import SortedL1
+from sksparse.solvers._gram_cache import GramCache
+from sksparse.solvers._problem import Problem
+from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver
+from sksparse.solvers.convex._sorted_subproblem import minimise_sorted
+from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
+from sksparse.solvers.convex._working_set import enlarge
+
+# Up to this many features the working set is everything from the start.
+_SMALL = 300
+_FIRST_FEATURES = 100
+
+
+@dataclass
+class SortedIterate(ConvexIterate):
+    """Iterate of the sorted L1 solver."""
+
+    features: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+
+
+class SortedDescent(ConvexSolver[SortedIterate]):
+    """Minimise a squared loss plus a sorted L1 penalty.
+
+    Features outside the working set are zero and take the smallest weights, so inside it the
+    problem is of the same form with the largest weights.
+
+    Parameters
+    ----------
+    penalty : SortedL1
+        The penalty, also that of the problem.
+    gram : GramCache or None, default=None
+        Gram matrix over the columns met so far, to share between the strengths of a path.
+    tol, max_iter, verbose
+        As in :class:`Solver`.
+    """
+
+    def __init__(
+        self,
+        penalty: SortedL1,
+        *,
+        gram: GramCache | None = None,
+        tol: float,
+        max_iter: int,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(penalty, tol=tol, max_iter=max_iter, verbose=verbose)
+        self.penalty: SortedL1 = penalty
+        self._quadratics = SquaredQuadratics(gram)
+
+    def start(self, problem: Problem, coef: Array | None) -> SortedIterate:
+        usable, level = problem.centred.usable, problem.null_intercept
+        coef = self.first_coef(problem, coef)
+        state = SortedIterate(coef, level, level=level, target=self.tolerance(problem))
+        state.z = problem.centred.matvec(coef) + level
+        small = np.count_nonzero(usable) <= _SMALL
+        state.features = np.flatnonzero(usable if small else coef)
+        return state
+
+    def step(self, problem: Problem, state: SortedIterate) -> None:
+        state.features = enlarge(state.features, state.violations, _FIRST_FEATURES)
+        features = state.features
+        before = state.coef[features]
+        quadratic = self._quadratics.at(problem, state, features)
+        inner = SortedL1(self.penalty.weights[: len(features)])
+        after = minimise_sorted(
+            quadratic,
+            inner,
+            problem.alpha,
+            before,
+            problem.centred.scales[features],
+            self.inner_tolerance(state),
+        )
+        state.progress = bool(np.any(after != before))
+        state.coef[features] = after
+        state.z = problem.centred.matvec(state.coef) + state.level

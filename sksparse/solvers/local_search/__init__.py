@@ -1,0 +1,1 @@
+"""Best-subset least squares by exact additions, drops and swaps."""

@@ -1,0 +1,117 @@
+"""The best subsets of several sizes, from one search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from sksparse._interrupts import check, worth_keeping
+from sksparse._typing import Indices
+from sksparse.solvers._problem import Problem
+from sksparse.solvers._solution import Certificate, Solution, Status, cut_short
+from sksparse.solvers.local_search._all_sizes import LONGEST
+from sksparse.solvers.local_search._swap_descent import SubsetDescent
+from sksparse.solvers.subset._correlations import Correlations
+from sksparse.solvers.subset._rules import SubsetRules
+
+_UNCHECKED = Certificate("largest relative gain of a single add, drop or swap (unchecked)", np.nan)
+
+
+def subset_path(
+    problem: Problem,
+    rules: SubsetRules,
+    sizes: Sequence[int],
+    *,
+    effort: int = 1,
+    tol: float,
+    max_iter: int,
+    verbose: int = 0,
+) -> list[Solution]:
+    """Minimise a squared loss for each of several numbers of features.
+
+    The answer for a size depends on that size only, not on the others asked for: sizes are
+    searched in fixed blocks, each up to its end, among columns that correlate with what is left
+    of the target. Up to 100 features answers are not checked against all columns; longer ones
+    are single fits.
+
+    Parameters
+    ----------
+    problem : Problem
+        Features, targets and weights; its ``alpha`` is not used.
+    rules : SubsetRules
+        Prices and strengths; ``max_features`` is not used.
+    sizes : sequence of int
+        Numbers of features, those that are always kept not counted.
+    effort : int, default=1
+        How much is searched.
+    tol, max_iter, verbose
+        As in :class:`Solver`.
+
+    Returns
+    -------
+    solutions : list of Solution
+        In the order of ``sizes``; interrupted from the keyboard, those found so far.
+    """
+    data = Correlations(problem, rules.l2)
+
+    def solver(size: int) -> SubsetDescent:
+        return SubsetDescent(
+            rules=replace(rules, max_features=size),
+            effort=effort,
+            data=data,
+            tol=tol,
+            max_iter=max_iter,
+            verbose=verbose,
+        )
+
+    found: dict[int, Solution] = {}
+    wanted = sorted(set(map(int, sizes)))
+    within = [size for size in wanted if size <= LONGEST]
+    try:
+        found |= {size: solver(size).solve(problem) for size in wanted if size > LONGEST}
+        _from_blocks(problem, solver(max(within, default=0)), within, found, verbose)
+    except KeyboardInterrupt:
+        if not found or not worth_keeping():
+            raise
+    solutions = [found[int(size)] for size in sizes if int(size) in found]
+    complete = len(solutions) == len(list(sizes))
+    return solutions if complete else cut_short(solutions, len(list(sizes)))
+
+
+def _from_blocks(
+    problem: Problem,
+    solver: SubsetDescent,
+    within: list[int],
+    found: dict[int, Solution],
+    verbose: int,
+) -> None:
+    """Put the solutions of sizes that the blocks reach into ``found``."""
+    if not within:
+        return
+    state = solver.start(problem, None)
+    search, n_kept = solver.sizes(state), len(state.kept)
+    for size in within:
+        check()
+        search.reach(n_kept + size)
+        known = min(n_kept + size, int(search.sizes[-1]))
+        features = state.working.features[search.support(known)]
+        found[size] = _solution(problem, state.data, features)
+        if verbose:
+            lost = 1.0 - search.explained(known)
+            print(f"[subset_path] {size} features: loss {lost:.4g} of the null model's")
+
+
+def _solution(problem: Problem, data: Correlations, features: Indices) -> Solution:
+    coef = np.zeros(problem.design.n_features)
+    coef[features] = data.refit(features)
+    return Solution(
+        coef=coef,
+        intercept=data.intercept(coef),
+        status=Status.CONVERGED,
+        certificate=_UNCHECKED,
+        gap=np.nan,
+        n_iter=1,
+        message="",
+    )

@@ -1,0 +1,1 @@
+"""Best-subset least squares: what a subset may be, and the textbook methods."""

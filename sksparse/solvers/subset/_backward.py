@@ -1,0 +1,193 @@
+"""Backward elimination: start from all features and drop the cheapest, again and again.
+
+Dropping feature j of a least-squares fit b raises the loss by ``b_j^2 / (2 [G^-1]_jj)``, with G the
+Gram matrix of the features in use, and moves the others by ``-b_j / [G^-1]_jj G^-1 e_j``: the
+saliencies and updates of the optimal brain surgeon, here exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.linalg import lapack
+
+from sksparse._interrupts import check
+from sksparse._typing import Array, Indices
+from sksparse.solvers._base import Solver
+from sksparse.solvers._problem import Problem
+from sksparse.solvers._solution import Certificate
+from sksparse.solvers.subset._checks import independent, require_least_squares, require_rank
+from sksparse.solvers.subset._correlations import JITTER, Correlations
+from sksparse.solvers.subset._factorised_support import relative_gain
+from sksparse.solvers.subset._rules import SubsetRules
+from sksparse.solvers.subset._terms import SupportIterate, Terms, worth
+
+# Numbers in a block of rows that is centred while a Gram matrix is added up.
+_BLOCK = 2**18
+# Multiplications between two looks at the keyboard.
+_WORK = 1e8
+
+
+@dataclass
+class BackwardIterate(SupportIterate):
+    """A support with the inverse of its correlations.
+
+    Parameters
+    ----------
+    gram : ndarray of shape (m, m)
+        Correlations of the features that the elimination started from.
+    inverse : ndarray of shape (k, k)
+        Inverse of the correlations of the support.
+    among : ndarray of shape (k,)
+        Where the features of the support stand in ``gram``.
+    features : ndarray of shape (m,)
+        The features of ``gram``.
+    values : ndarray of shape (k,)
+        Coefficients of the support, for columns and a target of unit length.
+    """
+
+    gram: Array = field(kw_only=True)
+    features: Indices = field(kw_only=True)
+    among: Indices = field(kw_only=True)
+    inverse: Array = field(default_factory=lambda: np.empty((0, 0)))
+    values: Array = field(default_factory=lambda: np.empty(0))
+
+    def factorise(self) -> None:
+        """Invert the correlations of the support afresh, and refit."""
+        self.support = self.features[self.among]
+        if not len(self.support):
+            self.inverse, self.values = np.empty((0, 0)), np.empty(0)
+            return self.move(self.support, self.values)
+        factor, _ = lapack.dpotrf(self.gram[np.ix_(self.among, self.among)], lower=1)
+        inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
+        lower = np.tril(inverse)
+        self.inverse = lower + np.tril(lower, -1).T
+        self.values = self.inverse @ self.data.target[self.support]
+        self.move(self.support, self.values * self.units(self.support))
+
+    @property
+    def objective(self) -> float:
+        """Loss and prices of the support, relative to the loss of the null model."""
+        explained = float(self.values @ self.data.target[self.support])
+        return 1.0 - explained + float(self.terms.prices[self.support].sum())
+
+    @property
+    def surplus(self) -> float:
+        """Relative fall of the objective when the feature that is worth least is dropped.
+
+        Infinite while there are too many.
+        """
+        counted = ~self.terms.free[self.support]
+        if counted.sum() > self.terms.limit:
+            return np.inf
+        rises = self.values**2 / np.diag(self.inverse)
+        gains = self.terms.prices[self.support] - rises
+        return relative_gain(float(gains[counted].max(initial=0.0)), self.objective)
+
+
+class BackwardElimination(Solver[BackwardIterate]):
+    """Backward stepwise elimination for a squared loss.
+
+    It starts from all features but the constant ones and those that are linear combinations of
+    others (up to 1e-8 of their squared length; the others are found by pivoting, features of price
+    zero first), and each time drops the feature without which the refitted loss rises least beyond
+    its price. It ends at ``max_features``, or where every feature is worth its price. The answer is
+    a function of the data alone; a start is not used.
+
+    It costs one Gram matrix of all features, two arrays of shape (n_features, n_features), and
+    time in proportion to ``n_features ** 3``.
+
+    Parameters
+    ----------
+    rules : SubsetRules
+        What a subset may be and what it costs; no ``l1`` and no ``positive``.
+    tol, max_iter, verbose
+        As in :class:`Solver`; a step drops up to half of the features, and stopped or interrupted
+        early, more than ``max_features`` are left.
+
+    Raises
+    ------
+    ValueError
+        For fewer samples than features (and an intercept) where ``l2`` is zero.
+
+    Notes
+    -----
+    The certificate is the largest relative gain of dropping one more feature: zero says that the
+    rule was followed to its end, and nothing about other subsets.
+
+    References
+    ----------
+    A. Miller (2002). "Subset selection in regression", 2nd ed., chapter 3. Chapman and Hall/CRC.
+
+    B. Hassibi and D. G. Stork (1993). "Second order derivatives for network pruning: optimal brain
+    surgeon". Advances in Neural Information Processing Systems 5.
+    """
+
+    def __init__(self, *, rules: SubsetRules, tol: float, max_iter: int, verbose: int = 0) -> None:
+        super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
+        self.rules = rules
+
+    def start(self, problem: Problem, coef: Array | None) -> BackwardIterate:
+        require_least_squares(problem, self.rules, "backward")
+        require_rank(problem, self.rules)
+        data = Correlations(problem, self.rules.l2)
+        terms = Terms.of(problem, self.rules, data)
+        gram = _correlations(data)
+        state = BackwardIterate(
+            coef=np.zeros(problem.design.n_features),
+            intercept=0.0,
+            data=data,
+            terms=terms,
+            gram=gram,
+            features=data.usable,
+            among=independent(gram, terms.free[data.usable]),
+        )
+        state.factorise()
+        return state
+
+    def certify(self, problem: Problem, state: BackwardIterate) -> Certificate:
+        return Certificate("largest relative gain of dropping one more feature", state.surplus)
+
+    def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
+        return np.nan
+
+    def step(self, problem: Problem, state: BackwardIterate) -> None:
+        from sksparse._kernels.elimination import eliminate
+
+        threshold = max(self.tol, problem.precision)
+        terms, support, among = state.terms, state.support, state.among.copy()
+        costs = (terms.prices[support], terms.free[support])
+        limits = (terms.limit, worth(state.objective, threshold))
+        left, last = len(support), len(support) // 2
+        while left > last:
+            check()
+            most = min(left - last, 1 + int(_WORK / left**2))
+            before = left
+            left = eliminate(state.inverse, state.values, among, *costs, left, *limits, most)
+            if left > before - most:
+                break
+        state.among = np.sort(among[:left])
+        state.factorise()
+        if state.surplus <= threshold:
+            state.move(state.support, state.data.refit(state.support))
+
+
+def _correlations(data: Correlations) -> Array:
+    """Correlations of the columns that are not constant, from one pass over X.
+
+    Rows are met in blocks, so that no centred copy of X is needed.
+    """
+    usable, design = data.usable, data.design
+    if design.is_sparse:
+        return data.among(usable)
+    gram = np.zeros((len(usable), len(usable)))
+    means, lengths, roots = data.means[usable], data.lengths[usable], np.sqrt(data.weights)
+    height = max(_BLOCK // max(len(usable), 1), 64)
+    for start in range(0, design.n_samples, height):
+        rows = slice(start, start + height)
+        block = (design.X[rows][:, usable] - means) / lengths
+        block *= roots[rows, None]
+        gram += block.T @ block
+    gram[np.diag_indices_from(gram)] = 1.0 + JITTER
+    return gram

@@ -1,0 +1,244 @@
+"""Coordinate descent for L0 (Hazimeh and Mazumder, 2020), along a path of falling strengths.
+
+Each strength starts from the coordinate-wise minimum of the one before. A pass over all columns
+checks every coordinate; those that would move most join the support in a working set, whose Gram
+matrix serves the sweeps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sksparse._interrupts import check
+from sksparse._typing import Array, Indices
+from sksparse.solvers._base import Solver
+from sksparse.solvers._problem import Problem
+from sksparse.solvers._solution import Certificate
+from sksparse.solvers.subset._checks import require_squared_loss
+from sksparse.solvers.subset._coordinate_subproblem import CoordinateProblem, coordinate_gains
+from sksparse.solvers.subset._correlations import Correlations
+from sksparse.solvers.subset._factorised_support import Support, relative_gain
+from sksparse.solvers.subset._rules import SubsetRules
+from sksparse.solvers.subset._terms import ROUND, SupportIterate, Terms, worth
+
+# Columns that may join the support in a working set.
+_MOST_NEW = 50
+# The next strength is this share of that at which another feature enters, or that share of the
+# last strength where this is less; and less still where the support stood still.
+_BELOW_ENTRY, _BELOW_LAST, _BELOW_STILL = 0.99, 0.97, 0.8
+
+
+@dataclass
+class CoordinateIterate(SupportIterate):
+    """A coordinate-wise minimum, or what is on its way to one.
+
+    Parameters
+    ----------
+    factors : ndarray of shape (n_features,)
+        Prices on the path, in units of the strength.
+    strength, last : float
+        Where the path stands, and where it ends; both relative to the loss of the null model.
+    u, descent : ndarray of shape (n_features,)
+        Scaled coefficients, and half of minus the gradient over them.
+    gains : ndarray of shape (n_features,)
+        What the best move of each coordinate gains at this strength.
+    worth : ndarray of shape (n_features,)
+        What each coordinate gains against zero, its price left out.
+    sized : bool
+        Whether the number of features is given.
+    before : ndarray or None
+        Support at the strength before.
+    ended : bool
+        Whether the path has been left.
+    """
+
+    factors: Array = field(kw_only=True)
+    strength: float = field(kw_only=True)
+    last: float = field(kw_only=True)
+    u: Array = field(kw_only=True)
+    descent: Array = field(kw_only=True)
+    gains: Array = field(kw_only=True)
+    worth: Array = field(kw_only=True)
+    sized: bool = field(kw_only=True)
+    before: Indices | None = None
+    ended: bool = False
+
+    def look(self) -> None:
+        """Read X, and say what every coordinate would gain."""
+        self.descent = self.measure_descent(self.coef)
+        self.judge()
+
+    def judge(self) -> None:
+        """What every coordinate would gain at the present strength."""
+        self.gains, self.worth = coordinate_gains(
+            self.u,
+            self.descent,
+            self.strength * self.factors,
+            self.terms.l1,
+            self.terms.positive,
+        )
+
+    def descend(self) -> None:
+        """Minimise over the support and the columns that would move most."""
+        features = self._working_set()
+        inner = CoordinateProblem.over(
+            self.data, self.terms, features, self.strength * self.factors[features]
+        )
+        self.adopt(features, inner.descend(self.u[features]))
+
+    def adopt(self, features: Indices, values: Array) -> None:
+        """Set the scaled coefficients of given features."""
+        self.u = np.zeros_like(self.u)
+        self.u[features] = values
+        self.support = np.flatnonzero(self.u)
+        self.move(self.support, self.refine(self.u))
+
+    def _working_set(self) -> Indices:
+        """The support and what would move, in the order of greedy cyclic descent."""
+        gains = self.gains.copy()
+        gains[self.support] = -np.inf
+        new = np.argsort(-gains, kind="stable")[:_MOST_NEW]
+        features = np.concatenate((self.support, new[gains[new] > 0.0]))
+        return features[np.argsort(-np.abs(self.descent[features]), kind="stable")]
+
+    @property
+    def loss(self) -> float:
+        """Loss and norms, relative to the loss of the null model."""
+        smooth = 1.0 - float(self.u @ (self.data.target + self.descent))
+        return smooth + float(self.terms.l1 @ np.abs(self.u))
+
+    @property
+    def gain(self) -> float:
+        """What the best move of a single coordinate gains, relative to the objective."""
+        price = self.strength * float(self.factors @ (self.u != 0.0))
+        return relative_gain(float(self.gains.max()), self.loss + price)
+
+    @property
+    def entry(self) -> float:
+        """The strength at which the next feature enters."""
+        outside = (self.u == 0.0) & (self.factors > 0.0)
+        return float(np.max(self.worth[outside] / self.factors[outside], initial=0.0))
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the path need not go on."""
+        full = self.sized and len(self.counted) >= self.terms.limit
+        return full or self.strength <= self.last
+
+    def go_on(self, threshold: float) -> None:
+        """Lower the strength until another feature enters, or to the end of the path."""
+        still = self.before is not None and np.array_equal(self.before, self.support)
+        share = _BELOW_STILL if still else _BELOW_LAST
+        strength = min(_BELOW_ENTRY * self.entry, share * self.strength)
+        if self.worth[self.u == 0.0].max(initial=0.0) <= worth(self.loss, threshold):
+            strength = self.last
+        self.strength, self.before = max(strength, self.last), self.support
+        self.judge()
+
+    def end(self) -> None:
+        """Leave the path, with no more features than allowed."""
+        self.ended = True
+        if self.sized:
+            self._trim()
+
+    def _trim(self) -> None:
+        """Drop what is worth least, refitted, until the support is within the limit."""
+        data, terms = self.data, self.terms
+        while len(self.counted) > terms.limit:
+            features = self.support
+            slopes = 0.5 * terms.l1[features] * np.sign(self.u[features])
+            target = data.target[features] - slopes
+            support = Support.of(features, data.among(features), target)
+            rises = np.where(terms.free[support.columns], np.inf, support.importances)
+            kept = np.delete(support.columns, np.argmin(rises))
+            inner = CoordinateProblem.over(data, terms, kept, np.zeros(len(kept)))
+            self.adopt(kept, inner.descend(self.u[kept]))
+
+
+class CoordinateDescentL0(Solver[CoordinateIterate]):
+    """Cyclic coordinate descent for a squared loss, with hard and soft thresholds.
+
+    The price of a feature falls along a path, from where the first feature enters to ``alpha``;
+    each strength is .99 times that at which another feature enters, at most .97 times the last one,
+    and .8 times where the support stood still. At every strength coordinates are minimised one
+    after the other, those with the largest gradient first, until none of them all, each with the
+    best value for it, lowers the objective by more than ``tol`` times itself; the
+    coefficients of the support are then solved for.
+
+    With ``max_features=k`` the path goes on until k features are in use. Should it jump over k, the
+    features that are worth least are dropped from the first larger support, one by one with
+    refits. A start is not used. A strength costs one pass over X, or some.
+
+    Parameters
+    ----------
+    rules : SubsetRules
+        What a subset may be and what it costs; with ``l1`` and ``positive``.
+    tol, max_iter, verbose
+        As in :class:`Solver`; a step is up to 10 passes over X.
+
+    Notes
+    -----
+    The certificate is the largest relative gain of a single coordinate, at ``alpha``: zero proves a
+    coordinate-wise minimum. With ``max_features`` it says that the path was followed to the end.
+
+    References
+    ----------
+    H. Hazimeh and R. Mazumder (2020). "Fast best subset selection: coordinate descent and local
+    combinatorial optimization algorithms". Operations Research 68, 1517-1537.
+    """
+
+    def __init__(self, *, rules: SubsetRules, tol: float, max_iter: int, verbose: int = 0) -> None:
+        super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
+        self.rules = rules
+
+    def start(self, problem: Problem, coef: Array | None) -> CoordinateIterate:
+        require_squared_loss(problem, "cd")
+        data = Correlations(problem, self.rules.l2)
+        terms = Terms.of(problem, self.rules, data)
+        zeros = np.zeros(problem.design.n_features)
+        sized = self.rules.max_features is not None
+        state = CoordinateIterate(
+            coef=zeros,
+            intercept=data.intercept(zeros),
+            data=data,
+            terms=terms,
+            factors=np.where(terms.free, 0.0, 1.0) if sized else self.rules.factors(len(zeros)),
+            strength=0.0,
+            last=0.0 if sized else problem.alpha / data.null_loss,
+            u=zeros,
+            descent=data.target,
+            gains=zeros,
+            worth=zeros,
+            sized=sized,
+        )
+        free = data.usable[terms.free[data.usable]]
+        inner = CoordinateProblem.over(data, terms, free, np.zeros(len(free)))
+        state.adopt(free, inner.descend(np.zeros(len(free))))
+        state.look()
+        state.strength = max(state.entry / _BELOW_LAST, state.last)
+        state.judge()
+        return state
+
+    def certify(self, problem: Problem, state: CoordinateIterate) -> Certificate:
+        name = "largest relative gain of a single coordinate"
+        if not state.ended:
+            return Certificate(name, np.inf)
+        if state.sized:
+            return Certificate("strengths left on the path", 0.0)
+        return Certificate(name, state.gain)
+
+    def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
+        return np.nan
+
+    def step(self, problem: Problem, state: CoordinateIterate) -> None:
+        threshold = max(self.tol, problem.precision)
+        for _ in range(ROUND):
+            check()
+            while not state.gain > threshold:
+                if state.arrived:
+                    return state.end()
+                state.go_on(threshold)
+            state.descend()
+            state.look()

@@ -1,0 +1,164 @@
+"""Forward selection and backward elimination for any smooth loss.
+
+Steps are chosen by the quadratic model of the loss at the current fit, as score and Wald tests
+choose them; after each, Newton steps refit all coefficients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sksparse._interrupts import check, worth_keeping
+from sksparse._typing import Array, Indices
+from sksparse.solvers._base import Iterate, Solver
+from sksparse.solvers._problem import Problem
+from sksparse.solvers._solution import Certificate
+from sksparse.solvers.subset._checks import independent, require_rank
+from sksparse.solvers.subset._rules import SubsetRules
+from sksparse.solvers.subset_newton._local_search import SubsetSearch
+from sksparse.solvers.subset_newton._newton_refit import Fit
+
+# Features that enter or leave in one step of the outer loop.
+_ROUND = 10
+
+
+@dataclass
+class StepwiseNewtonIterate(Iterate):
+    """A fit, and whether the rule is at its end.
+
+    Parameters
+    ----------
+    search : SubsetSearch
+        Refits and models.
+    fit : Fit
+        The current model.
+    gain : float
+        Relative fall of the objective in the last step; infinite where there are still too many
+        features, zero at the end.
+    """
+
+    search: SubsetSearch = field(kw_only=True)
+    fit: Fit = field(kw_only=True)
+    gain: float = np.inf
+
+
+class StepwiseNewton(Solver[StepwiseNewtonIterate]):
+    """Stepwise selection for any smooth loss plus what ``rules`` say of a subset.
+
+    Forward, each time the feature enters for which the quadratic model of the loss, its
+    coefficients free, promises the largest fall of the objective (a score test); backward, from
+    the fit on all features, the one leaves that the model says is missed least (a Wald test). All
+    coefficients are then refitted. It ends at ``max_features``, or where a step would raise the
+    objective, the price of features included. The answer is a function of the data alone; a start
+    is not used.
+
+    Parameters
+    ----------
+    rules : SubsetRules
+        What a subset may be and what it costs.
+    backward : bool
+        The direction.
+    tol, max_iter, verbose
+        As in :class:`Solver`; a step moves up to 10 features, and gains of at most ``tol`` times
+        the loss do not count.
+
+    Notes
+    -----
+    The certificate is the relative fall of the objective in the last step, infinite while there
+    are too many features, and zero at the end of the rule. It says nothing about other subsets.
+
+    Where a loss has fallen to 1e-6 of the null model's and no norm is added, it counts as zero, and
+    forward selection ends.
+
+    References
+    ----------
+    A. Miller (2002). "Subset selection in regression", 2nd ed., chapter 3. Chapman and Hall/CRC.
+    """
+
+    def __init__(
+        self, *, rules: SubsetRules, backward: bool, tol: float, max_iter: int, verbose: int = 0
+    ) -> None:
+        super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
+        self.rules, self.backward = rules, backward
+
+    def start(self, problem: Problem, coef: Array | None) -> StepwiseNewtonIterate:
+        if self.backward:
+            require_rank(problem, self.rules)
+        search = SubsetSearch(problem, self.rules, max(self.tol, problem.precision))
+        fit = search.null_fit()
+        if self.backward:
+            fit = search.fit(_independent(search), fit)
+            if search.finished(fit):
+                raise ValueError(
+                    "solver='backward' starts from the fit on all features, and these separate the "
+                    "classes: without a norm their coefficients have no bound. Give a positive l2, "
+                    "or use solver='forward'."
+                )
+        coef, intercept = search.solution(fit)
+        return StepwiseNewtonIterate(coef, intercept, search=search, fit=fit)
+
+    def certify(self, problem: Problem, state: StepwiseNewtonIterate) -> Certificate:
+        kind = "leaves" if self.backward else "enters"
+        return Certificate(f"relative fall of the objective as a feature {kind}", state.gain)
+
+    def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
+        return np.nan
+
+    def step(self, problem: Problem, state: StepwiseNewtonIterate) -> None:
+        search, before = state.search, state.fit
+        try:
+            self._move(state)
+            fit = search.polish(state.fit)
+        except KeyboardInterrupt:
+            unfit = search.objective(state.fit) == np.inf
+            nothing = state.fit is before and not np.isfinite(state.gain)
+            if unfit or nothing or not worth_keeping():
+                raise
+            state.interrupted = True
+            fit = search.polish(state.fit)
+        state.fit = fit
+        state.coef, state.intercept = search.solution(fit)
+
+    def _move(self, state: StepwiseNewtonIterate) -> None:
+        search, move = state.search, _without if self.backward else _with_one_more
+        for _ in range(max(_ROUND, len(state.fit.support) // 2)):
+            check()
+            support = move(search, state.fit)
+            if support is None:
+                state.gain = 0.0
+                break
+            moved = search.fit(support, state.fit)
+            # Above the limit a feature leaves whatever it costs.
+            forced = search.objective(state.fit) == np.inf
+            fall = np.inf if forced else search.objective(state.fit) - search.objective(moved)
+            if not fall > search.threshold(state.fit):
+                state.gain = 0.0
+                break
+            state.fit, state.gain = moved, search.relative(fall, moved)
+
+
+def _with_one_more(search: SubsetSearch, fit: Fit) -> Indices | None:
+    """The support with the feature that promises most; None where none may enter."""
+    if search.room(fit.support, search.limit) <= 0:
+        return None
+    gains = search.gains(fit, swaps=False)
+    feature = np.argmax(gains, keepdims=True)
+    return np.append(fit.support, search.columns.at(feature)) if np.isfinite(gains.max()) else None
+
+
+def _without(search: SubsetSearch, fit: Fit) -> Indices | None:
+    """The support without the feature that is missed least; None where all must stay."""
+    drops = search.drops(fit)
+    return np.delete(fit.support, np.argmax(drops)) if np.isfinite(drops).any() else None
+
+
+def _independent(search: SubsetSearch) -> Indices:
+    """All features in the working set but those that are collinear with others."""
+    columns, usable = search.columns, np.flatnonzero(search.columns.usable)
+    at = columns.at(usable)
+    rows = columns.rows[at] * np.sqrt(search.problem.loss.weights)
+    gram = rows @ rows.T + np.diag(search.norms(usable).l2)
+    lengths = np.sqrt(np.diag(gram))
+    return at[independent(gram / np.outer(lengths, lengths), search.free[usable])]

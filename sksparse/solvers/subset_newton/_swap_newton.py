@@ -1,0 +1,265 @@
+"""Best subset for any smooth loss: moves by a quadratic model, verified by refits.
+
+The quadratic model of the loss at the current fit (iteratively reweighted least squares) tells the
+gain of every add, drop and swap at once; a descent on it proposes a support, and Newton steps on
+that support say what it is worth. A pass over all columns then looks for moves with columns that
+the working set lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from sksparse._interrupts import worth_keeping
+from sksparse._typing import Array, Indices
+from sksparse.solvers._base import Iterate, Solver
+from sksparse.solvers._problem import Problem
+from sksparse.solvers._solution import Certificate, Solution, Status, cut_short
+from sksparse.solvers.subset._rules import SubsetRules
+from sksparse.solvers.subset_newton._all_sizes import GrownSizes
+from sksparse.solvers.subset_newton._certificate import single_change
+from sksparse.solvers.subset_newton._entering_columns import best, outside
+from sksparse.solvers.subset_newton._local_search import SubsetSearch
+from sksparse.solvers.subset_newton._newton_refit import Fit
+
+# The first working set has this many columns, or so many times the features that may be wanted.
+_FIRST, _FIRST_PER_FEATURE = 300, 8
+# It holds at most this many numbers for the first set, unless the features wanted need more.
+_NUMBERS = 2**26
+# Columns that join a working set at once.
+_MOST_NEW = 200
+
+
+@dataclass
+class SubsetNewtonIterate(Iterate):
+    """A fit, and what the last certificate was made of.
+
+    Parameters
+    ----------
+    search : SubsetSearch
+        Working set, refits and moves.
+    fit : Fit
+        The current model.
+    gains : ndarray of shape (n_features,)
+        Gain that the quadratic model promises for the best add of each column, or swap for it.
+    start : ndarray of shape (n_start,)
+        Features of a previous solution.
+    settled : bool, default=False
+        Whether no move within the working set is left.
+    tried : bool, default=False
+        Whether a step has been made.
+    refuted : bool, default=False
+        Whether refits have shown the most promising moves over all columns to gain nothing.
+    """
+
+    search: SubsetSearch = field(kw_only=True)
+    fit: Fit = field(kw_only=True)
+    gains: Array = field(kw_only=True)
+    start: Indices = field(kw_only=True)
+    settled: bool = False
+    tried: bool = False
+    refuted: bool = False
+
+
+class SubsetNewton(Solver[SubsetNewtonIterate]):
+    """Minimise any loss plus the cost of a subset.
+
+    The objective is ``loss(X w + b) + alpha sum_{j: w_j != 0} prices_j + l1 ||w||_1
+    + l2 / 2 ||w||_2^2``, or the same with at most ``max_features`` features instead of the price.
+    A loss with several outputs has a row of coefficients for each; a feature is used by all or
+    none.
+
+    Parameters
+    ----------
+    rules : SubsetRules
+        Norms, prices, bounds and the largest size.
+    tol : float
+        Gains below this share of the loss that is left do not count.
+    max_iter : int
+        Largest number of passes over all columns.
+    effort : int, default=1
+        Factor on the number of moves that are tried by a refit where the model promises a gain
+        that the first proposals do not keep. Also the number of starts: a forward selection, or
+        without ``max_features`` the best of the sizes of a path if that is better, and forward
+        selections that are carried so many times too far. With 0 forward selection and single
+        moves that the model promises a gain.
+    sizes : GrownSizes or None, default=None
+        What is known of the sizes of a path, to share between problems that differ in price only.
+    verbose : int, default=0
+        As in :class:`Solver`.
+
+    Notes
+    -----
+    The certificate is the largest gain, relative to the objective, that the quadratic model at the
+    answer promises for a single add, drop or swap over all columns. Once refits have shown the most
+    promising ``30 * effort`` of them to gain nothing, it is what a change of one feature's
+    coefficients, all others held, is still sure to gain. Of the moves within the working set that
+    promise none, refits try the closest ``5 * effort``, or with up to 30 features every add and
+    drop, and a swap for each; at the end of the first step, all single moves if at most 200 pairs
+    of a feature in use and another can change places. For a squared loss without ``l1`` and
+    ``positive`` the model is exact.
+
+    Where a loss has fallen to 1e-6 of the null model's and no norm is added, it counts as zero and
+    the fit ends: on separable data it has no minimum.
+    """
+
+    def __init__(
+        self,
+        *,
+        rules: SubsetRules,
+        tol: float,
+        max_iter: int,
+        effort: int = 1,
+        sizes: GrownSizes | None = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
+        self.rules = rules
+        self.effort = effort
+        self.sizes = sizes
+
+    def start(self, problem: Problem, coef: Array | None) -> SubsetNewtonIterate:
+        search = self._search(problem, self.rules)
+        fit = search.null_fit()
+        gains = search.gains(fit)
+        search.columns.at(_first_columns(search, gains))
+        known = np.zeros(problem.design.n_features) if coef is None else coef
+        start = np.flatnonzero(np.atleast_2d(known).any(axis=0) & search.columns.usable)
+        coef, intercept = search.solution(fit)
+        return SubsetNewtonIterate(
+            coef, intercept, search=search, fit=fit, gains=gains, start=start
+        )
+
+    def _search(self, problem: Problem, rules: SubsetRules) -> SubsetSearch:
+        tol = 0.1 * max(self.tol, problem.precision, 1e-11)
+        return SubsetSearch(problem, rules, tol, self.effort)
+
+    def certify(self, problem: Problem, state: SubsetNewtonIterate) -> Certificate:
+        name = "largest relative gain of a single add, drop or swap"
+        if not state.tried:
+            return Certificate(name, np.inf)
+        search, left = state.search, 0.0
+        if not state.refuted:
+            state.gains = search.gains(state.fit)
+            open_gains = state.gains.copy()
+            if state.settled:
+                open_gains[search.columns.features] = -np.inf
+            left = float(open_gains.max(initial=0.0))
+        threshold = search.threshold(state.fit)
+        if left <= threshold and not search.finished(state.fit):
+            # what the model promises no more is left to formulas of another kind
+            left = single_change(search, state.fit)
+            state.progress = left <= threshold
+        return Certificate(name, search.relative(left, state.fit))
+
+    def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
+        return np.nan
+
+    def step(self, problem: Problem, state: SubsetNewtonIterate) -> None:
+        search, found = state.search, list[tuple[Fit, bool]]()
+        try:
+            if state.tried:
+                search.columns.at(outside(search, state.gains, _MOST_NEW))
+                found.append(search.improve(state.fit))
+                state.refuted = found[0][1] and found[0][0] is state.fit
+            else:
+                found.extend(search.improve(start) for start in self._starts(problem, state))
+                end = min((end for end, _ in found), key=search.objective)
+                search.thorough = search.few_moves(end)
+                if search.thorough:
+                    found.append(search.improve(end))
+            best, state.settled = min(found, key=lambda end: search.objective(end[0]))
+            fit = search.polish(best)
+        except KeyboardInterrupt:
+            latest = [] if search.latest is None else [search.latest]
+            known = [state.fit, *(end for end, _ in found), *latest]
+            best = min(known, key=search.objective)
+            # before the first step there is only the model without features
+            if (best is state.fit and not state.tried) or not worth_keeping():
+                raise
+            state.settled, state.refuted, state.interrupted = False, False, True
+            fit = search.polish(best)
+        state.fit, state.tried = fit, True
+        state.coef, state.intercept = search.solution(fit)
+
+    def _starts(self, problem: Problem, state: SubsetNewtonIterate) -> Iterator[Fit]:
+        search = state.search
+        first, factors = search.grow(state.fit, search.limit), self.effort
+        if self.rules.max_features is None and self.effort:
+            # The model of a fit with few features promises too little for more: sizes do not ask.
+            sizes = self.sizes or self.grown_sizes(problem)
+            best = search.fit(search.columns.at(sizes.best_for(search.cost)), None)
+            first = min(first, best, key=search.objective)
+            # A price is paid by every feature at once: a start from above is then worth its cost.
+            factors += 1
+        yield first
+        for factor in range(2, factors + 1):
+            yield search.overshoot(first, factor)
+        if state.start.size and search.tells_apart(len(state.start)):
+            yield search.fit(search.columns.at(state.start), None)
+
+    def path(self, problem: Problem, sizes: Sequence[int]) -> list[Solution]:
+        """Solutions with at most so many features, for several sizes at once.
+
+        Sizes grow from 1 on by forward steps and single swaps that gain at least 3e-4 of the null
+        loss, or of ten times that of the best single feature where this is less; at sizes 4, 8, 16,
+        ... all columns are looked at. What is found for a size depends on smaller sizes alone, all
+        of which are always gone through. ``rules.max_features`` and ``problem.alpha`` are not used.
+
+        Parameters
+        ----------
+        problem : Problem
+            Data and loss.
+        sizes : sequence of int
+            Sizes, at least 1, in any order.
+
+        Returns
+        -------
+        solutions : list of Solution
+            One for each size, those found so far where the path was interrupted from the keyboard;
+            their certificate is not computed, and ``n_iter`` is the size.
+
+        Raises
+        ------
+        ValueError
+            When ``sizes`` is empty or holds a number below 1.
+        """
+        if not len(sizes) or min(sizes) < 1:
+            raise ValueError(f"sizes must hold numbers from 1 on; got {list(sizes)}.")
+        path = self.sizes or self.grown_sizes(problem)
+        search, found = path.search, dict[int, Solution]()
+        search.allow(max(sizes))
+        try:
+            for size in range(1, max(sizes) + 1):
+                fit = path.reach(size)
+                if self.verbose:
+                    share = fit.value / search.scale
+                    print(f"[SubsetNewton] {size} features: loss {share:.4g} of null")
+                if size in sizes:
+                    found[size] = _solution(search, search.polish(fit), size)
+        except KeyboardInterrupt:
+            if not found or not worth_keeping():
+                raise
+        solutions = [found[int(size)] for size in sizes if int(size) in found]
+        return solutions if len(solutions) == len(sizes) else cut_short(solutions, len(sizes))
+
+    def grown_sizes(self, problem: Problem) -> GrownSizes:
+        """The fits of all sizes, none of them found yet."""
+        search = self._search(problem, replace(self.rules, max_features=1))
+        return GrownSizes(search, self.effort)
+
+
+def _solution(search: SubsetSearch, fit: Fit, n_iter: int) -> Solution:
+    coef, intercept = search.solution(fit)
+    certificate = Certificate("not computed along a path", np.nan)
+    return Solution(coef, intercept, Status.CONVERGED, certificate, np.nan, n_iter, "")
+
+
+def _first_columns(search: SubsetSearch, gains: Array) -> Indices:
+    """Columns that gain most alone."""
+    wanted = search.limit if search.rules.max_features is not None else 0
+    most = max(_NUMBERS // search.problem.design.n_samples, 2 * wanted, 1)
+    return best(gains, min(max(_FIRST, _FIRST_PER_FEATURE * wanted), most))

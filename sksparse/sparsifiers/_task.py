@@ -1,0 +1,131 @@
+"""What an estimator asks of a sparsifier, and the phases that it answers with."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+#: Adam trains the weights of common networks steadily up to about this learning rate.
+LARGEST_WEIGHT_RATE = 0.02
+
+
+#: The learning rate of an estimator for which nothing better is known.
+USUAL_RATE = 1e-3
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of training, declared as data.
+
+    Parameters
+    ----------
+    name : str
+        The name shown in the history.
+    epochs : int
+        Epochs at most; 0 runs only the beginning of the phase.
+    learning_rate : float, default=1.0
+        Factor on the learning rate of the estimator.
+    anneal : bool, default=False
+        Whether the learning rate falls to zero along half a cosine within the phase.
+    may_stop : bool, default=True
+        Whether the phase ends when the objective or the validation score stalls.
+    strength : float, default=1.0
+        Share, from 0 to 1, of the final strength or sparsity that is in force.
+    average : bool, default=True
+        Whether the phase ends with the moving average of what it trained, where the
+        estimator asks for one; an average of exact zeros and other values is not zero.
+    """
+
+    name: str
+    epochs: int
+    learning_rate: float = 1.0
+    anneal: bool = False
+    may_stop: bool = True
+    strength: float = 1.0
+    average: bool = True
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the estimator asks of a sparsifier in one fit.
+
+    Parameters
+    ----------
+    alpha : float or None
+        The strength, in the meaning of the method; None for its default.
+    target_sparsity : float or None
+        Share of the prunable weights to set to zero; governs in place of `alpha`.
+    weight_decay : float
+        Factor of half the squared norm of the prunable weights in the objective.
+    learning_rate : float
+        The learning rate of the estimator.
+    max_iter : int
+        Epochs of all phases together.
+    steps_per_epoch : int
+        Updates in one epoch.
+    n_samples : int
+        Distinct training rows.
+    scheduled : bool, default=False
+        Whether the estimator prescribes the learning rates of all epochs.
+    """
+
+    alpha: float | None
+    target_sparsity: float | None
+    weight_decay: float
+    learning_rate: float
+    max_iter: int
+    steps_per_epoch: int
+    n_samples: int
+    scheduled: bool = False
+
+    def rate_to_travel(
+        self, distance: float, epochs: int, *, largest_rate: float = math.inf
+    ) -> float:
+        """Factor, at least 1, on the learning rate that lets a parameter travel far enough.
+
+        An update of Adam moves a parameter by about the learning rate. Where small data
+        gives few updates, the usual rate may not reach what has to be reached. A rate of the
+        estimator below the usual one scales the result down.
+
+        Parameters
+        ----------
+        distance : float
+            How far a parameter that always moves one way should come.
+        epochs : int
+            Epochs at hand.
+        largest_rate : float, default=inf
+            The learning rate is not raised above this value.
+
+        Returns
+        -------
+        factor : float
+            Factor on the learning rate of the estimator.
+        """
+        if self.scheduled:
+            return 1.0
+        steps = max(1, epochs * self.steps_per_epoch)
+        rate = min(distance / steps, largest_rate)
+        return max(1.0, rate / max(self.learning_rate, USUAL_RATE))
+
+    def weight_phase(self, name: str, epochs: int, travel: float, **options: Any) -> Phase:
+        """A phase at the rate that lets a weight travel far enough, within what trains steadily.
+
+        Parameters
+        ----------
+        name : str
+            The name of the phase.
+        epochs : int
+            Its epochs.
+        travel : float
+            How far a weight that always moves one way should come.
+        **options
+            The other fields of the phase.
+
+        Returns
+        -------
+        phase : Phase
+            The phase.
+        """
+        rate = self.rate_to_travel(travel, epochs, largest_rate=LARGEST_WEIGHT_RATE)
+        return Phase(name, epochs, learning_rate=rate, **options)

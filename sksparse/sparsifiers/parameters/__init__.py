@@ -1,0 +1,1 @@
+"""The weights of a module as one flat tensor, and their gradients."""

@@ -1,0 +1,1 @@
+"""Penalties whose proximal operators set weights to zero."""

@@ -1,0 +1,279 @@
+"""Training with a penalty whose proximal operator sets weights to exactly zero.
+
+The loss is followed by Adam, the penalty by its proximal operator every few updates. Adam divides
+the gradient of every weight by its root mean square; the prox has to step in the same metric,
+or strong and weak gradients would be held to different strengths of the penalty. The mean squares
+are estimated from the gradients at hand where the prox is taken, and averaged over what is shrunk
+together: a group of weights or a tensor.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from numbers import Integral, Real
+
+import torch
+from sklearn.utils._param_validation import Interval
+from torch import Tensor, nn
+
+from sksparse.penalties._operators import block_factors
+from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
+from sksparse.sparsifiers._strength_control import StrengthControl
+from sksparse.sparsifiers._task import Phase, Task
+from sksparse.sparsifiers.masks._keep import n_kept, ranks_of, secure_counts, secure_ranks
+from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters, UnitGates
+from sksparse.sparsifiers.parameters._probe import Probe
+from sksparse.sparsifiers.structure._dead_units import keep_alive, links, remove_dead_units
+
+#: How much of its mean squared gradients Adam keeps in an update.
+_MEMORY = 0.999
+_TINY = 1e-30
+#: The strength with which the way to a target begins, and the updates beyond which it is
+#: weaker in proportion: what a penalty removes adds up over the updates.
+_START = 1e-3
+_MANY_UPDATES = 1000
+#: How far the logarithm of the strength can come while it follows a target.
+_TRAVEL = 6.0
+
+
+class ProximalSparsifier(Sparsifier):
+    """The options that proximal methods share."""
+
+    _parameter_constraints: dict = {
+        "layer_strengths": ["array-like", None],
+        "prox_every": [Interval(Integral, 1, None, closed="left")],
+        "shrink_fraction": [Interval(Real, 0, 1, closed="right")],
+        "weight_travel": [Interval(Real, 0, None, closed="left")],
+    }
+
+    #: Strength where the estimator leaves ``alpha=None``.
+    default_alpha: float
+
+    layer_strengths: Sequence[float] | None
+    prox_every: int
+    shrink_fraction: float
+    weight_travel: float
+
+
+class Groups:
+    """The groups of one kind, such as all rows of all tensors.
+
+    Parameters
+    ----------
+    parameters : FlatParameters
+        The weights.
+    granularity : {"weight", "input", "output"}
+        What a group is, as in ``UnitGates``.
+    """
+
+    def __init__(self, parameters: FlatParameters, granularity: str) -> None:
+        self.units = UnitGates(parameters, granularity)
+        self.roots = self.units.sizes.sqrt()
+        self._flat = parameters.weights
+        self._weights = self.units.weight_views(self._flat)
+
+    def norms(self) -> Tensor:
+        """The Euclidean norm of each group."""
+        return self._sums(self._flat.square()).sqrt_()
+
+    def mean(self, flat: Tensor) -> Tensor:
+        """The mean over each group of a flat tensor."""
+        return self._sums(flat).div_(self.units.sizes)
+
+    def _sums(self, flat: Tensor) -> Tensor:
+        sums = torch.empty_like(self.roots)
+        self.units.gather(self.units.weight_views(flat), out=self.units.unit_views(sums))
+        return sums
+
+    def scale(self, factors: Tensor) -> None:
+        """Multiply the weights of each group by its factor, in place."""
+        for weights, factor in zip(self._weights, self.units.unit_views(factors), strict=True):
+            weights.mul_(factor)
+
+    def shrink(self, thresholds: Tensor) -> None:
+        """Block soft thresholding, in place."""
+        self.scale(block_factors(self.norms(), thresholds))
+
+    def bring_to(self, norms: Tensor) -> None:
+        """Scale the groups to these norms, in place; a group of norm zero stays."""
+        before = self.norms()
+        self.scale(norms / (before + (before == 0)))
+
+    def relative_norms(self, penalised: Tensor) -> Tensor:
+        """At each weight the norm of its group over the mean norm in the tensor, zeros aside.
+
+        Ties, which cannot be ranked, are broken by position; groups that are not
+        penalised are larger than all others.
+        """
+        norms = self.norms().double()
+        for part in norms.split(self.units.counts):
+            part.div_((part.sum() / (part != 0).sum().clamp(min=1)).clamp_(min=_TINY))
+            part.mul_(1 + 1e-6 * torch.linspace(0, 1, len(part)).to(part))
+        return self.units.spread(norms.add_(~penalised * (1.0 + norms.max())))
+
+
+class ProximalRun(SparsifierRun):
+    """A phase in which the prox is taken, and one that retrains what is left without it.
+
+    Parameters
+    ----------
+    options : ProximalSparsifier
+        The options.
+    module : torch.nn.Module
+        The network.
+    task : Task
+        What the estimator asks for.
+
+    Attributes
+    ----------
+    factors : torch.Tensor of shape (n_tensors,)
+        Factors on the strength, from `layer_strengths`.
+    weight_factors : torch.Tensor of shape (n_weights,)
+        The same at every weight.
+    """
+
+    #: The penalty is led to a density so many times the target; ranking does the rest.
+    headroom = 1.0
+
+    def __init__(self, options: ProximalSparsifier, module: nn.Module, task: Task) -> None:
+        super().__init__(module, task)
+        self._options = options
+        strengths = options.layer_strengths
+        self.factors = self.parameters.per_tensor(
+            "layer_strengths", 1.0 if strengths is None else strengths
+        )
+        sizes = torch.tensor(self.parameters.sizes, device=self.weights.device)
+        self.weight_factors = self.factors.repeat_interleave(sizes)
+        self._squares = torch.zeros_like(self.weights)
+        self._share_seen = 0.0
+        self._pending = 0
+        self._strength = options.default_alpha if task.alpha is None else task.alpha
+        self._control: StrengthControl | None = None
+        if task.target_sparsity is not None:
+            self._last_weights = self.weights.clone()
+            self._n_kept = n_kept(self.n_weights, task.target_sparsity)
+            self._secure = secure_counts(self.parameters.sizes, self._n_kept)
+            density = min(1.0, self.headroom * max(self._n_kept, 1) / self.n_weights)
+            self._course = density
+            per_epoch = math.ceil(task.steps_per_epoch / options.prox_every)
+            self._n_updates = max(1, self.phases[0].epochs * per_epoch)
+            self._n_done = 0
+            many = self.phases[0].epochs * task.steps_per_epoch / _MANY_UPDATES
+            self._strength = _START / max(1.0, many)
+            self._control = StrengthControl(self._strength, density, self._n_updates, _TRAVEL)
+
+    @abstractmethod
+    def penalty_value(self) -> float:
+        """The penalty of the weights at unit strength."""
+
+    @abstractmethod
+    def shrink(self, strength: float, step: float) -> None:
+        """Take the prox of the penalty times a strength, with a step of Adam, in place."""
+
+    @abstractmethod
+    def group_scores(self) -> Tensor:
+        """For every weight, how much its groups matter: those with the least go first."""
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        task, travel = self.task, self._options.weight_travel
+        epochs = math.ceil(self._options.shrink_fraction * task.max_iter)
+        free = task.target_sparsity is None
+        return (
+            task.weight_phase("shrink", epochs, travel, may_stop=free, average=False),
+            task.weight_phase("retrain", task.max_iter - epochs, travel, anneal=True),
+        )
+
+    def begin_phase(self, phase: Phase, probe: Probe) -> None:
+        if phase.name == "retrain" and self.mask is None:
+            if self._pending:
+                self._take_prox()
+            if self.mask is None:
+                self._fix_zeros()
+
+    def after_step(self) -> None:
+        super().after_step()
+        if self.mask is None:
+            self._pending += 1
+            if self._pending == self._options.prox_every:
+                self._take_prox()
+
+    def before_evaluation(self) -> None:
+        super().before_evaluation()
+        if self.mask is None and self._pending:
+            self._take_prox()
+
+    def penalty(self) -> float:
+        decay = super().penalty()
+        # with a target the strength belongs to a constraint, not to the objective
+        free = self.mask is None and self._control is None
+        return decay + self._strength * self.penalty_value() if free else decay
+
+    def step_beside_adam(self, strength: Tensor | float, squares: Tensor, step: float) -> Tensor:
+        """The step of the prox where gradients have these mean squares, times the strength.
+
+        It is divided like the gradient of the loss, but by no less than half the strength: a
+        weight that has no other gradient shrinks by twice the learning rate in an update, and one
+        that is zero stays zero where Adam, which moves it by about the learning rate,
+        follows gradients smaller than the strength.
+
+        Parameters
+        ----------
+        strength : float or torch.Tensor
+            Strength of the penalty per root of a weight.
+        squares : torch.Tensor
+            Means of ``gradient_squares`` over what is shrunk together.
+        step : float
+            The sum of the learning rates since the last prox.
+
+        Returns
+        -------
+        step : torch.Tensor
+            In the shape of `squares`.
+        """
+        strength = torch.as_tensor(strength, dtype=squares.dtype, device=squares.device)
+        size = torch.maximum(squares.sqrt(), 0.5 * strength).clamp_(min=_TINY)
+        return step * strength / size
+
+    def gradient_squares(self) -> Tensor:
+        """The mean squared gradient of every weight, flat."""
+        return self._squares / max(self._share_seen, _TINY)
+
+    def _take_prox(self) -> None:
+        kept = _MEMORY**self._pending
+        self._squares.lerp_(self.latent_gradient.square(), 1 - kept)
+        self._share_seen = kept * self._share_seen + 1 - kept
+        if self._strength > 0:
+            self.shrink(self._strength, self.rate * self._pending)
+            remove_dead_units(self.module)
+        self._pending = 0
+        if self._control is not None:
+            self._follow_target(self._control)
+
+    def _follow_target(self, control: StrengthControl) -> None:
+        parts = self.weights.split(self.parameters.sizes)
+        left = [int(torch.count_nonzero(part)) for part in parts]
+        n_left = sum(left)
+        self._n_done += 1
+        # the density is led down evenly, by the same share of what is left in each update
+        ahead = self._course ** max(0.0, 1 - self._n_done / self._n_updates)
+        self._strength = control.update(n_left / self.n_weights * ahead)
+        too_few = any(n < least for n, least in zip(left, self._secure, strict=True))
+        if n_left <= self._n_kept or too_few:
+            # one step too far, for all or for one tensor: the weights before it are ranked
+            self.weights.copy_(self._last_weights)
+            self._fix_zeros()
+        else:
+            self._last_weights.copy_(self.weights)
+
+    def _fix_zeros(self) -> None:
+        if self._control is None:
+            self.freeze(self.weights != 0)
+            return
+        # zeros go first, also those in a group that stays
+        ranks = ranks_of(self.group_scores(), self.weights.abs())
+        ranks = secure_ranks(ranks, self.parameters.sizes, self._n_kept)
+        ranks.masked_fill_(self.weights == 0, 0)
+        self.settle(keep_alive(ranks, self._n_kept, self.parameters, links(self.module)), ranks)

@@ -1,0 +1,195 @@
+"""OSCAR on the weights of a network: the sorted L1 norm, by proximal steps."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from numbers import Real
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor, nn
+
+from sksparse._typing import Array
+from sksparse.penalties import SortedL1, oscar_weights
+from sksparse.penalties._operators import sorted_magnitudes
+from sksparse.sparsifiers._base import SparsifierRun
+from sksparse.sparsifiers._task import Task
+from sksparse.sparsifiers.proximal._base import Groups, ProximalRun, ProximalSparsifier
+
+
+class OscarShrinkage(ProximalSparsifier):
+    r"""Shrink weights by a sorted L1 norm, the larger the more: OSCAR.
+
+    The objective is
+
+    .. math::
+
+        \frac{1}{\sum_i s_i} \sum_i s_i \, \ell_i(W) + \frac{\eta}{2} \|W\|^2
+        + \alpha \sum_l \Bigl((1 - \rho) \sum_j |w_j|
+        + \frac{\rho}{n_l - 1} \sum_{j < k} \max(|w_j|, |w_k|)\Bigr)
+
+    over the :math:`n_l` weights of each tensor :math:`l`, where :math:`\rho` is `pairwise`. It is
+    the sorted L1 norm whose factors fall evenly from `alpha` at the largest weight of a
+    tensor to ``alpha * (1 - pairwise)`` at the smallest, as in
+    :class:`~sksparse.linear_model.OSCAR`: magnitudes are drawn together as well as to zero.
+    With `granularity` the :math:`|w_j|` are Euclidean norms of rows or columns, times the root
+    of their size.
+
+    The loss is followed by Adam, the penalty by its proximal operator, the pooling of
+    adjacent violators among the sorted magnitudes, so that zeros are exact. Its step is the
+    learning rate since the last prox, divided as Adam divides gradients: by the root mean
+    square of the gradients of the tensor, but at least by half of `alpha`. A zero weight stays
+    zero as long as Adam moves it by less than the smallest threshold.
+
+    With `target_sparsity` the strength follows the density, which is led down along a course. When
+    it arrives, or after `shrink_fraction` of the epochs, the weights (groups) that are
+    smallest relative to the mean in their tensor are zeroed until the number is met. What is
+    left is retrained without the penalty, which takes away its bias and the ties.
+
+    Parameters
+    ----------
+    pairwise : float, default=0.5
+        Share of the pairwise term, from 0 (the lasso) to 1.
+    granularity : {"weight", "input", "output"}, default="weight"
+        Whether single weights are sorted, or the norms of the columns of each tensor, with the
+        weights that leave an input unit, or those of its rows; the rows of the last tensor, one
+        for each output, are left out.
+    layer_strengths : sequence of float, default=None
+        Factors on `alpha` for the prunable tensors, in the order of the module. None weighs
+        all alike; a tensor of factor 0 is pruned last.
+    prox_every : int, default=20
+        Updates between two proximal steps, which are so many times larger, and end each epoch.
+        Sorting all weights takes longer than a small update.
+    shrink_fraction : float, default=0.6
+        Share of the epochs with the penalty; the rest retrains.
+    weight_travel : float, default=10.0
+        Least distance that a weight can travel in each phase; it raises the learning rate,
+        up to 0.02, where there are few updates.
+
+    See Also
+    --------
+    GrOWL : Sorted norms of columns, whose ties are kept.
+
+    References
+    ----------
+    H. D. Bondell and B. J. Reich, "Simultaneous regression shrinkage, variable selection,
+    and supervised clustering of predictors with OSCAR", Biometrics, 2008.
+
+    M. Bogdan, E. van den Berg, C. Sabatti, W. Su and E. J. Candes, "SLOPE: adaptive variable
+    selection via convex optimization", Annals of Applied Statistics, 2015, for the prox.
+
+    Examples
+    --------
+    >>> from sksparse.sparsifiers import OscarShrinkage
+    >>> OscarShrinkage(pairwise=0.2)
+    OscarShrinkage(pairwise=0.2)
+    """
+
+    _parameter_constraints: dict = {
+        **ProximalSparsifier._parameter_constraints,
+        "pairwise": [Interval(Real, 0, 1, closed="both")],
+        "granularity": [StrOptions({"weight", "input", "output"})],
+    }
+
+    default_alpha = 2e-3
+
+    def __init__(
+        self,
+        *,
+        pairwise: float = 0.5,
+        granularity: str = "weight",
+        layer_strengths: Sequence[float] | None = None,
+        prox_every: int = 20,
+        shrink_fraction: float = 0.6,
+        weight_travel: float = 10.0,
+    ) -> None:
+        self.pairwise = pairwise
+        self.granularity = granularity
+        self.layer_strengths = layer_strengths
+        self.prox_every = prox_every
+        self.shrink_fraction = shrink_fraction
+        self.weight_travel = weight_travel
+
+    def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
+        """Make the run of one fit.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The network about to be trained.
+        task : Task
+            What the estimator asks for; `alpha` is the strength, 2e-3 by default.
+
+        Returns
+        -------
+        run : SparsifierRun
+            A run of a phase that shrinks weights and one that retrains what is left.
+        """
+        self._validate_params()
+        return _OscarRun(self, module, task, granularity=self.granularity)
+
+
+class SortedRun(ProximalRun):
+    """The prox of the sorted norm in each tensor, of the norms of its groups.
+
+    Parameters
+    ----------
+    options : ProximalSparsifier
+        The options.
+    module : torch.nn.Module
+        The network.
+    task : Task
+        What the estimator asks for.
+    granularity : {"weight", "input", "output"}
+        What a group is.
+    """
+
+    def __init__(
+        self, options: ProximalSparsifier, module: nn.Module, task: Task, *, granularity: str
+    ) -> None:
+        super().__init__(options, module, task)
+        if granularity == "output":
+            # every output of the network is needed
+            self.factors[-1] = 0.0
+        self.groups = Groups(self.parameters, granularity)
+        self._penalties = [SortedL1(self.sorted_weights(n)) for n in self.groups.units.counts]
+        self._tensor_roots = [
+            (w.numel() / n) ** 0.5
+            for w, n in zip(self.tensors.values(), self.groups.units.counts, strict=True)
+        ]
+
+    @abstractmethod
+    def sorted_weights(self, n: int) -> Array:
+        """The factors of n sorted norms, the largest norm first."""
+
+    def penalty_value(self) -> float:
+        factors = self.factors.tolist()
+        parts = zip(self._norms(), self._penalties, self._tensor_roots, factors, strict=True)
+        return sum(f * root * penalty.value(norms) for norms, penalty, root, f in parts)
+
+    def shrink(self, strength: float, step: float) -> None:
+        squares = self.gradient_squares().split(self.parameters.sizes)
+        mean_squares = torch.stack([part.mean() for part in squares])
+        steps = self.step_beside_adam(strength * self.factors, mean_squares, step).tolist()
+        parts = zip(self._norms(), self._penalties, self._tensor_roots, steps, strict=True)
+        shrunk = [
+            sorted_magnitudes(norms, s * root * penalty.weights)
+            for norms, penalty, root, s in parts
+        ]
+        self.groups.bring_to(torch.from_numpy(np.concatenate(shrunk)).to(self.weights))
+
+    def group_scores(self) -> Tensor:
+        return self.groups.relative_norms(self.factors[self.groups.units.layer] > 0)
+
+    def _norms(self) -> list[Array]:
+        norms = self.groups.norms().cpu().numpy()
+        return np.split(norms, np.cumsum(self.groups.units.counts)[:-1])
+
+
+class _OscarRun(SortedRun):
+    _options: OscarShrinkage
+
+    def sorted_weights(self, n: int) -> Array:
+        return oscar_weights(n, self._options.pairwise)

@@ -1,0 +1,1 @@
+"""Masks by a score, on a schedule."""

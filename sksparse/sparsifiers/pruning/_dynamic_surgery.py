@@ -1,0 +1,219 @@
+"""Dynamic network surgery: pruning and splicing (Guo, Yao & Chen, 2016)."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor, nn
+
+from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
+from sksparse.sparsifiers._task import Task
+from sksparse.sparsifiers.masks._keep import keep_largest, n_kept
+from sksparse.sparsifiers.pruning._schedule import Course, GradualRun
+
+
+class DynamicSurgery(Sparsifier):
+    r"""Cut weights below a threshold, and splice back those that grow above another.
+
+    The network is trained on :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i +
+    \frac{\eta}{2} \|W\|^2`, first densely, then with the weights :math:`W \odot T` of a mask
+    :math:`T`. The gradient by the masked weights updates all of :math:`W`, also where they
+    are cut, and every `update_every` updates, with the probability :math:`\sigma(i) = (1 +
+    \gamma i)^{-p}` at update :math:`i`, the mask changes:
+
+    .. math::
+
+        T_j = 0 \text{ if } |w_j| < 0.9\, \theta_l, \quad
+        T_j = 1 \text{ if } |w_j| \ge 1.1\, \theta_l, \quad
+        T_j \text{ stays in between}, \qquad
+        \theta_l = \alpha \max(\mu_l + c\, \sigma_l, 0),
+
+    where :math:`\mu_l, \sigma_l` are the mean and the standard deviation of :math:`|w|` in
+    layer :math:`l` at the end of the dense phase. In the last phase the mask is fixed.
+
+    The paper has :math:`\alpha = 1`, the default; the thresholds rise to their values in the
+    first half of the surgery. With `target_sparsity` the threshold is chosen at
+    each change of the mask such that the sparsity rises along a cubic to the target, which is met
+    to one weight. Biases are never pruned.
+
+    Parameters
+    ----------
+    c : float, default=1.5
+        Standard deviations between the mean and the threshold, where there is no target.
+    gamma : float, default=1e-4
+        How fast changes of the mask become rare.
+    power : float, default=1.0
+        Exponent of the same.
+    hysteresis : float, default=0.1
+        Half the width of the band in which the mask stays, relative to the threshold.
+    splice_decay : float, default=0.01
+        Share by which the values of cut weights shrink in each update, so that those return
+        whose gradients insist. An optimiser such as Adam moves every weight by about its
+        learning rate, and noise alone would lead many back; 0 is the paper.
+    scope : {"global", "layer"}, default="global"
+        How a target is met: by one threshold for all layers, or by a common :math:`c` in the
+        thresholds of the layers.
+    update_every : int, default=None
+        Updates between two attempts to change the mask. None is from 4 to 16, to have 200 or more.
+    train_fraction : float, default=0.2
+        Share of the epochs before the surgery.
+    cut_fraction : float, default=0.4
+        Share of the epochs with surgery.
+    weight_travel : float, default=10.0
+        Least distance that a weight can travel in each phase after the first; it raises the
+        learning rate, up to 0.02, where there are few updates.
+
+    References
+    ----------
+    Y. Guo, A. Yao and Y. Chen, "Dynamic network surgery for efficient DNNs", NIPS 2016.
+
+    Examples
+    --------
+    >>> from sksparse.sparsifiers import DynamicSurgery
+    >>> DynamicSurgery(hysteresis=0.2)
+    DynamicSurgery(hysteresis=0.2)
+    """
+
+    _parameter_constraints: dict = {
+        "c": [Interval(Real, None, None, closed="neither")],
+        "gamma": [Interval(Real, 0, None, closed="left")],
+        "power": [Interval(Real, 0, None, closed="left")],
+        "hysteresis": [Interval(Real, 0, 1, closed="left")],
+        "splice_decay": [Interval(Real, 0, 1, closed="both")],
+        "scope": [StrOptions({"global", "layer"})],
+        "update_every": [Interval(Integral, 1, None, closed="left"), None],
+        "train_fraction": [Interval(Real, 0, 1, closed="left")],
+        "cut_fraction": [Interval(Real, 0, 1, closed="left")],
+        "weight_travel": [Interval(Real, 0, None, closed="left")],
+    }
+
+    #: Factor on the thresholds where the estimator leaves ``alpha=None``.
+    default_alpha = 1.0
+
+    def __init__(
+        self,
+        *,
+        c: float = 1.5,
+        gamma: float = 1e-4,
+        power: float = 1.0,
+        hysteresis: float = 0.1,
+        splice_decay: float = 0.01,
+        scope: str = "global",
+        update_every: int | None = None,
+        train_fraction: float = 0.2,
+        cut_fraction: float = 0.4,
+        weight_travel: float = 10.0,
+    ) -> None:
+        self.c = c
+        self.gamma = gamma
+        self.power = power
+        self.hysteresis = hysteresis
+        self.splice_decay = splice_decay
+        self.scope = scope
+        self.update_every = update_every
+        self.train_fraction = train_fraction
+        self.cut_fraction = cut_fraction
+        self.weight_travel = weight_travel
+
+    def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
+        """Make the run of one fit.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The network about to be trained.
+        task : Task
+            What the estimator asks for; `alpha` is a factor on the thresholds.
+
+        Returns
+        -------
+        run : SparsifierRun
+            A run of a dense phase, one of surgery and one with a fixed mask.
+        """
+        self._validate_params()
+        return _SurgeryRun(self, module, task)
+
+
+class _SurgeryRun(GradualRun):
+    def __init__(self, options: DynamicSurgery, module: nn.Module, task: Task) -> None:
+        course = Course(
+            options.train_fraction,
+            options.cut_fraction,
+            options.weight_travel,
+            options.update_every,
+        )
+        super().__init__(module, task, course)
+        self._options = options
+        self._factor = options.default_alpha if task.alpha is None else task.alpha
+        self.in_use = torch.ones_like(self.weights)
+        self._forgetting = self.in_use.clone()
+        self._measure()
+
+    def _measure(self) -> None:
+        """Mean and deviation of the magnitudes that are not zero in each tensor."""
+        self._moments = []
+        for w in self.weights.split(self.parameters.sizes):
+            size = w[w != 0].abs()
+            if not len(size):
+                size = w.new_zeros(1)
+            self._moments.append((float(size.mean()), float(size.std(correction=0))))
+
+    def begin_cut(self) -> None:
+        # the gradient by the masked weights is the gradient of all
+        self._learn(self.weights.clone(), self.parameters.weight_gradient)
+        self._measure()
+
+    def before_batch(self) -> None:
+        if self.cutting:
+            torch.mul(self.latent.data, self.in_use, out=self.weights)
+
+    def after_step(self) -> None:
+        if self.cutting and self._options.splice_decay:
+            self.latent.data.mul_(self._forgetting)
+        super().after_step()
+
+    def before_evaluation(self) -> None:
+        super().before_evaluation()
+        self.before_batch()
+
+    def density(self) -> float:
+        if self.cutting:
+            return float(self.in_use.mean())
+        return super().density()
+
+    def cut(self) -> None:
+        options = self._options
+        probability = (1.0 + options.gamma * self._batch) ** -options.power
+        if float(torch.rand(())) < probability:
+            self._use(self._chosen(self.on_the_way(1.0)))
+
+    def _use(self, keep: Tensor) -> None:
+        """Take a mask over; cut weights are forgotten from now on."""
+        self.in_use.copy_(keep)
+        decay = self._options.splice_decay
+        self._forgetting = self.in_use.mul(decay).add_(1.0 - decay)
+
+    def final_mask(self) -> Tensor:
+        keep = self._chosen(1.0)
+        self.weights.copy_(self.latent.data)
+        self.unite()
+        return keep
+
+    def _chosen(self, share: float) -> Tensor:
+        """The mask after a change, when a share of the way to the end has been gone."""
+        # a kept weight is cut below 0.9 of a threshold, a cut one spliced from 1.1 of it
+        band = self._options.hysteresis
+        size = self.latent.data.abs().div_(1.0 + band - 2.0 * band * self.in_use)
+        target = self.task.target_sparsity
+        parts = zip(size.split(self.parameters.sizes), self._moments, strict=True)
+        if target is None:
+            c, factor = self._options.c, share * self._factor
+            return torch.cat(
+                [part >= factor * max(mean + c * std, 0.0) for part, (mean, std) in parts]
+            )
+        if self._options.scope == "layer":
+            for part, (mean, std) in parts:
+                part.sub_(mean).div_(std or 1.0)
+        return keep_largest(size, n_kept(self.n_weights, target * share))

@@ -1,0 +1,151 @@
+"""Movement pruning: keep what training moves away from zero (Sanh et al., 2020)."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor, nn
+
+from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
+from sksparse.sparsifiers._task import Task
+from sksparse.sparsifiers.masks._keep import keep_top
+from sksparse.sparsifiers.pruning._schedule import Course, GradualRun, asked_sparsity
+
+
+class Movement(Sparsifier):
+    r"""Keep the weights that training moves away from zero, whatever their size.
+
+    The objective is :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i + \frac{\eta}{2} \|W\|^2`.
+    Every weight collects the score
+
+    .. math:: S_j = - \sum_t w_j^{(t)} \frac{\partial L}{\partial w_j}\Big|_{W^{(t)} \odot M}
+
+    over all updates, which grows while the gradient pushes the weight away from zero. After a
+    dense phase the mask :math:`M` keeps the weights of the largest scores, fewer and fewer
+    along a cubic; the scores of masked weights are collected as well (straight-through), so
+    that a weight may come back, with the value that it had. In the last phase the mask is
+    fixed.
+
+    `alpha` is the logarithm of the compression: a share :math:`e^{-\alpha}` of the weights
+    is kept, one in ten by default. With `target_sparsity` :math:`s` it is :math:`1 - s`, to
+    one weight. Biases are never pruned.
+
+    Parameters
+    ----------
+    update_every : int, default=None
+        Updates from one mask to the next. None is from 4 to 16, to have 200 or more.
+    scope : {"global", "layer"}, default="global"
+        Whether the largest scores are those of the network or those of each layer.
+    train_fraction : float, default=0.2
+        Share of the epochs before the first mask; scores are collected here, too.
+    cut_fraction : float, default=0.4
+        Share of the epochs in which the mask changes.
+    weight_travel : float, default=10.0
+        Least distance that a weight can travel in each phase after the first; it raises the
+        learning rate, up to 0.02, where there are few updates.
+
+    References
+    ----------
+    V. Sanh, T. Wolf and A. M. Rush, "Movement pruning: adaptive sparsity by fine-tuning",
+    NeurIPS 2020.
+
+    Examples
+    --------
+    >>> from sksparse.sparsifiers import Movement
+    >>> Movement(scope="layer")
+    Movement(scope='layer')
+    """
+
+    _parameter_constraints: dict = {
+        "update_every": [Interval(Integral, 1, None, closed="left"), None],
+        "scope": [StrOptions({"global", "layer"})],
+        "train_fraction": [Interval(Real, 0, 1, closed="left")],
+        "cut_fraction": [Interval(Real, 0, 1, closed="left")],
+        "weight_travel": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        *,
+        update_every: int | None = None,
+        scope: str = "global",
+        train_fraction: float = 0.2,
+        cut_fraction: float = 0.4,
+        weight_travel: float = 10.0,
+    ) -> None:
+        self.update_every = update_every
+        self.scope = scope
+        self.train_fraction = train_fraction
+        self.cut_fraction = cut_fraction
+        self.weight_travel = weight_travel
+
+    def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
+        """Make the run of one fit.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The network about to be trained.
+        task : Task
+            What the estimator asks for; `alpha` is the logarithm of the compression.
+
+        Returns
+        -------
+        run : SparsifierRun
+            A run of a dense phase, one with changing masks and one with a fixed mask.
+        """
+        self._validate_params()
+        return _MovementRun(self, module, task)
+
+
+class _MovementRun(GradualRun):
+    counted = True
+
+    def __init__(self, options: Movement, module: nn.Module, task: Task) -> None:
+        course = Course(
+            options.train_fraction,
+            options.cut_fraction,
+            options.weight_travel,
+            options.update_every,
+        )
+        super().__init__(module, task, course)
+        self._per_tensor = options.scope == "layer"
+        self._sparsity = asked_sparsity(task)
+        self._collecting = True
+        self.scores = torch.zeros_like(self.weights)
+
+    def begin_cut(self) -> None:
+        # masked weights keep their values, with which they collect scores and come back
+        self._learn(self.weights.clone(), self.parameters.weight_gradient)
+        self._keep = torch.ones_like(self.weights)
+
+    def before_batch(self) -> None:
+        if self.cutting:
+            torch.mul(self.latent.data, self._keep, out=self.weights)
+
+    def after_backward(self) -> None:
+        if self._collecting:
+            self.scores.addcmul_(self.latent.data, self.parameters.weight_gradient, value=-1)
+        if self.cutting:
+            self.latent_gradient.mul_(self._keep)
+        super().after_backward()
+
+    def before_evaluation(self) -> None:
+        super().before_evaluation()
+        self.before_batch()
+
+    def cut(self) -> None:
+        self._keep.copy_(self._best(self.on_the_way(self._sparsity)))
+
+    def final_mask(self) -> Tensor:
+        self._collecting = False
+        self.weights.copy_(self.latent.data)
+        self.unite()
+        return self._best(self._sparsity)
+
+    def _best(self, sparsity: float) -> Tensor:
+        return keep_top(
+            self.scores, sparsity, sizes=self.parameters.sizes, per_tensor=self._per_tensor
+        )

@@ -1,0 +1,103 @@
+"""Pruning before training by the sensitivity of connections (Lee, Ajanthan & Torr, 2019)."""
+
+from __future__ import annotations
+
+from numbers import Real
+
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor, nn
+
+from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
+from sksparse.sparsifiers._task import Phase, Task
+from sksparse.sparsifiers.masks._keep import keep_top, n_kept, secure_ranks
+from sksparse.sparsifiers.parameters._probe import Probe
+from sksparse.sparsifiers.pruning._schedule import asked_sparsity
+from sksparse.sparsifiers.structure._dead_units import keep_alive, links
+
+
+class SNIP(Sparsifier):
+    r"""Prune the weights whose removal would change the loss least, before training.
+
+    At the initial weights every connection has the sensitivity :math:`|w_j \, \partial L /
+    \partial w_j|` of the mean loss :math:`L` of all training rows. Those of largest sensitivity
+    are kept, and trained on :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i + \frac{\eta}{2}
+    \|W\|^2` at a learning rate that falls to zero.
+
+    `alpha` is the logarithm of the compression: a share :math:`e^{-\alpha}` of the weights
+    is kept, one in ten by default. With `target_sparsity` :math:`s` it is :math:`1 - s`, to
+    one weight. Biases are never pruned.
+
+    Parameters
+    ----------
+    scope : {"global", "layer"}, default="global"
+        Whether the most sensitive weights are those of the network or those of each layer.
+    weight_travel : float, default=10.0
+        Least distance that a weight can travel in training; it raises the learning rate, up to
+        0.02, where there are few updates.
+
+    References
+    ----------
+    N. Lee, T. Ajanthan and P. H. S. Torr, "SNIP: single-shot network pruning based on
+    connection sensitivity", ICLR 2019.
+
+    Examples
+    --------
+    >>> from sksparse.sparsifiers import SNIP
+    >>> SNIP(scope="layer")
+    SNIP(scope='layer')
+    """
+
+    _parameter_constraints: dict = {
+        "scope": [StrOptions({"global", "layer"})],
+        "weight_travel": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(self, *, scope: str = "global", weight_travel: float = 10.0) -> None:
+        self.scope = scope
+        self.weight_travel = weight_travel
+
+    def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
+        """Make the run of one fit.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The network about to be trained.
+        task : Task
+            What the estimator asks for; `alpha` is the logarithm of the compression.
+
+        Returns
+        -------
+        run : SparsifierRun
+            A run of one phase with a fixed mask.
+        """
+        self._validate_params()
+        return _SNIPRun(self, module, task)
+
+
+class _SNIPRun(SparsifierRun):
+    counted = True
+
+    def __init__(self, options: SNIP, module: nn.Module, task: Task) -> None:
+        super().__init__(module, task)
+        self._options = options
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        task, travel = self.task, self._options.weight_travel
+        return (task.weight_phase("retrain", task.max_iter, travel, anneal=True),)
+
+    def begin_phase(self, phase: Phase, probe: Probe) -> None:
+        slope = torch.zeros_like(self.weights)
+        for gradient in probe.gradients(self.parameters):
+            slope += gradient
+        self.settle(self._most_sensitive(slope.mul_(self.weights).abs_()))
+
+    def _most_sensitive(self, scores: Tensor) -> Tensor:
+        sparsity, sizes = asked_sparsity(self.task), self.parameters.sizes
+        if self._options.scope == "layer":
+            return keep_top(scores, sparsity, sizes=sizes, per_tensor=True)
+        count = n_kept(self.n_weights, sparsity)
+        ranks = secure_ranks(scores, sizes, count)
+        return keep_alive(ranks, count, self.parameters, links(self.module))

@@ -1,0 +1,1 @@
+"""Gates and noise on weights or units."""

@@ -1,0 +1,332 @@
+"""Bayesian compression with group priors (Louizos, Ullrich & Welling, 2017)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Real
+
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor, nn
+
+from sksparse.sparsifiers._base import LargerSteps, Sparsifier, SparsifierRun
+from sksparse.sparsifiers._strength_control import StrengthControl
+from sksparse.sparsifiers._task import Phase, Task
+from sksparse.sparsifiers.masks._keep import n_kept
+from sksparse.sparsifiers.parameters._flat_parameters import UnitGates, multiply
+from sksparse.sparsifiers.parameters._probe import Probe
+from sksparse.sparsifiers.stochastic._local_reparametrisation import LocalNoise
+from sksparse.sparsifiers.stochastic._scale_posteriors import (
+    Horseshoe,
+    NormalJeffreys,
+    ScalePosterior,
+)
+from sksparse.sparsifiers.structure._unit_chains import Chains
+
+_FIRST_LOG_VARIANCE = -9.0
+#: Batches that share one strength.
+_CONTROL_EVERY = 4
+#: Where the strength begins with a target, in units of the variational bound, and
+#: how far its logarithm can come.
+_FIRST_STRENGTH = 0.5
+_TRAVEL = 3.0
+
+
+class BayesianGroups(Sparsifier):
+    r"""Give each input unit of a layer a random scale whose prior wants it to be zero.
+
+    All weights that leave unit :math:`i` are :math:`w_{ij} = z_i v_{ij}`. The scales have
+    the prior :math:`1 / |z|` ("normal_jeffreys") or a product of half-Cauchy priors of the
+    layer and the unit ("horseshoe"), the :math:`v` a standard normal prior. The objective is
+
+    .. math::
+
+        \frac{1}{\sum_i s_i} \sum_i s_i \, \mathbb{E} \, \ell_i
+        + \alpha \left(KL(z) + KL(v)\right) + \frac{\eta}{2} \|V\|^2
+
+    with normal (log-normal) posteriors, their divergences :math:`KL` from the priors, the
+    means :math:`V` of the posteriors and the weight decay :math:`\eta` of the estimator. With
+    `alpha` at its default ``1 / n_samples`` the first two terms are the variational bound.
+    Linear and convolution layers draw scales and what they compute anew in each row;
+    the weights of other layers are drawn once a batch.
+
+    After `noise_fraction` of the epochs units are removed whose scale is as good as zero,
+    with all weights that leave them and, in an ``nn.Sequential``, those that enter them;
+    with `target_sparsity` those that are most so until it is met, the last one in
+    part: by magnitude, to one weight. Means of scales and weights are multiplied, and what is
+    left is trained on without noise. With `target_sparsity`, `alpha` is not used: the
+    strength begins at ``0.5 / n_samples`` and rises while too few units are
+    beyond the threshold, and falls while too many are.
+
+    Parameters
+    ----------
+    prior : {"normal_jeffreys", "horseshoe"}, default="normal_jeffreys"
+        The prior of the scales.
+    layer_strengths : sequence of float, default=None
+        Factors on the divergence of the scales of the prunable tensors, in the order of the
+        module: where units are few and their weights many, those of the weights would decide
+        alone. None weighs all alike.
+    threshold : float or sequence of float, default=None
+        A unit is removed from here on: by the logarithm of variance over squared mean of its
+        scale ("normal_jeffreys", None is 0) or by the negative logarithm of its mode
+        ("horseshoe", None is half that of `tau`). One for all prunable tensors, or one for
+        each, in the order of the module. The posteriors of used and unused units come in
+        separate clusters; a lower threshold than 0 removes more of what is between them.
+    tau : float, default=1e-5
+        Scale of the half-Cauchy prior of a layer in the horseshoe.
+    warmup_fraction : float, default=0.1
+        Share of the epochs with noise in which the strength rises from 0.
+    noise_fraction : float, default=0.7
+        Share of the epochs in which noise is learned; the rest trains what is left.
+    noise_travel : float, default=20.0
+        Least distance that the logarithm of a variance or a scale can travel while noise is
+        learned. It raises their learning rate where there are few updates.
+    weight_travel : float, default=10.0
+        The same for a weight in each of the two phases, up to a rate of 0.02.
+
+    References
+    ----------
+    C. Louizos, K. Ullrich and M. Welling, "Bayesian compression for deep learning", NIPS
+    2017.
+
+    Examples
+    --------
+    >>> from sksparse.sparsifiers import BayesianGroups
+    >>> BayesianGroups(prior="horseshoe")
+    BayesianGroups(prior='horseshoe')
+    """
+
+    _parameter_constraints: dict = {
+        "prior": [StrOptions({"normal_jeffreys", "horseshoe"})],
+        "layer_strengths": ["array-like", None],
+        "threshold": [Real, "array-like", None],
+        "tau": [Interval(Real, 0, 1, closed="neither")],
+        "warmup_fraction": [Interval(Real, 0, 1, closed="both")],
+        "noise_fraction": [Interval(Real, 0, 1, closed="right")],
+        "noise_travel": [Interval(Real, 0, None, closed="left")],
+        "weight_travel": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        *,
+        prior: str = "normal_jeffreys",
+        layer_strengths: Sequence[float] | None = None,
+        threshold: float | Sequence[float] | None = None,
+        tau: float = 1e-5,
+        warmup_fraction: float = 0.1,
+        noise_fraction: float = 0.7,
+        noise_travel: float = 20.0,
+        weight_travel: float = 10.0,
+    ) -> None:
+        self.prior = prior
+        self.layer_strengths = layer_strengths
+        self.threshold = threshold
+        self.tau = tau
+        self.warmup_fraction = warmup_fraction
+        self.noise_fraction = noise_fraction
+        self.noise_travel = noise_travel
+        self.weight_travel = weight_travel
+
+    def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
+        """Make the run of one fit.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The network about to be trained.
+        task : Task
+            What the estimator asks for; `alpha` is the factor of the divergences.
+
+        Returns
+        -------
+        run : SparsifierRun
+            A run of a phase with noise and one that trains what is left.
+        """
+        self._validate_params()
+        return _BayesianRun(self, module, task)
+
+
+class _BayesianRun(SparsifierRun):
+    def __init__(self, options: BayesianGroups, module: nn.Module, task: Task) -> None:
+        super().__init__(module, task)
+        self._options = options
+        self.separate()
+        self._units = UnitGates(self.parameters, "input")
+        self._chains = Chains(module, self.parameters, self._units)
+        self.scales = self._make_scales()
+        strengths = options.layer_strengths
+        self._factors = self.parameters.per_tensor(
+            "layer_strengths", 1.0 if strengths is None else strengths
+        )[self.scales.column_layer]
+        threshold = self.scales.threshold if options.threshold is None else options.threshold
+        self._threshold = self.parameters.per_tensor("threshold", threshold, least=-math.inf)[
+            self._units.layer
+        ]
+        self.log_variance = nn.Parameter(torch.full_like(self.weights, _FIRST_LOG_VARIANCE))
+        self._slope = self.log_variance.grad = torch.zeros_like(self.weights)
+        self._variance = torch.exp(self.log_variance.data)
+        self._layers = {name: i for i, name in enumerate(self.tensors)}
+        self._noise = LocalNoise(module, self.parameters, self._variance, self._draw_scales)
+        self._shared = [
+            _SharedDraw(place, self.tensors[name], self._layers[name])
+            for name, place in self._noise.shared.items()
+        ]
+        self._views = {
+            "weights": self._units.weight_views(self.weights),
+            "latent": self._units.weight_views(self.latent.data),
+        }
+        self._plan_noise()
+
+    def _make_scales(self) -> ScalePosterior:
+        layer = self._units.layer
+        if self._options.prior == "horseshoe":
+            return Horseshoe(layer, self.weights, self._options.tau)
+        return NormalJeffreys(layer, self.weights)
+
+    def _plan_noise(self) -> None:
+        """Set the rates and strengths of the first phase."""
+        task, options, noisy = self.task, self._options, self.phases[0]
+        rate = task.rate_to_travel(options.noise_travel, noisy.epochs) / noisy.learning_rate
+        noise = (self.log_variance.data, self.scales.values.data)
+        self._noise_steps = [LargerSteps(values, rate) for values in noise]
+        n_batches = noisy.epochs * task.steps_per_epoch
+        self._warmup_batches = max(1, round(options.warmup_fraction * n_batches))
+        self._strength = 1.0 / task.n_samples if task.alpha is None else task.alpha
+        self._control: StrengthControl | None = None
+        if task.target_sparsity is not None:
+            self._strength = _FIRST_STRENGTH / task.n_samples
+            n_updates = n_batches // _CONTROL_EVERY
+            self._control = StrengthControl(
+                self._strength, 1 - task.target_sparsity, n_updates, travel=_TRAVEL
+            )
+        self._batch = 0
+        self._training_noise = True
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        task, travel = self.task, self._options.weight_travel
+        n_noisy = math.ceil(self._options.noise_fraction * task.max_iter)
+        return (
+            task.weight_phase("noise", n_noisy, travel, may_stop=False),
+            task.weight_phase("retrain", task.max_iter - n_noisy, travel, anneal=True),
+        )
+
+    def begin_phase(self, phase: Phase, probe: Probe) -> None:
+        if phase.name == "retrain":
+            self._remove_noise()
+
+    def learned(self) -> list[nn.Parameter]:
+        noise = [self.log_variance, self.scales.values] if self._training_noise else []
+        return [*super().learned(), *noise]
+
+    def _draw_scales(self, name: str, n_rows: int) -> Tensor:
+        return self.scales.sample(self._layers[name], n_rows)
+
+    def before_batch(self) -> None:
+        if not self._training_noise:
+            return
+        for steps in self._noise_steps:
+            steps.remember()
+        torch.exp(self.log_variance.data, out=self._variance)
+        self.weights.copy_(self.latent.data)
+        self._noise.gradient.zero_()
+        self.scales.values.grad.zero_()  # type: ignore[union-attr]
+        for draw in self._shared:
+            draw.write(self)
+
+    def after_backward(self) -> None:
+        if not self._training_noise:
+            super().after_backward()
+            return
+        self.latent_gradient.copy_(self.parameters.weight_gradient)
+        torch.mul(self._noise.gradient, self._variance, out=self._slope)
+        for draw in self._shared:
+            draw.read(self)
+        self.add_weight_decay()
+        strength = self._strength * min(1.0, self._batch / self._warmup_batches)
+        self.latent_gradient.add_(self.latent.data, alpha=strength)
+        self._slope.add_(self._variance, alpha=0.5 * strength).sub_(0.5 * strength)
+        gradient: Tensor = self.scales.values.grad  # type: ignore[assignment]
+        gradient.addcmul_(self.scales.divergence_gradient(), self._factors, value=strength)
+        self._batch += 1
+        if self._control is None or self._batch < self._warmup_batches:
+            return
+        if self._batch % _CONTROL_EVERY == 0:
+            self._strength = self._control.update(self.density())
+
+    def after_step(self) -> None:
+        if not self._training_noise:
+            super().after_step()
+            return
+        for steps in self._noise_steps:
+            steps.extend()
+
+    def _is_used(self) -> Tensor:
+        return self.scales.score() < self._threshold
+
+    def before_evaluation(self) -> None:
+        if not self._training_noise:
+            super().before_evaluation()
+            return
+        self._write_means(self.scales.mean() * self._is_used())
+
+    def _write_means(self, scales: Tensor) -> None:
+        views = self._views
+        multiply(views["latent"], self._units.unit_views(scales), out=views["weights"])
+
+    def penalty(self) -> float:
+        if not self._training_noise:
+            return super().penalty()
+        means, log_variance = self.latent.data, self.log_variance.data
+        squares = means.square().sum()
+        of_weights = 0.5 * (squares + (log_variance.exp() - log_variance - 1).sum())
+        total = self._strength * (of_weights + self.scales.divergence() @ self._factors)
+        return float(total + 0.5 * self.task.weight_decay * squares)
+
+    def density(self) -> float:
+        if not self._training_noise:
+            return super().density()
+        return self._chains.count(self._is_used()) / self.n_weights
+
+    def _remove_noise(self) -> None:
+        """Fix which units are removed and go on with the means of the others."""
+        self._training_noise = False
+        self._noise.remove()
+        self._write_means(self.scales.mean())
+        if self.task.target_sparsity is None:
+            keep = self._chains.live(self._is_used())
+        else:
+            count = n_kept(self.n_weights, self.task.target_sparsity)
+            keep = self._chains.keep_best(self.scales.score(), self.weights.abs(), count)
+        self.unite()
+        self.settle(keep)
+
+
+class _SharedDraw:
+    """Weights of one tensor that are drawn once for all rows of a batch."""
+
+    def __init__(self, place: slice, tensor: Tensor, layer: int) -> None:
+        self._place = place
+        self._layer = layer
+        self._shape = tensor.shape
+        self._other_axes = [i for i in range(tensor.ndim) if i != 1]
+
+    def write(self, run: _BayesianRun) -> None:
+        """Draw and write the weights of the next batch."""
+        with torch.enable_grad():
+            self._z = run.scales.sample(self._layer, 1)[0]
+        deviation = run._variance[self._place].sqrt()
+        self._noise = torch.randn_like(deviation).mul_(deviation)
+        self._drawn = (run.latent.data[self._place] + self._noise).view(self._shape)
+        self._factor = self._z.detach().view(1, -1, *[1] * (len(self._shape) - 2))
+        run.weights[self._place] = (self._drawn * self._factor).view(-1)
+
+    def read(self, run: _BayesianRun) -> None:
+        """Turn the gradient by these weights into gradients by what was drawn."""
+        slope = run.parameters.weight_gradient[self._place].view(self._shape)
+        self._z.backward((slope * self._drawn).sum(self._other_axes))
+        by_mean = (slope * self._factor).view(-1)
+        run.latent_gradient[self._place] = by_mean
+        run._slope[self._place] = 0.5 * self._noise * by_mean
