@@ -31,7 +31,7 @@ def separates(
     columns = design.columns(used)[weighted]
     columns = columns if isinstance(columns, np.ndarray) else columns.toarray()
     z = columns @ coef[:, used].T + intercept
-    small = type(loss)(loss.y[weighted], loss.weights[weighted])
+    small = loss.of_samples(weighted)
     flat = np.ascontiguousarray(z[:, 0] if len(coef) == 1 else z)
     if small.value(flat) <= _ZERO * _null_value(small, fit_intercept, len(coef)):
         return True

@@ -51,8 +51,8 @@ class Problem:
         return 100.0 * float(np.finfo(self.design.dtype).eps)
 
     def objective(self, coef: Array, z: Array) -> float:
-        """Loss at the predictor ``z`` plus the penalty of ``coef``."""
-        return self.loss.value(z) + self.alpha * self.penalty.value(coef)
+        """Loss at the predictor ``z``, above its lower bound, plus the penalty of ``coef``."""
+        return self.loss.excess(z) + self.alpha * self.penalty.value(coef)
 
     @cached_property
     def centred(self) -> CentredColumns:

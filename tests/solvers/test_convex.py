@@ -28,9 +28,9 @@ from sksparse.solvers import (
     SortedDescent,
     Status,
 )
-from sksparse.solvers import _block_descent as block_module
-from sksparse.solvers import _gram as gram_module
-from sksparse.solvers import _sorted_descent as sorted_module
+from sksparse.solvers.convex import _block_descent as block_module
+from sksparse.solvers.convex import _sorted_descent as sorted_module
+from sksparse.solvers.convex import _squared_quadratics as gram_module
 
 sys.path.insert(0, str(Path(__file__).parent))
 from reference import fista

@@ -190,7 +190,7 @@ class SubsetTask:
 
     def with_weights(self, weights: Array) -> SubsetTask:
         """The same task for other sample weights, with sum one."""
-        return replace(self, loss=type(self.loss)(self.loss.y, weights))
+        return replace(self, loss=self.loss.with_weights(weights))
 
     def fit(
         self, *, size: int | None = None, alpha: float = 0.0, start: Array | None = None
@@ -269,7 +269,7 @@ class SubsetTask:
 
     def losses(self, points: Points, weights: Array | None = None) -> Array:
         """Data term of each fit, shape (n_points,), for other weights where they are given."""
-        loss = self.loss if weights is None else type(self.loss)(self.loss.y, weights)
+        loss = self.loss if weights is None else self.loss.with_weights(weights)
         m, _, n_points = points.coefs.shape
         used = np.flatnonzero(points.used.any(axis=1))
         columns = self.design.columns(used)

@@ -141,7 +141,9 @@ def _line_search(
 ) -> bool:
     """Go the largest tried share of a step that does not raise the objective, if there is one."""
     # Close to the optimum a good step changes the objective by less than its rounding.
-    bound = problem.objective(state.coef, state.z) * (1.0 + 8.0 * np.finfo(np.float64).eps)
+    rounding = 8.0 * np.finfo(np.float64).eps
+    bound = problem.objective(state.coef, state.z) * (1.0 + rounding)
+    bound += rounding * abs(problem.loss.lower_bound)
     coef, share = state.coef.copy(), 1.0
     for _ in range(_LINE_SEARCH_STEPS):
         coef[features] = state.coef[features] + share * delta

@@ -24,10 +24,8 @@ from sksparse.solvers.subset_newton._move_gains import (
     best_move,
     single_moves,
 )
-from sksparse.solvers.subset_newton._newton_refit import SATURATED, Fit, Outputs, Terms, refit
+from sksparse.solvers.subset_newton._newton_refit import Fit, Outputs, Terms, refit
 
-# A loss at most this share of the null model's counts as zero where it need not have a minimum.
-_SEPARATED = 1e-6
 # Newton steps of a trial end when they expect to gain this share of the loss: what is then
 # left is about its square.
 _TRIAL, _FINAL = 1e-7, 1e-13
@@ -66,7 +64,7 @@ class SubsetSearch:
     limit : int
         Largest number of features with a price.
     scale : float
-        Loss of the model without features.
+        Loss of the model without features, above its lower bound as all losses here.
     floor : float
         Loss that counts as zero; minus infinity where the objective has a minimum.
     tol : float
@@ -101,8 +99,8 @@ class SubsetSearch:
         shape = (problem.design.n_samples, self.outputs.n_outputs)
         null = self.outputs.value(np.full(shape, problem.null_intercept))
         self.scale = max(null, float(np.finfo(np.float64).tiny))
-        bounded = rules.l1 > 0 or rules.has_ridge or problem.loss.quadratic
-        self.floor = -np.inf if bounded else _SEPARATED * self.scale
+        bounded = rules.l1 > 0 or rules.has_ridge or not problem.loss.unbounded_when
+        self.floor = -np.inf if bounded else problem.loss.negligible * self.scale
         self.tol, self.sparing = tol, 0.0
         self.chains, self.thorough = True, False
         self.doubts = 0 if problem.loss.quadratic else _DOUBTS * effort
@@ -335,10 +333,10 @@ class SubsetSearch:
     def polish(self, fit: Fit) -> Fit:
         """The same support to full precision.
 
-        From nothing where classes are separated, at least in part: the loss has no minimum, and the
-        end of the steps would depend on their start.
+        From nothing where the loss is saturated: it need not have a minimum, and the end of the
+        steps would depend on their start.
         """
-        flat = not self.problem.loss.quadratic and self.outputs.reach(fit.z) > SATURATED
+        flat = self.outputs.is_saturated(fit.z)
         return self.fit(fit.support, None if flat else fit, exact=True)
 
     def solution(self, fit: Fit) -> tuple[Array, Any]:

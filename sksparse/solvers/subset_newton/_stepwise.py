@@ -69,8 +69,8 @@ class StepwiseNewton(Solver[StepwiseNewtonIterate]):
     The certificate is the relative fall of the objective in the last step, infinite while there
     are too many features, and zero at the end of the rule. It says nothing about other subsets.
 
-    Where a loss has fallen to 1e-6 of the null model's and no norm is added, it counts as zero, and
-    forward selection ends.
+    Where a loss that need not have a minimum has fallen to its negligible share of the null model's
+    and no norm is added, it counts as zero, and forward selection ends.
 
     References
     ----------
@@ -91,10 +91,11 @@ class StepwiseNewton(Solver[StepwiseNewtonIterate]):
         if self.backward:
             fit = search.fit(_independent(search), fit)
             if search.finished(fit):
+                loss = problem.loss
                 raise ValueError(
-                    "solver='backward' starts from the fit on all features, and these separate the "
-                    "classes: without a norm their coefficients have no bound. Give a positive l2, "
-                    "or use solver='forward'."
+                    f"solver='backward' starts from the fit on all features, where "
+                    f"{loss.unbounded_when}: without a norm their coefficients have no bound. Give "
+                    "a positive l2, or use solver='forward'."
                 )
         coef, intercept = search.solution(fit)
         return StepwiseNewtonIterate(coef, intercept, search=search, fit=fit)
