@@ -70,8 +70,8 @@ def _best_changes(
 
 def _fall(search: SubsetSearch, fit: Fit, metric: Metric, feature: int, coef: Array) -> float:
     """How far the objective falls as a feature enters, at its whole or half its coefficients."""
-    column: Array = search.problem.design.columns(np.array([feature]))
-    column = np.asarray(column.toarray() if search.problem.design.is_sparse else column)[:, 0]
+    columns = search.problem.design.columns(np.array([feature]))
+    column = (columns.toarray() if search.problem.design.is_sparse else columns)[:, 0]
     if metric.centred:
         column = column - metric.curvature @ column / metric.curvature.sum()
     norms, before = search.norms(np.array([feature])), search.outputs.value(fit.z)
