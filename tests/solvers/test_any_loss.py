@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 from sklearn.linear_model import GammaRegressor, HuberRegressor, PoissonRegressor
 
 from sksparse.losses import Loss, Poisson
-from sksparse.penalties import L0, L1, Blocks, BlockPenalty, GroupL2, SparseGroup
+from sksparse.penalties import L0, L1, BlockPenalty, Blocks, GroupL2, SparseGroup
 from sksparse.solvers import (
     BlockDescent,
     Design,
@@ -333,4 +333,5 @@ def test_a_constant_in_the_loss_changes_no_answer(rng: np.random.Generator) -> N
             answers.append(solver.solve(problem).coef)
     np.testing.assert_allclose(answers[0], answers[2], atol=1e-8)
     np.testing.assert_allclose(answers[1], answers[3], atol=1e-6)
-    assert answers[0].any() and answers[1].any()
+    assert answers[0].any()
+    assert answers[1].any()

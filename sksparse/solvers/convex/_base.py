@@ -29,6 +29,8 @@ class Tuning(NamedTuple):
         and otherwise once in so many.
     explained : float
         A residual of this share of the null model's is rounding: nothing is left to explain.
+    rounding : float
+        A residual of this share of curvature times predictor is rounding.
     patience : int
         Steps without progress before the solver gives up. Progress is
     better, lower : float
@@ -47,6 +49,7 @@ class Tuning(NamedTuple):
     gap_per_tol: float = 10.0
     gap_every: int = 10
     explained: float = 1e-10
+    rounding: float = 1e-14
     patience: int = 5
     better: float = 0.9
     lower: float = 1e-10
@@ -121,10 +124,12 @@ class ConvexSolver(Solver[AnyConvex], Generic[AnyConvex]):
         super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
         self.penalty = penalty
         self._known_gap: tuple[Array, float, float] | None = None
+        self._null_residual = np.nan
 
     def solve(self, problem: Problem, coef: Array | None = None) -> Solution:
         self._known_gap = None
         scaled, exponent = moderate(problem)
+        self._null_residual = _null_residual(scaled)
         start = None if coef is None else np.ldexp(coef, exponent)
         solution = super().solve(scaled, start)
         message = solution.message
@@ -172,12 +177,11 @@ class ConvexSolver(Solver[AnyConvex], Generic[AnyConvex]):
         return Certificate("relative violation of the optimality conditions", value)
 
     def _residual(self, problem: Problem, z: Array, derivatives: Array) -> float:
-        null = problem.loss.gradient(np.full(len(derivatives), problem.null_intercept))
-        scale = _root_mean_square(null, problem.loss.weights)
         residual = _root_mean_square(derivatives, problem.loss.weights)
         # a saturated predictor is not at a minimum: the loss goes on falling, ever more slowly
-        explained = residual <= TUNING.explained * scale and not problem.loss.is_saturated(z)
-        unit = scale if explained else residual
+        small = residual <= TUNING.explained * self._null_residual
+        explained = small and not problem.loss.is_saturated(z)
+        unit = self._null_residual if explained else residual
         return max(unit, float(np.finfo(np.float64).tiny))
 
     @staticmethod
@@ -249,6 +253,19 @@ def moderate(problem: Problem) -> tuple[Problem, int]:
     exponent = exponent_of(problem.design.X, constants=not problem.fit_intercept)
     design = Design(times_powers_of_two(problem.design.X, -exponent))
     return replace(problem, design=design, alpha=strength(problem.alpha, -exponent)), exponent
+
+
+def _null_residual(problem: Problem) -> float:
+    """Root mean square of the derivatives without features, the unit of violations.
+
+    Where it is rounding, as of constant counts, it is that of what is rounded.
+    """
+    loss, z = problem.loss, np.full(problem.design.n_samples, problem.null_intercept)
+    residual = _root_mean_square(loss.gradient(z), loss.weights)
+    if loss.quadratic:
+        return residual
+    magnitude = _root_mean_square(loss.curvature(z) * (1.0 + np.abs(z)), loss.weights)
+    return residual if residual > TUNING.rounding * magnitude else magnitude
 
 
 def _root_mean_square(derivatives: Array, weights: Array) -> float:
