@@ -3,7 +3,8 @@
 from sksparse.linear_model._oscar import OSCAR
 from sksparse.linear_model.l0._classifier import L0Classifier
 from sksparse.linear_model.l0._classifier_cv import L0ClassifierCV
-from sksparse.linear_model.l0._path import L0Path, l0_path
+from sksparse.linear_model.l0._path import l0_path
+from sksparse.linear_model.l0._path_result import L0Path
 from sksparse.linear_model.l0._regressor import L0Regressor
 from sksparse.linear_model.l0._regressor_cv import L0RegressorCV
 

@@ -299,7 +299,7 @@ def test_another_search_leaves_nothing_of_the_last(problem: tuple[np.ndarray, np
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"max_features": [31]}, r"max_features=\[31\] holds a size.*from 0 to 30"),
+        ({"max_features": [31]}, r"max_features=\[31\] holds a number.*from 0 to 30"),
         ({"max_features": [1.5]}, r"max_features=\[1.5\].*integers"),
         ({"max_features": 3, "alphas": 4}, "exclude each other"),
         ({"alphas": [-1.0]}, r"alphas=\[-1.0\].*non-negative"),
