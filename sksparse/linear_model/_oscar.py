@@ -84,6 +84,8 @@ class OSCAR(SparseLinearRegressor):
 
     See Also
     --------
+    OSCARCV : A strength that the data choose.
+    oscar_path : Many strengths.
     sksparse.feature_selection.GroupLassoSelector : Groups known beforehand.
     L0Regressor : Fewest features, no shrinkage.
 
@@ -159,12 +161,12 @@ class OSCAR(SparseLinearRegressor):
         return solver.solve(problem, start)
 
     def _store(self, solution: Solution) -> None:
-        self.clusters_ = _clusters(self.coef_)
+        self.clusters_ = clusters_of(self.coef_)
         self.dual_gap_ = solution.gap
         self.optimality_ = solution.certificate.value
 
 
-def _clusters(coef: Array) -> list[Indices]:
+def clusters_of(coef: Array) -> list[Indices]:
     """Positions that share a non-zero magnitude, largest magnitude first."""
     used = np.flatnonzero(coef)
     order = used[np.argsort(-np.abs(coef[used]), kind="stable")]

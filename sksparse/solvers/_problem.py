@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -44,6 +44,12 @@ class Problem:
     penalty: Penalty
     alpha: float
     fit_intercept: bool
+
+    def with_alpha(self, alpha: float) -> Problem:
+        """The same problem at another strength, sharing what is known of the features."""
+        other = replace(self, alpha=alpha)
+        vars(other).update(centred=self.centred, null_intercept=self.null_intercept)
+        return other
 
     @property
     def precision(self) -> float:

@@ -345,7 +345,9 @@ def test_progress_is_printed_when_asked(
     L0RegressorCV(max_features=2, cv=3, verbose=1).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
-    assert lines[2].startswith("[L0RegressorCV] fold 3/3: size 0 to 2, least mean squared error")
+    assert lines[2].startswith(
+        "[L0RegressorCV] fold 3/3: max_features 0 to 2, least mean squared error"
+    )
     assert "chose" in lines[3]
 
 
