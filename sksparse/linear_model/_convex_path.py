@@ -86,7 +86,7 @@ class ConvexTask(PathTask):
     """
 
     penalty: ConvexPenalty
-    solver: Callable[..., Solver[Any]]
+    solver: Callable[..., Solver]
     max_iter: int
     tol: float
     verbose: int = 0
@@ -129,10 +129,8 @@ class ConvexTask(PathTask):
     def _problem(self, alpha: float) -> Problem:
         return Problem(self.design, self.loss, self.penalty, alpha, self.fit_intercept)
 
-    def _solver(self, gram: GramCache | None) -> Solver[Any]:
-        return self.solver(
-            self.penalty, gram=gram, tol=self.tol, max_iter=self.max_iter, verbose=self.verbose
-        )
+    def _solver(self, gram: GramCache | None) -> Solver:
+        return self.solver(gram=gram, tol=self.tol, max_iter=self.max_iter, verbose=self.verbose)
 
     def _gram(self, problem: Problem) -> GramCache | None:
         """The Gram matrix that all strengths share, of a squared loss on features as they are."""
@@ -146,7 +144,7 @@ def convex_path(
     X: Any,
     y: Any,
     penalty: Callable[[int], ConvexPenalty],
-    solver: Callable[..., Solver[Any]],
+    solver: Callable[..., Solver],
     *,
     alphas: Any,
     sample_weight: Any,
@@ -190,7 +188,7 @@ class ConvexRegressorCV(SparseRegressorMixin, PathSearch[ConvexTask]):
     """
 
     #: The class of the solver.
-    _solver: ClassVar[Callable[..., Solver[Any]]]
+    _solver: ClassVar[Callable[..., Solver]]
 
     dual_gap_: float
     mse_path_: Array

@@ -335,7 +335,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
 
     def _with_ridge(self, X: Any, loss: Loss, sample_count: float, ridge: Ridge) -> SubsetTask:
         task = self._task(X, loss, sample_count)
-        return replace(task, rules=replace(task.rules, **ridge._asdict()))
+        return replace(task, penalty=replace(task.penalty, **ridge._asdict()))
 
     def _scores(self, X: Any, y: Any, classes: Any, weights: Array | None) -> NegativeScores | None:
         if self.scoring is None:

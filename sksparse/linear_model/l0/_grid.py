@@ -99,7 +99,9 @@ def _geometric_alphas(task: SubsetTask, number: int) -> Array:
     if not task.priced.any():
         return np.geomspace(1.0, 0.1, number)
     values = _first_values(task, _MOST_DOMINANT + 1)
-    gains = -np.diff(values) / float(task.rules.factors(task.design.n_features)[task.priced].min())
+    gains = -np.diff(values) / float(
+        task.penalty.factors(task.design.n_features)[task.priced].min()
+    )
     first, most = 0, min(_MOST_DOMINANT, len(gains) - 1, number - 1)
     for size in range(most):
         if _dominates(values, size, _LOWEST_ALPHA if size == first else _TOGETHER):

@@ -196,7 +196,7 @@ def _again_where_separated(task: SubsetTask, ridge: Ridge, grid: Grid, fits: Pat
     again = np.flatnonzero([task.is_separated(*fit) for fit in fits.each()])
     if not again.size:
         return fits
-    bounded = replace(task, rules=replace(task.rules, **ridge._asdict()))
+    bounded = replace(task, penalty=replace(task.penalty, **ridge._asdict()))
     return fits.with_part(again, bounded.fit_along(grid.part(again)))
 
 

@@ -109,7 +109,7 @@ class L0Search(PathSearch[SubsetTask]):
     def _warning(
         self, tasks: list[SubsetTask], paths: list[PathFits], chosen: int, solution: Solution
     ) -> str:
-        if all(task.rules.scaled_l2 > 0.0 for task in tasks):
+        if all(task.penalty.scaled_l2 > 0.0 for task in tasks):
             return tasks[chosen].separation(PathFits.of([solution]))
         # without a ridge the other points have no minimum to be compared by
         found = (task.separation(fits) for task, fits in zip(tasks, paths, strict=True))

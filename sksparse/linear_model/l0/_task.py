@@ -18,7 +18,7 @@ from sksparse.linear_model._path_protocol import (
 )
 from sksparse.linear_model._separation import is_separated, separation_message
 from sksparse.linear_model.l0._dominant import Remainder, hidden, nearly_all, solve_beyond
-from sksparse.linear_model.l0._options import check_rules
+from sksparse.linear_model.l0._options import check_subset_penalty
 from sksparse.linear_model.l0._path_result import L0Path, implied_alphas
 from sksparse.losses import Loss
 from sksparse.penalties import L0
@@ -31,7 +31,6 @@ from sksparse.solvers import (
     Status,
     SubsetDescent,
     SubsetNewton,
-    SubsetRules,
     subset_path,
 )
 
@@ -51,8 +50,8 @@ class SubsetTask(PathTask):
         Features.
     loss : Loss
         Data term.
-    rules : SubsetRules
-        Norms, prices and bounds; its ``max_features`` is not used.
+    penalty : L0
+        Norms, weights and bounds; its ``max_features`` is not used.
     fit_intercept : bool
         Whether an intercept is fitted.
     effort, max_iter : int
@@ -65,7 +64,7 @@ class SubsetTask(PathTask):
         As in the solvers.
     """
 
-    rules: SubsetRules
+    penalty: L0
     effort: int
     max_iter: int
     tol: float
@@ -82,7 +81,7 @@ class SubsetTask(PathTask):
             Where one cannot be used.
         """
         norms = {name: options.pop(name, 0.0) for name in ("l1", "l2", "scaled_l2")}
-        rules = check_rules(
+        penalty = check_subset_penalty(
             X.shape[1],
             max_features=None,
             penalty_weights=penalty_weights,
@@ -90,12 +89,12 @@ class SubsetTask(PathTask):
             n_outputs=loss.n_outputs,
             **norms,
         )
-        return cls(design=Design(X), loss=loss, rules=rules, **options)
+        return cls(design=Design(X), loss=loss, penalty=penalty, **options)
 
     @cached_property
     def priced(self) -> Mask:
         """Features that are chosen, not just kept."""
-        return ~self.rules.free(self.design.n_features)
+        return ~self.penalty.free(self.design.n_features)
 
     @cached_property
     def null_loss(self) -> float:
@@ -117,11 +116,10 @@ class SubsetTask(PathTask):
         """The fit with at most so many features, or else at a strength."""
         if max_features == 0:
             return self._without_choice()
-        limit = None if max_features is None else int(max_features)
-        rules = replace(self.rules, max_features=limit)
+        problem = self._problem(alpha, max_features)
         if not self.loss.quadratic:
-            return self._solve(self._problem(alpha), rules, start)
-        return solve_beyond(self._solve, self._problem(alpha), rules, start)
+            return self._solve(problem, start)
+        return solve_beyond(self._solve, problem, start)
 
     def refit(self, grid: Grid, fits: PathFits, point: int) -> Solution:
         """The fit of one point, checked against all features as those of a path are not."""
@@ -147,8 +145,10 @@ class SubsetTask(PathTask):
         limits = grid.max_features
         answers = [
             (
-                self._problem(0.0 if grid.alphas is None else float(grid.alphas[k])),
-                replace(self.rules, max_features=None if limits is None else limits[k]),
+                self._problem(
+                    0.0 if grid.alphas is None else float(grid.alphas[k]),
+                    None if limits is None else int(limits[k]),
+                ),
                 fits.coefs[0, :, k],
                 float(fits.intercepts[0, k]),
             )
@@ -176,8 +176,8 @@ class SubsetTask(PathTask):
             alphas = np.zeros(len(grid))
         if not at.size:
             return fits
-        rules = replace(rest.rules, max_features=None)
-        found = replace(self, loss=rest.problem.loss, rules=rules).fit_along(left)
+        penalty = replace(rest.penalty, max_features=None)
+        found = replace(self, loss=rest.problem.loss, penalty=penalty).fit_along(left)
         found = replace(
             found,
             coefs=found.coefs + rest.coef[None, :, None],
@@ -212,76 +212,75 @@ class SubsetTask(PathTask):
     def norms(self, fits: PathFits) -> Array:
         """What ``l1`` and ``l2`` add to the loss of each fit."""
         used = np.flatnonzero(fits.used.any(axis=1))
-        coefs, l1, l2 = fits.coefs[:, used], self.rules.l1, self.ridge(used)[:, None]
+        coefs, l1, l2 = fits.coefs[:, used], self.penalty.l1, self.ridge(used)[:, None]
         # the square of a coefficient may be beyond the largest number
         ridge = 0.5 * (np.sqrt(l2) * coefs) ** 2
         return np.asarray(np.sum(l1 * np.abs(coefs) + ridge, (0, 1)))
 
     def ridge(self, features: Indices) -> Array:
         """Strength of the ridge on each of some features."""
-        if self.rules.scaled_l2 == 0.0:
-            return np.full(len(features), self.rules.l2)
+        if self.penalty.scaled_l2 == 0.0:
+            return np.full(len(features), self.penalty.l2)
         part = Design(self.design.X[:, features])
         weights, centre = self.loss.weights, self.fit_intercept
         means = part.means(weights) if centre else np.zeros(len(features))
-        return self.rules.l2 + self.rules.scaled_l2 * part.variances(weights, means)
+        return self.penalty.l2 + self.penalty.scaled_l2 * part.variances(weights, means)
 
     def separation(self, fits: PathFits) -> str:
         """Why the fits need a warning, if features separate the classes."""
         return separation_message(
-            self.design, self.loss, self.rules, self.fit_intercept, fits.each()
+            self.design, self.loss, self.penalty, self.fit_intercept, fits.each()
         )
 
     def is_separated(self, coef: Array, intercept: Any) -> bool:
         """Whether the features of a fit separate the classes."""
         answer = (coef, intercept)
-        return is_separated(self.design, self.loss, self.rules, self.fit_intercept, *answer)
+        return is_separated(self.design, self.loss, self.penalty, self.fit_intercept, *answer)
 
     def costs(self, fits: PathFits) -> Array:
         """Sum of the prices that each fit pays, in units of ``alpha``."""
-        return np.asarray(self.rules.factors(self.design.n_features) @ fits.used)
+        return np.asarray(self.penalty.factors(self.design.n_features) @ fits.used)
 
     @property
     def _is_plain(self) -> bool:
         """Whether a Gram matrix tells the exact gain of every move."""
-        return self.loss.quadratic and self.rules.l1 == 0.0 and self.rules.positive is None
+        return self.loss.quadratic and self.penalty.l1 == 0.0 and self.penalty.positive is None
 
     @property
     def _budget(self) -> dict[str, Any]:
         options = ("effort", "tol", "max_iter", "verbose")
         return {name: getattr(self, name) for name in options}
 
-    def _problem(self, alpha: float = 0.0) -> Problem:
-        return Problem(self.design, self.loss, L0(), alpha, self.fit_intercept)
+    def _problem(self, alpha: float = 0.0, size: int | None = None) -> Problem:
+        penalty = replace(self.penalty, max_features=size)
+        return Problem(self.design, self.loss, penalty, alpha, self.fit_intercept)
 
     def _solve(
         self,
         problem: Problem,
-        rules: SubsetRules,
         start: Array | None = None,
         **known: Any,
     ) -> Solution:
         """``known`` is what prices share: ``data``, or ``sizes`` for other losses."""
         solver = SubsetDescent if self._is_plain else SubsetNewton
-        return solver(rules=rules, **known, **self._budget).solve(problem, start)
+        return solver(**known, **self._budget).solve(problem, start)
 
     def _within_limits(self, limits: list[int]) -> list[Solution]:
         if self._is_plain:
-            return subset_path(self._problem(), self.rules, limits, **self._budget)
-        return SubsetNewton(rules=self.rules, **self._budget).path(self._problem(), limits)
+            return subset_path(self._problem(), limits, **self._budget)
+        return SubsetNewton(**self._budget).path(self._problem(), limits)
 
     def _at_strengths(self, alphas: Array) -> list[Solution]:
-        rules = replace(self.rules, max_features=None)
         known: dict[str, Any] = {}
         if self._is_plain:
-            known["data"] = Correlations(self._problem(), rules.l2)
+            known["data"] = Correlations(self._problem(), self.penalty.l2)
         else:
-            newton = SubsetNewton(rules=rules, **self._budget)
+            newton = SubsetNewton(**self._budget)
             known["sizes"] = newton.grown_sizes(self._problem())
         return solve_along(
             alphas,
             # without a warm start: a fit does not depend on the other strengths asked for
-            lambda alpha, _: self._solve(self._problem(alpha), rules, **known),
+            lambda alpha, _: self._solve(self._problem(alpha), **known),
             self.verbose,
         )
 
@@ -290,16 +289,18 @@ class SubsetTask(PathTask):
         free = np.flatnonzero(~self.priced)
         if not free.size:
             return self._null_solution()
-        part = replace(self, design=Design(self.design.X[:, free]), rules=self._free_rules(free))
-        found = part._solve(part._problem(), part.rules)
+        part = replace(
+            self, design=Design(self.design.X[:, free]), penalty=self._free_penalty(free)
+        )
+        found = part._solve(part._problem())
         coef = np.zeros((*found.coef.shape[:-1], self.design.n_features))
         coef[..., free] = found.coef
         return replace(found, coef=coef)
 
-    def _free_rules(self, free: Indices) -> SubsetRules:
-        positive = None if self.rules.positive is None else self.rules.positive[free]
-        prices = np.zeros(len(free))
-        return replace(self.rules, max_features=None, prices=prices, positive=positive)
+    def _free_penalty(self, free: Indices) -> L0:
+        positive = None if self.penalty.positive is None else self.penalty.positive[free]
+        weights = np.zeros(len(free))
+        return replace(self.penalty, penalty_weights=weights, positive=positive)
 
     def _null_solution(self) -> Solution:
         outputs = () if self.loss.n_outputs == 1 else (self.loss.n_outputs,)
