@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sksparse.feature_selection import GroupLassoSelector
     from sksparse.linear_model import (
         OSCAR,
+        OSCARCV,
         L0Classifier,
         L0ClassifierCV,
         L0Regressor,
@@ -37,6 +38,7 @@ _ROOM_OF_NAME = {
     "L0Regressor": "linear_model",
     "L0RegressorCV": "linear_model",
     "OSCAR": "linear_model",
+    "OSCARCV": "linear_model",
     "SparseMLPClassifier": "neural_network",
     "SparseMLPRegressor": "neural_network",
     "SparseNetClassifier": "neural_network",
@@ -55,6 +57,7 @@ _ROOMS = (
 
 __all__ = [
     "OSCAR",
+    "OSCARCV",
     "GroupLassoSelector",
     "L0Classifier",
     "L0ClassifierCV",

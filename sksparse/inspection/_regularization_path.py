@@ -189,8 +189,9 @@ class RegularizationPathDisplay:
 
         Parameters
         ----------
-        path : L0Path
-            What :func:`~sksparse.linear_model.l0_path` returned.
+        path : L0Path or ConvexPath
+            What :func:`~sksparse.linear_model.l0_path` or a function such as
+            :func:`~sksparse.linear_model.oscar_path` returned.
         xaxis : {"auto", "n_features", "alpha"}, default="auto"
             What the coefficients are drawn against; "auto" is what was asked for.
         feature_names : array-like of shape (n_features,), default=None
@@ -208,7 +209,7 @@ class RegularizationPathDisplay:
             The display, drawn.
         """
         check_matplotlib_support(f"{cls.__name__}.from_path")
-        xaxis = _resolved(xaxis, path.sizes)
+        xaxis = _resolved(xaxis, getattr(path, "sizes", None))
         display = cls(
             path.coefs,
             path.n_features if xaxis == "n_features" else path.alphas,

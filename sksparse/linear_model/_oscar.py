@@ -84,6 +84,8 @@ class OSCAR(SparseLinearRegressor):
 
     See Also
     --------
+    OSCARCV : A strength that the data choose.
+    oscar_path : Many strengths.
     sksparse.feature_selection.GroupLassoSelector : Groups known beforehand.
     L0Regressor : Fewest features, no shrinkage.
 
@@ -153,18 +155,16 @@ class OSCAR(SparseLinearRegressor):
         check_target_scale(loss.y)
         penalty = SortedL1(oscar_weights(design.n_features, self.pairwise))
         problem = Problem(design, loss, penalty, self.alpha, self.fit_intercept)
-        solver = SortedDescent(
-            penalty, tol=self.tol, max_iter=self.max_iter, verbose=int(self.verbose)
-        )
+        solver = SortedDescent(tol=self.tol, max_iter=self.max_iter, verbose=int(self.verbose))
         return solver.solve(problem, start)
 
     def _store(self, solution: Solution) -> None:
-        self.clusters_ = _clusters(self.coef_)
+        self.clusters_ = clusters_of(self.coef_)
         self.dual_gap_ = solution.gap
         self.optimality_ = solution.certificate.value
 
 
-def _clusters(coef: Array) -> list[Indices]:
+def clusters_of(coef: Array) -> list[Indices]:
     """Positions that share a non-zero magnitude, largest magnitude first."""
     used = np.flatnonzero(coef)
     order = used[np.argsort(-np.abs(coef[used]), kind="stable")]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +20,9 @@ _SAME_PLACE = 64.0
 _FEW = 32
 # Columns further from zero than this, in units of their range, are shifted before.
 _FAR = 1e3
+
+
+AnyPenalty = TypeVar("AnyPenalty", bound=Penalty)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,27 @@ class Problem:
     alpha: float
     fit_intercept: bool
 
+    def with_alpha(self, alpha: float) -> Problem:
+        """The same problem at another strength, sharing what is known of the features."""
+        other = replace(self, alpha=alpha)
+        vars(other).update(centred=self.centred, null_intercept=self.null_intercept)
+        return other
+
+    def penalty_as(self, kind: type[AnyPenalty]) -> AnyPenalty:
+        """The penalty, which must be of a kind.
+
+        Raises
+        ------
+        ValueError
+            Where it is of another.
+        """
+        if not isinstance(self.penalty, kind):
+            raise ValueError(
+                f"A problem with a penalty of class {kind.__name__} is needed, got "
+                f"{type(self.penalty).__name__}; use a solver for that penalty."
+            )
+        return self.penalty
+
     @property
     def precision(self) -> float:
         """Smallest relative tolerance that the features' float type can support."""
@@ -52,7 +77,7 @@ class Problem:
 
     def objective(self, coef: Array, z: Array) -> float:
         """Loss at the predictor ``z``, above its lower bound, plus the penalty of ``coef``."""
-        return self.loss.excess(z) + self.alpha * self.penalty.value(coef)
+        return self.loss.excess(z) + self.penalty.cost(coef, self.alpha)
 
     @cached_property
     def centred(self) -> CentredColumns:

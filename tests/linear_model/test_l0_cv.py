@@ -299,7 +299,7 @@ def test_another_search_leaves_nothing_of_the_last(problem: tuple[np.ndarray, np
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"max_features": [31]}, r"max_features=\[31\] holds a size.*from 0 to 30"),
+        ({"max_features": [31]}, r"max_features=\[31\] holds a number.*from 0 to 30"),
         ({"max_features": [1.5]}, r"max_features=\[1.5\].*integers"),
         ({"max_features": 3, "alphas": 4}, "exclude each other"),
         ({"alphas": [-1.0]}, r"alphas=\[-1.0\].*non-negative"),
@@ -345,7 +345,9 @@ def test_progress_is_printed_when_asked(
     L0RegressorCV(max_features=2, cv=3, verbose=1).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
-    assert lines[2].startswith("[L0RegressorCV] fold 3/3: size 0 to 2, least mean squared error")
+    assert lines[2].startswith(
+        "[L0RegressorCV] fold 3/3: max_features 0 to 2, least mean squared error"
+    )
     assert "chose" in lines[3]
 
 

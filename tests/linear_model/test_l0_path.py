@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from sksparse.linear_model import L0Classifier, L0Regressor, l0_path
-from sksparse.linear_model.l0._path import implied_prices
+from sksparse.linear_model.l0._path_result import implied_alphas
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_grid_of_prices_starts_where_the_first_feature_enters(
     assert l0_path(X, y, alphas=[0.99 * path.alphas[0]]).n_features >= [1]
 
 
-def test_implied_prices_bring_the_sizes_back(problem: tuple[np.ndarray, np.ndarray]) -> None:
+def test_implied_alphas_bring_the_sizes_back(problem: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = problem
     path = l0_path(X, y, max_features=8)
     values = path.losses[:, None] + path.alphas[None, :] * path.n_features[:, None]
@@ -136,8 +136,8 @@ def test_implied_prices_bring_the_sizes_back(problem: tuple[np.ndarray, np.ndarr
         ([4.0], [0], [0.0]),
     ],
 )
-def test_implied_prices_by_hand(values: list, costs: list, expected: list) -> None:
-    found = implied_prices(np.array(values), np.array(costs, dtype=float))
+def test_implied_alphas_by_hand(values: list, costs: list, expected: list) -> None:
+    found = implied_alphas(np.array(values), np.array(costs, dtype=float))
     np.testing.assert_allclose(found, expected)
 
 

@@ -24,7 +24,6 @@ from sksparse.solvers import (
     Status,
     StepwiseNewton,
     SubsetNewton,
-    SubsetRules,
 )
 
 
@@ -151,10 +150,9 @@ def least(loss: Loss, X: np.ndarray) -> float:
 @pytest.mark.parametrize("name", LOSSES)
 def test_best_subset_equals_exhaustive_search(name: str, rng: np.random.Generator) -> None:
     X, y = make_data(rng, name)
-    problem = make_problem(name, X, y, L0(), 0.0)
     for size in (1, 2, 3):
-        rules = SubsetRules(max_features=size)
-        solution = SubsetNewton(rules=rules, tol=1e-8, max_iter=100).solve(problem)
+        problem = make_problem(name, X, y, L0(max_features=size), 0.0)
+        solution = SubsetNewton(tol=1e-8, max_iter=100).solve(problem)
         assert solution.status is Status.CONVERGED
         best = min(least(problem.loss, X[:, s]) for s in combinations(range(8), size))
         assert loss_at(problem, solution) == pytest.approx(best, rel=1e-7)
@@ -164,7 +162,7 @@ def test_best_subset_equals_exhaustive_search(name: str, rng: np.random.Generato
 def test_price_equals_exhaustive_search(name: str, rng: np.random.Generator) -> None:
     X, y = make_data(rng, name)
     problem = make_problem(name, X, y, L0(), 0.02)
-    solution = SubsetNewton(rules=SubsetRules(), tol=1e-8, max_iter=100).solve(problem)
+    solution = SubsetNewton(tol=1e-8, max_iter=100).solve(problem)
     supports = (s for k in range(9) for s in combinations(range(8), k))
     best = min(least(problem.loss, X[:, s]) + 0.02 * len(s) for s in supports)
     found = loss_at(problem, solution) + 0.02 * np.count_nonzero(solution.coef)
@@ -176,7 +174,7 @@ def test_price_equals_exhaustive_search(name: str, rng: np.random.Generator) -> 
 def test_stepwise_refits_are_minima(name: str, backward: bool, rng: np.random.Generator) -> None:
     X, y = make_data(rng, name)
     problem = make_problem(name, X, y, L0(), 0.02)
-    solver = StepwiseNewton(rules=SubsetRules(), backward=backward, tol=1e-8, max_iter=100)
+    solver = StepwiseNewton(backward=backward, tol=1e-8, max_iter=100)
     solution = solver.solve(problem)
     assert solution.status is Status.CONVERGED
     support = np.flatnonzero(solution.coef)
@@ -227,7 +225,7 @@ def test_block_penalties_equal_a_general_optimiser(
     given = problem
     if sparse:
         given = make_problem(name, sp.csc_array(X), y, penalty, alpha, weights)
-    solution = BlockDescent(penalty, tol=1e-9, max_iter=200).solve(given)
+    solution = BlockDescent(tol=1e-9, max_iter=200).solve(given)
     assert solution.status is Status.CONVERGED
     found = loss_at(problem, solution) + alpha * penalty.value(solution.coef)
     reference = smoothed(problem, penalty, 1e-7)
@@ -247,7 +245,7 @@ def test_nothing_is_selected_from_the_dual_norm_of_the_null_gradient_on(
     largest = penalty.dual_norm(make_problem(name, X, y, penalty, 0.0).null_gradient)
     for share in (1.001, 0.98):
         problem = make_problem(name, X, y, penalty, share * largest)
-        solution = BlockDescent(penalty, tol=1e-8, max_iter=100).solve(problem)
+        solution = BlockDescent(tol=1e-8, max_iter=100).solve(problem)
         assert solution.coef.any() == (share < 1.0)
 
 
@@ -266,9 +264,8 @@ def test_maximum_likelihood_is_that_of_scikit_learn(rng: np.random.Generator) ->
             if name == "huber"
             else LOSSES[name](y, weights)
         )
-        problem = Problem(Design(X), loss, L0(), 0.0, True)
-        rules = SubsetRules(max_features=8)
-        solution = SubsetNewton(rules=rules, tol=1e-8, max_iter=100).solve(problem)
+        problem = Problem(Design(X), loss, L0(max_features=8), 0.0, True)
+        solution = SubsetNewton(tol=1e-8, max_iter=100).solve(problem)
         np.testing.assert_allclose(solution.coef, model.coef_, atol=1e-4)
         assert solution.intercept == pytest.approx(model.intercept_, abs=1e-4)
 
@@ -276,12 +273,14 @@ def test_maximum_likelihood_is_that_of_scikit_learn(rng: np.random.Generator) ->
 def test_a_wrong_lower_bound_is_refused(rng: np.random.Generator) -> None:
     X, y = make_data(rng, "plain")
     weights = np.full(len(y), 1.0 / len(y))
-    problem = Problem(Design(X), Overstated(y + 3.0, weights), L0(), 0.01, True)
-    for solver in (
-        SubsetNewton(rules=SubsetRules(), tol=1e-8, max_iter=100),
-        StepwiseNewton(rules=SubsetRules(), backward=False, tol=1e-8, max_iter=100),
-        BlockDescent(L1(np.ones(8)), tol=1e-8, max_iter=100),
-    ):
+    loss = Overstated(y + 3.0, weights)
+    solvers: list[tuple[Any, Any]] = [
+        (L0(), SubsetNewton(tol=1e-8, max_iter=100)),
+        (L0(), StepwiseNewton(backward=False, tol=1e-8, max_iter=100)),
+        (L1(np.ones(8)), BlockDescent(tol=1e-8, max_iter=100)),
+    ]
+    for penalty, solver in solvers:
+        problem = Problem(Design(X), loss, penalty, 0.01, True)
         with pytest.raises(ValueError, match=r"Overstated.lower_bound=0 is not"):
             solver.solve(problem)
 
@@ -290,9 +289,8 @@ def test_a_wrong_lower_bound_is_refused(rng: np.random.Generator) -> None:
 def test_poisson_at_any_level_of_the_counts(scale: float, rng: np.random.Generator) -> None:
     X, _ = make_data(rng, "poisson")
     y = scale * rng.poisson(np.exp(0.5 + X[:, 0] - 0.5 * X[:, 2])).astype(float)
-    problem = make_problem("poisson", X, y, L0(), 0.0)
-    rules = SubsetRules(max_features=2)
-    solution = SubsetNewton(rules=rules, tol=1e-8, max_iter=100).solve(problem)
+    problem = make_problem("poisson", X, y, L0(max_features=2), 0.0)
+    solution = SubsetNewton(tol=1e-8, max_iter=100).solve(problem)
     assert np.flatnonzero(solution.coef).tolist() == [0, 2]
     model = PoissonRegressor(alpha=0.0, tol=1e-12, max_iter=5000).fit(X[:, [0, 2]], y / scale)
     np.testing.assert_allclose(solution.coef[[0, 2]], model.coef_, atol=1e-5)
@@ -301,9 +299,8 @@ def test_poisson_at_any_level_of_the_counts(scale: float, rng: np.random.Generat
 def test_large_counts_whose_noise_is_small(rng: np.random.Generator) -> None:
     X = rng.standard_normal((100, 30))
     y = rng.poisson(np.exp(14.0 + X[:, 3] + 1e-2 * X[:, 5])).astype(float)
-    problem = make_problem("poisson", X, y, L0(), 0.0)
-    rules = SubsetRules(max_features=2)
-    solution = SubsetNewton(rules=rules, tol=1e-8, max_iter=100).solve(problem)
+    problem = make_problem("poisson", X, y, L0(max_features=2), 0.0)
+    solution = SubsetNewton(tol=1e-8, max_iter=100).solve(problem)
     assert np.flatnonzero(solution.coef).tolist() == [3, 5]
     z = X @ solution.coef + solution.intercept
     assert np.abs(X[:, [3, 5]].T @ problem.loss.gradient(z)).max() <= 1e-9 * y.mean()
@@ -314,7 +311,7 @@ def test_zero_counts_in_a_category_end_far_down_without_overflow(rng: np.random.
     X = np.eye(4)[np.arange(80) % 4][:, :3]
     y = rng.poisson(3.0, 80) * (X[:, 1] == 0)
     problem = make_problem("poisson", X, y.astype(float), L0(), 0.01)
-    solution = SubsetNewton(rules=SubsetRules(), tol=1e-8, max_iter=100).solve(problem)
+    solution = SubsetNewton(tol=1e-8, max_iter=100).solve(problem)
     z = X @ solution.coef + solution.intercept
     assert problem.loss.is_saturated(z)
     assert 10.0 < -solution.coef[1] < 100.0
@@ -327,9 +324,9 @@ def test_a_constant_in_the_loss_changes_no_answer(rng: np.random.Generator) -> N
         for alpha, penalty in ((0.02, L0()), (0.05, penalties()["group"])):
             problem = make_problem(name, X, y, penalty, alpha)
             if isinstance(penalty, L0):
-                solver: Any = SubsetNewton(rules=SubsetRules(), tol=1e-8, max_iter=100)
+                solver: Any = SubsetNewton(tol=1e-8, max_iter=100)
             else:
-                solver = BlockDescent(penalty, tol=1e-10, max_iter=100)
+                solver = BlockDescent(tol=1e-10, max_iter=100)
             answers.append(solver.solve(problem).coef)
     np.testing.assert_allclose(answers[0], answers[2], atol=1e-8)
     np.testing.assert_allclose(answers[1], answers[3], atol=1e-6)

@@ -281,26 +281,29 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
             classes, codes, weights = check_classes(y, weights, self.class_weight)
             counts = check_weights(sample_weight, X)
-            ridges = self._ridges(X.shape[1], counts)
-            tasks = [self._with_ridge(X, log_loss(codes, weights), ridge) for ridge in ridges]
+            ridges, n = self._ridges(X.shape[1], counts), sample_count(counts)
+            loss = log_loss(codes, weights)
+            tasks = [self._with_ridge(X, loss, n, ridge) for ridge in ridges]
             folds = self._folds(X, y, weights)
             if folds:
                 folds = with_known_classes(folds, classes, codes)
             scores = self._scores(X, y, classes, None if sample_weight is None else counts)
             if scores is not None:
                 scores.check(folds)
-            n = sample_count(counts)
-            solution, chosen, message = self._search(tasks, folds, n, scores)
+            found = self._search_tasks(tasks, folds, scores)
+            answer = (found.solution.coef, found.solution.intercept)
             stronger = self.l2 == "auto" and ridges[0].once_separated(n)
-            if stronger and tasks[0].is_separated(solution.coef, solution.intercept):
-                ridges, tasks = [stronger], [self._with_ridge(X, tasks[0].loss, stronger)]
-                solution, chosen, message = self._search(tasks, folds, n, scores)
-            self.l2_ = ridges[chosen].strength
+            if stronger and tasks[0].is_separated(*answer):
+                ridges, tasks = [stronger], [self._with_ridge(X, loss, n, stronger)]
+                found = self._search_tasks(tasks, folds, scores)
+            self.l2_ = ridges[found.task].strength
             self.classes_ = classes
-            self.coef_ = np.atleast_2d(solution.coef).astype(X.dtype)
-            self.intercept_ = np.atleast_1d(solution.intercept).astype(X.dtype)
-        warn_unless_converged(message)
+            self.coef_ = np.atleast_2d(found.solution.coef).astype(X.dtype)
+            self.intercept_ = np.atleast_1d(found.solution.intercept).astype(X.dtype)
+        warn_unless_converged(found.message)
         return self
+
+    _error_per_loss = 1.0
 
     @property
     def _error_name(self) -> str:  # type: ignore[override]
@@ -330,9 +333,9 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
             )
         return [Ridge(l2=float(strength)) for strength in strengths]
 
-    def _with_ridge(self, X: Any, loss: Loss, ridge: Ridge) -> SubsetTask:
-        task = self._task(X, loss)
-        return replace(task, rules=replace(task.rules, **ridge._asdict()))
+    def _with_ridge(self, X: Any, loss: Loss, sample_count: float, ridge: Ridge) -> SubsetTask:
+        task = self._task(X, loss, sample_count)
+        return replace(task, penalty=replace(task.penalty, **ridge._asdict()))
 
     def _scores(self, X: Any, y: Any, classes: Any, weights: Array | None) -> NegativeScores | None:
         if self.scoring is None:

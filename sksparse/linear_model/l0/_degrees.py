@@ -5,19 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from sksparse._typing import Array
-from sksparse.linear_model.l0._task import Points, SubsetTask
+from sksparse.linear_model._path_protocol import PathFits
+from sksparse.linear_model.l0._task import SubsetTask
 
 
-def effective_degrees(task: SubsetTask, points: Points) -> Array:
+def effective_degrees(task: SubsetTask, fits: PathFits) -> Array:
     """``trace(H (H + R)^-1)`` at each point, for H the second derivatives and R the ridge.
 
     H is that of the loss over the coefficients in use, the intercept minimised out. Without a
     ridge this is the number of coefficients in use, for m > 2 classes m - 1 a feature.
     """
-    n_points = points.coefs.shape[-1]
-    return np.array(
-        [_degrees(task, points.coefs[..., k], points.intercepts[:, k]) for k in range(n_points)]
-    )
+    return np.array([_degrees(task, *fit) for fit in fits.each()])
 
 
 def _degrees(task: SubsetTask, coef: Array, intercept: Array) -> float:

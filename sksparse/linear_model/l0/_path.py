@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,48 +11,16 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.validation import check_X_y
 
 from sksparse._interrupts import interruptible
-from sksparse._typing import Array, Indices
+from sksparse._typing import Array
 from sksparse._validation import check_weights, warn_unless_converged
 from sksparse.linear_model._classes import check_classes, log_loss
 from sksparse.linear_model._criteria import sample_count
+from sksparse.linear_model._path_protocol import Grid, PathFits
 from sksparse.linear_model._ridge import Ridge, check_ridge
 from sksparse.linear_model.l0._grid import make_grid
-from sksparse.linear_model.l0._task import Grid, Points, SubsetTask
+from sksparse.linear_model.l0._path_result import L0Path
+from sksparse.linear_model.l0._task import SubsetTask
 from sksparse.losses import Loss, Squared
-
-
-@dataclass(frozen=True)
-class L0Path:
-    """The fits of :func:`l0_path`, ever more features.
-
-    Parameters
-    ----------
-    n_features : ndarray of shape (n_points,)
-        Number of features with a positive price that each fit uses.
-    alphas : ndarray of shape (n_points,)
-        Prices, decreasing. Where sizes were asked for, a price at which the fit of that size is
-        the best of the path, in the middle of such prices; nan where there is none.
-    coefs : ndarray of shape (n_features, n_points) or (n_classes, n_features, n_points)
-        Coefficients, in the float type of the features; the latter shape for more than two
-        classes.
-    intercepts : ndarray of shape (n_points,) or (n_classes, n_points)
-        Intercepts.
-    losses : ndarray of shape (n_points,)
-        Weighted mean loss of each fit, without what is added to it: half the mean squared error or
-        the log loss.
-    optimality : ndarray of shape (n_points,)
-        What `optimality_` says of a single fit; nan where it was not computed.
-    sizes : ndarray of shape (n_points,) or None
-        The sizes asked for, increasing; None where prices were.
-    """
-
-    n_features: Indices
-    alphas: Array
-    coefs: Array
-    intercepts: Array
-    losses: Array
-    optimality: Array
-    sizes: Indices | None = None
 
 
 @validate_params(
@@ -210,33 +178,26 @@ def l0_path(
         max_iter=max_iter,
         tol=tol,
         verbose=verbose,
+        sample_count=sample_count(counts),
     )
     with interruptible():
-        grid = make_grid(task, max_features, alphas, sample_count(counts))
-        points = task.over(grid)
-        stronger = l2 == "auto" and ridge.once_separated(sample_count(counts))
-        if stronger and loss == "log" and not points.interrupted:
-            points = _again_where_separated(task, stronger, grid, points)
-        path, message = as_path(task, points, grid), points.message or task.separation(points)
+        grid = make_grid(task, max_features, alphas)
+        fits = task.fit_along(grid)
+        stronger = l2 == "auto" and ridge.once_separated(task.sample_count)
+        if stronger and loss == "log" and not fits.interrupted:
+            fits = _again_where_separated(task, stronger, grid, fits)
+        path, message = task.path(grid, fits), fits.message or task.separation(fits)
     warn_unless_converged(message)
     return path
 
 
-def _again_where_separated(task: SubsetTask, ridge: Ridge, grid: Grid, points: Points) -> Points:
+def _again_where_separated(task: SubsetTask, ridge: Ridge, grid: Grid, fits: PathFits) -> PathFits:
     """The path with fits of a stronger ridge where features separate the classes."""
-    again = np.flatnonzero(
-        [
-            task.is_separated(coef, intercept)
-            for coef, intercept in zip(
-                np.moveaxis(points.coefs, -1, 0), points.intercepts.T, strict=True
-            )
-        ]
-    )
+    again = np.flatnonzero([task.is_separated(*fit) for fit in fits.each()])
     if not again.size:
-        return points
-    bounded = replace(task, rules=replace(task.rules, **ridge._asdict()))
-    part = {name: values[again] for name, values in vars(grid).items() if values is not None}
-    return points.with_part(again, bounded.over(Grid(**part)))
+        return fits
+    bounded = replace(task, penalty=replace(task.penalty, **ridge._asdict()))
+    return fits.with_part(again, bounded.fit_along(grid.part(again)))
 
 
 def _loss(name: str, y: Any, weights: Array) -> Loss:
@@ -244,37 +205,3 @@ def _loss(name: str, y: Any, weights: Array) -> Loss:
         return Squared(y, weights)
     _, codes, weights = check_classes(y, weights, None)
     return log_loss(codes, weights)
-
-
-def as_path(task: SubsetTask, points: Points, grid: Grid) -> L0Path:
-    """What the user is given, in the float type of the features."""
-    losses = task.losses(points)
-    number, dtype = len(losses), task.design.dtype
-    one = len(points.coefs) == 1
-    implied = implied_prices(losses + task.norms(points), task.costs(points))
-    return L0Path(
-        n_features=np.count_nonzero(points.used[task.priced], axis=0),
-        alphas=implied if grid.alphas is None else grid.alphas[:number],
-        coefs=(points.coefs[0] if one else points.coefs).astype(dtype),
-        intercepts=(points.intercepts[0] if one else points.intercepts).astype(dtype),
-        losses=losses,
-        optimality=points.optimality,
-        sizes=None if grid.sizes is None else grid.sizes[:number],
-    )
-
-
-def implied_prices(values: Array, costs: Array) -> Array:
-    """Price at which each point has the smallest ``values + price * costs``.
-
-    It is in the middle of such prices, or twice the smallest where none is the largest; nan where
-    there is none.
-    """
-    rise = values[None, :] - values[:, None]
-    saved = costs[:, None] - costs[None, :]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        price = rise / saved
-    upper = np.where(saved > 0, price, np.inf).min(axis=1)
-    lower = np.maximum(np.where(saved < 0, price, 0.0).max(axis=1), 0.0)
-    beaten = ((saved == 0) & (rise < 0)).any(axis=1)
-    middle = np.where(np.isinf(upper), 2.0 * lower, 0.5 * (lower + upper))
-    return np.where((lower <= upper) & ~beaten, middle, np.nan)

@@ -172,7 +172,6 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = L0Search._common_constraints
-    _error_name = "mean squared error"
 
     mse_path_: Array
 
@@ -236,13 +235,10 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
             self._validate_params()
             self._check_choice()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True)
-            task = self._task(X, Squared(y, weights), self.l2)
-            n = sample_count(check_weights(sample_weight, X))
-            solution, _, message = self._search([task], self._folds(X, y, weights), n)
-            self.coef_ = solution.coef.astype(X.dtype)
-            self.intercept_ = X.dtype.type(solution.intercept)
-        warn_unless_converged(message)
+            count = sample_count(check_weights(sample_weight, X))
+            task = self._task(X, Squared(y, weights), count, self.l2)
+            found = self._search_tasks([task], self._folds(X, y, weights))
+            self.coef_ = found.solution.coef.astype(X.dtype)
+            self.intercept_ = X.dtype.type(found.solution.intercept)
+        warn_unless_converged(found.message)
         return self
-
-    def _store_errors(self, errors: Array) -> None:
-        self.mse_path_ = errors

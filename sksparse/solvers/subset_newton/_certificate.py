@@ -85,7 +85,7 @@ def _fall(search: SubsetSearch, fit: Fit, metric: Metric, feature: int, coef: Ar
 
 def _of_leaving(search: SubsetSearch, fit: Fit) -> float:
     """Leaving a feature out."""
-    rules, best = search.rules, 0.0
+    penalty, best = search.penalty, 0.0
     norms = search.norms(search.columns.features[fit.support])
     before = search.outputs.value(fit.z)
     for position in np.flatnonzero(~norms.free & (norms.prices > 0.0)):
@@ -94,7 +94,7 @@ def _of_leaving(search: SubsetSearch, fit: Fit) -> float:
             fit.z - np.outer(search.columns.rows[fit.support[position]], w)
         )
         saved = (
-            rules.l1 * np.abs(w).sum() + 0.5 * norms.l2[position] * w @ w + norms.prices[position]
+            penalty.l1 * np.abs(w).sum() + 0.5 * norms.l2[position] * w @ w + norms.prices[position]
         )
         best = max(best, float(saved - (after - before)))
     return best

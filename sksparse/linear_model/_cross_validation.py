@@ -1,9 +1,9 @@
-"""Choosing a point of a path: held-out errors over folds, or an information criterion."""
+"""Cross-validation of a path: errors on held-out samples, and the choice among its points."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -12,9 +12,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sksparse._interrupts import check
 from sksparse._typing import Array, Indices
-from sksparse.linear_model._criteria import CRITERIA, deviance, trusted
-from sksparse.linear_model.l0._grid import candidates
-from sksparse.linear_model.l0._task import Grid, Points, SubsetTask
+from sksparse.linear_model._path_protocol import Grid, PathFits, PathTask
 from sksparse.losses import Loss
 
 
@@ -42,15 +40,13 @@ class Fold(NamedTuple):
     loss: Loss | None = None
     classes: Indices | None = None
 
-    def task(self, task: SubsetTask) -> SubsetTask:
-        """A task on the training part."""
-        if self.loss is None:
-            return task.with_weights(self.train)
-        return replace(task, loss=self.loss)
+    def training_loss(self, loss: Loss) -> Loss:
+        """The loss on the training part, from that of all samples."""
+        return loss.with_weights(self.train) if self.loss is None else self.loss
 
 
-#: Errors of all points of a fold on its test samples.
-Errors = Callable[[Points, Fold], Array]
+#: Errors of all fits of a path on the test samples of a fold.
+Errors = Callable[[PathFits, Fold], Array]
 
 
 def make_folds(splits: list[tuple[Any, Any]], weights: Array) -> list[Fold]:
@@ -83,7 +79,7 @@ def _share(rows: Indices, weights: Array) -> Array:
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Errors on held-out samples.
+    """Errors on held-out samples. A fold is the same task with other sample weights.
 
     Parameters
     ----------
@@ -92,7 +88,9 @@ class CrossValidation:
     error_name : str
         What the errors are.
     errors : callable or None
-        Errors of the fits of a fold; None is the loss itself, twice that of a squared loss.
+        Errors of the fits of a fold; None is the mean loss times ``per_loss``.
+    per_loss : float
+        Errors in units of the loss: 2 for a squared error.
     n_jobs : int or None
         Folds at the same time.
     verbose : int
@@ -102,10 +100,11 @@ class CrossValidation:
     name: str
     error_name: str
     errors: Errors | None
+    per_loss: float
     n_jobs: int | None
     verbose: int
 
-    def run(self, task: SubsetTask, grid: Grid, folds: list[Fold]) -> tuple[Array, str]:
+    def run(self, task: PathTask, grid: Grid, folds: list[Fold]) -> tuple[Array, str]:
         """Errors of shape (n_points, n_folds), and why a fit did not converge if one did not."""
         jobs = (delayed(self._one)(task, grid, fold) for fold in folds)
         results = []
@@ -121,24 +120,24 @@ class CrossValidation:
             )
         return errors, next(filter(None, messages), "")
 
-    def _one(self, task: SubsetTask, grid: Grid, fold: Fold) -> tuple[Array, str]:
+    def _one(self, task: PathTask, grid: Grid, fold: Fold) -> tuple[Array, str]:
         check()
         start = perf_counter()
-        part = fold.task(task)
-        points = part.over(grid)
-        if points.interrupted:
+        part = task.with_loss(fold.training_loss(task.loss))
+        fits = part.fit_along(grid)
+        if fits.interrupted:
             raise KeyboardInterrupt
         if self.errors is None:
-            errors = part.losses(points, fold.test) * (2.0 if task.loss.quadratic else 1.0)
+            errors = part.losses(fits, fold.test) * self.per_loss
         else:
-            errors = self.errors(points, fold)
+            errors = self.errors(fits, fold)
         if self.verbose:
             best = int(np.argmin(errors))
             print(
                 f"[{self.name}] {fold.name}: {grid}, least {self.error_name} {errors[best]:.4g} "
                 f"at {grid.points[best]:.3g}, {perf_counter() - start:.1f} s"
             )
-        return errors, points.message
+        return errors, fits.message
 
 
 def choose(errors: Array, n_features: Indices, selection: str) -> int:
@@ -152,28 +151,3 @@ def choose(errors: Array, n_features: Indices, selection: str) -> int:
     good = np.flatnonzero(mean <= bound)
     sparsest = good[n_features[good] == n_features[good].min()]
     return int(sparsest[np.argmin(mean[sparsest])])
-
-
-def criterion_path(
-    task: SubsetTask,
-    points: Points,
-    name: str,
-    n: float,
-    n_candidates: int | None,
-    degrees: Callable[[SubsetTask, Points], Array] | None = None,
-) -> Array:
-    """The information criterion at each point, infinite where it means nothing.
-
-    ``n`` is the number of samples, and ``n_candidates`` that of the features that X was chosen
-    from. ``degrees`` tells the degrees of freedom; None counts the coefficients that are not zero.
-    """
-    outputs = max(len(points.coefs) - 1, 1)
-    used, squared = points.used, task.loss.quadratic
-    fit = deviance(task.losses(points), n, task.null_loss, squared=squared)
-    df, k = outputs * used.sum(axis=0), used[task.priced].sum(axis=0)
-    p = candidates(task, n_candidates)
-    # two balanced classes are worth a sample each time, rare ones less
-    information = n if squared else n * task.null_loss / float(np.log(2.0))
-    counts = trusted(fit, df, n, k, p, intercept=task.fit_intercept, information=information)
-    df = df if degrees is None else degrees(task, points)
-    return np.where(counts, CRITERIA[name](fit, df, n, k, p), np.inf)
