@@ -257,7 +257,7 @@ def test_an_interruption_keeps_the_points_so_far(
     [
         ({"loss": "hinge"}, "'loss'"),
         ({"max_features": -1}, "'max_features'"),
-        ({"max_features": [41]}, r"max_features=\[41\] holds a size that is not from 0 to 40"),
+        ({"max_features": [41]}, r"max_features=\[41\] holds a number that is not from 0 to 40"),
         ({"max_features": []}, "list of sizes"),
         ({"alphas": 0}, "'alphas'"),
         ({"alphas": [np.nan]}, "finite and non-negative"),
