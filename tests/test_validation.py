@@ -51,7 +51,7 @@ def test_weights_of_samples(weights: list) -> None:
     X = np.zeros((2, 1))
     np.testing.assert_array_equal(check_weights(None, X), [1.0, 1.0])
     np.testing.assert_array_equal(check_weights([0, 3], X), [0.0, 3.0])
-    with pytest.raises(ValueError, match="[Ss]ample.weight"):
+    with pytest.raises(ValueError, match=r"[Ss]ample.weight"):
         check_weights(weights, X)
 
 
