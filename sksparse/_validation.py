@@ -107,6 +107,11 @@ class Groups:
     names: Any
     labels: Indices
 
+    @property
+    def root_sizes(self) -> Array:
+        """Square root of the number of features of each group."""
+        return np.sqrt(np.bincount(self.labels))
+
 
 def check_groups(groups: Any, n_features: int, feature_names: Any) -> Groups:
     """Resolve the ``groups`` parameter to a partition of the features.
@@ -200,25 +205,40 @@ def _position(column: Any, group: Any, n_features: int, known: dict[Any, int]) -
     return int(column)
 
 
-def check_penalty_weights(penalty_weights: Any, groups: Groups) -> Array:
-    """One non-negative finite factor per group; None means the square root of the group's size."""
+def check_penalty_weights(penalty_weights: Any, n: int, *, per: str) -> Array | None:
+    """Non-negative finite factors of a penalty, as many as there are features or groups.
+
+    Parameters
+    ----------
+    penalty_weights : array-like of shape (n,) or None
+        What the user passed; None stays None.
+    n : int
+        How many there are.
+    per : str
+        What each factor is for: "feature" or "group".
+
+    Raises
+    ------
+    ValueError
+        Where they cannot be used.
+    """
     if penalty_weights is None:
-        return np.sqrt(np.bincount(groups.labels))
-    n_groups = len(groups.names)
+        return None
     try:
         weights = np.asarray(penalty_weights, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"penalty_weights must be numbers, one per group; got {_short(penalty_weights)}."
+            f"penalty_weights must be numbers, one per {per}; got {_short(penalty_weights)}."
         ) from error
-    if weights.shape != (n_groups,):
+    if weights.shape != (n,):
         raise ValueError(
-            f"penalty_weights must hold one factor per group, shape ({n_groups},); got shape "
+            f"penalty_weights must hold one factor per {per}, shape ({n},); got shape "
             f"{weights.shape}."
         )
     if not np.all(np.isfinite(weights)) or np.any(weights < 0):
         raise ValueError(
-            f"penalty_weights must be finite and non-negative; got {_short(penalty_weights)}."
+            f"penalty_weights must be finite and non-negative; got a smallest of {weights.min()} "
+            f"and a largest of {weights.max()}."
         )
     return weights
 

@@ -243,7 +243,7 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
             name, targets, classes = _check_targets(y, self.loss, weights)
             feature_names = getattr(self, "feature_names_in_", None)
             groups = check_groups(self.groups, X.shape[1], feature_names)
-            factors = check_penalty_weights(self.penalty_weights, groups)
+            factors = _factors(self.penalty_weights, groups)
             start = check_start(getattr(self, "coef_", None), X.shape[1])
             penalty = _make_penalty(groups, factors, self.l1_ratio)
             problem = Problem(
@@ -319,6 +319,11 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
         else:
             tags.target_tags.positive_only = not _takes(kind, -1.0)
         return tags
+
+
+def _factors(penalty_weights: Any, groups: Groups) -> Array:
+    factors = check_penalty_weights(penalty_weights, len(groups.names), per="group")
+    return groups.root_sizes if factors is None else factors
 
 
 def _make_penalty(groups: Groups, factors: Array, l1_ratio: float) -> BlockPenalty:

@@ -40,14 +40,13 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
     or, for ``l2="auto"``, with a ridge ``l2_ / 2 * sum_j v_j w_j^2`` that does not depend on the
     scale of the features, v_j the variance of feature j. The loss is the log loss; for more than
     two classes it is the multinomial one, and w_j holds a coefficient of feature j for each class,
-    chosen together and priced once. With
-    ``max_features=k`` the term in ``alpha`` gives way to the constraint that at most k features
-    are used.
+    chosen together and penalised once. With ``max_features=k`` the term in ``alpha`` gives way to
+    the constraint that at most k features are used.
 
     Parameters
     ----------
     alpha : float, default=0.01
-        Price of a feature, non-negative, in units of the mean log loss: a feature is kept if
+        Penalty per feature, non-negative, in units of the mean log loss: a feature is kept if
         leaving it out would raise the log loss by more than ``alpha``. The model without features
         has a log loss of 0.69 for two balanced classes. The scale of the features does not matter
         unless ``l1`` or ``l2`` is a positive number.
@@ -139,19 +138,19 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    At the current fit, the loss is met by its quadratic model, as in iteratively reweighted least
-    squares, which tells the gain of every add, drop and swap at once. A descent on the model by
-    best moves proposes a subset; Newton steps refit it, and it is taken if the true objective
-    falls. Otherwise the best single moves of the model are tried: up to ``30 * effort`` that
-    promise a gain, and the best ``5 * effort`` of the others; with up to 30 features every add and
-    drop, and a swap for each feature outside; of the best end of all starts every single move if
-    they are few. The first start is a forward selection with the model
-    renewed whenever its size doubles; for a price, the best of the sizes of a path if that is
-    better. A pass over all features then brings those into the working set that the model says
-    would gain.
+    At the current fit, the loss is approximated by its quadratic model, as in iteratively
+    reweighted least squares, which gives the gain of every add, drop and swap at once. A local
+    search on the model proposes a subset; Newton steps refit it, and it is accepted if the true
+    objective falls. Otherwise the best single moves of the model are refitted: up to ``30 *
+    effort`` with a predicted gain, and the best ``5 * effort`` of the others; with up to 30
+    features every add and drop, and a swap for each feature outside; from the best local optimum of
+    all starts every single move if they are few. The first start is a forward selection with the
+    model renewed whenever the number of features doubles; for an ``alpha``, the best subset of a
+    path over all cardinalities if that is better. A pass over all features then adds those to the
+    working set whose entry would lower the model.
 
     The problem is NP-hard; the answer is a local optimum of the neighbourhood that ``optimality_``
-    describes. The model is exact only to second order: what it misses widely is not found. Constant
+    describes. The model is exact only to second order: moves that it underrates widely are not found. Constant
     features are never selected, and with ``l2=0`` neither is a feature that is a linear combination
     of those already selected (up to 1e-8 of its variance).
 

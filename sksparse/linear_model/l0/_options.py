@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sksparse._typing import Array, Mask
+from sksparse._typing import Mask
+from sksparse._validation import check_penalty_weights
 from sksparse.penalties import L0
 
 
@@ -32,31 +33,9 @@ def check_subset_penalty(
         l1=float(l1),
         l2=float(l2),
         scaled_l2=scaled_l2,
-        penalty_weights=_check_prices(penalty_weights, n_features),
+        penalty_weights=check_penalty_weights(penalty_weights, n_features, per="feature"),
         positive=_check_positive(positive, n_features, n_outputs),
     )
-
-
-def _check_prices(penalty_weights: Any, n_features: int) -> Array | None:
-    if penalty_weights is None:
-        return None
-    try:
-        prices = np.asarray(penalty_weights, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"penalty_weights must be numbers, one per feature; got {penalty_weights!r}."
-        ) from error
-    if prices.shape != (n_features,):
-        raise ValueError(
-            f"penalty_weights must hold one factor per feature, shape ({n_features},); got shape "
-            f"{prices.shape}."
-        )
-    if not np.all(np.isfinite(prices)) or np.any(prices < 0):
-        raise ValueError(
-            "penalty_weights must be finite and non-negative; got a smallest of "
-            f"{prices.min()} and a largest of {prices.max()}."
-        )
-    return prices
 
 
 def _check_positive(positive: Any, n_features: int, n_outputs: int) -> Mask | None:

@@ -1,4 +1,4 @@
-"""Best subsets over a grid of sizes or prices."""
+"""Best subsets along a grid of numbers of features or of penalties per feature."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def l0_path(
 ) -> L0Path:
     """Compute the best subsets of ever more features.
 
-    For each size k, or for each price alpha, minimises over coefficients w and intercept b, with s
-    the sample weights::
+    For each number of features k, or for each penalty per feature alpha, minimises over
+    coefficients w and intercept b, with s the sample weights::
 
         1 / (sum_i s_i) * sum_i s_i loss(y_i, x_i w + b) + l1 * ||w||_1 + l2 / 2 * ||w||_2^2
 
@@ -76,14 +76,14 @@ def l0_path(
     y : array-like of shape (n_samples,)
         Targets; classes for the log loss.
     max_features : int or array-like of int, default=None
-        The largest size, all smaller ones included down to 0, or a list of sizes. None is
-        ``n / (log(p) log(log(n)))`` for p features and n samples [1]_, weighted as in
+        The largest number of features, all smaller ones included down to 0, or a list of numbers.
+        None is ``n / (log(p) log(log(n)))`` for p features and n samples [1]_, weighted as in
         :class:`L0RegressorCV`, the logarithms at least 1, and at most 100, or two less than the
-        samples with a weight. None and a largest size end at p.
+        samples with a weight. None and a largest number end at p.
     alphas : int or array-like of float, default=None
-        Prices to solve for instead of sizes, or how many: these are spaced evenly in the logarithm
-        from the price at which the first feature enters down to a thousandth of it, or to the loss
-        without features divided by n where that is more.
+        Penalties per feature to solve for instead of numbers of features, or how many: these are
+        spaced evenly in the logarithm from the one at which the first feature enters down to a
+        thousandth of it, or to the loss without features divided by n where that is more.
     loss : {"squared", "log"}, default="squared"
         The loss.
     l1 : float, default=0.0
@@ -95,7 +95,7 @@ def l0_path(
         Features whose coefficient must not be negative, all or by a boolean mask.
     penalty_weights : array-like of shape (n_features,), default=None
         Factors on ``alpha``, non-negative. A feature with factor 0 is always kept and does not
-        count for a size. None is 1 for all.
+        count for ``max_features``. None is 1 for all.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights; an integer weight equals so many repetitions of the sample.
     fit_intercept : bool, default=True
@@ -133,12 +133,11 @@ def l0_path(
     sksparse.inspection.RegularizationPathDisplay : Draws a path.
     sklearn.linear_model.lasso_path : The path of the lasso.
 
-    Notes
-    -----
-    The fit at a point does not depend on the other points asked for. At a price it is that of
-    :class:`L0Regressor` or :class:`L0Classifier`. Sizes share their work: the subset of each size
-    is a local optimum, proposed by smaller and larger ones that are always gone through, asked for
-    or not. A fit of that size alone is checked against all features.
+    Notes ----- The fit at a point does not depend on the other points asked for. At an ``alpha`` it
+    is that of :class:`L0Regressor` or :class:`L0Classifier`. Numbers of features share their work:
+    the subset of each cardinality is a local optimum, proposed by smaller and larger ones, which
+    are always computed, asked for or not. A fit of one number alone is checked against all
+    features.
 
     References
     ----------

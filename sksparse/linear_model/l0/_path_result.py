@@ -19,9 +19,9 @@ class L0Path(RegularizationPath):
     n_features : ndarray of shape (n_points,)
         Number of features with a positive penalty weight that each fit uses.
     alphas : ndarray of shape (n_points,)
-        Strengths, decreasing. Where numbers of features were asked for, a strength at which the fit
-        of that size is the best of the path, in the middle of such strengths; nan where there is
-        none.
+        Penalties per feature, decreasing. Where numbers of features were asked for, a penalty at
+        which this number is the best of the path, in the middle of such penalties; nan where there
+        is none.
     coefs : ndarray of shape (n_features, n_points) or (n_classes, n_features, n_points)
         Coefficients, in the float type of the features; the latter shape for more than two
         classes.
@@ -33,16 +33,16 @@ class L0Path(RegularizationPath):
     optimality : ndarray of shape (n_points,)
         What `optimality_` says of a single fit; nan where it was not computed.
     sizes : ndarray of shape (n_points,) or None
-        The numbers of features asked for, increasing; None where strengths were.
+        The numbers of features asked for, increasing; None where penalties were.
     """
 
     sizes: Indices | None = None
 
 
 def implied_alphas(values: Array, costs: Array) -> Array:
-    """Strength at which each point has the smallest ``values + alpha * costs``.
+    """Penalty per feature at which each point has the smallest ``values + alpha * costs``.
 
-    It is in the middle of such strengths, or twice the smallest where none is the largest; nan
+    It is in the middle of such penalties, or twice the smallest where none is the largest; nan
     where there is none.
     """
     rise = values[None, :] - values[:, None]

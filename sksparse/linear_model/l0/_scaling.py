@@ -1,7 +1,7 @@
 """Targets and features so large or small that their squares leave the range of float64.
 
-Without norms the best subset does not depend on the scale of a feature, and a price is in squared
-units of the target. Multiplying by powers of two is exact, and so is undoing it.
+Without norms the best subset does not depend on the scale of a feature, and the penalty per feature
+is in squared units of the target. Multiplying by powers of two is exact, and so is undoing it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from sksparse.solvers import BoundedSolution, Design, Solution
 
 
 @dataclass(frozen=True)
-class Moderate:
-    """A problem whose features and targets are at most one.
+class ScaledProblem:
+    """Data with magnitudes of at most one, and how to undo the scaling.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Moderate:
     loss : Squared
         Targets times a power of two.
     columns : ndarray of shape (n_features,)
-        Exponents of what was taken out of the features.
+        Exponents of the powers of two that the features were divided by.
     target : int
         That of the targets.
     """
@@ -39,7 +39,7 @@ class Moderate:
     target: int
 
     @classmethod
-    def of(cls, design: Design, loss: Squared) -> Moderate:
+    def of(cls, design: Design, loss: Squared) -> ScaledProblem:
         """A scaled copy of a problem."""
         columns = np.frexp(largest_magnitudes(design.X))[1]
         target = int(np.frexp(np.abs(loss.y).max())[1])
@@ -51,8 +51,8 @@ class Moderate:
             target,
         )
 
-    def price(self, alpha: float) -> float:
-        """The price of a feature in the squared units of the scaled targets."""
+    def alpha(self, alpha: float) -> float:
+        """The penalty per feature in the squared units of the scaled targets."""
         return strength(alpha, -2 * self.target)
 
     def start(self, coef: Array | None) -> Array | None:

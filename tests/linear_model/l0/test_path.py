@@ -257,8 +257,8 @@ def test_an_interruption_keeps_the_points_so_far(
     [
         ({"loss": "hinge"}, "'loss'"),
         ({"max_features": -1}, "'max_features'"),
-        ({"max_features": [41]}, r"max_features=\[41\] holds a size that is not from 0 to 40"),
-        ({"max_features": []}, "list of sizes"),
+        ({"max_features": [41]}, r"max_features=\[41\] holds a number that is not from 0 to 40"),
+        ({"max_features": []}, "list of numbers"),
         ({"alphas": 0}, "'alphas'"),
         ({"alphas": [np.nan]}, "finite and non-negative"),
         ({"alphas": 2, "max_features": 2}, "exclude each other"),
