@@ -31,6 +31,7 @@ BENEATH = {
     "solvers.branch_and_bound": ("solvers.local_search",),
     "linear_model": ("solvers.*",),
     "linear_model.l0": ("linear_model",),
+    "linear_model.counts": ("linear_model.l0",),
     "sparsifiers.parameters": ("penalties",),
     "sparsifiers.masks": ("sparsifiers.parameters",),
     "sparsifiers.structure": ("sparsifiers.masks",),

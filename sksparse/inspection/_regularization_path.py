@@ -395,7 +395,11 @@ def _choice(model: Any) -> tuple[Array | None, Array | None, str]:
     attributes = vars(model)
     if "criterion_path_" in attributes:
         return _of_choice(model, model.criterion_path_, 1), None, model.criterion.upper()
-    for attribute, name in (("mse_path_", "mean squared error"), ("score_path_", "score")):
+    for attribute, name in (
+        ("mse_path_", "mean squared error"),
+        ("deviance_path_", "mean Poisson deviance"),
+        ("score_path_", "score"),
+    ):
         if attribute in attributes:
             folds = _of_choice(model, attributes[attribute], 2)
             n_folds = folds.shape[1]

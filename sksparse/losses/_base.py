@@ -66,12 +66,10 @@ class Loss(ABC):
     for_classes: ClassVar[bool] = False
     #: What the loss is called in messages.
     title: ClassVar[str] = "loss"
-    #: When the loss has no minimum, in words that follow "where"; empty where it always has one.
-    unbounded_when: ClassVar[str] = ""
+    #: What features do where the loss has no minimum, a verb phrase; empty if it always has one.
+    unbounded_if: ClassVar[str] = ""
     #: Share of the null model's value that counts as zero where the loss need not have a minimum.
     negligible: ClassVar[float] = 1e-12
-    #: The value times this is the error as users know it.
-    error_scale: ClassVar[float] = 1.0
 
     def __init__(self, y: Array, weights: Array) -> None:
         self.y = np.asarray(y, dtype=np.float64)

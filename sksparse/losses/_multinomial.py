@@ -22,7 +22,7 @@ class Multinomial(ConjugateLoss):
 
     for_classes: ClassVar[bool] = True
     title: ClassVar[str] = "log loss"
-    unbounded_when: ClassVar[str] = "features separate the classes"
+    unbounded_if: ClassVar[str] = "separate the classes"
     negligible: ClassVar[float] = 1e-6
     lower_bound = 0.0
 

@@ -23,8 +23,7 @@ class Poisson(ConjugateLoss):
     """
 
     title: ClassVar[str] = "Poisson deviance"
-    unbounded_when: ClassVar[str] = "features single out samples with y = 0"
-    error_scale: ClassVar[float] = 2.0
+    unbounded_if: ClassVar[str] = "single out samples with y = 0"
     lower_bound = 0.0
 
     def check_targets(self, y: Array) -> None:

@@ -15,7 +15,6 @@ class Squared(ConjugateLoss):
 
     quadratic: ClassVar[bool] = True
     title: ClassVar[str] = "squared loss"
-    error_scale: ClassVar[float] = 2.0
     lower_bound = 0.0
 
     def value(self, z: Array) -> float:

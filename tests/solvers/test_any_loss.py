@@ -76,7 +76,7 @@ class PlainPoisson(Loss):
     """The Poisson log-likelihood as it is often written, ``exp(z) - y z``: negative as a rule."""
 
     title = "Poisson loss"
-    unbounded_when = "features single out samples with y = 0"
+    unbounded_if = "single out samples with y = 0"
 
     @property
     def lower_bound(self) -> float:

@@ -16,17 +16,10 @@ from sksparse.linear_model._classes import SparseClassifierMixin, check_classes,
 from sksparse.linear_model._criteria import sample_count
 from sksparse.linear_model._ridge import check_ridge
 from sksparse.linear_model._separation import is_separated, separation_message
-from sksparse.linear_model.l0._options import check_subset_penalty
+from sksparse.linear_model.l0._options import check_subset_penalty, newton_solver
 from sksparse.losses import Loss
 from sksparse.penalties import L0
-from sksparse.solvers import (
-    Design,
-    Problem,
-    Solution,
-    Solver,
-    StepwiseNewton,
-    SubsetNewton,
-)
+from sksparse.solvers import Design, Problem, Solution
 
 
 class L0Classifier(SparseClassifierMixin, BaseEstimator):
@@ -290,18 +283,7 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         return self
 
     def _solve(self, design: Design, loss: Loss, penalty: L0) -> Solution:
-        budget: dict[str, Any] = {
-            "tol": self.tol,
-            "max_iter": self.max_iter,
-            "verbose": self.verbose,
-        }
-        solver: Solver
-        if self.solver in {"forward", "backward"}:
-            solver = StepwiseNewton(backward=self.solver == "backward", **budget)
-        else:
-            effort = self.effort * (self.solver == "auto")
-            solver = SubsetNewton(effort=effort, **budget)
         problem = Problem(design, loss, penalty, self.alpha, self.fit_intercept)
         known = getattr(self, "coef_", None) if self.warm_start else None
         fits = known is not None and known.shape[1] == design.n_features
-        return solver.solve(problem, known if fits else None)
+        return newton_solver(self).solve(problem, known if fits else None)

@@ -30,7 +30,7 @@ def criterion_path(
     df = max(len(fits.coefs) - 1, 1) * fits.used.sum(axis=0)
     k, p = fits.used[task.priced].sum(axis=0), candidates(task, n_candidates)
     # two balanced classes are worth a sample each time, rare ones less
-    information = n if squared else n * task.null_loss / float(np.log(2.0))
+    information = n * task.null_loss / float(np.log(2.0)) if task.loss.for_classes else n
     counts = trusted(fit, df, n, k, p, intercept=task.fit_intercept, information=information)
     df = df if degrees is None else degrees(task, fits)
     return np.where(counts, CRITERIA[name](fit, df, n, k, p), np.inf)

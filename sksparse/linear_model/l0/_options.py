@@ -1,4 +1,4 @@
-"""The parameters that say what a subset may be, checked."""
+"""The parameters that say what a subset may be, checked, and how it is searched."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from sksparse._typing import Mask
 from sksparse._validation import check_penalty_weights
 from sksparse.penalties import L0
+from sksparse.solvers import Solver, StepwiseNewton, SubsetNewton
 
 
 def check_subset_penalty(
@@ -53,3 +54,11 @@ def _check_positive(positive: Any, n_features: int, n_outputs: int) -> Mask | No
             "coefficient for every class. Leave it at False."
         )
     return np.broadcast_to(mask, n_features).copy()
+
+
+def newton_solver(estimator: Any) -> Solver:
+    """The solver of losses other than the squared one that the parameters of an estimator name."""
+    budget = {name: getattr(estimator, name) for name in ("tol", "max_iter", "verbose")}
+    if estimator.solver in {"forward", "backward"}:
+        return StepwiseNewton(backward=estimator.solver == "backward", **budget)
+    return SubsetNewton(effort=estimator.effort * (estimator.solver == "auto"), **budget)

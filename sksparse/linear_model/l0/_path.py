@@ -20,14 +20,16 @@ from sksparse.linear_model._ridge import Ridge, check_ridge
 from sksparse.linear_model.l0._grid import make_grid
 from sksparse.linear_model.l0._path_result import L0Path
 from sksparse.linear_model.l0._task import SubsetTask
-from sksparse.losses import Loss, Squared
+from sksparse.losses import LOSSES, Loss
+
+_LOSSES_OF_NUMBERS = {name for name, kind in LOSSES.items() if not kind.for_classes}
 
 
 @validate_params(
     {
         "max_features": [Interval(Integral, 0, None, closed="left"), "array-like", None],
         "alphas": [Interval(Integral, 1, None, closed="left"), "array-like", None],
-        "loss": [StrOptions({"squared", "log"})],
+        "loss": [StrOptions({"log", *_LOSSES_OF_NUMBERS})],
         "l1": [Interval(Real, 0, None, closed="left")],
         "l2": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "positive": ["boolean", "array-like"],
@@ -66,7 +68,7 @@ def l0_path(
         1 / (sum_i s_i) * sum_i s_i loss(y_i, x_i w + b) + l1 * ||w||_1 + l2 / 2 * ||w||_2^2
 
     with at most k features, or plus ``alpha * sum_{j: w_j != 0} penalty_weights_j``. The loss is
-    half the squared error or the log loss.
+    half the squared error, the log loss, or half the Poisson deviance.
 
     Parameters
     ----------
@@ -74,7 +76,7 @@ def l0_path(
         Features, float32 or float64, dense in any memory order or sparse; other types are
         converted. Never modified.
     y : array-like of shape (n_samples,)
-        Targets; classes for the log loss.
+        Targets; classes for the log loss, counts or rates for the Poisson loss.
     max_features : int or array-like of int, default=None
         The largest number of features, all smaller ones included down to 0, or a list of numbers.
         None is ``n / (log(p) log(log(n)))`` for p features and n samples [1]_, weighted as in
@@ -84,13 +86,13 @@ def l0_path(
         Penalties per feature to solve for instead of numbers of features, or how many: these are
         spaced evenly in the logarithm from the one at which the first feature enters down to a
         thousandth of it, or to the loss without features divided by n where that is more.
-    loss : {"squared", "log"}, default="squared"
+    loss : {"squared", "log", "poisson"}, default="squared"
         The loss.
     l1 : float, default=0.0
         Strength of an L1 norm, non-negative.
     l2 : float or "auto", default="auto"
-        Strength of a ridge penalty, non-negative. "auto" is 0 for the squared loss, and for the log
-        loss what it is in :class:`L0Classifier`.
+        Strength of a ridge penalty, non-negative. "auto" is what it is in :class:`L0Classifier`
+        for the log loss, and 0 for the others.
     positive : bool or array-like of shape (n_features,), default=False
         Features whose coefficient must not be negative, all or by a boolean mask.
     penalty_weights : array-like of shape (n_features,), default=None
@@ -122,8 +124,9 @@ def l0_path(
     Warns
     -----
     ConvergenceWarning
-        When a fit did not reach ``tol``, or features separate the classes and the ridge is 0, or so
-        small that coefficients exceed 100 per standard deviation, or the path was interrupted from
+        When a fit did not reach ``tol``, or features separate the classes (or single out samples
+        with ``y = 0`` of the Poisson loss) and the ridge is 0, or so small that coefficients exceed
+        100 per standard deviation, or the path was interrupted from
         the keyboard after a second or more. It is then shorter. Also when features leave less than
         1e-13 of a squared loss and norms or signs forbid to search the rest by itself.
 
@@ -161,10 +164,10 @@ def l0_path(
     [0.0, 0.34, 0.46, 0.48, 0.49]
     """
     X, y = check_X_y(
-        X, y, accept_sparse="csc", dtype=[np.float64, np.float32], y_numeric=loss == "squared"
+        X, y, accept_sparse="csc", dtype=[np.float64, np.float32], y_numeric=loss != "log"
     )
     counts = check_weights(sample_weight, X)
-    ridge = Ridge() if loss == "squared" and l2 == "auto" else check_ridge(l2, X.shape[1], counts)
+    ridge = Ridge() if loss != "log" and l2 == "auto" else check_ridge(l2, X.shape[1], counts)
     task = SubsetTask.of(
         X,
         _loss(loss, y, counts / counts.sum()),
@@ -200,7 +203,7 @@ def _again_where_separated(task: SubsetTask, ridge: Ridge, grid: Grid, fits: Pat
 
 
 def _loss(name: str, y: Any, weights: Array) -> Loss:
-    if name == "squared":
-        return Squared(y, weights)
+    if name != "log":
+        return LOSSES[name](y, weights)
     _, codes, weights = check_classes(y, weights, None)
     return log_loss(codes, weights)

@@ -28,8 +28,8 @@ class L0Path(RegularizationPath):
     intercepts : ndarray of shape (n_points,) or (n_classes, n_points)
         Intercepts.
     losses : ndarray of shape (n_points,)
-        Weighted mean loss of each fit, without what is added to it: half the mean squared error or
-        the log loss.
+        Weighted mean loss of each fit, without what is added to it: half the mean squared error,
+        the log loss, or half the mean Poisson deviance.
     optimality : ndarray of shape (n_points,)
         What `optimality_` says of a single fit; nan where it was not computed.
     sizes : ndarray of shape (n_points,) or None

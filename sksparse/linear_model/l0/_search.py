@@ -47,7 +47,9 @@ class L0Search(PathSearch[SubsetTask]):
         "penalty_weights": ["array-like", None],
         "effort": [Interval(Integral, 1, None, closed="left")],
     }
-    _only_sometimes = frozenset({"criterion_path_", "mse_path_", "score_path_", "sizes_"})
+    _only_sometimes = frozenset(
+        {"criterion_path_", "deviance_path_", "mse_path_", "score_path_", "sizes_"}
+    )
 
     def _check_choice(self) -> None:
         """Refuse what only folds could use."""

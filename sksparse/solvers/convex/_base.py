@@ -136,10 +136,10 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
         solution = super().solve(scaled, start)
         message = solution.message
         loss = problem.loss
-        if message and np.isnan(solution.gap) and loss.unbounded_when:
+        if message and np.isnan(solution.gap) and loss.unbounded_if:
             message += (
-                f" Where {loss.unbounded_when} and are not penalised, the {loss.title} has no "
-                "minimum: give a positive alpha, and no penalty weight of zero."
+                f" Where features that are not penalised {loss.unbounded_if}, the {loss.title} has "
+                "no minimum: give a positive alpha, and no penalty weight of zero."
             )
         return replace(solution, coef=np.ldexp(solution.coef, -exponent), message=message)
 

@@ -98,7 +98,7 @@ class SubsetSearch:
         shape = (problem.design.n_samples, self.outputs.n_outputs)
         null = self.outputs.value(np.full(shape, problem.null_intercept))
         self.scale = max(null, float(np.finfo(np.float64).tiny))
-        bounded = penalty.l1 > 0 or penalty.has_ridge or not problem.loss.unbounded_when
+        bounded = penalty.l1 > 0 or penalty.has_ridge or not problem.loss.unbounded_if
         self.floor = -np.inf if bounded else problem.loss.negligible * self.scale
         self.tol, self.sparing = tol, 0.0
         self.chains, self.thorough = True, False

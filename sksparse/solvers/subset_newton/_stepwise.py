@@ -89,11 +89,10 @@ class StepwiseNewton(IterativeSolver[StepwiseNewtonIterate]):
         if self.backward:
             fit = search.fit(_independent(search), fit)
             if search.finished(fit):
-                loss = problem.loss
                 raise ValueError(
-                    f"solver='backward' starts from the fit on all features, where "
-                    f"{loss.unbounded_when}: without a norm their coefficients have no bound. Give "
-                    "a positive l2, or use solver='forward'."
+                    "solver='backward' starts from the fit on all features, and these "
+                    f"{problem.loss.unbounded_if}: without a norm their coefficients have no "
+                    "bound. Give a positive l2, or use solver='forward'."
                 )
         coef, intercept = search.solution(fit)
         return StepwiseNewtonIterate(coef, intercept, search=search, fit=fit)
