@@ -26,7 +26,6 @@ BOTH = [L0PoissonRegressor(), L0PoissonRegressorCV()]
     [
         *BOTH,
         L0PoissonRegressor(solver="forward", warm_start=True),
-        L0PoissonRegressor(l2=0.1, max_features=1),
         L0PoissonRegressorCV(cv=2, alphas=5),
     ]
 )
@@ -44,8 +43,7 @@ def half_deviance(y: np.ndarray, z: np.ndarray, weights: np.ndarray | None = Non
 
 
 def reference(X: np.ndarray, y: np.ndarray, alpha: float = 0.0) -> PoissonRegressor:
-    model = PoissonRegressor(alpha=alpha, tol=1e-10, max_iter=10_000, solver="newton-cholesky")
-    return model.fit(X, y)
+    return PoissonRegressor(alpha=alpha, tol=1e-9, max_iter=10_000).fit(X, y)
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.1])
