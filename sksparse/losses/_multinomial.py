@@ -18,6 +18,13 @@ class Multinomial(ConjugateLoss):
 
     Predictors and gradients have shape (n_samples, m). The same number added to all predictors of
     a sample changes nothing.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Codes of the classes, up to m - 1.
+    weights : ndarray of shape (n_samples,)
+        Non-negative sample weights with sum one.
     """
 
     for_classes: ClassVar[bool] = True

@@ -159,7 +159,7 @@ def test_best_subset_equals_exhaustive_search(name: str, rng: np.random.Generato
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_price_equals_exhaustive_search(name: str, rng: np.random.Generator) -> None:
+def test_a_strength_equals_exhaustive_search(name: str, rng: np.random.Generator) -> None:
     X, y = make_data(rng, name)
     problem = make_problem(name, X, y, L0(), 0.02)
     solution = SubsetNewton(tol=1e-8, max_iter=100).solve(problem)

@@ -134,7 +134,7 @@ class L0PoissonRegressor(SparseCountMixin, BaseEstimator):
     >>> model.coef_[[2, 7]].round(1).tolist()
     [0.8, -0.5]
     >>> round(model.score(X, y), 1)
-    0.7
+    0.8
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

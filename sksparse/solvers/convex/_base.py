@@ -70,7 +70,7 @@ class ConvexIterate(Iterate):
     Parameters
     ----------
     level : float
-        The intercept beside centred columns.
+        The intercept for centred columns.
     z : ndarray of shape (n_samples,)
         Predictor.
     target : float

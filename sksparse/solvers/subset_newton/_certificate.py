@@ -1,7 +1,7 @@
 """What changing a single coefficient gains, straight from the objective.
 
 The quadratic model that proposes moves has formulas of its own; an answer is therefore judged by
-other ones, which come from the loss, the norms and the prices alone.
+other ones, which come from the loss and the penalty alone.
 """
 
 from __future__ import annotations

@@ -196,8 +196,8 @@ def test_noise_is_not_chosen_and_signals_are(rng: np.random.Generator) -> None:
     rare, many = rng.poisson(0.1, 300), rng.poisson(np.exp(2.0 + 0.3 * X[:, 4]))
     assert L0PoissonRegressorCV().fit(X, rare).n_features_ <= 1
     assert L0PoissonRegressorCV().fit(X, many).get_support(indices=True)[0] == 4
-    prices = L0PoissonRegressorCV(alphas=20, cv=5, selection="1se").fit(X, many)
-    assert prices.get_support()[4]
+    strengths = L0PoissonRegressorCV(alphas=20, cv=5, selection="1se").fit(X, many)
+    assert strengths.get_support()[4]
 
 
 def test_a_fold_of_zeros_is_named(rng: np.random.Generator) -> None:
@@ -207,7 +207,7 @@ def test_a_fold_of_zeros_is_named(rng: np.random.Generator) -> None:
         L0PoissonRegressorCV(cv=KFold(2)).fit(X, y)
 
 
-def test_path_at_prices_is_the_single_fits(rng: np.random.Generator) -> None:
+def test_path_at_strengths_is_the_single_fits(rng: np.random.Generator) -> None:
     X, y = make_data(rng)
     path = l0_path(X, y, alphas=[0.1, 0.02, 0.005], loss="poisson")
     for k, alpha in enumerate(path.alphas):
