@@ -150,9 +150,9 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
     working set whose entry would lower the model.
 
     The problem is NP-hard; the answer is a local optimum of the neighbourhood that ``optimality_``
-    describes. The model is exact only to second order: moves that it underrates widely are not found. Constant
-    features are never selected, and with ``l2=0`` neither is a feature that is a linear combination
-    of those already selected (up to 1e-8 of its variance).
+    describes. The model is exact only to second order: moves that it underrates widely are not
+    found. Constant features are never selected, and with ``l2=0`` neither is a feature that is a
+    linear combination of those already selected (up to 1e-8 of its variance).
 
     Where the classes can be separated and no norm is added, the log loss has no minimum. The fit
     ends when it has fallen to 1e-6 of the model without features. Without an intercept, "auto"

@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sksparse._scaling import ScaleError
 from sksparse._typing import Array
 from sksparse.linear_model._base import SparseLinearRegressor
-from sksparse.linear_model.l0._dominant import solve_beyond
+from sksparse.linear_model.l0._dominant import solve_with_dominant
 from sksparse.linear_model.l0._options import check_subset_penalty
 from sksparse.linear_model.l0._scaling import ScaledProblem
 from sksparse.losses import Squared
@@ -298,7 +298,7 @@ class L0Regressor(SparseLinearRegressor):
         if self.solver == "exact" and self.big_m is not None:
             # the bound on coefficients is for those of the problem as it is
             return solver.solve(problem, start)
-        return solve_beyond(solver.solve, problem, start)
+        return solve_with_dominant(solver.solve, problem, start)
 
     def _solver(self, penalty: L0) -> Solver:
         """The solver that the parameters ask for."""
