@@ -100,7 +100,7 @@ class PathSearch(BaseEstimator, ABC, Generic[Task]):
         folds: list[Fold],
         errors: Errors | None = None,
     ) -> Choice:
-        """Choose among the points of all tasks; these differ in one parameter beside the strength.
+        """Choose among the points of all tasks; these differ in one parameter that the grid does not cover.
 
         ``errors`` judges the fits of a fold; None is the loss.
         """
