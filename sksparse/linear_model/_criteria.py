@@ -7,8 +7,8 @@ that are not zero, the intercept left out; k is the number of features that were
 with a positive penalty weight: those without one are always kept, so they count in df but not in k
 and p.
 
-A criterion is meaningful as long as the search among subsets does not use up the samples; numbers of
-features at which it does are excluded by :func:`trusted`.
+A criterion is meaningful as long as the search among subsets does not use up the samples; numbers
+of features at which it does are excluded by :func:`trusted`.
 """
 
 from __future__ import annotations
