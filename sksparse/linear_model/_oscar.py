@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval
 
 from sksparse._typing import Array, Indices
 from sksparse._validation import check_target_scale
-from sksparse.linear_model._base import SparseLinearRegressor
+from sksparse.linear_model._base import FIT_CONSTRAINTS, SparseLinearRegressor
 from sksparse.losses import Squared
 from sksparse.penalties import SortedL1, oscar_weights
 from sksparse.solvers import Design, Problem, Solution, SortedDescent
@@ -124,7 +124,7 @@ class OSCAR(SparseLinearRegressor):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **SparseLinearRegressor._common_constraints,
+        **FIT_CONSTRAINTS,
         "pairwise": [Interval(Real, 0, 1, closed="both")],
     }
 

@@ -225,7 +225,7 @@ class OSCARCV(ConvexRegressorCV):
     >>> [cluster.tolist() for cluster in model.clusters_]
     [[3], [0, 1, 2]]
     >>> round(model.score(X, y), 2)
-    0.99
+    0.98
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

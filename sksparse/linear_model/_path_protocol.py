@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -19,9 +19,26 @@ from sksparse._typing import Array, Indices, Mask
 from sksparse.losses import Loss
 from sksparse.solvers import Design, Solution, Status, cut_short
 
-# Numbers in temporary arrays: predictors of several fits, and columns of X in float64, of which so
-# many at least are read at once.
-_MOST_PREDICTIONS, _MOST_COPIED, _LEAST_COLUMNS = 2**25, 2**22, 256
+
+class Tuning(NamedTuple):
+    """What is held in memory at once.
+
+    Parameters
+    ----------
+    predictions : int
+        Numbers in the predictors of several fits.
+    copied : int
+        Numbers in columns of X in float64.
+    columns : int
+        Columns that are read at once at least.
+    """
+
+    predictions: int = 2**25
+    copied: int = 2**22
+    columns: int = 256
+
+
+TUNING = Tuning()
 
 
 @dataclass(frozen=True)
@@ -216,7 +233,7 @@ class PathTask(ABC):
     def losses(self, fits: PathFits, weights: Array | None = None) -> Array:
         """Data term of each fit, shape (n_points,), for other weights where they are given."""
         loss = self.loss if weights is None else self.loss.with_weights(weights)
-        width = max(_MOST_PREDICTIONS // (self.design.n_samples * len(fits.coefs)), 1)
+        width = max(TUNING.predictions // (self.design.n_samples * len(fits.coefs)), 1)
         parts = [slice(start, start + width) for start in range(0, len(fits), width)]
         return np.concatenate([self._losses(loss, fits, part) for part in parts])
 
@@ -229,7 +246,7 @@ class PathTask(ABC):
         m, _, n_points = coefs.shape
         used = np.flatnonzero((coefs != 0.0).any(axis=(0, 2)))
         flat = coefs[:, used].transpose(1, 0, 2).reshape(len(used), m * n_points)
-        width = max(_MOST_COPIED // self.design.n_samples, _LEAST_COLUMNS)
+        width = max(TUNING.copied // self.design.n_samples, TUNING.columns)
         z = np.asarray(self.design.columns(used[:width]) @ flat[:width])
         for start in range(width, len(used), width):
             part = slice(start, start + width)

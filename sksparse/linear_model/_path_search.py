@@ -100,9 +100,10 @@ class PathSearch(BaseEstimator, ABC, Generic[Task]):
         folds: list[Fold],
         errors: Errors | None = None,
     ) -> Choice:
-        """Choose among the points of all tasks; these differ in one parameter beside the strength.
+        """Choose among the points of all tasks.
 
-        ``errors`` judges the fits of a fold; None is the loss.
+        These differ in one parameter that the grid does not cover. ``errors`` judges the fits of a
+        fold; None is the loss.
         """
         paths = [_complete_path(task, grid) for task, grid in zip(tasks, grids, strict=True)]
         for name in self._only_sometimes & vars(self).keys():

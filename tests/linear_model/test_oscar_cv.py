@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sksparse.linear_model import OSCAR, OSCARCV, oscar_path
 from sksparse.linear_model import _convex_path as convex
-from sksparse.solvers import GramCache
+from sksparse.solvers import GramCache, SortedDescent
 
 
 @pytest.fixture
@@ -213,3 +213,20 @@ def test_fits_that_do_not_converge_warn_once(rng: np.random.Generator) -> None:
     with pytest.warns(ConvergenceWarning, match="increase max_iter=1") as caught:
         OSCARCV(alphas=[0.01], max_iter=1, cv=2).fit(X, y)
     assert len(caught) == 1
+
+
+def test_an_interruption_leaves_the_earlier_fit(
+    problem: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = problem
+    model = OSCARCV(alphas=2, cv=2).fit(X, y)
+    before = model.coef_
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SortedDescent, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X[:, :5], y)
+    assert model.coef_ is before
+    assert model.n_features_in_ == 12

@@ -91,7 +91,7 @@ def test_a_family_of_twenty_lines_is_cross_validated(
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csc_array])
-@pytest.mark.parametrize("limits", [{}, {"_MOST_PREDICTIONS": 400}, {"_MOST_COPIED": 1}])
+@pytest.mark.parametrize("limits", [{}, {"predictions": 400}, {"copied": 1}])
 def test_losses_do_not_depend_on_how_much_is_held_at_once(
     problem: tuple[np.ndarray, np.ndarray],
     rng: np.random.Generator,
@@ -107,9 +107,7 @@ def test_losses_do_not_depend_on_how_much_is_held_at_once(
     loss = Multinomial(codes, np.full(50, 0.02))
     task = RidgeTask(design=Design(form(X)), loss=loss, fit_intercept=True)
     fits = PathFits.of([solution(coefs[..., k], intercepts[:, k]) for k in range(7)])
-    monkeypatch.setattr(protocol, "_LEAST_COLUMNS", 3)
-    for name, value in limits.items():
-        monkeypatch.setattr(protocol, name, value)
+    monkeypatch.setattr(protocol, "TUNING", protocol.Tuning(columns=3)._replace(**limits))
     z = np.einsum("ij,mjk->kim", X, coefs) + intercepts.T[:, None, :]
     expected = [Multinomial(codes, weights).value(z[k]) for k in range(7)]
     np.testing.assert_allclose(task.losses(fits, weights), expected, rtol=1e-12)

@@ -12,7 +12,11 @@ from sksparse._typing import Array
 from sksparse._validation import check_data, check_start, intact_on_failure, warn_unless_converged
 from sksparse.linear_model._separation import separation_message
 from sksparse.linear_model.counts._mixin import SparseCountMixin
-from sksparse.linear_model.l0._options import check_subset_penalty, newton_solver
+from sksparse.linear_model.l0._options import (
+    SUBSET_CONSTRAINTS,
+    check_subset_penalty,
+    newton_solver,
+)
 from sksparse.losses import Poisson
 from sksparse.solvers import Design, Problem
 
@@ -140,12 +144,8 @@ class L0PoissonRegressor(SparseCountMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "alpha": [Interval(Real, 0, None, closed="left")],
         "max_features": [Interval(Integral, 1, None, closed="left"), None],
-        "l1": [Interval(Real, 0, None, closed="left")],
-        "l2": [Interval(Real, 0, None, closed="left")],
-        "positive": ["boolean", "array-like"],
-        "penalty_weights": ["array-like", None],
+        **SUBSET_CONSTRAINTS,
         "solver": [StrOptions({"auto", "swap", "forward", "backward"})],
-        "effort": [Interval(Integral, 1, None, closed="left")],
         "fit_intercept": ["boolean"],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],

@@ -92,7 +92,7 @@ class NegativeScores:
         for fold in folds:
             known = len(self.classes if fold.classes is None else fold.classes)
             outputs = 1 if known == 2 else known
-            # different probabilities, but in no relation to the features
+            # a model without features whose classes differ in probability
             coef, intercept = np.zeros((outputs, self.X.shape[1])), np.arange(1.0, outputs + 1.0)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

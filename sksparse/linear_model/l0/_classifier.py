@@ -12,11 +12,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sksparse._typing import Array
 from sksparse._validation import check_data, check_weights, intact_on_failure, warn_unless_converged
+from sksparse.linear_model._base import FIT_CONSTRAINTS
 from sksparse.linear_model._classes import SparseClassifierMixin, check_classes, log_loss
 from sksparse.linear_model._criteria import sample_count
 from sksparse.linear_model._ridge import check_ridge
 from sksparse.linear_model._separation import is_separated, separation_message
-from sksparse.linear_model.l0._options import check_subset_penalty, newton_solver
+from sksparse.linear_model.l0._options import (
+    SUBSET_CONSTRAINTS,
+    check_subset_penalty,
+    newton_solver,
+)
 from sksparse.losses import Loss
 from sksparse.penalties import L0
 from sksparse.solvers import Design, Problem, Solution
@@ -143,9 +148,9 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
     working set whose entry would lower the model.
 
     The problem is NP-hard; the answer is a local optimum of the neighbourhood that ``optimality_``
-    describes. The model is exact only to second order: moves that it underrates widely are not found. Constant
-    features are never selected, and with ``l2=0`` neither is a feature that is a linear combination
-    of those already selected (up to 1e-8 of its variance).
+    describes. The model is exact only to second order: moves that it underrates widely are not
+    found. Constant features are never selected, and with ``l2=0`` neither is a feature that is a
+    linear combination of those already selected (up to 1e-8 of its variance).
 
     Where the classes can be separated and no norm is added, the log loss has no minimum. The fit
     ends when it has fallen to 1e-6 of the model without features. Without an intercept, "auto"
@@ -173,20 +178,12 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        **FIT_CONSTRAINTS,
+        **SUBSET_CONSTRAINTS,
         "max_features": [Interval(Integral, 1, None, closed="left"), None],
-        "l1": [Interval(Real, 0, None, closed="left")],
         "l2": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "positive": ["boolean", "array-like"],
-        "penalty_weights": ["array-like", None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "solver": [StrOptions({"auto", "swap", "forward", "backward"})],
-        "effort": [Interval(Integral, 1, None, closed="left")],
-        "fit_intercept": ["boolean"],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "warm_start": ["boolean"],
-        "verbose": ["verbose"],
     }
 
     classes_: Any

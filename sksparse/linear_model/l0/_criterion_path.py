@@ -28,7 +28,7 @@ def criterion_path(
     n, squared = task.sample_count, task.loss.quadratic
     fit = deviance(task.losses(fits), n, task.null_loss, squared=squared)
     df = max(len(fits.coefs) - 1, 1) * fits.used.sum(axis=0)
-    k, p = fits.used[task.priced].sum(axis=0), candidates(task, n_candidates)
+    k, p = fits.used[task.penalised].sum(axis=0), candidates(task, n_candidates)
     # two balanced classes are worth a sample each time, rare ones less
     information = n * task.null_loss / float(np.log(2.0)) if task.loss.for_classes else n
     counts = trusted(fit, df, n, k, p, intercept=task.fit_intercept, information=information)

@@ -29,7 +29,7 @@ def _degrees(task: SubsetTask, coef: Array, intercept: Array) -> float:
     matrix = np.einsum("ij,iab,ik->ajbk", rows, hessians, rows, optimize=True)
     matrix = matrix.reshape(m * size, m * size)
     ridge = np.tile(np.append(task.ridge(used), np.zeros(size - len(used))), m)
-    # the intercepts bring one for each class but one: they are not of interest
+    # the intercepts have one degree each, for each class but one: they are not counted
     inverse = np.linalg.pinv(matrix + np.diag(ridge), hermitian=True)
     free = max(m - 1, 1) * int(task.fit_intercept)
     return float(np.trace(inverse @ matrix)) - free
@@ -40,5 +40,5 @@ def _second_derivatives(task: SubsetTask, z: Array) -> Array:
     if z.shape[1] == 1:
         return task.loss.metric(np.ascontiguousarray(z[:, 0]))
     metric = task.loss.metric(z)
-    # without what it has in the direction that changes nothing
+    # `metric` has the mean curvature in the direction that does not change the loss
     return np.asarray(metric - task.loss.curvature(z)[:, None, None] / z.shape[1])

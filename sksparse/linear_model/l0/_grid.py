@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,12 +11,33 @@ from sksparse._typing import Array, Indices
 from sksparse.linear_model._path_protocol import Grid, check_alphas
 from sksparse.linear_model.l0._task import SubsetTask
 
-_LARGEST_LIMIT = 100
-# Strengths go down to this share of the largest, but not below what the null model loses a sample.
-_LOWEST_ALPHA = 1e-3
-# So many features may explain all but that share of what is left, if not all but rounding; several
-# together, all but that share.
-_MOST_DOMINANT, _EXACT, _TOGETHER = 3, 1e-24, 1e-7
+
+class Tuning(NamedTuple):
+    """The grids that are tried by default.
+
+    Parameters
+    ----------
+    largest : int
+        Number of features up to which the grid goes at most.
+    lowest : float
+        Share of the largest strength at which a grid ends, unless the loss of the null model
+        divided by the number of samples is more.
+    most_dominant : int
+        Features with a strength of their own at most, because they explain nearly all.
+    exact : float
+        A loss below this share of the null model's is rounding.
+    together : float
+        Share of a loss that several such features leave at most; a first one leaves ``lowest``.
+    """
+
+    largest: int = 100
+    lowest: float = 1e-3
+    most_dominant: int = 3
+    exact: float = 1e-24
+    together: float = 1e-7
+
+
+TUNING = Tuning()
 
 
 def make_grid(
@@ -42,7 +63,7 @@ def make_grid(
 
 
 def candidates(task: SubsetTask, n_candidates: int | None) -> int:
-    """Number of features with a price among which was chosen, before and in X.
+    """Number of features with a positive penalty weight, in X and left out of it before.
 
     Raises
     ------
@@ -55,7 +76,7 @@ def candidates(task: SubsetTask, n_candidates: int | None) -> int:
             f"n_candidates={given} is less than X has: n_features={known}; give the number of "
             "features before the selection that led to X, or None where there was none."
         )
-    return int(task.priced.sum()) + (0 if given is None else given - known)
+    return int(task.penalised.sum()) + (0 if given is None else given - known)
 
 
 def largest_limit(task: SubsetTask, n_candidates: int | None = None) -> int:
@@ -63,16 +84,17 @@ def largest_limit(task: SubsetTask, n_candidates: int | None = None) -> int:
 
     The logarithms are at least one.
     """
-    n, p, searched = task.sample_count, int(task.priced.sum()), candidates(task, n_candidates)
-    beside = int(task.fit_intercept) + 1
-    known = task.distinct(_LARGEST_LIMIT + beside) - beside
+    n, p, searched = task.sample_count, int(task.penalised.sum()), candidates(task, n_candidates)
+    # an intercept, and a sample that is left to tell how well the others are fitted
+    reserved = int(task.fit_intercept) + 1
+    known = task.distinct(TUNING.largest + reserved) - reserved
     slow = max(np.log(max(np.log(max(n, 1.0)), 1.0)), 1.0)
     bound = n / (max(np.log(max(searched, 1)), 1.0) * slow)
-    return max(min(int(bound), p, known, _LARGEST_LIMIT), min(p, 1))
+    return max(min(int(bound), p, known, TUNING.largest), min(p, 1))
 
 
 def _limits(task: SubsetTask, max_features: Any, n_candidates: int | None) -> Indices:
-    p = int(task.priced.sum())
+    p = int(task.penalised.sum())
     if max_features is None:
         return np.arange(largest_limit(task, n_candidates) + 1)
     limits = np.asarray(max_features)
@@ -92,34 +114,33 @@ def _limits(task: SubsetTask, max_features: Any, n_candidates: int | None) -> In
 
 
 def _geometric_alphas(task: SubsetTask, number: int) -> Array:
-    """Geometric, from where the first feature enters that does not explain nearly all.
+    """Evenly spaced in the logarithm, from where the first feature enters that does not dominate.
 
     Those that do, such as a column of ones without an intercept, have a strength of their own.
     """
-    if not task.priced.any():
+    if not task.penalised.any():
         return np.geomspace(1.0, 0.1, number)
-    values = _first_values(task, _MOST_DOMINANT + 1)
-    gains = -np.diff(values) / float(
-        task.penalty.factors(task.design.n_features)[task.priced].min()
-    )
-    first, most = 0, min(_MOST_DOMINANT, len(gains) - 1, number - 1)
-    for size in range(most):
-        if _dominates(values, size, _LOWEST_ALPHA if size == first else _TOGETHER):
-            first = size + 1
+    values = _first_values(task, TUNING.most_dominant + 1)
+    weights = task.penalty.factors(task.design.n_features)[task.penalised]
+    gains = -np.diff(values) / float(weights.min())
+    first, most = 0, min(TUNING.most_dominant, len(gains) - 1, number - 1)
+    for k in range(most):
+        if _dominates(values, k, TUNING.lowest if k == first else TUNING.together):
+            first = k + 1
     highest = float(gains[first]) if gains[first] > 0.0 else 1.0
-    lowest = min(max(_LOWEST_ALPHA * highest, values[first] / task.sample_count), 0.1 * highest)
+    lowest = min(max(TUNING.lowest * highest, values[first] / task.sample_count), 0.1 * highest)
     entered = np.sort(np.maximum(gains[:first], highest))[::-1]
     return np.concatenate((entered, np.geomspace(highest, lowest, number - first)))
 
 
 def _first_values(task: SubsetTask, most: int) -> Array:
     """Loss and norms of the best fits of at most 0, 1, 2, ... features."""
-    limits = np.arange(min(most, int(task.priced.sum())) + 1)
+    limits = np.arange(min(most, int(task.penalised.sum())) + 1)
     fits = task.fit_along(Grid(max_features=limits))
     return task.losses(fits) + task.norms(fits)
 
 
-def _dominates(values: Array, size: int, share: float) -> bool:
+def _dominates(values: Array, k: int, share: float) -> bool:
     """Whether the next feature explains all but a share of a loss that is more than rounding."""
-    before, after = values[size : size + 2]
-    return bool(_EXACT * values[0] < after < share * before)
+    before, after = values[k : k + 2]
+    return bool(TUNING.exact * values[0] < after < share * before)

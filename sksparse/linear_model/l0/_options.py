@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from sklearn.utils._param_validation import Interval
 
 from sksparse._typing import Mask
 from sksparse._validation import check_penalty_weights
 from sksparse.penalties import L0
 from sksparse.solvers import Solver, StepwiseNewton, SubsetNewton
+
+#: Parameters of what a subset may be, of every estimator that chooses one.
+SUBSET_CONSTRAINTS: dict[str, list[Any]] = {
+    "l1": [Interval(Real, 0, None, closed="left")],
+    "l2": [Interval(Real, 0, None, closed="left")],
+    "positive": ["boolean", "array-like"],
+    "penalty_weights": ["array-like", None],
+    "effort": [Interval(Integral, 1, None, closed="left")],
+}
 
 
 def check_subset_penalty(

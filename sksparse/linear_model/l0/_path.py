@@ -138,10 +138,10 @@ def l0_path(
 
     Notes
     -----
-    The fit at a point does not depend on the other points asked for. At an ``alpha`` it is that of :class:`L0Regressor` or :class:`L0Classifier`. Numbers of features share their work:
-    the subset of each cardinality is a local optimum, proposed by smaller and larger ones, which
-    are always computed, asked for or not. A fit of one number alone is checked against all
-    features.
+    The fit at a point does not depend on the other points asked for. At an ``alpha`` it is that of
+    :class:`L0Regressor` or :class:`L0Classifier`. Numbers of features share their work: the subset
+    of each cardinality is a local optimum, proposed by smaller and larger ones, which are always
+    computed, asked for or not. A fit of one number alone is checked against all features.
 
     References
     ----------

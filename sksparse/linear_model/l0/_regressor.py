@@ -9,9 +9,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sksparse._scaling import ScaleError
 from sksparse._typing import Array
-from sksparse.linear_model._base import SparseLinearRegressor
-from sksparse.linear_model.l0._dominant import solve_beyond
-from sksparse.linear_model.l0._options import check_subset_penalty
+from sksparse.linear_model._base import FIT_CONSTRAINTS, SparseLinearRegressor
+from sksparse.linear_model.l0._dominant import solve_with_dominant
+from sksparse.linear_model.l0._options import SUBSET_CONSTRAINTS, check_subset_penalty
 from sksparse.linear_model.l0._scaling import ScaledProblem
 from sksparse.losses import Squared
 from sksparse.penalties import L0
@@ -219,14 +219,10 @@ class L0Regressor(SparseLinearRegressor):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **SparseLinearRegressor._common_constraints,
+        **FIT_CONSTRAINTS,
+        **SUBSET_CONSTRAINTS,
         "max_features": [Interval(Integral, 1, None, closed="left"), None],
-        "l1": [Interval(Real, 0, None, closed="left")],
-        "l2": [Interval(Real, 0, None, closed="left")],
-        "positive": ["boolean", "array-like"],
-        "penalty_weights": ["array-like", None],
         "solver": [StrOptions({"auto", "swap", "exact", *_TEXTBOOK})],
-        "effort": [Interval(Integral, 1, None, closed="left")],
         "gap": [Interval(Real, 0, 1, closed="left")],
         "time_limit": [Interval(Real, 0, None, closed="neither"), None],
         "big_m": [Interval(Real, 1, None, closed="left"), None],
@@ -298,7 +294,7 @@ class L0Regressor(SparseLinearRegressor):
         if self.solver == "exact" and self.big_m is not None:
             # the bound on coefficients is for those of the problem as it is
             return solver.solve(problem, start)
-        return solve_beyond(solver.solve, problem, start)
+        return solve_with_dominant(solver.solve, problem, start)
 
     def _solver(self, penalty: L0) -> Solver:
         """The solver that the parameters ask for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from sksparse.linear_model._path_search import Choice, PathSearch
 from sksparse.linear_model.l0._criterion_path import criterion_path
 from sksparse.linear_model.l0._degrees import effective_degrees
 from sksparse.linear_model.l0._grid import make_grid
+from sksparse.linear_model.l0._options import SUBSET_CONSTRAINTS
 from sksparse.linear_model.l0._task import SubsetTask
 from sksparse.losses import Loss
 from sksparse.solvers import Solution
@@ -38,14 +39,10 @@ class L0Search(PathSearch[SubsetTask]):
 
     _common_constraints: ClassVar[dict[str, list[Any]]] = {
         **PathSearch._common_constraints,
+        **SUBSET_CONSTRAINTS,
         "max_features": [Interval(Integral, 0, None, closed="left"), "array-like", None],
         "criterion": [StrOptions(set(CRITERIA))],
         "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
-        "l1": [Interval(Real, 0, None, closed="left")],
-        "l2": [Interval(Real, 0, None, closed="left")],
-        "positive": ["boolean", "array-like"],
-        "penalty_weights": ["array-like", None],
-        "effort": [Interval(Integral, 1, None, closed="left")],
     }
     _only_sometimes = frozenset(
         {"criterion_path_", "deviance_path_", "mse_path_", "score_path_", "sizes_"}

@@ -17,7 +17,12 @@ from sksparse.linear_model._path_protocol import (
     value_at,
 )
 from sksparse.linear_model._separation import is_separated, separation_message
-from sksparse.linear_model.l0._dominant import Remainder, hidden, nearly_all, solve_beyond
+from sksparse.linear_model.l0._dominant import (
+    ResidualProblem,
+    explains_nearly_all,
+    lost_gains_message,
+    solve_with_dominant,
+)
 from sksparse.linear_model.l0._options import check_subset_penalty
 from sksparse.linear_model.l0._path_result import L0Path, implied_alphas
 from sksparse.losses import Loss
@@ -42,7 +47,7 @@ _NOT_CHECKED = (
 
 @dataclass(frozen=True, kw_only=True)
 class SubsetTask(PathTask):
-    """Data, loss and rules, and how hard to try.
+    """Data, loss and penalty, and how hard to try.
 
     Parameters
     ----------
@@ -92,8 +97,8 @@ class SubsetTask(PathTask):
         return cls(design=Design(X), loss=loss, penalty=penalty, **options)
 
     @cached_property
-    def priced(self) -> Mask:
-        """Features that are chosen, not just kept."""
+    def penalised(self) -> Mask:
+        """Features with a positive penalty weight: these are chosen, the others always kept."""
         return ~self.penalty.free(self.design.n_features)
 
     @cached_property
@@ -119,7 +124,7 @@ class SubsetTask(PathTask):
         problem = self._problem(alpha, max_features)
         if not self.loss.quadratic:
             return self._solve(problem, start)
-        return solve_beyond(self._solve, problem, start)
+        return solve_with_dominant(self._solve, problem, start)
 
     def refit(self, grid: Grid, fits: PathFits, point: int) -> Solution:
         """The fit of one point, checked against all features as those of a path are not."""
@@ -136,42 +141,42 @@ class SubsetTask(PathTask):
     def fit_along(self, grid: Grid) -> PathFits:
         fits = self._fit_along(grid)
         last = fits.coefs[0, :, -1], fits.intercepts[0, -1]
-        if not self.loss.quadratic or not nearly_all(self._problem(), *last):
+        if not self.loss.quadratic or not explains_nearly_all(self._problem(), *last):
             return fits
-        return self._beyond_dominant(grid, fits)
+        return self._search_residuals(grid, fits)
 
-    def _beyond_dominant(self, grid: Grid, fits: PathFits) -> PathFits:
-        """The same fits, with what features that explain nearly all hide from them."""
-        limits = grid.max_features
-        answers = [
-            (
-                self._problem(
-                    0.0 if grid.alphas is None else float(grid.alphas[k]),
-                    None if limits is None else int(limits[k]),
-                ),
-                fits.coefs[0, :, k],
-                float(fits.intercepts[0, k]),
-            )
-            for k in range(len(fits))
+    def _search_residuals(self, grid: Grid, fits: PathFits) -> PathFits:
+        """The same fits, or better ones of residual problems where features dominate."""
+        answers = [(self._problem_at(grid, k), *fits.at(k)) for k in range(len(fits))]
+        found = [ResidualProblem.of(*answer) for answer in answers]
+        lost = [
+            lost_gains_message(*answer)
+            for answer, rest in zip(answers, found, strict=True)
+            if rest is None
         ]
-        found = {k: Remainder.of(*answer) for k, answer in enumerate(answers)}
-        rests = {k: rest for k, rest in found.items() if rest is not None}
-        messages = [fits.message, *(hidden(*answers[k]) for k in found.keys() - rests.keys())]
-        fits = replace(fits, message=next(filter(None, messages), ""))
+        fits = replace(fits, message=next(filter(None, [fits.message, *lost]), ""))
+        rests = {k: rest for k, rest in enumerate(found) if rest is not None}
         while rests and not fits.interrupted:
             first = next(iter(rests.values()))
-            # longer supports may do without what dominates a short one
+            # a feature that dominates a small support need not be in the larger ones
             alike = [k for k, rest in rests.items() if np.all(rest.coef[first.coef != 0.0] != 0.0)]
-            fits = self._with_rest(grid, fits, np.array(alike), first)
+            fits = self._with_residual(grid, fits, np.array(alike), first)
             rests = {k: rest for k, rest in rests.items() if k not in alike}
         return fits
 
-    def _with_rest(self, grid: Grid, fits: PathFits, at: Indices, rest: Remainder) -> PathFits:
-        """The fits with some replaced where what remains is explained better by itself."""
+    def _problem_at(self, grid: Grid, point: int) -> Problem:
+        if grid.max_features is None:
+            return self._problem(float(grid.points[point]))
+        return self._problem(max_features=int(grid.points[point]))
+
+    def _with_residual(
+        self, grid: Grid, fits: PathFits, at: Indices, rest: ResidualProblem
+    ) -> PathFits:
+        """The fits, some replaced by those of a residual problem where these are better."""
         if grid.alphas is not None:
             left, alphas = grid.part(at), grid.alphas
         else:
-            limits = grid.points[at] - np.count_nonzero(rest.coef[self.priced])
+            limits = grid.points[at] - np.count_nonzero(rest.coef[self.penalised])
             at, left = at[limits > 0], Grid(max_features=limits[limits > 0])
             alphas = np.zeros(len(grid))
         if not at.size:
@@ -207,7 +212,7 @@ class SubsetTask(PathTask):
         )
 
     def n_features(self, fits: PathFits) -> Indices:
-        return np.count_nonzero(fits.used[self.priced], axis=0)
+        return np.count_nonzero(fits.used[self.penalised], axis=0)
 
     def norms(self, fits: PathFits) -> Array:
         """What ``l1`` and ``l2`` add to the loss of each fit."""
@@ -238,7 +243,7 @@ class SubsetTask(PathTask):
         return is_separated(self.design, self.loss, self.penalty, self.fit_intercept, *answer)
 
     def costs(self, fits: PathFits) -> Array:
-        """Sum of the prices that each fit pays, in units of ``alpha``."""
+        """Sum of the penalty weights of the features that each fit uses."""
         return np.asarray(self.penalty.factors(self.design.n_features) @ fits.used)
 
     @property
@@ -251,8 +256,8 @@ class SubsetTask(PathTask):
         options = ("effort", "tol", "max_iter", "verbose")
         return {name: getattr(self, name) for name in options}
 
-    def _problem(self, alpha: float = 0.0, size: int | None = None) -> Problem:
-        penalty = replace(self.penalty, max_features=size)
+    def _problem(self, alpha: float = 0.0, max_features: int | None = None) -> Problem:
+        penalty = replace(self.penalty, max_features=max_features)
         return Problem(self.design, self.loss, penalty, alpha, self.fit_intercept)
 
     def _solve(
@@ -261,7 +266,7 @@ class SubsetTask(PathTask):
         start: Array | None = None,
         **known: Any,
     ) -> Solution:
-        """``known`` is what prices share: ``data``, or ``sizes`` for other losses."""
+        """``known`` is what strengths share: ``data``, or ``sizes`` for other losses."""
         solver = SubsetDescent if self._is_plain else SubsetNewton
         return solver(**known, **self._budget).solve(problem, start)
 
@@ -286,7 +291,7 @@ class SubsetTask(PathTask):
 
     def _without_choice(self) -> Solution:
         """The fit on the features that are always kept."""
-        free = np.flatnonzero(~self.priced)
+        free = np.flatnonzero(~self.penalised)
         if not free.size:
             return self._null_solution()
         part = replace(

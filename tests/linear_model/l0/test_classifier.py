@@ -147,7 +147,7 @@ def test_float32_stays_and_input_is_left_alone(order: str) -> None:
     np.testing.assert_allclose(model.coef_, reference.coef_, rtol=1e-3, atol=1e-6)
 
 
-def test_a_price_decides_what_a_feature_must_bring() -> None:
+def test_a_penalty_decides_what_a_feature_must_bring() -> None:
     X, y = load_breast_cancer(return_X_y=True)
     X = StandardScaler().fit_transform(X)
     sizes = []
@@ -283,7 +283,7 @@ def test_nothing_is_printed_unless_verbose(
     assert "2 features, largest relative gain" in capsys.readouterr().out
 
 
-def test_a_price_of_a_path_is_that_of_the_classifier_to_the_last_digit(
+def test_a_penalty_of_a_path_is_that_of_the_classifier_to_the_last_digit(
     rng: np.random.Generator,
 ) -> None:
     # On hard data the last digit of a weight can decide between local optima.
@@ -295,7 +295,7 @@ def test_a_price_of_a_path_is_that_of_the_classifier_to_the_last_digit(
 
 
 @pytest.mark.parametrize("alpha", [0.03, 0.1])
-def test_a_price_finds_the_best_of_all_subsets_of_a_few_features(alpha: float) -> None:
+def test_a_penalty_finds_the_best_of_all_subsets_of_a_few_features(alpha: float) -> None:
     # The second feature is worth far more than the quadratic model of the fit on one promises.
     for seed in range(100, 110):
         rng = np.random.default_rng(seed)

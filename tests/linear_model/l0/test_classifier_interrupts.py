@@ -51,15 +51,15 @@ print("restored", signal.getsignal(signal.SIGINT) is found)
 FITS = {
     "auto": "L0Classifier(max_features=30).fit(X, y)",
     "several": "L0Classifier(max_features=20).fit(X, y3)",
-    "price": "L0Classifier(alpha=2e-3).fit(X, y)",
+    "penalty": "L0Classifier(alpha=2e-3).fit(X, y)",
     "norm": "L0Classifier(max_features=30, l1=1e-3).fit(X, y)",
     "swap": "L0Classifier(max_features=30, solver='swap').fit(X, y)",
     "forward": "L0Classifier(max_features=40, solver='forward').fit(X, y)",
     "sizes": "l0_path(X, y, loss='log', max_features=40)",
-    "prices": "l0_path(X, y, loss='log', alphas=8)",
+    "penalties": "l0_path(X, y, loss='log', alphas=8)",
 }
 # Refits until there is something to keep, where the first dozen do not bring it or end the fit.
-AT = {"swap": 5, "prices": 400}
+AT = {"swap": 5, "penalties": 400}
 CHOICES = {
     "backward": "L0Classifier(max_features=3, solver='backward', l2=0.1).fit(X[:, :60], y)",
     "criterion": "L0ClassifierCV(max_features=40).fit(X, y)",
@@ -94,7 +94,7 @@ def test_a_search_that_has_no_answer_yet_raises(name: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="os.kill sends no signals")
-@pytest.mark.parametrize("name", ["auto", "forward", "prices"])
+@pytest.mark.parametrize("name", ["auto", "forward", "penalties"])
 def test_short_fits_and_second_signals_raise(name: str) -> None:
     at = AT.get(name, 12)
     assert run(FITS[name], at=at, long=600.0) == ["raised", "restored True", ""]

@@ -74,15 +74,15 @@ def test_no_single_move_improves(
         intercept, limit = model.fit_intercept, options.get("max_features", p)
         centred = X - X.mean(axis=0) * intercept
         l2 = np.full(p, model.l2_) if "l2" in options else model.l2_ * (centred**2).mean(axis=0)
-        price = 0.0 if "max_features" in options else model.alpha
+        penalty = 0.0 if "max_features" in options else model.alpha
         support = model.get_support(indices=True).tolist()
         if len(support) * (p - len(support)) > 200:
             continue
         assert model.optimality_ <= 1e-8
         z = model.decision_function(X)
         own = np.mean(np.logaddexp(0.0, z) - y * z) + 0.5 * l2 @ model.coef_[0] ** 2
-        own += price * len(support)
-        assert own <= value(X, y, support, l2, intercept=intercept) + price * len(support) + 1e-7
+        own += penalty * len(support)
+        assert own <= value(X, y, support, l2, intercept=intercept) + penalty * len(support) + 1e-7
         for other in neighbours(support, p, limit):
-            moved = value(X, y, other, l2, intercept=intercept) + price * len(other)
+            moved = value(X, y, other, l2, intercept=intercept) + penalty * len(other)
             assert own <= moved + 1e-6 * own + 1e-9

@@ -36,10 +36,10 @@ def test_near_interpolation_nothing_is_chosen(
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_prices_near_interpolation(seed: int, criterion: str) -> None:
+def test_penalties_near_interpolation(seed: int, criterion: str) -> None:
     X, y = two_true(seed, 0)
-    prices = np.geomspace(2.0, 1e-6, 12)
-    model = L0RegressorCV(alphas=prices, criterion=criterion).fit(X, y)
+    penalties = np.geomspace(2.0, 1e-6, 12)
+    model = L0RegressorCV(alphas=penalties, criterion=criterion).fit(X, y)
     assert model.n_features_path_.max() > 20
     assert 1 <= model.n_features_ <= 4
 
@@ -107,8 +107,8 @@ def test_weights_that_are_no_counts_have_no_scale(seed: int, scale: float) -> No
         np.average((y - X @ coef - b) ** 2, weights=weights)
         for coef, b in zip(model.coef_path_.T, model.intercept_path_, strict=True)
     ]
-    price = np.log(n) + 2 * np.log(30)
-    np.testing.assert_allclose(steps, n * np.diff(np.log(mse)) + price, rtol=1e-6)
+    penalty = np.log(n) + 2 * np.log(30)
+    np.testing.assert_allclose(steps, n * np.diff(np.log(mse)) + penalty, rtol=1e-6)
 
 
 def test_weights_that_sum_to_one_in_a_classifier_and_in_boosting(seed: int) -> None:

@@ -111,7 +111,7 @@ def test_a_classifier_whose_loss_is_nearly_gone(seed: int) -> None:
 
 
 def huge_columns(seed: int, huge: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Three features of ordinary size beside some that explain all but 1e-16 of the target."""
+    """Three features of ordinary magnitude and some that explain all but 1e-16 of the target."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((200, 20))
     X[:, huge] *= 1e8
@@ -154,7 +154,7 @@ def test_larger_offsets_without_an_intercept(seed: int, solver: str, offset: flo
 
 
 def test_bounds_stay_true_beside_a_huge_column(seed: int) -> None:
-    """The objective is that of the problem, prices of dominant features included."""
+    """The objective is that of the problem, penalties of dominant features included."""
     X, y = huge_columns(seed, [9])
     for options, paid in (({"max_features": 4}, 0.0), ({"alpha": 0.05}, 0.2)):
         model = L0Regressor(solver="exact", gap=0.0, **options).fit(X, y)
@@ -171,9 +171,9 @@ def test_paths_and_searches_beside_huge_columns(seed: int, huge: list[int], form
     path = l0_path(form(X), y, max_features=8)
     assert np.flatnonzero(path.coefs[:, len(true)]).tolist() == true
     assert np.all(np.diff(path.losses) < 0.0)
-    priced = l0_path(form(X), y, alphas=[1e18, 1.0, 0.05])
-    assert np.flatnonzero(priced.coefs[:, 2]).tolist() == true
-    assert not priced.coefs[:, 0].any()
+    penalised = l0_path(form(X), y, alphas=[1e18, 1.0, 0.05])
+    assert np.flatnonzero(penalised.coefs[:, 2]).tolist() == true
+    assert not penalised.coefs[:, 0].any()
     for options in ({}, {"cv": 3}, {"alphas": 20}, {"alphas": 20, "cv": 3}):
         model = L0RegressorCV(**options).fit(form(X), y)
         assert set(true) <= set(model.get_support(indices=True).tolist())

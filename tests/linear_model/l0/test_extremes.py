@@ -38,7 +38,7 @@ def test_the_scale_of_features_does_not_matter(
 
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("factor", FACTORS)
-def test_the_scale_of_targets_does_not_matter_for_a_size(
+def test_the_scale_of_targets_does_not_matter_for_a_number_of_features(
     seed: int, solver: str, factor: float
 ) -> None:
     X, y = problem(seed)
@@ -47,8 +47,8 @@ def test_the_scale_of_targets_does_not_matter_for_a_size(
     np.testing.assert_allclose(model.coef_ / factor, base.coef_, rtol=1e-7)
     assert model.intercept_ / factor == pytest.approx(base.intercept_)
     if 1e-100 < factor < 1e100:
-        priced = L0Regressor(solver=solver, alpha=0.02 * factor**2).fit(X, y * factor)
-        np.testing.assert_array_equal(priced.coef_ != 0, base.coef_ != 0)
+        penalised = L0Regressor(solver=solver, alpha=0.02 * factor**2).fit(X, y * factor)
+        np.testing.assert_array_equal(penalised.coef_ != 0, base.coef_ != 0)
 
 
 @pytest.mark.parametrize("factor", FACTORS)

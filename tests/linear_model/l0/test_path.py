@@ -85,7 +85,7 @@ def test_an_answer_does_not_depend_on_the_others_asked(
     np.testing.assert_allclose(alone.coefs[:, 0], whole.coefs[:, 2], rtol=1e-6, atol=1e-12)
 
 
-def test_a_price_gives_the_fit_of_the_estimator(problem: tuple[np.ndarray, np.ndarray]) -> None:
+def test_a_penalty_gives_the_fit_of_the_estimator(problem: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = problem
     alphas = y.var() * np.array([0.01, 0.1, 0.03])
     path = l0_path(X, y, alphas=alphas)
@@ -99,7 +99,7 @@ def test_a_price_gives_the_fit_of_the_estimator(problem: tuple[np.ndarray, np.nd
     np.testing.assert_allclose(path.coefs.T, L0Classifier(0.05).fit(X, y).coef_, rtol=1e-6)
 
 
-def test_a_grid_of_prices_starts_where_the_first_feature_enters(
+def test_a_grid_of_penalties_starts_where_the_first_feature_enters(
     problem: tuple[np.ndarray, np.ndarray],
 ) -> None:
     X, y = problem
@@ -119,10 +119,10 @@ def test_implied_alphas_bring_the_sizes_back(problem: tuple[np.ndarray, np.ndarr
     known = np.flatnonzero(np.isfinite(path.alphas))
     assert {0, 8} <= set(known)
     np.testing.assert_array_equal(values[:, known].argmin(axis=0), known)
-    # A size without a price is beaten at every price.
+    # A number without a penalty is beaten at every penalty.
     for k in np.setdiff1d(np.arange(9), known):
-        prices = np.linspace(0, 1, 2001) * 2 * path.losses[0]
-        costs = path.losses[:, None] + prices * path.n_features[:, None]
+        penalties = np.linspace(0, 1, 2001) * 2 * path.losses[0]
+        costs = path.losses[:, None] + penalties * path.n_features[:, None]
         assert not np.any(costs.argmin(axis=0) == k)
 
 

@@ -16,8 +16,8 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sksparse.linear_model import L0Regressor
 
 
-def best_of_each_size(X: np.ndarray, y: np.ndarray, l2: float) -> np.ndarray:
-    """Smallest smooth objective over all supports of each size 0..p, by exhaustive search."""
+def best_of_each_cardinality(X: np.ndarray, y: np.ndarray, l2: float) -> np.ndarray:
+    """Smallest smooth objective over all supports of each cardinality, by exhaustive search."""
     n, p = X.shape
     X, y = X - X.mean(axis=0), y - y.mean()
     gram, target = X.T @ X / n + l2 * np.eye(p), X.T @ y / n
@@ -57,7 +57,7 @@ def test_equals_exhaustive_search(seed: int) -> None:
         X, y = random_problem(rng, p)
         alpha, l2 = y.var() * rng.choice([0.002, 0.01, 0.05]), rng.choice([0.0, 0.1])
         k = int(rng.integers(1, p + 1))
-        best = best_of_each_size(X, y, l2)
+        best = best_of_each_cardinality(X, y, l2)
         model = L0Regressor(alpha, l2=l2).fit(X, y)
         found = smooth_objective(model, X, y) + alpha * np.count_nonzero(model.coef_)
         optimum = np.min(best + alpha * np.arange(p + 1))
@@ -74,7 +74,7 @@ def test_equals_exhaustive_search(seed: int) -> None:
 
 def test_equals_exhaustive_search_on_diabetes() -> None:
     X, y = load_diabetes(return_X_y=True)
-    best = best_of_each_size(X, y, 0.0)
+    best = best_of_each_cardinality(X, y, 0.0)
     for k in range(1, 11):
         model = L0Regressor(max_features=k).fit(X, y)
         assert smooth_objective(model, X, y) == pytest.approx(best[k], rel=1e-12)
@@ -156,7 +156,7 @@ def test_planted_support_is_recovered(rng: np.random.Generator, options: dict[st
     assert model.intercept_ == pytest.approx(least_squares.intercept_, rel=1e-9)
 
 
-def test_the_answer_for_a_size_depends_on_nothing_else(rng: np.random.Generator) -> None:
+def test_the_answer_for_a_number_depends_on_nothing_else(rng: np.random.Generator) -> None:
     X = rng.standard_normal((60, 400)) + rng.standard_normal((60, 1))
     y = X[:, :20] @ rng.standard_normal(20) + rng.standard_normal(60)
     model = L0Regressor(max_features=5)
@@ -188,7 +188,7 @@ def test_ridge_on_the_support(rng: np.random.Generator) -> None:
     assert model.intercept_ == pytest.approx(ridge.intercept_)
 
 
-def test_no_price_is_least_squares_up_to_the_rank(rng: np.random.Generator) -> None:
+def test_no_penalty_is_least_squares_up_to_the_rank(rng: np.random.Generator) -> None:
     X, y = load_diabetes(return_X_y=True)
     model = L0Regressor(alpha=0.0).fit(X, y)
     np.testing.assert_allclose(model.coef_, LinearRegression().fit(X, y).coef_, rtol=1e-8)
@@ -200,7 +200,7 @@ def test_no_price_is_least_squares_up_to_the_rank(rng: np.random.Generator) -> N
         np.testing.assert_allclose(model.predict(wide), target, atol=1e-3)
 
 
-def test_price_too_high_gives_the_mean(rng: np.random.Generator) -> None:
+def test_penalty_too_high_gives_the_mean(rng: np.random.Generator) -> None:
     X, y = rng.standard_normal((30, 6)), rng.standard_normal(30)
     for alpha in (0.51 * y.var(), 1e300):
         model = L0Regressor(alpha).fit(X, y)

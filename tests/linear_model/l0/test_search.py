@@ -30,7 +30,7 @@ def refit_mse(X: np.ndarray, y: np.ndarray, used: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(
-    "name, price",
+    "name, penalty",
     [
         ("aic", lambda n, p, df, k: 2 * df),
         ("bic", lambda n, p, df, k: df * np.log(n)),
@@ -40,7 +40,7 @@ def refit_mse(X: np.ndarray, y: np.ndarray, used: np.ndarray) -> float:
 )
 @pytest.mark.parametrize("kept", [0, 2])
 def test_criteria_are_what_the_formulas_say(
-    problem: tuple[np.ndarray, np.ndarray], name: str, price: Any, kept: int
+    problem: tuple[np.ndarray, np.ndarray], name: str, penalty: Any, kept: int
 ) -> None:
     X, y = problem
     weights = np.ones(30)
@@ -51,7 +51,7 @@ def test_criteria_are_what_the_formulas_say(
     for coef in model.coef_path_.T:
         used = coef != 0
         df, k = used.sum(), used[kept:].sum()
-        expected.append(n * np.log(refit_mse(X, y, used)) + price(n, p, df, k))
+        expected.append(n * np.log(refit_mse(X, y, used)) + penalty(n, p, df, k))
     np.testing.assert_allclose(model.criterion_path_, expected, rtol=1e-9)
     np.testing.assert_array_equal(model.n_features_path_, np.arange(9))
     best = np.argmin(expected)
@@ -127,7 +127,7 @@ def test_a_scorer_gets_the_weights_where_it_takes_them(
         assert unweighted.score_path_[0, fold] == pytest.approx(hit.mean())
 
 
-def test_the_last_fit_is_that_of_the_size_or_price(
+def test_the_last_fit_is_that_of_the_number_or_penalty(
     problem: tuple[np.ndarray, np.ndarray], classes: tuple[np.ndarray, np.ndarray]
 ) -> None:
     X, y = problem
@@ -135,12 +135,12 @@ def test_the_last_fit_is_that_of_the_size_or_price(
     single = L0Regressor(max_features=model.n_features_).fit(X, y)
     np.testing.assert_allclose(model.coef_, single.coef_, rtol=1e-9)
     assert 0.0 <= model.optimality_ <= 1e-8
-    # At the price that the path implies, this size is the best as well.
+    # At the penalty that the path implies, this number is the best as well.
     np.testing.assert_allclose(L0Regressor(model.alpha_).fit(X, y).coef_, single.coef_, rtol=1e-9)
-    priced = L0RegressorCV(alphas=7).fit(X, y)
-    single = L0Regressor(priced.alpha_).fit(X, y)
-    np.testing.assert_allclose(priced.coef_, single.coef_, rtol=1e-9)
-    assert not hasattr(priced, "sizes_")
+    penalised = L0RegressorCV(alphas=7).fit(X, y)
+    single = L0Regressor(penalised.alpha_).fit(X, y)
+    np.testing.assert_allclose(penalised.coef_, single.coef_, rtol=1e-9)
+    assert not hasattr(penalised, "sizes_")
     X, y = classes
     model = L0ClassifierCV(max_features=3).fit(X, y)
     assert np.count_nonzero(model.coef_) == model.n_features_
@@ -205,9 +205,9 @@ def test_integer_weights_are_repetitions_for_classes(
 
 def test_rules_hold(problem: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = problem
-    prices = np.ones(30)
-    prices[[0, 7]] = 0.0
-    model = L0RegressorCV(max_features=3, penalty_weights=prices, cv=FOLDS).fit(X, y)
+    penalties = np.ones(30)
+    penalties[[0, 7]] = 0.0
+    model = L0RegressorCV(max_features=3, penalty_weights=penalties, cv=FOLDS).fit(X, y)
     assert np.all(model.coef_path_[[0, 7]])
     np.testing.assert_array_equal(model.n_features_path_, range(4))
     assert model.n_features_ == np.count_nonzero(model.coef_) - 2
@@ -246,7 +246,7 @@ def test_real_data() -> None:
 
 
 @pytest.mark.slow
-def test_ebic_finds_the_size_and_others_exceed_it(seed: int) -> None:
+def test_ebic_finds_the_cardinality_and_others_exceed_it(seed: int) -> None:
     names = ("ebic", "gic", "bic")
     right = dict.fromkeys(names, 0)
     for draw in range(40):
