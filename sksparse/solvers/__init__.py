@@ -7,10 +7,13 @@ returns a :class:`Solution`. Coefficients have shape (n_features,), predictors `
 """
 
 from sksparse.solvers._base import Iterate, Solver
+from sksparse.solvers._centred import CentredDesign
+from sksparse.solvers._dense_design import DenseDesign, MappedDesign
 from sksparse.solvers._design import Design
 from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import BoundedSolution, Certificate, Solution, Status, cut_short
+from sksparse.solvers._sparse_design import SparseDesign
 from sksparse.solvers.branch_and_bound._solver import BranchAndBound
 from sksparse.solvers.convex._block_descent import BlockDescent
 from sksparse.solvers.convex._sorted_descent import SortedDescent
@@ -32,19 +35,23 @@ __all__ = [
     "BlockDescent",
     "BoundedSolution",
     "BranchAndBound",
+    "CentredDesign",
     "Certificate",
     "CoordinateDescentL0",
     "Correlations",
+    "DenseDesign",
     "Design",
     "ForwardSelection",
     "GramCache",
     "GrownSizes",
     "Iterate",
     "IterativeHardThresholding",
+    "MappedDesign",
     "Problem",
     "Solution",
     "Solver",
     "SortedDescent",
+    "SparseDesign",
     "Splicing",
     "Status",
     "StepwiseNewton",

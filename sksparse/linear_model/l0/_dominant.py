@@ -210,7 +210,7 @@ def nearly_all(problem: Problem, coef: Array, intercept: float) -> bool:
 def _squares_of_some(problem: Problem, coef: Array, intercept: float) -> float:
     """What the first samples add to the loss, at least."""
     rows, support = slice(0, _SOME), np.flatnonzero(coef)
-    columns = problem.design.X[rows][:, support]
+    columns = problem.design.head(_SOME, support)
     loss, predictor = problem.loss, columns @ coef[support] + intercept
     return 0.5 * float(loss.weights[rows] @ (loss.y[rows] - predictor) ** 2)
 

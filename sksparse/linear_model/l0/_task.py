@@ -289,9 +289,9 @@ class SubsetTask:
         """Strength of the ridge on each of some features."""
         if self.rules.scaled_l2 == 0.0:
             return np.full(len(features), self.rules.l2)
-        part = Design(self.design.X[:, features])
+        part = self.design.select(features)
         weights, centre = self.loss.weights, self.fit_intercept
-        means = part.means(weights) if centre else np.zeros(len(features))
+        means = part.rmatvec(weights) if centre else np.zeros(len(features))
         return self.rules.l2 + self.rules.scaled_l2 * part.variances(weights, means)
 
     def separation(self, points: Points) -> str:
@@ -371,7 +371,7 @@ class SubsetTask:
         free = np.flatnonzero(~self.priced)
         if not free.size:
             return self._null_solution()
-        part = replace(self, design=Design(self.design.X[:, free]), rules=self._free_rules(free))
+        part = replace(self, design=self.design.select(free), rules=self._free_rules(free))
         found = part._solve(part._problem(), part.rules)
         coef = np.zeros((*found.coef.shape[:-1], self.design.n_features))
         coef[..., free] = found.coef

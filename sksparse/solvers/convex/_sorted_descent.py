@@ -11,13 +11,9 @@ from sksparse.penalties import SortedL1
 from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver
-from sksparse.solvers.convex._sorted_subproblem import minimise_sorted
+from sksparse.solvers.convex._sorted_subproblem import TUNING, minimise_sorted
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
-
-# Up to this many features the working set is everything from the start.
-_SMALL = 300
-_FIRST_FEATURES = 100
 
 
 @dataclass
@@ -38,7 +34,7 @@ class SortedDescent(ConvexSolver[SortedIterate]):
     penalty : SortedL1
         The penalty, also that of the problem.
     gram : GramCache or None, default=None
-        Gram matrix over the columns met so far, to share between the strengths of a path.
+        Gram matrix over the columns used so far, to share between the strengths of a path.
     tol, max_iter, verbose
         As in :class:`Solver`.
     """
@@ -61,12 +57,12 @@ class SortedDescent(ConvexSolver[SortedIterate]):
         coef = self.first_coef(problem, coef)
         state = SortedIterate(coef, level, level=level, target=self.tolerance(problem))
         state.z = problem.centred.matvec(coef) + level
-        small = np.count_nonzero(usable) <= _SMALL
+        small = np.count_nonzero(usable) <= TUNING.small
         state.features = np.flatnonzero(usable if small else coef)
         return state
 
     def step(self, problem: Problem, state: SortedIterate) -> None:
-        state.features = enlarge(state.features, state.violations, _FIRST_FEATURES)
+        state.features = enlarge(state.features, state.violations, TUNING.first_features)
         features = state.features
         before = state.coef[features]
         quadratic = self._quadratics.at(problem, state, features)

@@ -8,6 +8,8 @@ solved exactly.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -17,14 +19,46 @@ from sksparse.penalties import SortedL1
 from sksparse.solvers.convex._quadratic_model import Quadratic
 from sksparse.solvers.convex._scaled_solve import scaled_solve
 
-_SWEEPS_PER_ROUND = 3
-_STEPS_PER_ROUND = 20
-_MAX_ROUNDS = 1000
-# Rounds without a violation that is smaller by a tenth, after which no more is to be had.
-_PATIENCE, _BETTER = 20, 0.9
-_POWER_STEPS = 10
-# Linear systems may take this many times the arithmetic of the gradient steps so far.
-_SYSTEM_SHARE = 4.0
+
+@dataclass(frozen=True)
+class Tuning:
+    """When descent for a sorted L1 norm does what.
+
+    Parameters
+    ----------
+    small : int
+        Features up to which the working set holds all of them from the start.
+    first_features : int
+        Features that enter a larger one at first; it doubles from there.
+    sweeps_per_round, steps_per_round : int
+        Sweeps of coordinate descent and accelerated gradient steps between exact solutions on a
+        pattern.
+    max_rounds : int
+        Rounds over one working set.
+    patience : int
+        Rounds in which the violations have not become ``better`` times smaller, after which they
+        are at the level of rounding.
+    better : float
+        Share of the violations that counts as progress.
+    power_steps : int
+        Power iterations for the largest curvature; backtracking mends an estimate that is too low.
+    system_share : float
+        Arithmetic that linear systems may take, relative to that of the gradient steps so far:
+        patterns far from final are not worth solving.
+    """
+
+    small: int = 300
+    first_features: int = 100
+    sweeps_per_round: int = 3
+    steps_per_round: int = 20
+    max_rounds: int = 1000
+    patience: int = 20
+    better: float = 0.9
+    power_steps: int = 10
+    system_share: float = 4.0
+
+
+TUNING = Tuning()
 
 
 def minimise_sorted(
@@ -33,7 +67,7 @@ def minimise_sorted(
     """Coordinates of the working set that minimise ``quadratic + alpha * penalty``.
 
     Stops when the optimality conditions over the working set, for columns of the given lengths,
-    hold up to ``tol``, or violations become no smaller.
+    hold up to ``tol``, or violations no longer fall.
     """
 
     def objective(coef: Array, state: Array) -> float:
@@ -42,15 +76,15 @@ def minimise_sorted(
     if not len(coef):
         return coef
     if alpha == 0.0 and quadratic.gram is not None:
-        # least squares knows no pattern
+        # least squares: there is no pattern to find
         exact = scaled_solve(quadratic.gram, quadratic.descent(quadratic.origin))
         coef = coef if exact is None else exact
     state = quadratic.state(coef)
     lipschitz = _curvature_estimate(quadratic, len(coef))
     budget, best, stale = 0.0, np.inf, 0
-    for _ in range(_MAX_ROUNDS):
+    for _ in range(TUNING.max_rounds):
         check()
-        budget += _SYSTEM_SHARE * _STEPS_PER_ROUND * quadratic.size
+        budget += TUNING.system_share * TUNING.steps_per_round * quadratic.size
         if quadratic.gram is not None:
             coef = _sweep(quadratic.gram, penalty, alpha, coef, state)
             state = quadratic.state(coef)
@@ -65,9 +99,9 @@ def minimise_sorted(
         if objective(trial, trial_state) <= objective(coef, state):
             coef, state = trial, trial_state
         worst = penalty.violations(coef, -quadratic.descent(state), alpha, scales).max()
-        stale = 0 if worst < _BETTER * best else stale + 1
+        stale = 0 if worst < TUNING.better * best else stale + 1
         best = min(best, worst)
-        if worst <= tol or stale > _PATIENCE:
+        if worst <= tol or stale > TUNING.patience:
             break
     return coef
 
@@ -78,7 +112,7 @@ def _sweep(gram: Array, penalty: SortedL1, alpha: float, coef: Array, state: Arr
 
     coef, descent = coef.copy(), state.copy()
     ranked = np.sort(np.abs(coef))[::-1].copy()
-    for _ in range(_SWEEPS_PER_ROUND):
+    for _ in range(TUNING.sweeps_per_round):
         sorted_descent(gram, descent, coef, ranked, penalty.weights, alpha)
     return coef
 
@@ -90,7 +124,7 @@ def _curvature_estimate(quadratic: Quadratic, size: int) -> float:
     """
     v: Array = np.random.default_rng(0).standard_normal(size)
     estimate = 0.0
-    for _ in range(_POWER_STEPS):
+    for _ in range(TUNING.power_steps):
         v = quadratic.descent(quadratic.product(v))
         estimate = float(np.linalg.norm(v))
         if estimate == 0.0:
@@ -110,7 +144,7 @@ def _accelerated(
     """Some steps of FISTA (Beck and Teboulle, 2009) with backtracking and gradient restart."""
     point, point_state, momentum = coef, state, 1.0
     step = 0
-    while step < _STEPS_PER_ROUND:
+    while step < TUNING.steps_per_round:
         v = point + quadratic.descent(point_state) / lipschitz
         new = penalty.prox(v, alpha / lipschitz)
         new_state = quadratic.state(new)
@@ -122,7 +156,7 @@ def _accelerated(
         step += 1
         if float((point - new) @ (new - coef)) > 0:
             point, point_state, momentum = coef, state, 1.0
-            if step < _STEPS_PER_ROUND:
+            if step < TUNING.steps_per_round:
                 continue
         following = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2))
         push = (momentum - 1.0) / following
@@ -135,7 +169,7 @@ def _accelerated(
 def _solve_pattern(
     quadratic: Quadratic, penalty: SortedL1, alpha: float, coef: Array, budget: float
 ) -> tuple[Array, float]:
-    """Minimise while signs, order and ties stay; meeting a tie or a zero joins the clusters.
+    """Minimise while signs, order and ties stay; clusters that reach each other or zero are joined.
 
     On a fixed pattern the penalty is linear in the cluster magnitudes, so the minimiser solves a
     linear system; where it leaves the pattern, the segment towards it is followed to the border.

@@ -18,13 +18,11 @@ from sksparse.solvers._base import Solver
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate
 from sksparse.solvers.subset._checks import independent, require_least_squares, require_rank
-from sksparse.solvers.subset._correlations import JITTER, Correlations
+from sksparse.solvers.subset._correlations import Correlations
 from sksparse.solvers.subset._factorised_support import relative_gain
 from sksparse.solvers.subset._rules import SubsetRules
 from sksparse.solvers.subset._terms import SupportIterate, Terms, worth
 
-# Numbers in a block of rows that is centred while a Gram matrix is added up.
-_BLOCK = 2**18
 # Multiplications between two looks at the keyboard.
 _WORK = 1e8
 
@@ -133,7 +131,7 @@ class BackwardElimination(Solver[BackwardIterate]):
         require_rank(problem, self.rules)
         data = Correlations(problem, self.rules.l2)
         terms = Terms.of(problem, self.rules, data)
-        gram = _correlations(data)
+        gram = data.among_once(data.usable)
         state = BackwardIterate(
             coef=np.zeros(problem.design.n_features),
             intercept=0.0,
@@ -171,23 +169,3 @@ class BackwardElimination(Solver[BackwardIterate]):
         state.factorise()
         if state.surplus <= threshold:
             state.move(state.support, state.data.refit(state.support))
-
-
-def _correlations(data: Correlations) -> Array:
-    """Correlations of the columns that are not constant, from one pass over X.
-
-    Rows are met in blocks, so that no centred copy of X is needed.
-    """
-    usable, design = data.usable, data.design
-    if design.is_sparse:
-        return data.among(usable)
-    gram = np.zeros((len(usable), len(usable)))
-    means, lengths, roots = data.means[usable], data.lengths[usable], np.sqrt(data.weights)
-    height = max(_BLOCK // max(len(usable), 1), 64)
-    for start in range(0, design.n_samples, height):
-        rows = slice(start, start + height)
-        block = (design.X[rows][:, usable] - means) / lengths
-        block *= roots[rows, None]
-        gram += block.T @ block
-    gram[np.diag_indices_from(gram)] = 1.0 + JITTER
-    return gram

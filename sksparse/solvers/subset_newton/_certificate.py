@@ -33,14 +33,14 @@ def _of_entering(search: SubsetSearch, fit: Fit) -> float:
     in_use, best = columns.features[fit.support], 0.0
     coef = np.zeros((search.problem.design.n_features, search.outputs.n_outputs))
     coef[in_use] = fit.coef
-    for block, beside in columns.all_beside(bound, np.empty((0, len(bound))), gradient):
+    for block, found in columns.all_products(bound, np.empty((0, len(bound))), gradient):
         norms, w = search.norms(block), coef[block]
         used = np.asarray(w.any(axis=1))
         changes = (used & loss.quadratic) | (~used & enters)
-        counts = np.flatnonzero(changes & norms.usable & (beside.squares > 0.0))
+        counts = np.flatnonzero(changes & norms.usable & (found.squares > 0.0))
         l2 = norms.l2[counts, None]
-        curvature = beside.squares[counts, None] + l2
-        slope, w = beside.descent[counts] - l2 * w[counts], w[counts]
+        curvature = found.squares[counts, None] + l2
+        slope, w = found.descent[counts] - l2 * w[counts], w[counts]
         # the minimiser of ``curvature v^2 / 2 - (slope + curvature w) v + l1 |v|``
         size = np.maximum(np.abs(slope + curvature * w) - rules.l1, 0.0) / curvature
         new = np.copysign(size, slope + curvature * w)

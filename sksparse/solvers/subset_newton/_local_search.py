@@ -346,8 +346,7 @@ class SubsetSearch:
         features = self.columns.features[fit.support]
         coef = np.zeros((self.outputs.n_outputs, self.problem.design.n_features))
         coef[:, features] = fit.coef.T
-        means = self.columns.means[features] + self.columns.shift[features]
-        intercept = fit.intercept - means @ fit.coef
+        intercept = fit.intercept - self.columns.means[features] @ fit.coef
         if self.outputs.n_outputs == 1:
             return coef[0], float(intercept[0])
         return coef, intercept
@@ -374,12 +373,12 @@ class SubsetSearch:
             tableau = tableau.without_drops
         room = self.room(fit.support, self.limit)
         centred = self.columns.rows[fit.support] - own.means[:, None]
-        for block, beside in self.columns.all_beside(metric.curvature, centred, metric.gradient):
+        for block, found in self.columns.all_products(metric.curvature, centred, metric.gradient):
             norms = self.norms(block)
-            roots = np.sqrt(beside.squares + norms.l2)
-            lengths = np.where(norms.usable & (beside.squares > 0), roots, np.inf)
-            cross = beside.cross / lengths / own.lengths[:, None]
-            rivals = norms.rivals(cross, beside.descent / lengths[:, None], lengths)
+            roots = np.sqrt(found.squares + norms.l2)
+            lengths = np.where(norms.usable & (found.squares > 0), roots, np.inf)
+            cross = found.cross / lengths / own.lengths[:, None]
+            rivals = norms.rivals(cross, found.descent / lengths[:, None], lengths)
             gains[block] = tableau.gains(rivals, room > 0)[0]
         gains[features] = -np.inf
         return gains
