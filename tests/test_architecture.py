@@ -185,9 +185,14 @@ def raw_reads(package: Path) -> list[str]:
         for path in source_files(package)
         if path.name not in READERS
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute)
-        and (node.attr == "_X" or (node.attr == "X" and ast.unparse(node.value).endswith("design")))
+        if isinstance(node, ast.Attribute) and _is_raw_read(node)
     ]
+
+
+def _is_raw_read(node: ast.Attribute) -> bool:
+    owner = ast.unparse(node.value)
+    private = node.attr == "_X" and owner != "self"
+    return private or (node.attr in ("X", "_X") and owner.endswith("design"))
 
 
 def plant(package: Path, files: dict[str, str]) -> Path:
