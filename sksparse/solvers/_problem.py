@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from sksparse.solvers._centred import CentredDesign
 from sksparse.solvers._design import Design
 from sksparse.solvers._distinct import distinct_samples
 from sksparse.solvers._moments import CONSTANT
+
+AnyPenalty = TypeVar("AnyPenalty", bound=Penalty)
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,21 @@ class Problem:
     alpha: float
     fit_intercept: bool
 
+    def penalty_as(self, kind: type[AnyPenalty]) -> AnyPenalty:
+        """The penalty, which must be of a kind.
+
+        Raises
+        ------
+        ValueError
+            Where it is of another.
+        """
+        if not isinstance(self.penalty, kind):
+            raise ValueError(
+                f"A problem with a penalty of class {kind.__name__} is needed, got "
+                f"{type(self.penalty).__name__}; use a solver for that penalty."
+            )
+        return self.penalty
+
     @property
     def precision(self) -> float:
         """Smallest relative tolerance that the features' float type can support."""
@@ -47,7 +65,7 @@ class Problem:
 
     def objective(self, coef: Array, z: Array) -> float:
         """Loss at the predictor ``z`` plus the penalty of ``coef``."""
-        return self.loss.value(z) + self.alpha * self.penalty.value(coef)
+        return self.loss.value(z) + self.penalty.cost(coef, self.alpha)
 
     @cached_property
     def centred(self) -> CentredDesign:

@@ -31,7 +31,6 @@ from sksparse.solvers import (
     StepwiseNewton,
     SubsetDescent,
     SubsetNewton,
-    SubsetRules,
     _dense_design,
     _design,
 )
@@ -231,26 +230,26 @@ def by_blocks(X: Any, y: np.ndarray, name: str) -> Any:
     targets = y if name == "squared" else (y > 0).astype(float)
     loss = LOSSES[name](targets, np.full(len(y), 1.0 / len(y)))
     problem = Problem(Design(X), loss, penalty, 0.1, True)
-    return BlockDescent(penalty, tol=1e-9, max_iter=100).solve(problem)
+    return BlockDescent(tol=1e-9, max_iter=100).solve(problem)
 
 
 def by_order(X: Any, y: np.ndarray) -> Any:
     penalty = SortedL1(oscar_weights(X.shape[1], 0.5))
     loss = LOSSES["squared"](y, np.full(len(y), 1.0 / len(y)))
     problem = Problem(Design(X), loss, penalty, 0.1, True)
-    return SortedDescent(penalty, tol=1e-9, max_iter=100).solve(problem)
+    return SortedDescent(tol=1e-9, max_iter=100).solve(problem)
 
 
 def by_newton(solver: Any, X: Any, y: np.ndarray, **options: Any) -> Any:
     loss = LOSSES["logistic"]((y > 0).astype(float), np.full(len(y), 1.0 / len(y)))
-    problem = Problem(Design(X), loss, L0(), 0.02, True)
-    return solver(rules=SubsetRules(l2=0.01), tol=1e-8, max_iter=50, **options).solve(problem)
+    problem = Problem(Design(X), loss, L0(l2=0.01), 0.02, True)
+    return solver(tol=1e-8, max_iter=50, **options).solve(problem)
 
 
 def exactly(X: Any, y: np.ndarray) -> Any:
     loss = LOSSES["squared"](y, np.full(len(y), 1.0 / len(y)))
-    problem = Problem(Design(X), loss, L0(), 0.0, True)
-    return BranchAndBound(SubsetRules(max_features=4, l2=0.1)).solve(problem)
+    problem = Problem(Design(X), loss, L0(max_features=4, l2=0.1), 0.0, True)
+    return BranchAndBound().solve(problem)
 
 
 SOLVES: dict[str, Callable[[Any, np.ndarray], Any]] = {
