@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from sksparse._typing import Array, Indices
 from sksparse.solvers._design import Design, standardise
-from sksparse.solvers._moments import CONSTANT_COLUMN, Moments
+from sksparse.solvers._moments import TUNING, Moments
 from sksparse.solvers._sparse_design import SparseDesign
 
 # Above this ratio of mean to standard deviation, columns are centred before they are multiplied:
@@ -59,7 +59,7 @@ class CentredDesign:
         centre: bool,
         *,
         target: Array | None = None,
-        constant: float = CONSTANT_COLUMN,
+        constant: float = TUNING.constant_column,
     ) -> None:
         self.design, self.weights, self.centre = design, weights, centre
         self._original = design

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -10,17 +11,34 @@ from sksparse._scaling import ScaleError
 from sksparse._typing import Array, Indices, Mask
 from sksparse.solvers._design import Design
 
-#: A standard deviation at most this share of the mean is rounding, of a target or a dense column
-#: that was computed.
-CONSTANT = 1e-13
-#: Columns of a subset that vary by at most this share of their mean count as constant.
-CONSTANT_COLUMN = 1e-8
-# ... and so do all that vary by so many machine epsilons of it.
-_EPSILONS = 8.0
-# Smaller variances have lost digits, or vanished.
-_SMALLEST = 1e-250
-# Columns copied at once to see whether they vary.
-_CHUNK = 64
+
+@dataclass(frozen=True)
+class Tuning:
+    """What counts as rounding.
+
+    Parameters
+    ----------
+    constant : float
+        A standard deviation at most this share of the mean is rounding, of a target or a dense
+        column that was computed.
+    constant_column : float
+        Columns of a subset that vary by at most this share of their mean count as constant.
+    epsilons : float
+        All columns do that vary by so many machine epsilons of their mean.
+    smallest : float
+        Variances below this have lost digits, or vanished.
+    columns : int
+        Columns copied at once to see whether they vary.
+    """
+
+    constant: float = 1e-13
+    constant_column: float = 1e-8
+    epsilons: float = 8.0
+    smallest: float = 1e-250
+    columns: int = 64
+
+
+TUNING = Tuning()
 
 
 class Moments(NamedTuple):
@@ -54,7 +72,7 @@ class Moments(NamedTuple):
                 "The squares of some features, or their products with y, are beyond the largest "
                 "number of float64. Scale X and y, to unit variance for example."
             )
-        small = np.flatnonzero(variances < _SMALLEST)
+        small = np.flatnonzero(variances < TUNING.smallest)
         if small.size and _varies(design, small, weights, centre):
             raise ScaleError(
                 "The squares of some features are below the smallest number of float64. Scale X, "
@@ -67,7 +85,7 @@ class Moments(NamedTuple):
 
         ``eps`` is the machine epsilon of the design.
         """
-        share = max(constant, _EPSILONS * eps)
+        share = max(constant, TUNING.epsilons * eps)
         # without squares: those of huge means would overflow
         return (self.variances > 0.0) & (np.sqrt(self.variances) > share * np.abs(self.means))
 
@@ -78,11 +96,13 @@ def _varies(design: Design, features: Indices, weights: Array, centre: bool) -> 
     Those that vary widely have lost their variance to the weights, not to their scale.
     """
     used = np.flatnonzero(weights)
-    for start in range(0, len(features), _CHUNK):
-        columns = design.columns(features[start : start + _CHUNK])
+    for start in range(0, len(features), TUNING.columns):
+        columns = design.columns(features[start : start + TUNING.columns])
         columns = (columns.toarray() if design.is_sparse else columns)[used]
         magnitudes = np.abs(columns).max(axis=0)
         ranges = columns.max(axis=0) - columns.min(axis=0) if centre else magnitudes
-        if np.any((ranges > CONSTANT_COLUMN * magnitudes) & (ranges < np.sqrt(_SMALLEST))):
+        if np.any(
+            (ranges > TUNING.constant_column * magnitudes) & (ranges < np.sqrt(TUNING.smallest))
+        ):
             return True
     return False

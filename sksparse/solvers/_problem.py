@@ -14,7 +14,7 @@ from sksparse.penalties import Penalty
 from sksparse.solvers._centred import CentredDesign
 from sksparse.solvers._design import Design
 from sksparse.solvers._distinct import distinct_samples
-from sksparse.solvers._moments import CONSTANT
+from sksparse.solvers._moments import TUNING
 
 AnyPenalty = TypeVar("AnyPenalty", bound=Penalty)
 
@@ -71,7 +71,7 @@ class Problem:
     def centred(self) -> CentredDesign:
         """The features around their means."""
         weights, centre = self.loss.weights, self.fit_intercept
-        return CentredDesign(self.design, weights, centre, constant=CONSTANT)
+        return CentredDesign(self.design, weights, centre, constant=TUNING.constant)
 
     @cached_property
     def null_intercept(self) -> float:

@@ -7,6 +7,7 @@ With l2 regularisation a column's length includes it, ``sqrt(x_j^T S x_j + l2)``
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import lapack
@@ -16,20 +17,40 @@ from sksparse._typing import Array, Indices
 from sksparse.solvers._centred import CentredColumns, CentredDesign
 from sksparse.solvers._design import Design
 from sksparse.solvers._gram_cache import GramCache
-from sksparse.solvers._moments import CONSTANT
+from sksparse.solvers._moments import TUNING as MOMENTS
 from sksparse.solvers._problem import Problem
 
-_REFINEMENTS = 5
-# Where every column keeps a larger share of its squared length beside those before it, coefficients
-# need not be refined.
-_WELL_CONDITIONED = 1e-4
-# Relative changes of coefficients that need no further refinement.
-_REFINED = 1e-14
-# The square of a shorter target has lost digits.
-_SHORTEST = 1e-125
-# Added to the squared length of each column, and far above rounding: what the Gram matrix says of
-# nearly dependent columns, by way of large cancelling coefficients, would be noise otherwise.
-JITTER = 1e-12
+
+@dataclass(frozen=True)
+class Tuning:
+    """How exact coefficients and correlations are.
+
+    Parameters
+    ----------
+    refinements : int
+        Refinements of the coefficients of nearly dependent columns, at most.
+    well_conditioned : float
+        Columns of which each keeps a larger share of its squared length given those before it (the
+        Schur complement) need none.
+    refined : float
+        Relative changes of coefficients that end the refinement.
+    shortest : float
+        The square of a shorter target has lost digits.
+    jitter : float
+        Added to the squared length of each column, and far above rounding: what the Gram matrix
+        says of nearly dependent columns, by way of large cancelling coefficients, would be noise
+        otherwise.
+    """
+
+    refinements: int = 5
+    well_conditioned: float = 1e-4
+    refined: float = 1e-14
+    shortest: float = 1e-125
+    jitter: float = 1e-12
+
+
+TUNING = Tuning()
+JITTER = TUNING.jitter
 
 
 class Correlations:
@@ -68,12 +89,12 @@ class Correlations:
                 "The squares of y are beyond the largest number of float64. Scale y, to unit "
                 "variance for example."
             )
-        if length < _SHORTEST and np.any(self._residual[self.weights > 0.0]):
+        if length < TUNING.shortest and np.any(self._residual[self.weights > 0.0]):
             raise ScaleError(
                 "The squares of y are below the smallest number of float64. Scale y, to unit "
                 "variance for example."
             )
-        constant = length <= CONSTANT * abs(self._target_mean)
+        constant = length <= MOMENTS.constant * abs(self._target_mean)
         self.target_length = 1.0 if constant else length
         self.null_loss = 0.5 * self.target_length**2
         covariances = self._measure(problem)
@@ -148,18 +169,18 @@ class Correlations:
             return np.empty(0)
         lengths, among = self.lengths[features], self.among(features)
         factor, _ = lapack.dpotrf(among, lower=1)
-        if np.diag(factor).min() ** 2 > _WELL_CONDITIONED:
+        if np.diag(factor).min() ** 2 > TUNING.well_conditioned:
             right = self.target[features] * self.target_length - slope / lengths
             coef, _ = lapack.dpotrs(factor, right, lower=1)
             right -= among @ coef - JITTER * coef
             coef += lapack.dpotrs(factor, right, lower=1)[0]
             return np.asarray(coef / lengths)
         columns, coef = self.columns(features), np.zeros(len(features))
-        for _ in range(_REFINEMENTS):
+        for _ in range(TUNING.refinements):
             residual = self._residual - columns.matvec(coef)
             gradient = columns.rmatvec(self.weights * residual) - self.l2 * coef - slope
             step = lapack.dpotrs(factor, gradient / lengths, lower=1)[0] / lengths
             coef += step
-            if np.all(np.abs(step) <= _REFINED * np.abs(coef)):
+            if np.all(np.abs(step) <= TUNING.refined * np.abs(coef)):
                 break
         return coef
