@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ class CentredDesign:
             self.design = design.shifted(np.flatnonzero(far), self.means[far])
             self._rest = np.where(far, 0.0, self.means)
 
-    @property
+    @cached_property
     def scales(self) -> Array:
         """Standard deviation of each column (root mean square, without an intercept).
 
