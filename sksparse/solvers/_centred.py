@@ -14,10 +14,6 @@ from sksparse.solvers._design import Design, standardise
 from sksparse.solvers._moments import TUNING, Moments
 from sksparse.solvers._sparse_design import SparseDesign
 
-# Above this ratio of mean to standard deviation, columns are centred before they are multiplied:
-# products lose the digits in which they differ from their means otherwise.
-_FAR_FROM_ZERO = 100.0
-
 
 class CentredDesign:
     """Products with ``X - means``, and what the columns vary.
@@ -68,7 +64,7 @@ class CentredDesign:
         measured = Moments.of(design, weights, target, centre)
         self.means, self.variances, self.covariances = measured
         self.usable = measured.varying(constant, float(np.finfo(design.dtype).eps))
-        far = self.usable & (np.abs(self.means) > _FAR_FROM_ZERO * np.sqrt(self.variances))
+        far = self.usable & (np.abs(self.means) > TUNING.far_from_zero * np.sqrt(self.variances))
         self._far, self._rest = bool(far.any()) and not design.is_sparse, self.means
         if isinstance(design, SparseDesign) and far.any():
             self.design = design.shifted(np.flatnonzero(far), self.means[far])

@@ -14,7 +14,7 @@ from sksparse.solvers._design import Design
 
 @dataclass(frozen=True)
 class Tuning:
-    """What counts as rounding.
+    """What counts as rounding, and where digits would be lost.
 
     Parameters
     ----------
@@ -27,6 +27,9 @@ class Tuning:
         All columns do that vary by so many machine epsilons of their mean.
     smallest : float
         Variances below this have lost digits, or vanished.
+    far_from_zero : float
+        Ratio of mean to standard deviation above which columns are centred before they are
+        multiplied: products lose the digits in which they differ from their means otherwise.
     columns : int
         Columns copied at once to see whether they vary.
     """
@@ -35,6 +38,7 @@ class Tuning:
     constant_column: float = 1e-8
     epsilons: float = 8.0
     smallest: float = 1e-250
+    far_from_zero: float = 100.0
     columns: int = 64
 
 

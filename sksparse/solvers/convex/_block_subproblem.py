@@ -204,10 +204,10 @@ def _extrapolate(history: Array) -> list[Array]:
     """Affine combination of the iterates whose differences cancel best (Anderson, 1965)."""
     steps = np.diff(history, axis=0)
     system = steps @ steps.T
-    size = np.trace(system)
-    if size == 0:
+    trace = np.trace(system)
+    if trace == 0:
         return []
-    system[np.diag_indices_from(system)] += 1e-12 * size
+    system[np.diag_indices_from(system)] += 1e-12 * trace
     weights = np.linalg.solve(system, np.ones(len(system)))
     return [(weights / weights.sum()) @ history[1:]]
 
@@ -226,14 +226,14 @@ def _newton(point: _Point) -> list[Array]:
     if not 0 < used.size <= TUNING.largest_newton:
         return []
     gradient = l1 * np.sign(coef) - point.quadratic.descent(point.state)
-    pull = np.divide(l2, norms, out=np.zeros_like(norms), where=norms > 0)
-    gradient += pull * coef
+    shrinkage = np.divide(l2, norms, out=np.zeros_like(norms), where=norms > 0)
+    gradient += shrinkage * coef
     basis = sp.csc_array((np.ones(used.size), (used, np.arange(used.size))), (len(coef), used.size))
     matrix = point.quadratic.reduced(basis)
     unit = np.divide(coef, norms, out=np.zeros_like(norms), where=norms > 0)[used]
     same = labels[used][:, None] == labels[used]
-    matrix[np.diag_indices(used.size)] += pull[used]
-    matrix -= same * np.outer(pull[used] * unit, unit)
+    matrix[np.diag_indices(used.size)] += shrinkage[used]
+    matrix -= same * np.outer(shrinkage[used] * unit, unit)
     step = scaled_solve(matrix, gradient[used])
     if step is None:
         return []

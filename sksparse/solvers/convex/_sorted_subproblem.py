@@ -59,6 +59,8 @@ class Tuning:
 
 
 TUNING = Tuning()
+# Coefficients and the state of the quadratic there.
+_Point = tuple[Array, Array]
 
 
 def minimise_sorted(
@@ -70,15 +72,13 @@ def minimise_sorted(
     hold up to ``tol``, or violations no longer fall.
     """
 
-    def objective(coef: Array, state: Array) -> float:
-        return quadratic.value(coef, state) + alpha * penalty.value(coef)
+    def better(new: _Point, old: _Point) -> _Point:
+        values = [quadratic.value(*point) + alpha * penalty.value(point[0]) for point in (new, old)]
+        return new if values[0] <= values[1] else old
 
     if not len(coef):
         return coef
-    if alpha == 0.0 and quadratic.gram is not None:
-        # least squares: there is no pattern to find
-        exact = scaled_solve(quadratic.gram, quadratic.descent(quadratic.origin))
-        coef = coef if exact is None else exact
+    coef = _unpenalised(quadratic, alpha, coef)
     state = quadratic.state(coef)
     lipschitz = _curvature_estimate(quadratic, len(coef))
     budget, best, stale = 0.0, np.inf, 0
@@ -88,22 +88,24 @@ def minimise_sorted(
         if quadratic.gram is not None:
             coef = _sweep(quadratic.gram, penalty, alpha, coef, state)
             state = quadratic.state(coef)
-        value = objective(coef, state)
-        moved, moved_state, lipschitz = _accelerated(
-            quadratic, penalty, alpha, coef, state, lipschitz
-        )
-        if objective(moved, moved_state) <= value:
-            coef, state = moved, moved_state
+        moved, lipschitz = _accelerated(quadratic, penalty, alpha, (coef, state), lipschitz)
+        coef, state = better(moved, (coef, state))
         trial, budget = _solve_pattern(quadratic, penalty, alpha, coef, budget)
-        trial_state = quadratic.state(trial)
-        if objective(trial, trial_state) <= objective(coef, state):
-            coef, state = trial, trial_state
+        coef, state = better((trial, quadratic.state(trial)), (coef, state))
         worst = penalty.violations(coef, -quadratic.descent(state), alpha, scales).max()
         stale = 0 if worst < TUNING.better * best else stale + 1
         best = min(best, worst)
         if worst <= tol or stale > TUNING.patience:
             break
     return coef
+
+
+def _unpenalised(quadratic: Quadratic, alpha: float, coef: Array) -> Array:
+    """The solution of least squares where there is no penalty, and so no pattern to find."""
+    if alpha != 0.0 or quadratic.gram is None:
+        return coef
+    exact = scaled_solve(quadratic.gram, quadratic.descent(quadratic.origin))
+    return coef if exact is None else exact
 
 
 def _sweep(gram: Array, penalty: SortedL1, alpha: float, coef: Array, state: Array) -> Array:
@@ -137,11 +139,11 @@ def _accelerated(
     quadratic: Quadratic,
     penalty: SortedL1,
     alpha: float,
-    coef: Array,
-    state: Array,
+    start: _Point,
     lipschitz: float,
-) -> tuple[Array, Array, float]:
+) -> tuple[_Point, float]:
     """Some steps of FISTA (Beck and Teboulle, 2009) with backtracking and gradient restart."""
+    coef, state = start
     point, point_state, momentum = coef, state, 1.0
     step = 0
     while step < TUNING.steps_per_round:
@@ -159,11 +161,11 @@ def _accelerated(
             if step < TUNING.steps_per_round:
                 continue
         following = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2))
-        push = (momentum - 1.0) / following
-        point = new + push * (new - coef)
-        point_state = new_state + push * (new_state - state)
+        share = (momentum - 1.0) / following
+        point = new + share * (new - coef)
+        point_state = new_state + share * (new_state - state)
         coef, state, momentum = new, new_state, following
-    return coef, state, lipschitz
+    return (coef, state), lipschitz
 
 
 def _solve_pattern(
@@ -184,11 +186,11 @@ def _solve_pattern(
     signs = np.sign(coef[used])
     basis = sp.csc_array((signs, (used, cluster)), shape=(len(coef), len(levels)))
     system = quadratic.reduced(basis)
-    pull = basis.T @ quadratic.descent(quadratic.origin)
-    pull -= alpha * _cluster_weights(penalty.weights, cluster)
+    right = basis.T @ quadratic.descent(quadratic.origin)
+    right -= alpha * _cluster_weights(penalty.weights, cluster)
     while len(levels) and cost <= budget:
         budget -= cost
-        target = scaled_solve(system, pull)
+        target = scaled_solve(system, right)
         if target is None:
             break
         gaps, target_gaps = np.diff(levels, prepend=0.0), np.diff(target, prepend=0.0)
@@ -199,7 +201,7 @@ def _solve_pattern(
         shares = gaps[closing] / (gaps[closing] - target_gaps[closing])
         gaps += shares.min() * (target_gaps - gaps)
         gaps[np.flatnonzero(closing)[shares == shares.min()]] = 0.0
-        levels, system, pull, cluster = _merge(np.maximum(gaps, 0.0), system, pull, cluster)
+        levels, system, right, cluster = _merge(np.maximum(gaps, 0.0), system, right, cluster)
         cost = len(levels) ** 3 / 3.0
     result = np.zeros_like(coef)
     kept = cluster >= 0
@@ -208,7 +210,7 @@ def _solve_pattern(
 
 
 def _merge(
-    gaps: Array, system: Array, pull: Array, cluster: Indices
+    gaps: Array, system: Array, right: Array, cluster: Indices
 ) -> tuple[Array, Array, Array, Indices]:
     """Join each cluster without a gap to the one below; number -1 are those joined to zero."""
     starts = np.flatnonzero(gaps > 0)
@@ -217,7 +219,7 @@ def _merge(
         return np.empty(0), np.empty((0, 0)), np.empty(0), renumber[cluster]
     rows = np.add.reduceat(system, starts, axis=0)
     both = np.add.reduceat(rows, starts, axis=1)
-    return np.cumsum(gaps[starts]), both, np.add.reduceat(pull, starts), renumber[cluster]
+    return np.cumsum(gaps[starts]), both, np.add.reduceat(right, starts), renumber[cluster]
 
 
 def _cluster_weights(weights: Array, cluster: Indices) -> Array:
