@@ -102,11 +102,10 @@ class Rivals(NamedTuple):
     norms: Norms
 
     @property
-    def needed(self) -> Array:
-        """Share of its squared length that a column must keep beside a support."""
+    def extra(self) -> Array:
+        """What the Schur complement of a column that may enter exceeds ``COLLINEAR`` by."""
         ridge = self.norms.l2
-        least = COLLINEAR + np.where(ridge < _FAINT, 4.0 * ridge, 0.0)
-        return np.where(self.norms.usable, least, np.inf)
+        return np.where(self.norms.usable, np.where(ridge < _FAINT, 4.0 * ridge, 0.0), np.inf)
 
 
 @dataclass(frozen=True)
@@ -148,22 +147,21 @@ class Tableau:
 
     def gains(self, rivals: Rivals, adds: bool) -> tuple[Array, Indices]:
         """Best gain of each column, and whose place it takes; -1 where it is added."""
-        from sksparse._kernels.subset_moves import column_gains
+        from sksparse._kernels.subset_moves import Bounds, add_gains, swap_gains
 
         norms = rivals.norms
-        return column_gains(
-            self.inverse @ rivals.cross,
-            rivals.cross,
-            self.coef,
-            self.diagonal,
-            self.drops,
-            rivals.descent,
-            norms.l1,
-            norms.positive,
-            norms.prices,
-            rivals.needed,
-            adds,
-        )
+        projections = self.inverse @ rivals.cross
+        schur = 1.0 - np.einsum("ij,ij->j", projections, rivals.cross)
+        descent = np.ascontiguousarray(rivals.descent.T)
+        bounds = Bounds(norms.l1, norms.positive, rivals.extra)
+        gains, leaving = np.full(len(schur), -np.inf), np.full(len(schur), -1)
+        if adds:
+            add_gains(schur, descent, COLLINEAR, bounds, gains)
+        # the kernel's objective is twice the model
+        coef, drops = np.ascontiguousarray(self.coef.T), 2.0 * self.drops
+        inside, outside = (coef, self.diagonal, drops), (schur, descent, COLLINEAR, bounds)
+        swap_gains(projections, *inside, *outside, gains, leaving)
+        return 0.5 * gains - norms.prices, leaving
 
 
 class Move(NamedTuple):
@@ -213,7 +211,7 @@ class Quadratic:
     def __init__(
         self, rows: Array, metric: Metric, norms: Norms, support: Indices, coef: Array
     ) -> None:
-        from sksparse._kernels.subset_moves import row_moments
+        from sksparse._kernels.moments import row_moments
 
         self._rows, self._metric = rows, metric
         total = metric.curvature.sum()
@@ -284,7 +282,7 @@ def all_moves(tableau: Tableau, rivals: Rivals, room: int) -> list[Move]:
     """Every drop, swap and, where there is room, add that is allowed; their gains are not known."""
     leavers = np.flatnonzero(np.isfinite(tableau.prices)).tolist()
     spare = 1.0 - np.einsum("ij,ij->j", tableau.inverse @ rivals.cross, rivals.cross)
-    joiners = np.flatnonzero(spare > rivals.needed).tolist() if room >= 0 else []
+    joiners = np.flatnonzero(spare > COLLINEAR + rivals.extra).tolist() if room >= 0 else []
     moves = [Move(i, -1, np.nan) for i in leavers]
     moves += [Move(-1, j, np.nan) for j in joiners if room > 0]
     return moves + [Move(i, j, np.nan) for i in leavers for j in joiners]
