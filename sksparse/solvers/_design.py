@@ -61,6 +61,8 @@ class Design:
     X : ndarray or sparse matrix of shape (n_samples, n_features)
         Features, float32 or float64; dense arrays in any memory order. Sparse ones that are not CSC
         are converted; nothing else is copied whole.
+    *args, **kwargs
+        For implementations with a constructor of their own.
 
     Attributes
     ----------
@@ -83,10 +85,10 @@ class Design:
     n_features: int
     dtype: np.dtype[Any]
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Design:
+    def __new__(cls, X: Any = None, *args: Any, **kwargs: Any) -> Design:
         if cls is not Design:
             return super().__new__(cls)
-        return super().__new__(next(kind for kind in cls.__subclasses__() if kind.reads(*args)))
+        return super().__new__(next(kind for kind in cls.__subclasses__() if kind.reads(X)))
 
     def __init__(self, X: Any) -> None:
         self._X = X

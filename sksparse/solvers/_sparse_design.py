@@ -13,7 +13,13 @@ from sksparse.solvers._design import TUNING, Design, chunks, plain_product, span
 
 
 class SparseDesign(Design):
-    """A CSC matrix in memory, or a sparse one that is converted to it."""
+    """A CSC matrix in memory, or a sparse one that is converted to it.
+
+    Parameters
+    ----------
+    X : sparse matrix of shape (n_samples, n_features)
+        Features.
+    """
 
     is_sparse = True
 
