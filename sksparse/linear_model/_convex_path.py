@@ -136,8 +136,7 @@ class ConvexTask(PathTask):
         """The Gram matrix that all strengths share, of a squared loss on features as they are."""
         if not problem.loss.quadratic or moderate(problem)[1] != 0:
             return None
-        weights, means = problem.loss.weights, problem.centred.means
-        return GramCache(problem.design, weights, problem.fit_intercept, means)
+        return GramCache(problem.centred)
 
 
 def convex_path(

@@ -112,6 +112,6 @@ def separation_message(
 def _in_deviations(design: Design, loss: Loss, coef: Array) -> Array:
     """Size of the coefficients for features of unit variance."""
     used = np.flatnonzero(coef.any(axis=0))
-    part = Design(design.X[:, used])
-    variances = part.variances(loss.weights, part.means(loss.weights))
+    part = design.select(used)
+    variances = part.variances(loss.weights, part.rmatvec(loss.weights))
     return np.asarray(np.abs(coef[:, used]) * np.sqrt(variances))

@@ -20,9 +20,8 @@ from sksparse.solvers import (
     SubsetDescent,
 )
 from sksparse.solvers.branch_and_bound import _best_first as _search
-from sksparse.solvers.branch_and_bound import _correlation_store as _columns_in_use
+from sksparse.solvers.branch_and_bound import _correlation_store, _perspective
 from sksparse.solvers.branch_and_bound import _leaps_and_bounds as _leaps
-from sksparse.solvers.branch_and_bound import _perspective
 from sksparse.solvers.branch_and_bound import _solver as module
 from sksparse.solvers.branch_and_bound._diagonal import diagonal_share
 from sksparse.solvers.subset._correlations import Correlations
@@ -46,8 +45,8 @@ def make_problem(
 
 def exhaustive(problem: Problem, penalty: L0) -> float:
     """Least objective of all subsets, from the normal equations of each."""
-    X = problem.design.X
-    X = np.asarray(X.toarray() if sp.issparse(X) else X, dtype=float)
+    X = problem.design.columns(np.arange(problem.design.n_features))
+    X = X.toarray() if sp.issparse(X) else X
     s, y = problem.loss.weights, problem.loss.y
     if problem.fit_intercept:
         X, y = X - s @ X, y - s @ y
@@ -208,8 +207,8 @@ def test_small_steps_and_small_stores_change_nothing(
     monkeypatch.setattr(_perspective, "_WORK", 0.0)
     for room in (0, 40 * 12 * 8):
         # X is read for every gradient; or the working set starts afresh now and then.
-        monkeypatch.setattr(_columns_in_use, "_ROOM", room)
-        monkeypatch.setattr(_columns_in_use, "_ROOM_AMONG", 8 * 20**2)
+        limits = _correlation_store.Tuning(with_all=room, among=8 * 20**2)
+        monkeypatch.setattr(_correlation_store, "TUNING", limits)
         monkeypatch.setattr(_perspective, "_MOST_NEW", 3)
         for form in (X, sp.csc_array(X)):
             stepwise = BranchAndBound(gap=0.0).solve(

@@ -59,13 +59,14 @@ def smooth_value(problem: Problem, penalty: L0, solution: Solution) -> float:
 
 
 def predictor(problem: Problem, solution: Solution) -> np.ndarray:
-    return np.asarray(problem.design.X @ np.asarray(solution.coef).T + solution.intercept)
+    X = problem.design.columns(np.arange(problem.design.n_features))
+    return np.asarray(X @ np.asarray(solution.coef).T + solution.intercept)
 
 
 def reference_value(problem: Problem, penalty: L0, support: tuple[int, ...]) -> float:
     """Minimum of loss and norms on a support, by a general optimiser over split coefficients."""
     loss, m, k = problem.loss, problem.loss.n_outputs, len(support)
-    columns = problem.design.X[:, support]
+    columns = problem.design.columns(np.array(support, dtype=np.intp))
     signs = [1.0] if penalty.positive is not None else [1.0, -1.0]
     A = np.hstack([s * columns for s in signs])
     size = A.shape[1]
@@ -144,10 +145,11 @@ def test_where_no_exact_move_is_left_the_model_finds_none(rng: np.random.Generat
         exact = SubsetDescent(tol=1e-8, max_iter=100).solve(with_penalty(problem, penalty))
         solver = SubsetNewton(tol=1e-8, max_iter=100)
         state = solver.start(with_penalty(problem, L0(max_features=size)), exact.coef)
-        start = state.search.fit(state.search.columns.at(state.start), None)
+        fits = state.search.fits
+        start = fits.fit(fits.columns.at(state.start), None)
         assert state.search.improve(start) == (start, True)
         assert state.search.gains(start).max() <= 1e-8 * start.value
-        np.testing.assert_allclose(state.search.solution(start)[0], exact.coef, rtol=1e-6)
+        np.testing.assert_allclose(fits.solution(start)[0], exact.coef, rtol=1e-6)
 
 
 def test_effort_never_hurts(rng: np.random.Generator) -> None:

@@ -235,7 +235,7 @@ def explains_nearly_all(problem: Problem, coef: Array, intercept: float) -> bool
 def _squares_of_first_rows(problem: Problem, coef: Array, intercept: float) -> float:
     """A lower bound on the loss: what the first samples contribute."""
     rows, support = slice(0, TUNING.first_rows), np.flatnonzero(coef)
-    columns = problem.design.X[rows][:, support]
+    columns = problem.design.head(TUNING.first_rows, support)
     loss, predictor = problem.loss, columns @ coef[support] + intercept
     return 0.5 * float(loss.weights[rows] @ (loss.y[rows] - predictor) ** 2)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sksparse._scaling import largest_magnitudes, strength, times_powers_of_two
+from sksparse._scaling import strength
 from sksparse._typing import Array
 from sksparse.losses import Squared
 from sksparse.solvers import BoundedSolution, Design, Solution
@@ -41,11 +41,11 @@ class ScaledProblem:
     @classmethod
     def of(cls, design: Design, loss: Squared) -> ScaledProblem:
         """A scaled copy of a problem."""
-        columns = np.frexp(largest_magnitudes(design.X))[1]
+        columns = np.frexp(design.largest_magnitudes())[1]
         target = int(np.frexp(np.abs(loss.y).max())[1])
         y = np.ldexp(loss.y, -target)
         return cls(
-            Design(times_powers_of_two(design.X, -columns)),
+            design.times_powers_of_two(-columns),
             Squared(y, loss.weights),
             columns,
             target,

@@ -226,9 +226,9 @@ class SubsetTask(PathTask):
         """Strength of the ridge on each of some features."""
         if self.penalty.scaled_l2 == 0.0:
             return np.full(len(features), self.penalty.l2)
-        part = Design(self.design.X[:, features])
+        part = self.design.select(features)
         weights, centre = self.loss.weights, self.fit_intercept
-        means = part.means(weights) if centre else np.zeros(len(features))
+        means = part.rmatvec(weights) if centre else np.zeros(len(features))
         return self.penalty.l2 + self.penalty.scaled_l2 * part.variances(weights, means)
 
     def separation(self, fits: PathFits) -> str:
@@ -294,9 +294,7 @@ class SubsetTask(PathTask):
         free = np.flatnonzero(~self.penalised)
         if not free.size:
             return self._null_solution()
-        part = replace(
-            self, design=Design(self.design.X[:, free]), penalty=self._free_penalty(free)
-        )
+        part = replace(self, design=self.design.select(free), penalty=self._free_penalty(free))
         found = part._solve(part._problem())
         coef = np.zeros((*found.coef.shape[:-1], self.design.n_features))
         coef[..., free] = found.coef

@@ -7,11 +7,10 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from sksparse._scaling import ScaleError, exponent_of, strength, times_powers_of_two
+from sksparse._scaling import ScaleError, strength
 from sksparse._typing import Array
 from sksparse.penalties import ConvexPenalty
 from sksparse.solvers._base import Iterate, IterativeSolver
-from sksparse.solvers._design import Design
 from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate, Solution
@@ -254,8 +253,8 @@ def moderate(problem: Problem) -> tuple[Problem, int]:
         largest = np.inf
     if largest == 0.0 or 1.0 / TUNING.largest_scale < largest < TUNING.largest_scale:
         return problem, 0
-    exponent = exponent_of(problem.design.X, constants=not problem.fit_intercept)
-    design = Design(times_powers_of_two(problem.design.X, -exponent))
+    exponent = problem.design.exponent(constants=not problem.fit_intercept)
+    design = problem.design.times_powers_of_two(-exponent)
     return replace(problem, design=design, alpha=strength(problem.alpha, -exponent)), exponent
 
 

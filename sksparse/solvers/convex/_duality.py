@@ -118,10 +118,7 @@ def _with_intercept(problem: Problem, free: Indices) -> Array:
     centred = problem.centred
     parts = [np.ones((problem.design.n_samples, 1))] if problem.fit_intercept else []
     if free.size:
-        columns = centred.columns(free)
-        if problem.design.is_sparse:
-            columns = columns.toarray() - centred.means[free]
-        parts.append(columns / centred.scales[free])
+        parts.append(centred.columns(free).toarray() / centred.scales[free])
     return np.hstack(parts) if parts else np.empty((problem.design.n_samples, 0))
 
 

@@ -65,7 +65,7 @@ print(json.dumps(report))
 """
 PRODUCTS = 'watched(_correlations.Correlations, "products", 0.2)'
 MEASURED = 'watched(_correlations.Correlations, "unexplained", 0.2)'
-BESIDE = 'watched(_subset_columns.SubsetColumns, "all_beside", 0.2)'
+PASSES = 'watched(_subset_columns.SubsetColumns, "all_products", 0.2)'
 EXPANDED = 'watched(_branch_and_bound.{}, "expand", 0.0)'
 # The signal finds nobody who asks for it.
 UNHEARD = """
@@ -112,8 +112,8 @@ def test_the_exact_search_keeps_its_answer_and_gap(fit: str, kind: str, p: int) 
         ("L0Regressor(max_features=20, solver='forward').fit(X, y)", PRODUCTS),
         ("L0Regressor(alpha=0.01, solver='splicing').fit(X, y)", PRODUCTS),
         ("L0Regressor(alpha=0.01, solver='iht').fit(X, y)", PRODUCTS),
-        ("L0Classifier(max_features=9, l2=0.01).fit(X, classes)", BESIDE),
-        ("L0Regressor(max_features=9, l1=0.01).fit(X, y)", BESIDE),
+        ("L0Classifier(max_features=9, l2=0.01).fit(X, classes)", PASSES),
+        ("L0Regressor(max_features=9, l1=0.01).fit(X, y)", PASSES),
     ],
 )
 def test_a_fit_keeps_its_last_complete_iterate_or_raises(fit: str, watch: str) -> None:
@@ -144,7 +144,7 @@ def test_what_has_no_answer_yet_raises(fit: str, watch: str) -> None:
     [
         ("l0_path(X, y, max_features=50)", MEASURED),
         ("l0_path(X, y, alphas=np.geomspace(1, 1e-3, 40))", MEASURED),
-        ("l0_path(X, classes, loss='log', l2=0.01, max_features=50)", BESIDE),
+        ("l0_path(X, classes, loss='log', l2=0.01, max_features=50)", PASSES),
     ],
 )
 def test_a_path_keeps_its_points(fit: str, watch: str) -> None:
