@@ -16,17 +16,19 @@ class StrengthControl:
     start : float
         The strength to begin with, positive.
     target : float
-        The density to come to, positive.
+        The density to reach, positive.
     n_updates : int
-        Updates to come.
-    travel : float, default=12.0
-        How far the logarithm of the strength can come in all updates.
+        Updates that will be made.
+    log_range : float, default=12.0
+        By how much the logarithm of the strength can change in all updates.
     """
 
-    def __init__(self, start: float, target: float, n_updates: int, travel: float = 12.0) -> None:
+    def __init__(
+        self, start: float, target: float, n_updates: int, log_range: float = 12.0
+    ) -> None:
         self.strength = start
         self._target = target
-        self._gain = travel / max(1, n_updates)
+        self._gain = log_range / max(1, n_updates)
 
     def update(self, density: float) -> float:
         """Take note of a density and return the strength for what follows."""

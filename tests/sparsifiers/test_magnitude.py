@@ -234,7 +234,7 @@ def test_gradual_sparsity_rises_along_a_cubic_and_weights_come_back() -> None:
 def test_a_weight_comes_back_at_the_value_it_had() -> None:
     module = nn.Linear(2, 1, bias=False)
     module.weight.data.copy_(torch.tensor([[1.0, 2.0]]))
-    options = Magnitude(train_fraction=0.0, prune_fraction=0.9)
+    options = Magnitude(train_fraction=0.0, sparsify_fraction=0.9)
     run = make_run(module, options, target_sparsity=0.5, max_iter=10, steps_per_epoch=1)
     with torch.no_grad():
         run.begin_phase(run.phases[1], Trainer(module, 2).probe)
@@ -315,7 +315,7 @@ def test_weights_other_than_of_chains_are_pruned(module: nn.Module) -> None:
         {"schedule": "never"},
         {"update_every": 0},
         {"l1": -1.0},
-        {"prune_fraction": 0.8},
+        {"sparsify_fraction": 0.8},
         {"criterion": "obs"},
         {"scope": "layer", "criterion": "obs", "schedule": "iterative"},
     ],

@@ -44,8 +44,8 @@ class ProximalSparsifier(Sparsifier):
     _parameter_constraints: dict = {
         "layer_strengths": ["array-like", None],
         "prox_every": [Interval(Integral, 1, None, closed="left")],
-        "shrink_fraction": [Interval(Real, 0, 1, closed="right")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "sparsify_fraction": [Interval(Real, 0, 1, closed="right")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
     #: Strength where the estimator leaves ``alpha=None``.
@@ -53,8 +53,8 @@ class ProximalSparsifier(Sparsifier):
 
     layer_strengths: Sequence[float] | None
     prox_every: int
-    shrink_fraction: float
-    weight_travel: float
+    sparsify_fraction: float
+    min_weight_displacement: float
 
 
 class Groups:
@@ -178,12 +178,13 @@ class ProximalRun(SparsifierRun):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        task, travel = self.task, self._options.weight_travel
-        epochs = math.ceil(self._options.shrink_fraction * task.max_iter)
-        free = task.target_sparsity is None
-        return (
-            task.weight_phase("shrink", epochs, travel, may_stop=free, average=False),
-            task.weight_phase("retrain", task.max_iter - epochs, travel, anneal=True),
+        options, free = self._options, self.task.target_sparsity is None
+        return self.task.two_phases(
+            "shrink",
+            options.sparsify_fraction,
+            options.min_weight_displacement,
+            may_stop=free,
+            average=False,
         )
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:

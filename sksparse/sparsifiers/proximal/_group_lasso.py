@@ -41,7 +41,7 @@ class GroupShrinkage(ProximalSparsifier):
     weights is below `alpha`, because Adam moves it by less than the threshold.
 
     With `target_sparsity` the strength follows the density, which is led down along a course. When
-    it arrives, or after `shrink_fraction` of the epochs, groups are zeroed in the order of
+    it arrives, or after `sparsify_fraction` of the epochs, groups are zeroed in the order of
     their norms relative to the mean norm in their tensor, and in the last one the smallest
     weights, until the number is met. What is left is retrained without the penalty, which
     takes its bias away. Units that have lost their inputs or their outputs are removed with all
@@ -56,10 +56,10 @@ class GroupShrinkage(ProximalSparsifier):
         all alike; a tensor of factor 0 is pruned last.
     prox_every : int, default=5
         Updates between two proximal steps, which are so many times larger, and end each epoch.
-    shrink_fraction : float, default=0.6
+    sparsify_fraction : float, default=0.6
         Share of the epochs with the penalty; the rest retrains.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in each phase; it raises the learning rate,
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in each phase; it raises the learning rate,
         up to 0.02, where there are few updates.
 
     References
@@ -90,14 +90,14 @@ class GroupShrinkage(ProximalSparsifier):
         granularity: str = "both",
         layer_strengths: Sequence[float] | None = None,
         prox_every: int = 5,
-        shrink_fraction: float = 0.6,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.6,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.granularity = granularity
         self.layer_strengths = layer_strengths
         self.prox_every = prox_every
-        self.shrink_fraction = shrink_fraction
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -143,10 +143,10 @@ class SparseGroupShrinkage(ProximalSparsifier):
         all alike; a tensor of factor 0 is pruned last.
     prox_every : int, default=5
         Updates between two proximal steps, which are so many times larger, and end each epoch.
-    shrink_fraction : float, default=0.6
+    sparsify_fraction : float, default=0.6
         Share of the epochs with the penalty; the rest retrains.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in each phase; it raises the learning rate,
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in each phase; it raises the learning rate,
         up to 0.02, where there are few updates.
 
     See Also
@@ -182,15 +182,15 @@ class SparseGroupShrinkage(ProximalSparsifier):
         granularity: str = "both",
         layer_strengths: Sequence[float] | None = None,
         prox_every: int = 5,
-        shrink_fraction: float = 0.6,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.6,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.l1_ratio = l1_ratio
         self.granularity = granularity
         self.layer_strengths = layer_strengths
         self.prox_every = prox_every
-        self.shrink_fraction = shrink_fraction
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.

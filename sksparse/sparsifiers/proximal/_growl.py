@@ -49,7 +49,7 @@ class GrOWL(ProximalSparsifier):
     step is that of :class:`OscarShrinkage`.
 
     With `target_sparsity` the strength follows the density. When it arrives, or after
-    `shrink_fraction` of the epochs, the units that matter least are zeroed, but each tensor
+    `sparsify_fraction` of the epochs, the units that matter least are zeroed, but each tensor
     keeps a share, and in the last one the smallest weights, until the number is met. Norms are
     equal where they were pooled, so it is the norm times the root mean square of its gradients,
     relative to the tensor, that counts. Hidden units that nothing leaves are removed with the
@@ -74,10 +74,10 @@ class GrOWL(ProximalSparsifier):
     prox_every : int, default=5
         Updates between two proximal steps, which are so many times larger, and end each epoch;
         a large number gives one prox an epoch, as in the paper.
-    shrink_fraction : float, default=0.6
+    sparsify_fraction : float, default=0.6
         Share of the epochs with the penalty; the rest trains tied weights.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in each phase; it raises the learning rate,
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in each phase; it raises the learning rate,
         up to 0.02, where there are few updates.
 
     References
@@ -109,16 +109,16 @@ class GrOWL(ProximalSparsifier):
         sorted_fraction: float = 0.3,
         layer_strengths: Sequence[float] | None = None,
         prox_every: int = 5,
-        shrink_fraction: float = 0.6,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.6,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.preference = preference
         self.pairwise = pairwise
         self.sorted_fraction = sorted_fraction
         self.layer_strengths = layer_strengths
         self.prox_every = prox_every
-        self.shrink_fraction = shrink_fraction
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.

@@ -44,7 +44,7 @@ class OscarShrinkage(ProximalSparsifier):
     zero as long as Adam moves it by less than the smallest threshold.
 
     With `target_sparsity` the strength follows the density, which is led down along a course. When
-    it arrives, or after `shrink_fraction` of the epochs, the weights (groups) that are
+    it arrives, or after `sparsify_fraction` of the epochs, the weights (groups) that are
     smallest relative to the mean in their tensor are zeroed until the number is met. What is
     left is retrained without the penalty, which takes away its bias and the ties.
 
@@ -62,10 +62,10 @@ class OscarShrinkage(ProximalSparsifier):
     prox_every : int, default=20
         Updates between two proximal steps, which are so many times larger, and end each epoch.
         Sorting all weights takes longer than a small update.
-    shrink_fraction : float, default=0.6
+    sparsify_fraction : float, default=0.6
         Share of the epochs with the penalty; the rest retrains.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in each phase; it raises the learning rate,
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in each phase; it raises the learning rate,
         up to 0.02, where there are few updates.
 
     See Also
@@ -102,15 +102,15 @@ class OscarShrinkage(ProximalSparsifier):
         granularity: str = "weight",
         layer_strengths: Sequence[float] | None = None,
         prox_every: int = 20,
-        shrink_fraction: float = 0.6,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.6,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.pairwise = pairwise
         self.granularity = granularity
         self.layer_strengths = layer_strengths
         self.prox_every = prox_every
-        self.shrink_fraction = shrink_fraction
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.

@@ -56,8 +56,8 @@ class LotteryTicket(Sparsifier):
         weights contribute beyond the mask.
     scope : {"layer", "global"}, default="layer"
         Whether the weights of least magnitude are those of each layer or of the network.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in one training; it raises the learning rate,
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in one training; it raises the learning rate,
         up to 0.02, where there are few updates.
 
     References
@@ -85,7 +85,7 @@ class LotteryTicket(Sparsifier):
         "rewind_learning_rate": ["boolean"],
         "reinit": ["boolean"],
         "scope": [StrOptions({"layer", "global"})],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
     def __init__(
@@ -97,7 +97,7 @@ class LotteryTicket(Sparsifier):
         rewind_learning_rate: bool = True,
         reinit: bool = False,
         scope: str = "layer",
-        weight_travel: float = 10.0,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.n_rounds = n_rounds
         self.rate = rate
@@ -105,7 +105,7 @@ class LotteryTicket(Sparsifier):
         self.rewind_learning_rate = rewind_learning_rate
         self.reinit = reinit
         self.scope = scope
-        self.weight_travel = weight_travel
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -205,8 +205,8 @@ class _LotteryRun(SparsifierRun):
     def phases(self) -> tuple[Phase, ...]:
         options, n_rounds = self._options, len(self.counts)
         epochs = self.task.max_iter // (n_rounds + 1)
-        full = self.task.rate_to_travel(
-            options.weight_travel, max(1, epochs), largest_rate=LARGEST_WEIGHT_RATE
+        full = self.task.rate_for_displacement(
+            options.min_weight_displacement, max(1, epochs), largest_rate=LARGEST_WEIGHT_RATE
         )
         again = full if options.rewind_learning_rate else _FINE_TUNING * full
         rounds = [

@@ -7,13 +7,17 @@ from numbers import Integral, Real
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
-from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
+from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._task import Task
 from sksparse.sparsifiers.masks._saliency import CRITERIA
-from sksparse.sparsifiers.pruning._magnitude_runs import GradualPruning, PruningInRounds
+from sksparse.sparsifiers.pruning._magnitude_runs import (
+    GradualPruning,
+    PruningInRounds,
+    PruningOptions,
+)
 
 
-class Magnitude(Sparsifier):
+class Magnitude(PruningOptions):
     r"""Prune the weights that matter least and retrain the others.
 
     The network is trained on :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i +
@@ -58,14 +62,14 @@ class Magnitude(Sparsifier):
         number of times that the statistics of the criterion are computed.
     train_fraction : float, default=0.2
         Share of the epochs spent before the first pruning.
-    prune_fraction : float, default=0.5
+    sparsify_fraction : float, default=0.5
         Share of the epochs in which the gradual schedule prunes; with `train_fraction` below
         1. The rest retrains under the final mask.
     update_every : int, default=50
         Updates of the weights between two masks of the gradual schedule, fewer where there
         are few updates.
-    retrain_travel : float, default=10.0
-        Least distance that a weight can travel in all retraining. The paper lowers the
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in all retraining. The paper lowers the
         learning rate to retrain after long training; small data gives few updates, and the
         survivors have to grow, so the rate is raised where it would not reach so far,
         up to 0.02. At last it falls to zero.
@@ -101,14 +105,12 @@ class Magnitude(Sparsifier):
     """
 
     _parameter_constraints: dict = {
+        **PruningOptions._parameter_constraints,
         "criterion": [StrOptions({*CRITERIA, "obs"})],
         "schedule": [StrOptions({"gradual", "iterative", "one_shot"})],
         "scope": [StrOptions({"global", "layer", "erdos_renyi"})],
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
-        "train_fraction": [Interval(Real, 0, 1, closed="left")],
-        "prune_fraction": [Interval(Real, 0, 1, closed="left")],
         "update_every": [Interval(Integral, 1, None, closed="left")],
-        "retrain_travel": [Interval(Real, 0, None, closed="left")],
         "l1": [Interval(Real, 0, None, closed="left")],
         "remove_dead": ["boolean"],
     }
@@ -124,9 +126,9 @@ class Magnitude(Sparsifier):
         scope: str = "global",
         n_rounds: int = 10,
         train_fraction: float = 0.2,
-        prune_fraction: float = 0.5,
+        sparsify_fraction: float = 0.5,
         update_every: int = 50,
-        retrain_travel: float = 10.0,
+        min_weight_displacement: float = 10.0,
         l1: float = 0.0,
         remove_dead: bool = True,
     ) -> None:
@@ -135,9 +137,9 @@ class Magnitude(Sparsifier):
         self.scope = scope
         self.n_rounds = n_rounds
         self.train_fraction = train_fraction
-        self.prune_fraction = prune_fraction
+        self.sparsify_fraction = sparsify_fraction
         self.update_every = update_every
-        self.retrain_travel = retrain_travel
+        self.min_weight_displacement = min_weight_displacement
         self.l1 = l1
         self.remove_dead = remove_dead
 
@@ -174,10 +176,10 @@ class Magnitude(Sparsifier):
                 "criterion='obs' adapts the weights that stay and cannot take pruned ones back, "
                 "as schedule='gradual' does; set schedule='iterative', or criterion='obd'."
             )
-        if self.train_fraction + self.prune_fraction >= 1:
+        if self.train_fraction + self.sparsify_fraction >= 1:
             raise ValueError(
-                f"train_fraction={self.train_fraction!r} and prune_fraction="
-                f"{self.prune_fraction!r} leave no epochs to retrain in; lower one of them: they "
-                "must add up to less than 1."
+                f"train_fraction={self.train_fraction!r} and sparsify_fraction="
+                f"{self.sparsify_fraction!r} leave no epochs to retrain in; lower one of them: "
+                "they must add up to less than 1."
             )
         return GradualPruning(self, module, task)

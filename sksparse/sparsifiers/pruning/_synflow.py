@@ -39,8 +39,8 @@ class SynFlow(Sparsifier):
     ----------
     n_rounds : int, default=100
         Number of times to compute the flow and prune.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in training; it raises the learning rate, up to
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in training; it raises the learning rate, up to
         0.02, where there are few updates.
 
     References
@@ -57,12 +57,12 @@ class SynFlow(Sparsifier):
 
     _parameter_constraints: dict = {
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, *, n_rounds: int = 100, weight_travel: float = 10.0) -> None:
+    def __init__(self, *, n_rounds: int = 100, min_weight_displacement: float = 10.0) -> None:
         self.n_rounds = n_rounds
-        self.weight_travel = weight_travel
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -92,8 +92,8 @@ class _SynFlowRun(SparsifierRun):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        task, travel = self.task, self._options.weight_travel
-        return (task.weight_phase("retrain", task.max_iter, travel, anneal=True),)
+        task, displacement = self.task, self._options.min_weight_displacement
+        return (task.weight_phase("retrain", task.max_iter, displacement, anneal=True),)
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         X, _, _ = next(iter(probe.batches()))

@@ -27,10 +27,10 @@ from sksparse.sparsifiers.structure._unit_chains import Chains
 _FIRST_LOG_VARIANCE = -9.0
 #: Batches that share one strength.
 _CONTROL_EVERY = 4
-#: Where the strength begins with a target, in units of the variational bound, and
-#: how far its logarithm can come.
+#: The first strength with a target, in units of the variational bound, and by how much its
+#: logarithm can change.
 _FIRST_STRENGTH = 0.5
-_TRAVEL = 3.0
+_LOG_RANGE = 3.0
 
 
 class BayesianGroups(Sparsifier):
@@ -51,7 +51,7 @@ class BayesianGroups(Sparsifier):
     Linear and convolution layers draw scales and what they compute anew in each row;
     the weights of other layers are drawn once a batch.
 
-    After `noise_fraction` of the epochs units are removed whose scale is as good as zero,
+    After `sparsify_fraction` of the epochs units are removed whose scale is as good as zero,
     with all weights that leave them and, in an ``nn.Sequential``, those that enter them;
     with `target_sparsity` those that are most so until it is met, the last one in
     part: by magnitude, to one weight. Means of scales and weights are multiplied, and what is
@@ -77,12 +77,12 @@ class BayesianGroups(Sparsifier):
         Scale of the half-Cauchy prior of a layer in the horseshoe.
     warmup_fraction : float, default=0.1
         Share of the epochs with noise in which the strength rises from 0.
-    noise_fraction : float, default=0.7
+    sparsify_fraction : float, default=0.7
         Share of the epochs in which noise is learned; the rest trains what is left.
-    noise_travel : float, default=20.0
-        Least distance that the logarithm of a variance or a scale can travel while noise is
+    min_noise_displacement : float, default=20.0
+        Minimum displacement that the logarithm of a variance or a scale can make while noise is
         learned. It raises their learning rate where there are few updates.
-    weight_travel : float, default=10.0
+    min_weight_displacement : float, default=10.0
         The same for a weight in each of the two phases, up to a rate of 0.02.
 
     References
@@ -103,9 +103,9 @@ class BayesianGroups(Sparsifier):
         "threshold": [Real, "array-like", None],
         "tau": [Interval(Real, 0, 1, closed="neither")],
         "warmup_fraction": [Interval(Real, 0, 1, closed="both")],
-        "noise_fraction": [Interval(Real, 0, 1, closed="right")],
-        "noise_travel": [Interval(Real, 0, None, closed="left")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "sparsify_fraction": [Interval(Real, 0, 1, closed="right")],
+        "min_noise_displacement": [Interval(Real, 0, None, closed="left")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
     def __init__(
@@ -116,18 +116,18 @@ class BayesianGroups(Sparsifier):
         threshold: float | Sequence[float] | None = None,
         tau: float = 1e-5,
         warmup_fraction: float = 0.1,
-        noise_fraction: float = 0.7,
-        noise_travel: float = 20.0,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.7,
+        min_noise_displacement: float = 20.0,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.prior = prior
         self.layer_strengths = layer_strengths
         self.threshold = threshold
         self.tau = tau
         self.warmup_fraction = warmup_fraction
-        self.noise_fraction = noise_fraction
-        self.noise_travel = noise_travel
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_noise_displacement = min_noise_displacement
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -188,7 +188,10 @@ class _BayesianRun(SparsifierRun):
     def _plan_noise(self) -> None:
         """Set the rates and strengths of the first phase."""
         task, options, noisy = self.task, self._options, self.phases[0]
-        rate = task.rate_to_travel(options.noise_travel, noisy.epochs) / noisy.learning_rate
+        rate = (
+            task.rate_for_displacement(options.min_noise_displacement, noisy.epochs)
+            / noisy.learning_rate
+        )
         noise = (self.log_variance.data, self.scales.values.data)
         self._noise_steps = [LargerSteps(values, rate) for values in noise]
         n_batches = noisy.epochs * task.steps_per_epoch
@@ -199,18 +202,16 @@ class _BayesianRun(SparsifierRun):
             self._strength = _FIRST_STRENGTH / task.n_samples
             n_updates = n_batches // _CONTROL_EVERY
             self._control = StrengthControl(
-                self._strength, 1 - task.target_sparsity, n_updates, travel=_TRAVEL
+                self._strength, 1 - task.target_sparsity, n_updates, log_range=_LOG_RANGE
             )
         self._batch = 0
         self._training_noise = True
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        task, travel = self.task, self._options.weight_travel
-        n_noisy = math.ceil(self._options.noise_fraction * task.max_iter)
-        return (
-            task.weight_phase("noise", n_noisy, travel, may_stop=False),
-            task.weight_phase("retrain", task.max_iter - n_noisy, travel, anneal=True),
+        options = self._options
+        return self.task.two_phases(
+            "noise", options.sparsify_fraction, options.min_weight_displacement, may_stop=False
         )
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:

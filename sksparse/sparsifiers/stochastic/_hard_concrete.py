@@ -53,7 +53,7 @@ class HardConcrete(Sparsifier):
     With `target_sparsity`, `alpha` is not used: it is replaced by a Lagrange multiplier
     that rises while the expected density is above the target and falls while it is below.
 
-    After `gate_fraction` of the epochs the gates are fixed: with `alpha` those closed in
+    After `sparsify_fraction` of the epochs the gates are fixed: with `alpha` those closed in
     the deterministic network stay closed; with `target_sparsity` exactly the required number
     of weights stays open, ranked by gate and within equal gates by magnitude. The survivors
     are multiplied by their gates and retrained.
@@ -79,12 +79,12 @@ class HardConcrete(Sparsifier):
     droprate_init : float or sequence of float, default=0.2
         The initial ``log_alpha`` is ``log(1 - d) - log(d)`` for this value d, up to noise;
         a sequence has one value for each prunable tensor.
-    gate_fraction : float, default=0.6
+    sparsify_fraction : float, default=0.6
         Share of the epochs in which gates are trained; the rest retrains the survivors.
-    gate_travel : float, default=20.0
-        Least distance that a ``log_alpha`` can travel while gates are trained. It raises
+    min_gate_displacement : float, default=20.0
+        Minimum displacement that a ``log_alpha`` can make while gates are trained. It raises
         the learning rate of the gates where there are few updates.
-    weight_travel : float, default=10.0
+    min_weight_displacement : float, default=10.0
         The same for a weight in each of the two phases, up to a rate of 0.02: the fewer
         weights are left, the larger they have to grow.
 
@@ -111,9 +111,9 @@ class HardConcrete(Sparsifier):
         "gamma": [Interval(Real, None, 0, closed="neither")],
         "zeta": [Interval(Real, 1, None, closed="neither")],
         "droprate_init": ["array-like", Interval(Real, 0, 1, closed="neither")],
-        "gate_fraction": [Interval(Real, 0, 1, closed="right")],
-        "gate_travel": [Interval(Real, 0, None, closed="neither")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "sparsify_fraction": [Interval(Real, 0, 1, closed="right")],
+        "min_gate_displacement": [Interval(Real, 0, None, closed="neither")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
     def __init__(
@@ -126,9 +126,9 @@ class HardConcrete(Sparsifier):
         gamma: float = -0.1,
         zeta: float = 1.1,
         droprate_init: float | Sequence[float] = 0.2,
-        gate_fraction: float = 0.6,
-        gate_travel: float = 20.0,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.6,
+        min_gate_displacement: float = 20.0,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.granularity = granularity
         self.gate_samples = gate_samples
@@ -137,9 +137,9 @@ class HardConcrete(Sparsifier):
         self.gamma = gamma
         self.zeta = zeta
         self.droprate_init = droprate_init
-        self.gate_fraction = gate_fraction
-        self.gate_travel = gate_travel
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_gate_displacement = min_gate_displacement
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -187,7 +187,7 @@ class _HardConcreteRun(SparsifierRun):
         self._decay, self._penalty_slope = (torch.zeros_like(start) for _ in range(2))
         self._batch = 0
         gating = self.phases[0]
-        rate = task.rate_to_travel(options.gate_travel, gating.epochs)
+        rate = task.rate_for_displacement(options.min_gate_displacement, gating.epochs)
         self._gate_steps = LargerSteps(self.log_alpha.data, rate / gating.learning_rate)
         self._set_prices()
         self._training_gates = True
@@ -230,11 +230,9 @@ class _HardConcreteRun(SparsifierRun):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        task, travel = self.task, self._options.weight_travel
-        gate_epochs = math.ceil(self._options.gate_fraction * task.max_iter)
-        return (
-            task.weight_phase("gates", gate_epochs, travel, may_stop=task.target_sparsity is None),
-            task.weight_phase("retrain", task.max_iter - gate_epochs, travel, anneal=True),
+        options, free = self._options, self.task.target_sparsity is None
+        return self.task.two_phases(
+            "gates", options.sparsify_fraction, options.min_weight_displacement, may_stop=free
         )
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:

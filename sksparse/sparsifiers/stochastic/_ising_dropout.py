@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from numbers import Integral, Real
@@ -162,7 +161,7 @@ class IsingDropout(Sparsifier):
     ranked by the price at which they are dropped, and the same share of each layer is, so
     many that a sparsity that rises to the target is met: the last unit in part, by
     magnitude, to one weight. After
-    `dropout_fraction` of the epochs the state is final, and what is left is trained on.
+    `sparsify_fraction` of the epochs the state is final, and what is left is trained on.
 
     The paper leaves the energy and its optimiser partly open; this is an interpretation
     and may change. It works on ``nn.Sequential`` modules of linear layers and activations.
@@ -176,10 +175,10 @@ class IsingDropout(Sparsifier):
         Batches from one solution to the next.
     ramp_fraction : float, default=0.8
         Share of the epochs with dropout in which price or target rise, from 0.
-    dropout_fraction : float, default=0.6
+    sparsify_fraction : float, default=0.6
         Share of the epochs with dropout; the rest trains what is left.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in each of the two phases. It raises the
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in each of the two phases. It raises the
         learning rate, up to 0.02, where there are few updates.
 
     References
@@ -198,8 +197,8 @@ class IsingDropout(Sparsifier):
         "coupling": [Interval(Real, 0, None, closed="left")],
         "solve_every": [Interval(Integral, 2, None, closed="left")],
         "ramp_fraction": [Interval(Real, 0, 1, closed="both")],
-        "dropout_fraction": [Interval(Real, 0, 1, closed="right")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "sparsify_fraction": [Interval(Real, 0, 1, closed="right")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
     #: The price of a unit where the estimator leaves ``alpha=None``.
@@ -211,14 +210,14 @@ class IsingDropout(Sparsifier):
         coupling: float = 1.0,
         solve_every: int = 50,
         ramp_fraction: float = 0.8,
-        dropout_fraction: float = 0.6,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.6,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.coupling = coupling
         self.solve_every = solve_every
         self.ramp_fraction = ramp_fraction
-        self.dropout_fraction = dropout_fraction
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -319,11 +318,9 @@ class _IsingRun(SparsifierRun):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        task, travel = self.task, self._options.weight_travel
-        n_dropping = math.ceil(self._options.dropout_fraction * task.max_iter)
-        return (
-            task.weight_phase("dropout", n_dropping, travel, may_stop=False),
-            task.weight_phase("retrain", task.max_iter - n_dropping, travel, anneal=True),
+        options = self._options
+        return self.task.two_phases(
+            "dropout", options.sparsify_fraction, options.min_weight_displacement, may_stop=False
         )
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:

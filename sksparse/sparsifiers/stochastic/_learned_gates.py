@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from numbers import Real
 
@@ -42,7 +41,7 @@ class LearnedGates(Sparsifier):
     With `target_sparsity`, `alpha` is not used: it is replaced by a multiplier that rises
     while the mean gate is above the target density and restarts from zero below it.
 
-    After `gate_fraction` of the epochs the gates are fixed: with `alpha` those below 1/2 are
+    After `sparsify_fraction` of the epochs the gates are fixed: with `alpha` those below 1/2 are
     closed; with `target_sparsity` exactly the required number stays open, ranked by
     gate and within equal gates by magnitude. The weights that are left are trained on.
 
@@ -55,12 +54,12 @@ class LearnedGates(Sparsifier):
     gate_init : float or sequence of float, default=1.0
         Initial gates, from 0.5 to 1: one number, or one for each prunable tensor in the order
         of the module.
-    gate_fraction : float, default=0.6
+    sparsify_fraction : float, default=0.6
         Share of the epochs in which gates are trained; the rest trains what is left.
-    gate_travel : float, default=5.0
-        Least distance that a gate can travel while gates are trained. It raises the
+    min_gate_displacement : float, default=5.0
+        Minimum displacement that a gate can make while gates are trained. It raises the
         learning rate of the gates where there are few updates.
-    weight_travel : float, default=10.0
+    min_weight_displacement : float, default=10.0
         The same for a weight in each of the two phases, up to a rate of 0.02.
 
     References
@@ -78,9 +77,9 @@ class LearnedGates(Sparsifier):
     _parameter_constraints: dict = {
         "bimodality": [Interval(Real, 0, None, closed="left")],
         "gate_init": [Interval(Real, 0.5, 1, closed="both"), "array-like"],
-        "gate_fraction": [Interval(Real, 0, 1, closed="right")],
-        "gate_travel": [Interval(Real, 0, None, closed="left")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "sparsify_fraction": [Interval(Real, 0, 1, closed="right")],
+        "min_gate_displacement": [Interval(Real, 0, None, closed="left")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
     def __init__(
@@ -88,15 +87,15 @@ class LearnedGates(Sparsifier):
         *,
         bimodality: float = 0.5,
         gate_init: float | Sequence[float] = 1.0,
-        gate_fraction: float = 0.6,
-        gate_travel: float = 5.0,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.6,
+        min_gate_displacement: float = 5.0,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.bimodality = bimodality
         self.gate_init = gate_init
-        self.gate_fraction = gate_fraction
-        self.gate_travel = gate_travel
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_gate_displacement = min_gate_displacement
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -126,7 +125,7 @@ class _LearnedGatesRun(SparsifierRun):
         self._gate_gradient = self.gates.grad = torch.zeros_like(self.weights)
         self._open = torch.ones_like(self.weights)
         gating = self.phases[0]
-        rate = task.rate_to_travel(options.gate_travel, gating.epochs)
+        rate = task.rate_for_displacement(options.min_gate_displacement, gating.epochs)
         self._gate_steps = LargerSteps(self.gates.data, rate / gating.learning_rate)
         alpha = 0.1 / task.n_samples if task.alpha is None else task.alpha
         self._price = self.weights.new_tensor(alpha if task.target_sparsity is None else 0.0)
@@ -143,12 +142,13 @@ class _LearnedGatesRun(SparsifierRun):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        task, travel = self.task, self._options.weight_travel
-        n_gating = math.ceil(self._options.gate_fraction * task.max_iter)
-        may_stop = task.target_sparsity is None
-        return (
-            task.weight_phase("gates", n_gating, travel, may_stop=may_stop, average=False),
-            task.weight_phase("retrain", task.max_iter - n_gating, travel, anneal=True),
+        options, free = self._options, self.task.target_sparsity is None
+        return self.task.two_phases(
+            "gates",
+            options.sparsify_fraction,
+            options.min_weight_displacement,
+            may_stop=free,
+            average=False,
         )
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from numbers import Real
 
 import torch
@@ -41,7 +40,7 @@ class TargetedDropout(Sparsifier):
 
     Both :math:`\gamma` and the rate rise from zero: :math:`\gamma` linearly to 95 % of its value
     in the first half of `ramp_fraction` of the epochs with dropout and to all of it in the
-    second, the rate linearly over both. After `dropout_fraction` of the epochs the target
+    second, the rate linearly over both. After `sparsify_fraction` of the epochs the target
     is removed for good, to one weight, and what is left is trained on.
 
     Parameters
@@ -57,10 +56,10 @@ class TargetedDropout(Sparsifier):
         Probability that a targeted weight or unit is dropped, at the end of the ramp.
     ramp_fraction : float, default=0.8
         Share of the epochs with dropout in which proportion and rate rise. 0 for no ramp.
-    dropout_fraction : float, default=0.6
+    sparsify_fraction : float, default=0.6
         Share of the epochs with dropout; the rest trains what is left.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in each of the two phases. It raises the
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in each of the two phases. It raises the
         learning rate, up to 0.02, where there are few updates.
 
     References
@@ -80,8 +79,8 @@ class TargetedDropout(Sparsifier):
         "scope": [StrOptions({"unit", "layer", "global"})],
         "drop_rate": [Interval(Real, 0, 1, closed="both")],
         "ramp_fraction": [Interval(Real, 0, 1, closed="both")],
-        "dropout_fraction": [Interval(Real, 0, 1, closed="right")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "sparsify_fraction": [Interval(Real, 0, 1, closed="right")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
     #: The targeting proportion where the estimator leaves ``alpha=None``.
@@ -94,15 +93,15 @@ class TargetedDropout(Sparsifier):
         scope: str = "global",
         drop_rate: float = 0.9,
         ramp_fraction: float = 0.8,
-        dropout_fraction: float = 0.6,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.6,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.granularity = granularity
         self.scope = scope
         self.drop_rate = drop_rate
         self.ramp_fraction = ramp_fraction
-        self.dropout_fraction = dropout_fraction
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -148,11 +147,9 @@ class _TargetedRun(SparsifierRun):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        task, travel = self.task, self._options.weight_travel
-        n_dropping = math.ceil(self._options.dropout_fraction * task.max_iter)
-        return (
-            task.weight_phase("dropout", n_dropping, travel, may_stop=False),
-            task.weight_phase("retrain", task.max_iter - n_dropping, travel, anneal=True),
+        options = self._options
+        return self.task.two_phases(
+            "dropout", options.sparsify_fraction, options.min_weight_displacement, may_stop=False
         )
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:

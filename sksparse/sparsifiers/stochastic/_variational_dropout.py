@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from numbers import Real
 
 import torch
@@ -23,10 +22,10 @@ _LOG_ALPHA_BOUND = 8.0
 _EPSILON = 1e-8
 #: Batches that share one gradient of the divergence by log alpha, which hardly changes.
 _REFRESH_EVERY = 4
-#: Where the strength begins with a target, in units of the variational bound, and
-#: how far its logarithm can come.
+#: The first strength with a target, in units of the variational bound, and by how much its
+#: logarithm can change.
 _FIRST_STRENGTH = 0.2
-_TRAVEL = 3.0
+_LOG_RANGE = 3.0
 
 
 def divergence(log_alpha: Tensor) -> Tensor:
@@ -58,7 +57,7 @@ class VariationalDropout(Sparsifier):
     Linear and convolution layers draw what they compute, anew in each row; the
     weights of other layers are drawn once a batch.
 
-    After `noise_fraction` of the epochs the weights with :math:`\log a_j` at or above
+    After `sparsify_fraction` of the epochs the weights with :math:`\log a_j` at or above
     `threshold` are removed, or with `target_sparsity` those with the largest until
     it is met to one weight; what is left is trained on without noise. With
     `target_sparsity`, `alpha` is not used: the strength begins at ``0.2 / n_samples`` and
@@ -73,12 +72,12 @@ class VariationalDropout(Sparsifier):
         Share of the epochs with noise in which the strength rises from 0 to `alpha`.
     log_variance_init : float, default=-10.0
         Initial logarithm of the variances.
-    noise_fraction : float, default=0.7
+    sparsify_fraction : float, default=0.7
         Share of the epochs in which noise is learned; the rest trains what is left.
-    noise_travel : float, default=20.0
-        Least distance that the logarithm of a variance can travel while noise is learned. It
+    min_noise_displacement : float, default=20.0
+        Minimum displacement that the logarithm of a variance can make while noise is learned. It
         raises their learning rate where there are few updates.
-    weight_travel : float, default=10.0
+    min_weight_displacement : float, default=10.0
         The same for a weight in each of the two phases, up to a rate of 0.02.
 
     References
@@ -97,9 +96,9 @@ class VariationalDropout(Sparsifier):
         "threshold": [Interval(Real, -_LOG_ALPHA_BOUND, _LOG_ALPHA_BOUND, closed="neither")],
         "warmup_fraction": [Interval(Real, 0, 1, closed="both")],
         "log_variance_init": [Interval(Real, None, 0, closed="neither")],
-        "noise_fraction": [Interval(Real, 0, 1, closed="right")],
-        "noise_travel": [Interval(Real, 0, None, closed="left")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "sparsify_fraction": [Interval(Real, 0, 1, closed="right")],
+        "min_noise_displacement": [Interval(Real, 0, None, closed="left")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
     def __init__(
@@ -108,16 +107,16 @@ class VariationalDropout(Sparsifier):
         threshold: float = 3.0,
         warmup_fraction: float = 0.1,
         log_variance_init: float = -10.0,
-        noise_fraction: float = 0.7,
-        noise_travel: float = 20.0,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.7,
+        min_noise_displacement: float = 20.0,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.threshold = threshold
         self.warmup_fraction = warmup_fraction
         self.log_variance_init = log_variance_init
-        self.noise_fraction = noise_fraction
-        self.noise_travel = noise_travel
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_noise_displacement = min_noise_displacement
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -152,7 +151,7 @@ class _VariationalRun(SparsifierRun):
         self._log_alpha, self._divergence_slope = (torch.empty_like(self.weights) for _ in "ab")
         self._active = torch.ones_like(self.weights)
         noisy = self.phases[0]
-        rate = task.rate_to_travel(options.noise_travel, noisy.epochs)
+        rate = task.rate_for_displacement(options.min_noise_displacement, noisy.epochs)
         self._noise_steps = LargerSteps(self.log_variance.data, rate / noisy.learning_rate)
         self._strength = 1.0 / task.n_samples if task.alpha is None else task.alpha
         warmup = options.warmup_fraction * noisy.epochs * task.steps_per_epoch
@@ -163,17 +162,15 @@ class _VariationalRun(SparsifierRun):
             n_updates = noisy.epochs * task.steps_per_epoch // _REFRESH_EVERY
             self._strength = _FIRST_STRENGTH / task.n_samples
             self._control = StrengthControl(
-                self._strength, 1 - task.target_sparsity, n_updates, travel=_TRAVEL
+                self._strength, 1 - task.target_sparsity, n_updates, log_range=_LOG_RANGE
             )
         self._training_noise = True
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        task, travel = self.task, self._options.weight_travel
-        n_noisy = math.ceil(self._options.noise_fraction * task.max_iter)
-        return (
-            task.weight_phase("noise", n_noisy, travel, may_stop=False),
-            task.weight_phase("retrain", task.max_iter - n_noisy, travel, anneal=True),
+        options = self._options
+        return self.task.two_phases(
+            "noise", options.sparsify_fraction, options.min_weight_displacement, may_stop=False
         )
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
