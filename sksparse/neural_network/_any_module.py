@@ -19,7 +19,7 @@ from sksparse.neural_network._base import BaseSparseNet
 from sksparse.neural_network._units import Units, enter_units
 from sksparse.neural_network.training._data import Rows
 from sksparse.neural_network.training._trainer import PREDICT_ROWS
-from sksparse.sparsifiers.structure._unit_chains import flat_layers
+from sksparse.sparsifiers.structure._unit_graph import flat_layers
 
 #: A module whose error is at most this share of the variance predicts the targets.
 _PREDICTS = 0.9

@@ -15,6 +15,7 @@ layers are never pruned.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 
 import torch
 from sklearn.base import BaseEstimator
@@ -23,10 +24,11 @@ from torch import Tensor, nn
 from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
 from sksparse.sparsifiers.parameters._probe import Probe
-from sksparse.sparsifiers.structure._paths import keep_paths, wake_units
+from sksparse.sparsifiers.structure._paths import initialise_revived_units, keep_paths
+from sksparse.sparsifiers.structure._unit_graph import UnitGraph
 
-#: A weight that mends a path is not weaker than this share of an initial one.
-_WEAK = 0.1
+#: A weight that was added to complete a path is at least this share of a usual initial one.
+_LEAST_ADDED = 0.1
 
 
 class LargerSteps:
@@ -135,6 +137,11 @@ class SparsifierRun(ABC):
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         """Prune, freeze or rewind what the phase asks for."""
 
+    @cached_property
+    def graph(self) -> UnitGraph:
+        """The units of the module and the layers that they connect."""
+        return UnitGraph(self.module, self.parameters)
+
     @property
     def weights(self) -> Tensor:
         """The weights of the module as one flat tensor that carries no gradient."""
@@ -215,20 +222,20 @@ class SparsifierRun(ABC):
         """A mask with paths to all outputs, where the number of weights is given."""
         if not self.counted:
             return keep
-        kept = keep_paths(keep, scores, self.module, self.parameters)
-        spare = self._spare_weights()
-        # two zeros on a path have no gradient: what is kept begins anew where there is nothing
-        least = torch.where(kept & ~keep, _WEAK * spare, 0.0)
+        kept = keep_paths(keep, scores, self.graph)
+        usual = self._usual_weights()
+        # two zeros on a path have no gradient: kept weights that are zero begin anew
+        least = torch.where(kept & ~keep, _LEAST_ADDED * usual, 0.0)
         empty = kept & (self.weights.abs() <= least)
         if empty.any():
-            first = torch.where(self._first_weights == 0, spare, self._first_weights)
+            first = torch.where(self._first_weights == 0, usual, self._first_weights)
             self.weights.copy_(torch.where(empty, first, self.weights))
         if kept is not keep:
-            wake_units(keep, kept, self.module, self.parameters)
+            initialise_revived_units(keep, kept, self.graph)
         return kept
 
-    def _spare_weights(self) -> Tensor:
-        """A weight of usual size in each layer, where an earlier fit left a zero."""
+    def _usual_weights(self) -> Tensor:
+        """The usual magnitude of initial weights in each layer, in place of zeros of a fit."""
         sizes = [w[0].numel() ** -0.5 for w in self.tensors.values()]
         counts = torch.tensor(self.parameters.sizes, device=self.weights.device)
         return self.weights.new_tensor(sizes).repeat_interleave(counts)

@@ -22,10 +22,10 @@ from sksparse.penalties._operators import block_factors
 from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
 from sksparse.sparsifiers._strength_control import StrengthControl
 from sksparse.sparsifiers._task import Phase, Task
-from sksparse.sparsifiers.masks._keep import n_kept, ranks_of, secure_counts, secure_ranks
+from sksparse.sparsifiers.masks._keep import layer_quotas, n_kept, ranks_of, ranks_with_quotas
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters, UnitGates
 from sksparse.sparsifiers.parameters._probe import Probe
-from sksparse.sparsifiers.structure._dead_units import keep_alive, links, remove_dead_units
+from sksparse.sparsifiers.structure._dead_units import keep_alive, remove_dead_units
 
 #: How much of its mean squared gradients Adam keeps in an update.
 _MEMORY = 0.999
@@ -154,7 +154,7 @@ class ProximalRun(SparsifierRun):
         if task.target_sparsity is not None:
             self._last_weights = self.weights.clone()
             self._n_kept = n_kept(self.n_weights, task.target_sparsity)
-            self._secure = secure_counts(self.parameters.sizes, self._n_kept)
+            self._secure = layer_quotas(self.parameters.sizes, self._n_kept)
             density = min(1.0, self.headroom * max(self._n_kept, 1) / self.n_weights)
             self._course = density
             per_epoch = math.ceil(task.steps_per_epoch / options.prox_every)
@@ -163,6 +163,21 @@ class ProximalRun(SparsifierRun):
             many = self.phases[0].epochs * task.steps_per_epoch / _MANY_UPDATES
             self._strength = _START / max(1.0, many)
             self._control = StrengthControl(self._strength, density, self._n_updates, _TRAVEL)
+
+    def require_units(self, granularity: str) -> None:
+        """Refuse modules whose units of this kind are not known.
+
+        Parameters
+        ----------
+        granularity : {"weight", "input", "output", "both"}
+            What a group is.
+        """
+        option = f"{type(self._options).__name__} with granularity={granularity!r}"
+        if granularity in ("output", "both"):
+            remedy = "Set granularity='input', which zeroes the weights that leave a unit."
+            self.graph.require_chain(option, remedy)
+        remedy = "Choose a sparsifier of single weights, such as 'oscar'."
+        self.graph.require_axis(granularity, option, remedy)
 
     @abstractmethod
     def penalty_value(self) -> float:
@@ -248,7 +263,7 @@ class ProximalRun(SparsifierRun):
         self._share_seen = kept * self._share_seen + 1 - kept
         if self._strength > 0:
             self.shrink(self._strength, self.rate * self._pending)
-            remove_dead_units(self.module)
+            remove_dead_units(self.graph.connections)
         self._pending = 0
         if self._control is not None:
             self._follow_target(self._control)
@@ -275,6 +290,6 @@ class ProximalRun(SparsifierRun):
             return
         # zeros go first, also those in a group that stays
         ranks = ranks_of(self.group_scores(), self.weights.abs())
-        ranks = secure_ranks(ranks, self.parameters.sizes, self._n_kept)
+        ranks = ranks_with_quotas(ranks, self.parameters.sizes, self._n_kept)
         ranks.masked_fill_(self.weights == 0, 0)
-        self.settle(keep_alive(ranks, self._n_kept, self.parameters, links(self.module)), ranks)
+        self.settle(keep_alive(ranks, self._n_kept, self.graph), ranks)

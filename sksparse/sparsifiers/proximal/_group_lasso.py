@@ -223,6 +223,7 @@ class _GroupRun(ProximalRun):
         l1_ratio: float,
     ) -> None:
         super().__init__(options, module, task)
+        self.require_units(options.granularity)
         self._l1_ratio = l1_ratio
         kinds = ("output", "input") if options.granularity == "both" else (options.granularity,)
         self._groups = [Groups(self.parameters, kind) for kind in kinds]

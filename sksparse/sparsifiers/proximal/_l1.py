@@ -13,10 +13,10 @@ from sksparse.penalties._operators import soft_threshold
 from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._strength_control import StrengthControl
 from sksparse.sparsifiers._task import Task
-from sksparse.sparsifiers.masks._keep import n_kept, ranks_of, secure_ranks
+from sksparse.sparsifiers.masks._keep import n_kept, ranks_of, ranks_with_quotas
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.pruning._schedule import CuttingRun, GradualSparsifier
-from sksparse.sparsifiers.structure._dead_units import keep_alive, links
+from sksparse.sparsifiers.structure._dead_units import keep_alive
 
 
 @dataclass(frozen=True)
@@ -185,8 +185,8 @@ class _L1Run(CuttingRun):
         if target is None:
             return self._left()
         count, sizes = n_kept(self.n_weights, target), self.parameters.sizes
-        ranks = secure_ranks(ranks_of(self.weights.abs(), self._initial.abs()), sizes, count)
-        keep = keep_alive(ranks, count, self.parameters, links(self.module))
+        ranks = ranks_with_quotas(ranks_of(self.weights.abs(), self._initial.abs()), sizes, count)
+        keep = keep_alive(ranks, count, self.graph)
         revived = keep & (self.weights == 0)
         self.weights.copy_(torch.where(revived, TUNING.restart * self._initial, self.weights))
         return keep

@@ -150,6 +150,7 @@ class SortedRun(ProximalRun):
         self, options: ProximalSparsifier, module: nn.Module, task: Task, *, granularity: str
     ) -> None:
         super().__init__(options, module, task)
+        self.require_units(granularity)
         if granularity == "output":
             # every output of the network is needed
             self.factors[-1] = 0.0

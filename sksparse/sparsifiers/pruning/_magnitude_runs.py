@@ -18,7 +18,6 @@ from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.pruning._schedule import GradualRun, GradualSparsifier, cubic_rise
 from sksparse.sparsifiers.structure._dead_units import (
     keep_alive,
-    links,
     live_weights,
     remove_dead_units,
 )
@@ -71,7 +70,7 @@ class _PruningRun(SparsifierRun):
         self._options = options
         self._quality = options.default_alpha if task.alpha is None else task.alpha
         self._shapes = [w.shape for w in self.tensors.values()]
-        self._links = links(module) if options.remove_dead else []
+        self._removes_dead = options.remove_dead and bool(self.graph.connections)
         self._dropout = DropoutCorrection(module)
         self._l1 = options.l1
         self._statistic = torch.empty(0)
@@ -116,14 +115,14 @@ class _PruningRun(SparsifierRun):
     def _settle(self, keep: Tensor, scores: Tensor) -> None:
         """Fix a mask in which no unit is dead, and move what dead ones emit into biases."""
         kept = keep
-        if self._links:
+        if self._removes_dead:
             if self.task.target_sparsity is None:
-                kept = live_weights(keep, self.parameters, self._links)
+                kept = live_weights(keep, self.graph)
             else:
                 kept = self._others_kept(keep, scores)
             before = self.weights.clone()
             self.weights.mul_(keep | kept)
-            remove_dead_units(self.module)
+            remove_dead_units(self.graph.connections)
             self.weights.copy_(before)
         self._fix(self.with_paths(kept, scores))
 
@@ -135,12 +134,12 @@ class _PruningRun(SparsifierRun):
     def _others_kept(self, keep: Tensor, scores: Tensor) -> Tensor:
         """As many weights, all of live units where that can be."""
         count = int(keep.sum())
-        if int(live_weights(keep, self.parameters, self._links).sum()) == count:
+        if int(live_weights(keep, self.graph).sum()) == count:
             return keep
         if self._options.scope != "global":
             counts = _COUNTS[self._options.scope](self._shapes, count)
             scores = relative_ranks(scores, self.parameters.sizes, counts)
-        return keep_alive(scores, count, self.parameters, self._links)
+        return keep_alive(scores, count, self.graph)
 
 
 class PruningInRounds(_PruningRun):

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
 from sksparse.sparsifiers._task import Phase, Task
-from sksparse.sparsifiers.masks._keep import keep_top, n_kept, secure_ranks
+from sksparse.sparsifiers.masks._keep import keep_top, n_kept, ranks_with_quotas
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.pruning._schedule import asked_sparsity
-from sksparse.sparsifiers.structure._dead_units import keep_alive, links
+from sksparse.sparsifiers.structure._dead_units import keep_alive
 
 
 class SNIP(Sparsifier):
@@ -99,5 +99,5 @@ class _SNIPRun(SparsifierRun):
         if self._options.scope == "layer":
             return keep_top(scores, sparsity, sizes=sizes, per_tensor=True)
         count = n_kept(self.n_weights, sparsity)
-        ranks = secure_ranks(scores, sizes, count)
-        return keep_alive(ranks, count, self.parameters, links(self.module))
+        ranks = ranks_with_quotas(scores, sizes, count)
+        return keep_alive(ranks, count, self.graph)

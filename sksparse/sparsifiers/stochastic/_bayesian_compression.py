@@ -22,7 +22,7 @@ from sksparse.sparsifiers.stochastic._scale_posteriors import (
     NormalJeffreys,
     ScalePosterior,
 )
-from sksparse.sparsifiers.structure._unit_chains import Chains
+from sksparse.sparsifiers.structure._unit_masks import UnitMasks
 
 _FIRST_LOG_VARIANCE = -9.0
 #: Batches that share one strength.
@@ -153,8 +153,9 @@ class _BayesianRun(SparsifierRun):
         super().__init__(module, task)
         self._options = options
         self.separate()
+        self.graph.require_axis("input", "BayesianGroups", "Choose 'variational' instead.")
         self._units = UnitGates(self.parameters, "input")
-        self._chains = Chains(module, self.parameters, self._units)
+        self._unit_masks = UnitMasks(self.graph, self._units)
         self.scales = self._make_scales()
         strengths = options.layer_strengths
         self._factors = self.parameters.per_tensor(
@@ -289,7 +290,7 @@ class _BayesianRun(SparsifierRun):
     def density(self) -> float:
         if not self._training_noise:
             return super().density()
-        return self._chains.count(self._is_used()) / self.n_weights
+        return self._unit_masks.count(self._is_used()) / self.n_weights
 
     def _remove_noise(self) -> None:
         """Fix which units are removed and go on with the means of the others."""
@@ -297,10 +298,10 @@ class _BayesianRun(SparsifierRun):
         self._noise.remove()
         self._write_means(self.scales.mean())
         if self.task.target_sparsity is None:
-            keep = self._chains.live(self._is_used())
+            keep = self._unit_masks.live(self._is_used())
         else:
             count = n_kept(self.n_weights, self.task.target_sparsity)
-            keep = self._chains.keep_best(self.scales.score(), self.weights.abs(), count)
+            keep = self._unit_masks.keep_best(self.scales.score(), self.weights.abs(), count)
         self.unite()
         self.settle(keep)
 

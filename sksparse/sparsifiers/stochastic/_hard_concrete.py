@@ -174,6 +174,11 @@ class _HardConcreteRun(SparsifierRun):
         self._gates = HardConcreteDistribution(
             options.beta, options.gamma, options.zeta, self.weights.dtype
         )
+        self.graph.require_axis(
+            options.granularity,
+            f"HardConcrete with granularity={options.granularity!r}",
+            "Set granularity='weight'.",
+        )
         self._units = UnitGates(self.parameters, options.granularity)
         rates = self.parameters.per_tensor(
             "droprate_init", options.droprate_init, least=_NEVER, most=1 - _NEVER

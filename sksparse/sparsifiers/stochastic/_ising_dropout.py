@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
 from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.masks._keep import n_kept, rank_shares
-from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters, UnitGates
+from sksparse.sparsifiers.parameters._flat_parameters import UnitGates
 from sksparse.sparsifiers.parameters._probe import Probe
-from sksparse.sparsifiers.structure._unit_chains import Chains
+from sksparse.sparsifiers.structure._unit_graph import UnitGraph
+from sksparse.sparsifiers.structure._unit_masks import UnitMasks
 
 #: Prices between which units are ranked by their field alone.
 _LADDER = 16
@@ -286,17 +287,17 @@ class UnitStatistics:
             handle.remove()
 
 
-def chain_of_linear_layers(
-    module: nn.Module, parameters: FlatParameters, chains: Chains
-) -> list[Any]:
+def chain_of_linear_layers(graph: UnitGraph) -> list[Any]:
     """The layers of a perceptron, or an error for any other module."""
-    layers = [module.get_submodule(name.rpartition(".")[0]) for name in parameters.tensors]
-    if not chains.is_one_chain or any(type(layer) is not nn.Linear for layer in layers):
-        raise ValueError(
-            f"IsingDropout needs an nn.Sequential of linear layers and activations, not "
-            f"{type(module).__name__} with {', '.join(parameters.tensors)}; choose another "
-            "sparsifier, such as 'targeted' with granularity='unit'."
-        )
+    remedy = "Choose another sparsifier, such as 'targeted' with granularity='unit'."
+    graph.require_chain("IsingDropout", remedy)
+    layers = [graph.owner(name) for name in graph.parameters.tensors]
+    for name, layer in zip(graph.parameters.tensors, layers, strict=True):
+        if type(layer) is not nn.Linear:
+            raise ValueError(
+                "IsingDropout has states for the units of linear layers alone, and "
+                f"{name!r} belongs to a {type(layer).__name__}. {remedy}"
+            )
     return layers
 
 
@@ -306,8 +307,8 @@ class _IsingRun(SparsifierRun):
         self._options = options
         self._price = options.default_alpha if task.alpha is None else task.alpha
         self._units = UnitGates(self.parameters, "input")
-        self._chains = Chains(module, self.parameters, self._units)
-        layers = chain_of_linear_layers(module, self.parameters, self._chains)
+        self._unit_masks = UnitMasks(self.graph, self._units)
+        layers = chain_of_linear_layers(self.graph)
         self._statistics = UnitStatistics(layers)
         ramp = options.ramp_fraction * self.phases[0].epochs * task.steps_per_epoch
         self._ramp_batches = round(ramp)
@@ -344,11 +345,11 @@ class _IsingRun(SparsifierRun):
             count = n_kept(self.n_weights, progress * self.task.target_sparsity)
             scores = uselessness(couplings, fields).split(self._units.counts)
             shares = torch.cat([rank_shares(score[None]) for score in scores])
-            keep = self._chains.keep_best(shares, self.weights.abs(), count)
+            keep = self._unit_masks.keep_best(shares, self.weights.abs(), count)
         else:
             prices = with_prices(fields, mean_fields(couplings, fields), progress * self._price)
             states = solve(couplings, prices)
-            keep = self._chains.live(torch.cat(states[:-1]) > 0)
+            keep = self._unit_masks.live(torch.cat(states[:-1]) > 0)
         self._passes.copy_(keep)
 
     def before_batch(self) -> None:

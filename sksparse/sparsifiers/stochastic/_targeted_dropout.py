@@ -13,7 +13,7 @@ from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.masks._keep import keep_largest, keep_ranked, n_kept, rank_shares
 from sksparse.sparsifiers.parameters._flat_parameters import UnitGates
 from sksparse.sparsifiers.parameters._probe import Probe
-from sksparse.sparsifiers.structure._unit_chains import Chains
+from sksparse.sparsifiers.structure._unit_masks import UnitMasks
 
 #: Batches that share one set of targets: magnitudes change little in an update.
 _RANK_EVERY = 16
@@ -141,8 +141,11 @@ class _TargetedRun(SparsifierRun):
         self._batch = 0
         self._dropping = True
         self._passes, self._noise = (torch.ones_like(self.weights) for _ in range(2))
+        if options.granularity == "unit":
+            option = "TargetedDropout with granularity='unit'"
+            self.graph.require_axis("input", option, "Set granularity='weight'.")
         self._units = UnitGates(self.parameters, "input")
-        self._chains = Chains(module, self.parameters, self._units)
+        self._unit_masks = UnitMasks(self.graph, self._units)
         self.separate()
 
     @property
@@ -166,7 +169,7 @@ class _TargetedRun(SparsifierRun):
         size = self.latent.data.abs()
         count = n_kept(self.n_weights, proportion)
         if self._options.granularity == "unit":
-            return ~self._chains.keep_best(self._unit_shares(), size, count)
+            return ~self._unit_masks.keep_best(self._unit_shares(), size, count)
         if self._options.scope == "global":
             return ~keep_largest(size, count)
         whole = self._options.scope == "layer"
@@ -176,7 +179,7 @@ class _TargetedRun(SparsifierRun):
 
     def _unit_shares(self) -> Tensor:
         """For each unit the share of the units of its layer that have a larger norm."""
-        norms = self._chains.norms(self.latent.data)
+        norms = self._unit_masks.norms(self.latent.data)
         parts = norms.split(self._units.counts)
         return torch.cat([rank_shares(-part[None]) for part in parts])
 
@@ -202,7 +205,7 @@ class _TargetedRun(SparsifierRun):
             torch.ge(self._noise.uniform_(), self._drop_rates, out=self._passes)
             return
         passes = torch.rand_like(self._units.sizes) >= self._drop_rates.max()
-        torch.logical_or(self._chains.live(passes), self._drop_rates == 0, out=self._passes)
+        torch.logical_or(self._unit_masks.live(passes), self._drop_rates == 0, out=self._passes)
 
     def after_backward(self) -> None:
         if self._dropping:

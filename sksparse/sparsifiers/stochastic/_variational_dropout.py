@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from sksparse.sparsifiers._base import LargerSteps, Sparsifier, SparsifierRun
 from sksparse.sparsifiers._strength_control import StrengthControl
 from sksparse.sparsifiers._task import Phase, Task
-from sksparse.sparsifiers.masks._keep import n_kept, secure_ranks
+from sksparse.sparsifiers.masks._keep import n_kept, ranks_with_quotas
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.stochastic._local_reparametrisation import LocalNoise
-from sksparse.sparsifiers.structure._dead_units import keep_alive, links
+from sksparse.sparsifiers.structure._dead_units import keep_alive
 
 #: The fit of the divergence from the log-uniform prior, Molchanov et al., equation 14.
 _K1, _K2, _K3 = 0.63576, 1.87320, 1.48695
@@ -259,8 +259,8 @@ class _VariationalRun(SparsifierRun):
         keep = log_alpha < self._options.threshold
         if self.task.target_sparsity is not None:
             count = n_kept(self.n_weights, self.task.target_sparsity)
-            ranks = secure_ranks(-log_alpha, self.parameters.sizes, count)
-            keep = keep_alive(ranks, count, self.parameters, links(self.module))
+            ranks = ranks_with_quotas(-log_alpha, self.parameters.sizes, count)
+            keep = keep_alive(ranks, count, self.graph)
         self.weights.copy_(self.latent.data)
         self.unite()
         self.settle(keep)

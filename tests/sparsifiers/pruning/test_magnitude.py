@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from sksparse.sparsifiers import Magnitude, Phase, Probe, SparsifierRun, prunable_tensors
 from sksparse.sparsifiers.masks._keep import keep_above_deviation, keep_top
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
-from sksparse.sparsifiers.structure._dead_units import links, live_weights
+from sksparse.sparsifiers.structure._dead_units import live_weights
 from sksparse.sparsifiers.structure._dropout_rates import corrected_rate
+from sksparse.sparsifiers.structure._unit_graph import UnitGraph
 
 SCHEDULES = ["one_shot", "iterative", "gradual"]
 CRITERIA = ["magnitude", "activation", "taylor", "gradient", "obd", "obs"]
@@ -176,7 +177,7 @@ def test_target_is_met_to_one_weight(
     assert n_zeros(module) == round(sparsity * 200)
     if sparsity == 0.7:
         keep = torch.cat([w.flatten() for w in prunable_tensors(module).values()]) != 0
-        assert torch.equal(live_weights(keep, FlatParameters(module), links(module)), keep)
+        assert torch.equal(live_weights(keep, UnitGraph(module, FlatParameters(module))), keep)
 
 
 @pytest.mark.parametrize("criterion, schedule", SETTINGS)
