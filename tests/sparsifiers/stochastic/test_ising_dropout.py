@@ -147,7 +147,7 @@ def test_hooks_are_gone_at_the_end(module: nn.Module) -> None:
     ],
 )
 def test_other_modules_are_refused(other: nn.Module) -> None:
-    with pytest.raises(ValueError, match="IsingDropout .*linear layers"):
+    with pytest.raises(ValueError, match=r"IsingDropout .*linear layers"):
         attach(other, IsingDropout(), alpha=0.5)
 
 
