@@ -84,8 +84,8 @@ def check_weights(sample_weight: Any, X: Any) -> Array:
     weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64)
     if (weights < 0).any():
         raise ValueError(
-            f"sample_weight is {weights.min()} at position {weights.argmin()}; weights must be zero "
-            "or positive."
+            f"sample_weight is {weights.min()} at position {weights.argmin()}; weights must be "
+            "zero or positive."
         )
     return weights
 
