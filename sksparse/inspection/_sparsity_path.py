@@ -1,4 +1,4 @@
-"""The score against sparsity: the score of a network against the share of its zeros."""
+"""The score of a network against the share of its zeros."""
 
 from __future__ import annotations
 
