@@ -1,14 +1,14 @@
 """What a sparsifier is: options that are cloned, and a run that is made for one fit.
 
 A ``Sparsifier`` holds options only. Its ``attach`` makes a ``SparsifierRun`` for one
-module; the run holds all state of one training and is thrown away afterwards, so that no
-scaffolding can remain in the fitted module or in its pickle.
+module; the run holds all state of one training and is discarded afterwards, so that nothing
+of it can remain in the fitted module or in its pickle.
 
 A run works on *prunable weights*, the parameters with two or more dimensions, of any module,
-as one flat tensor. The module is called with whatever values stand there: a method
-that trains with changed weights (gates, noise) keeps the weights that it learns elsewhere,
-in ``latent``, writes the changed ones before each batch, and turns the gradient by the
-changed ones into gradients by what it learns. Biases and the parameters of normalisation
+as one flat tensor. The module is called with the values in this tensor: a method
+that trains with changed weights (gates, noise) stores the weights that it learns elsewhere,
+in ``latent``, writes the changed ones before each batch, and converts the gradient by the
+changed ones into gradients by its own parameters. Biases and the parameters of normalisation
 layers are never pruned.
 """
 
@@ -50,11 +50,11 @@ class LargerSteps:
         self._factor = factor
 
     def remember(self) -> None:
-        """Note where the step begins."""
+        """Store the tensor before the step."""
         self._before.copy_(self._tensor)
 
     def extend(self) -> None:
-        """Go the factor times as far from there."""
+        """Multiply the step by the factor."""
         torch.lerp(self._before, self._tensor, self._factor, out=self._tensor)
 
 
@@ -83,9 +83,9 @@ class Sparsifier(BaseEstimator, ABC):
 
 
 class SparsifierRun(ABC):
-    """One sparsified training: the verbs that the trainer calls, in this order.
+    """One sparsified training: the methods that the trainer calls, in this order.
 
-    For every phase ``begin_phase``, then ``learned`` for a fresh optimiser; for
+    For every phase ``begin_phase``, then ``learned`` for a new optimiser; for
     every batch ``before_batch``, ``after_backward`` and, after the update, ``after_step``;
     before each evaluation ``before_evaluation``; once an epoch ``penalty``; at the very
     end ``finalize``. Only ``phases`` and ``begin_phase`` must be written; the defaults of
@@ -172,7 +172,7 @@ class SparsifierRun(ABC):
         """Write the weights that the next batch is to see."""
 
     def after_backward(self) -> None:
-        """Turn the gradient by the weights in use into gradients by what is learned.
+        """Convert the gradient by the weights in use into gradients by what is learned.
 
         The gradient of the penalty is added here; by default, that of the weight decay.
         """

@@ -1,4 +1,4 @@
-"""A strength that is moved until the network has the density that was asked for."""
+"""A strength that is adapted until the network has the density that was asked for."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class StrengthControl:
         self._gain = log_range / max(1, n_updates)
 
     def update(self, density: float) -> float:
-        """Take note of a density and return the strength for what follows."""
+        """Record a density and return the strength for the next updates."""
         error = math.log(max(density, 1e-12) / self._target)
         self.strength *= math.exp(self._gain * min(1.0, max(-1.0, error)))
         return self.strength

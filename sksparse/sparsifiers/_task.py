@@ -1,4 +1,4 @@
-"""What an estimator asks of a sparsifier, and the phases that it answers with."""
+"""What an estimator asks of a sparsifier, and the phases of training that result."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-#: Adam trains the weights of common networks steadily up to about this learning rate.
+#: Adam trains the weights of common networks stably up to about this learning rate.
 LARGEST_WEIGHT_RATE = 0.02
 
 
@@ -55,7 +55,7 @@ class Task:
     alpha : float or None
         The strength, in the meaning of the method; None for its default.
     target_sparsity : float or None
-        Share of the prunable weights to set to zero; governs in place of `alpha`.
+        Share of the prunable weights to set to zero; where it is given, `alpha` is not used.
     weight_decay : float
         Factor of half the squared norm of the prunable weights in the objective.
     learning_rate : float
@@ -117,7 +117,7 @@ class Task:
         rate_epochs: int | None = None,
         **options: Any,
     ) -> Phase:
-        """A phase at the rate of a minimum displacement of weights, within what trains steadily.
+        """A phase at the rate of a minimum displacement of weights, as far as training is stable.
 
         Parameters
         ----------

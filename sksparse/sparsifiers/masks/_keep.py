@@ -20,7 +20,7 @@ def n_kept(n_weights: int, sparsity: float) -> int:
 def keep_above_deviation(weights: Tensor, sizes: Sequence[int], quality: float) -> Tensor:
     """Keep ``|w| >= quality * std(W)`` in each tensor (Han et al., 2015), but no zero.
 
-    A weight that is pruned stays so, also where its whole tensor is and the deviation is zero.
+    A pruned weight stays so, also where its whole tensor is pruned and the deviation is zero.
     """
     return torch.cat(
         [(w.abs() >= quality * w.std(correction=0)) & (w != 0) for w in weights.split(sizes)]

@@ -129,7 +129,7 @@ class L1Shrinkage(GradualSparsifier):
         Returns
         -------
         run : SparsifierRun
-            A run of a dense phase, one with shrinkage and one that trains the survivors.
+            A run of a dense phase, one with shrinkage and one that trains what is left.
         """
         self._validate_params()
         return _L1Run(self, module, task)

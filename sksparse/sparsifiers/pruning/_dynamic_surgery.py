@@ -44,15 +44,15 @@ class DynamicSurgery(GradualSparsifier):
     c : float, default=1.5
         Standard deviations between the mean and the threshold, where there is no target.
     gamma : float, default=1e-4
-        How fast changes of the mask become rare.
+        Rate at which changes of the mask become rare.
     power : float, default=1.0
         Exponent of the same.
     hysteresis : float, default=0.1
         Half the width of the band in which the mask stays, relative to the threshold.
     splice_decay : float, default=0.01
         Share by which the values of cut weights shrink in each update, so that those return
-        whose gradients insist. An optimiser such as Adam moves every weight by about its
-        learning rate, and noise alone would lead many back; 0 is the paper.
+        whose gradients keep their sign. An optimiser such as Adam moves every weight by about its
+        learning rate, and noise alone would bring many back; 0 is the paper.
     scope : {"global", "layer"}, default="global"
         How a target is met: by one threshold for all layers, or by a common :math:`c` in the
         thresholds of the layers.
@@ -141,7 +141,7 @@ class _SurgeryRun(CuttingRun):
         self._options = options
         self._factor = options.default_alpha if task.alpha is None else task.alpha
         self.in_use = torch.ones_like(self.weights)
-        self._forgetting = self.in_use.clone()
+        self._decay = self.in_use.clone()
         self._measure()
 
     def _measure(self) -> None:
@@ -165,7 +165,7 @@ class _SurgeryRun(CuttingRun):
 
     def after_step(self) -> None:
         if self.updating and self._options.splice_decay:
-            self.latent.data.mul_(self._forgetting)
+            self.latent.data.mul_(self._decay)
         super().after_step()
 
     def before_evaluation(self) -> None:
@@ -184,10 +184,10 @@ class _SurgeryRun(CuttingRun):
             self._use(self._chosen(self.scheduled(1.0)))
 
     def _use(self, keep: Tensor) -> None:
-        """Take a mask over; cut weights are forgotten from now on."""
+        """Use a mask; the values of cut weights decay from now on."""
         self.in_use.copy_(keep)
         decay = self._options.splice_decay
-        self._forgetting = self.in_use.mul(decay).add_(1.0 - decay)
+        self._decay = self.in_use.mul(decay).add_(1.0 - decay)
 
     def final_mask(self) -> Tensor:
         keep = self._chosen(1.0)
@@ -196,7 +196,7 @@ class _SurgeryRun(CuttingRun):
         return keep
 
     def _chosen(self, share: float) -> Tensor:
-        """The mask after a change, when a share of the way to the end has been gone."""
+        """The mask after a change, at a share of the final threshold or sparsity."""
         # a kept weight is cut below 0.9 of a threshold, a cut one spliced from 1.1 of it
         band = self._options.hysteresis
         size = self.latent.data.abs().div_(1.0 + band - 2.0 * band * self.in_use)

@@ -1,4 +1,4 @@
-"""Runs of pruning: masks of rising strength over a score, at rest between rounds or moving."""
+"""Runs of pruning by a score: in rounds with a fixed mask in between, or gradually."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class _PruningRun(SparsifierRun):
         self._dropout.restore()
 
     def _observe(self, probe: Probe) -> None:
-        """Compute what the criterion needs to know of the data now."""
+        """Compute the statistic of the training data that the criterion needs."""
         statistic = CRITERIA[self._options.criterion].statistic
         if statistic is not None:
             self._statistic = statistic(probe, self.parameters)
@@ -113,13 +113,13 @@ class _PruningRun(SparsifierRun):
         return keep_counts(scores, sizes, _COUNTS[self._options.scope](self._shapes, count))
 
     def _settle(self, keep: Tensor, scores: Tensor) -> None:
-        """Fix a mask in which no unit is dead, and move what dead ones emit into biases."""
+        """Fix a mask without dead units, whose constants move into biases."""
         kept = keep
         if self._removes_dead:
             if self.task.target_sparsity is None:
                 kept = live_weights(keep, self.graph)
             else:
-                kept = self._others_kept(keep, scores)
+                kept = self._kept_alive(keep, scores)
             before = self.weights.clone()
             self.weights.mul_(keep | kept)
             remove_dead_units(self.graph.connections)
@@ -127,12 +127,12 @@ class _PruningRun(SparsifierRun):
         self._fix(self.with_paths(kept, scores))
 
     def _fix(self, keep: Tensor) -> None:
-        """Put a mask in force, and the dropout that belongs to it."""
+        """Use a mask, and the dropout rates that belong to it."""
         self.freeze(keep)
         self._dropout.adapt(self.parameters.by_tensor(keep.to(self.weights.dtype)))
 
-    def _others_kept(self, keep: Tensor, scores: Tensor) -> Tensor:
-        """As many weights, all of live units where that can be."""
+    def _kept_alive(self, keep: Tensor, scores: Tensor) -> Tensor:
+        """As many weights, all on paths where that can be."""
         count = int(keep.sum())
         if int(live_weights(keep, self.graph).sum()) == count:
             return keep
@@ -143,7 +143,7 @@ class _PruningRun(SparsifierRun):
 
 
 class PruningInRounds(_PruningRun):
-    """Prune in rounds, or once, with the survivors retrained after each."""
+    """Prune in rounds, or once, and retrain the remaining weights after each."""
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -187,7 +187,7 @@ class PruningInRounds(_PruningRun):
         count = int(self._kept(before.abs(), before, strength, sparsity).sum())
         keep = optimal_brain_surgeon(probe, self.parameters, count, self.task.weight_decay)
         largest = before.abs().max().clamp(min=TUNING.least_score)
-        # where a unit dies, the weights that take its place do so at their old values
+        # weights that replace those of dead units have their old values
         scores = torch.where(keep, 2.0, before.abs() / largest)
         self.weights.copy_(torch.where(keep, self.weights, before))
         self._settle(keep_largest(scores, count), scores)

@@ -26,7 +26,7 @@ class Movement(GradualSparsifier):
     over all updates, which grows while the gradient pushes the weight away from zero. After a
     dense phase the mask :math:`M` keeps the weights of the largest scores, fewer and fewer
     along a cubic; the scores of masked weights are collected as well (straight-through), so
-    that a weight may come back, with the value that it had. In the last phase the mask is
+    that a weight may be used again, with its old value. In the last phase the mask is
     fixed.
 
     `alpha` is the logarithm of the compression: a share :math:`e^{-\alpha}` of the weights
@@ -112,7 +112,7 @@ class _MovementRun(CuttingRun):
 
     def begin_updates(self, probe: Probe) -> None:
         super().begin_updates(probe)
-        # masked weights keep their values, with which they collect scores and come back
+        # masked weights keep their values: they collect scores and may be used again
         self._learn(self.weights.clone(), self.parameters.weight_gradient)
         self._keep = torch.ones_like(self.weights)
 

@@ -17,7 +17,7 @@ from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.pruning._schedule import asked_sparsity
 
 _COUNTS = {"erdos_renyi": erdos_renyi_counts, "uniform": uniform_counts}
-#: Changes of the masks that a training should have at least, however few its updates.
+#: Changes of the masks that a training has at least, unless it has fewer updates.
 _LEAST_CHANGES = 40
 
 
@@ -56,8 +56,8 @@ class RigL(Sparsifier):
     Notes
     -----
     The moments of the optimiser are kept for all weights, with the gradients that are
-    computed anyway. A connection that grows is therefore neither moved by stale moments nor by
-    the outsize first steps of fresh ones.
+    computed anyway. A connection that grows is therefore moved neither by outdated moments nor by
+    the too large first steps of new ones.
 
     References
     ----------
@@ -131,7 +131,7 @@ class _RigLRun(SparsifierRun):
     def phases(self) -> tuple[Phase, ...]:
         task, displacement = self.task, self._options.min_weight_displacement
         moving = min(round(self._options.sparsify_fraction * task.max_iter), task.max_iter - 1)
-        # an average would mix connections that were there at different times
+        # an average would mix connections that exist at different times
         move = task.weight_phase("move", moving, displacement, may_stop=False, average=False)
         left = task.max_iter - moving
         return (move, task.weight_phase("retrain", left, displacement, anneal=True))
@@ -141,11 +141,11 @@ class _RigLRun(SparsifierRun):
         if self._moving:
             self.settle(self._first_mask())
         else:
-            # connections that moved may have left an output without a path
+            # an output may have lost all its paths when connections moved
             self.settle(self.weights != 0 if self.mask is None else self.mask > 0)
 
     def _first_mask(self) -> Tensor:
-        """Random masks; in a network with zeros, the weights that are left come first."""
+        """Random masks; in a network with zeros, weights that are not zero come first."""
         scores = torch.rand_like(self.weights) + (self.weights != 0)
         return keep_counts(scores, self.parameters.sizes, self.counts)
 

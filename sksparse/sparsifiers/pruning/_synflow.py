@@ -16,8 +16,8 @@ from sksparse.sparsifiers.parameters._flat_parameters import prunable_tensors
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.pruning._schedule import asked_sparsity
 
-#: Activations that are not linear for positive inputs, and are left out of the flow.
-_BENT = (nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Softplus, nn.ELU, nn.SELU, nn.CELU)
+#: Activations that are not linear for positive inputs: replaced by the identity in the flow.
+_NONLINEAR = (nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Softplus, nn.ELU, nn.SELU, nn.CELU)
 
 
 class SynFlow(Sparsifier):
@@ -27,7 +27,7 @@ class SynFlow(Sparsifier):
     feature the network returns :math:`R = 1^T |W_L| \cdots |W_1| 1`, the sum of the products
     along all paths. A weight carries the flow :math:`|w_j| \, \partial R / \partial |w_j|`.
     In `n_rounds` rounds the weights of least flow are removed, in each the same share of
-    what is left, so that no layer is cut through while another still has weights to spare. Then
+    what is left, so that no layer loses all its weights while another still has many. Then
     the network is trained on :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i +
     \frac{\eta}{2} \|W\|^2` at a learning rate that falls to zero.
 
@@ -122,7 +122,7 @@ class SynapticFlow:
         self._module = copy.deepcopy(module).double().eval()
         self._ones = ones.double() if ones.is_floating_point() else ones
         for part in self._module.modules():
-            if isinstance(part, _BENT):
+            if isinstance(part, _NONLINEAR):
                 part.register_forward_hook(lambda _, inputs, __: inputs[0])
         for name, p in self._module.named_parameters():
             p.copy_(torch.zeros_like(p) if "bias" in name else p.abs())
@@ -135,12 +135,12 @@ class SynapticFlow:
         Parameters
         ----------
         keep : torch.Tensor of shape (n_weights,)
-            Where the network has weights.
+            The weights in use.
 
         Returns
         -------
         flow : torch.Tensor of shape (n_weights,)
-            The same in each layer of a chain of layers, when summed.
+            Its sum is the same for each layer of a chain of layers.
         """
         parts = keep.split([w.numel() for w in self._weights])
         for tensor, weight, part in zip(self._tensors, self._weights, parts, strict=True):

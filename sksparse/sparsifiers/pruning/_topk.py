@@ -19,7 +19,7 @@ class TopK(GradualSparsifier):
     The objective is :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i + \frac{\eta}{2} \|W\|^2`
     subject to :math:`\|W\|_0 \le t`. After a dense phase, every `update_every` updates the
     `t` weights of largest magnitude are kept, equal ones by index, and the others are set to
-    zero. In between all weights are trained, so that a zero may come back: with one update
+    zero. In between all weights are trained, so that a zero may change: with one update
     in between this is iterative hard thresholding. `t` falls along a cubic to its final value
     in the first half of that phase. In the last phase the zeros are fixed.
 
@@ -112,7 +112,7 @@ class _TopKRun(CuttingRun):
         return self._largest(self._sparsity)
 
     def density(self) -> float:
-        # zeros that come back do so only until the next projection
+        # weights that are not zero any more are projected again soon
         return self._density if self.updating else super().density()
 
     def _largest(self, sparsity: float) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Real
 
 import torch
@@ -24,17 +25,34 @@ from sksparse.sparsifiers.stochastic._scale_posteriors import (
 )
 from sksparse.sparsifiers.structure._unit_masks import UnitMasks
 
-_FIRST_LOG_VARIANCE = -9.0
-#: Batches that share one strength.
-_CONTROL_EVERY = 4
-#: The first strength with a target, in units of the variational bound, and by how much its
-#: logarithm can change.
-_FIRST_STRENGTH = 0.5
-_LOG_RANGE = 3.0
+
+@dataclass(frozen=True)
+class Tuning:
+    """How posteriors begin, and how a target sparsity is reached.
+
+    Parameters
+    ----------
+    first_log_variance : float
+        The logarithm of the variance of a weight at the beginning.
+    control_interval : int
+        Batches that share one strength.
+    first_strength : float
+        The first strength with a target, in units of the variational bound.
+    log_range : float
+        By how much the logarithm of that strength can change.
+    """
+
+    first_log_variance: float = -9.0
+    control_interval: int = 4
+    first_strength: float = 0.5
+    log_range: float = 3.0
+
+
+TUNING = Tuning()
 
 
 class BayesianGroups(Sparsifier):
-    r"""Give each input unit of a layer a random scale whose prior wants it to be zero.
+    r"""Give each input unit of a layer a random scale with a prior that favours zero.
 
     All weights that leave unit :math:`i` are :math:`w_{ij} = z_i v_{ij}`. The scales have
     the prior :math:`1 / |z|` ("normal_jeffreys") or a product of half-Cauchy priors of the
@@ -51,11 +69,11 @@ class BayesianGroups(Sparsifier):
     Linear and convolution layers draw scales and what they compute anew in each row;
     the weights of other layers are drawn once a batch.
 
-    After `sparsify_fraction` of the epochs units are removed whose scale is as good as zero,
-    with all weights that leave them and, in an ``nn.Sequential``, those that enter them;
-    with `target_sparsity` those that are most so until it is met, the last one in
+    After `sparsify_fraction` of the epochs units are removed whose scale is beyond `threshold`,
+    with all weights that leave them and, where layers follow each other in an ``nn.Sequential``,
+    those that enter them; with `target_sparsity` as many as it takes, the last one in
     part: by magnitude, to one weight. Means of scales and weights are multiplied, and what is
-    left is trained on without noise. With `target_sparsity`, `alpha` is not used: the
+    left is trained further without noise. With `target_sparsity`, `alpha` is not used: the
     strength begins at ``0.5 / n_samples`` and rises while too few units are
     beyond the threshold, and falls while too many are.
 
@@ -65,8 +83,8 @@ class BayesianGroups(Sparsifier):
         The prior of the scales.
     layer_strengths : sequence of float, default=None
         Factors on the divergence of the scales of the prunable tensors, in the order of the
-        module: where units are few and their weights many, those of the weights would decide
-        alone. None weighs all alike.
+        module: where units have many weights, the divergence of these dominates. None weighs all
+        alike.
     threshold : float or sequence of float, default=None
         A unit is removed from here on: by the logarithm of variance over squared mean of its
         scale ("normal_jeffreys", None is 0) or by the negative logarithm of its mode
@@ -165,7 +183,7 @@ class _BayesianRun(SparsifierRun):
         self._threshold = self.parameters.per_tensor("threshold", threshold, least=-math.inf)[
             self._units.layer
         ]
-        self.log_variance = nn.Parameter(torch.full_like(self.weights, _FIRST_LOG_VARIANCE))
+        self.log_variance = nn.Parameter(torch.full_like(self.weights, TUNING.first_log_variance))
         self._slope = self.log_variance.grad = torch.zeros_like(self.weights)
         self._variance = torch.exp(self.log_variance.data)
         self._layers = {name: i for i, name in enumerate(self.tensors)}
@@ -200,10 +218,10 @@ class _BayesianRun(SparsifierRun):
         self._strength = 1.0 / task.n_samples if task.alpha is None else task.alpha
         self._control: StrengthControl | None = None
         if task.target_sparsity is not None:
-            self._strength = _FIRST_STRENGTH / task.n_samples
-            n_updates = n_batches // _CONTROL_EVERY
+            self._strength = TUNING.first_strength / task.n_samples
+            n_updates = n_batches // TUNING.control_interval
             self._control = StrengthControl(
-                self._strength, 1 - task.target_sparsity, n_updates, log_range=_LOG_RANGE
+                self._strength, 1 - task.target_sparsity, n_updates, log_range=TUNING.log_range
             )
         self._batch = 0
         self._training_noise = True
@@ -255,7 +273,7 @@ class _BayesianRun(SparsifierRun):
         self._batch += 1
         if self._control is None or self._batch < self._warmup_batches:
             return
-        if self._batch % _CONTROL_EVERY == 0:
+        if self._batch % TUNING.control_interval == 0:
             self._strength = self._control.update(self.density())
 
     def after_step(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Real
 
 import torch
@@ -14,14 +15,28 @@ from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.masks._keep import keep_ranked, n_kept
 from sksparse.sparsifiers.parameters._probe import Probe
 
-#: What the multiplier gains while gates are trained at an excess density of 1 throughout.
-_ASCENT = 50.0
-#: Batches between two updates of the multiplier.
-_CONTROL_EVERY = 4
+
+@dataclass(frozen=True)
+class Tuning:
+    """How the multiplier of a target sparsity is updated.
+
+    Parameters
+    ----------
+    ascent : float
+        By how much it rises if the density exceeds the target by 1 as long as gates are trained.
+    control_interval : int
+        Batches between two updates.
+    """
+
+    ascent: float = 50.0
+    control_interval: int = 4
+
+
+TUNING = Tuning()
 
 
 class LearnedGates(Sparsifier):
-    r"""Learn a real gate for every weight and let the weight pass where it is 1/2 or more.
+    r"""Learn a real gate for every weight, which is in use where the gate is at least 1/2.
 
     The objective is
 
@@ -34,7 +49,7 @@ class LearnedGates(Sparsifier):
     over the weights :math:`j` and their gates :math:`g_j \in [0, 1]`, with the `bimodality`
     :math:`\rho` and the weight decay :math:`\eta` of the estimator. The first penalty is the
     expected number of open gates, were they drawn with probability :math:`g_j`; `alpha` is
-    the price of one, by default ``0.1 / n_samples``. The second is the variance of such a draw:
+    the penalty of one, by default ``0.1 / n_samples``. The second is the variance of such a draw:
     it drives gates to 0 or 1. The step at 1/2 has no slope, so gates learn as if it were
     the identity on [0, 1], to which they are clipped after each update.
 
@@ -48,9 +63,9 @@ class LearnedGates(Sparsifier):
     Parameters
     ----------
     bimodality : float, default=0.5
-        Price :math:`\rho` of the variance, in multiples of `alpha`. Where no data speak, a
-        gate falls from below :math:`(\rho + 1) / 2 \rho` and rises from above, so that
-        below 1 all gates fall.
+        Penalty :math:`\rho` of the variance, in multiples of `alpha`. Without a gradient of the
+        loss, a gate falls from below :math:`(\rho + 1) / 2 \rho` and rises from above, so that
+        for :math:`\rho < 1` all gates fall.
     gate_init : float or sequence of float, default=1.0
         Initial gates, from 0.5 to 1: one number, or one for each prunable tensor in the order
         of the module.
@@ -105,7 +120,7 @@ class LearnedGates(Sparsifier):
         module : torch.nn.Module
             The network about to be trained.
         task : Task
-            What the estimator asks for; `alpha` is the price of an open gate.
+            What the estimator asks for; `alpha` is the penalty of an open gate.
 
         Returns
         -------
@@ -128,8 +143,8 @@ class _LearnedGatesRun(SparsifierRun):
         rate = task.rate_for_displacement(options.min_gate_displacement, gating.epochs)
         self._gate_steps = LargerSteps(self.gates.data, rate / gating.learning_rate)
         alpha = 0.1 / task.n_samples if task.alpha is None else task.alpha
-        self._price = self.weights.new_tensor(alpha if task.target_sparsity is None else 0.0)
-        self._ascent = _ASCENT / max(1, gating.epochs * task.steps_per_epoch)
+        self._gate_penalty = self.weights.new_tensor(alpha if task.target_sparsity is None else 0.0)
+        self._ascent = TUNING.ascent / max(1, gating.epochs * task.steps_per_epoch)
         self._batch = 0
         self._training_gates = True
 
@@ -174,17 +189,19 @@ class _LearnedGatesRun(SparsifierRun):
         slope = self.parameters.weight_gradient
         torch.mul(slope, self._open, out=self.latent_gradient)
         self.latent_gradient.add_(self.weights, alpha=self.task.weight_decay)
-        if self.task.target_sparsity is not None and self._batch % _CONTROL_EVERY == 0:
+        if self.task.target_sparsity is not None and self._batch % TUNING.control_interval == 0:
             excess = self.gates.data.mean() - (1 - self.task.target_sparsity)
-            self._price.add_(excess, alpha=_CONTROL_EVERY * self._ascent / self.n_weights)
-            # below the target it restarts from zero, or it would push far beyond before it falls
-            self._price.mul_(excess > 0)
+            self._gate_penalty.add_(
+                excess, alpha=TUNING.control_interval * self._ascent / self.n_weights
+            )
+            # below the target it restarts from zero, or gates would close until it has fallen
+            self._gate_penalty.mul_(excess > 0)
         self._batch += 1
         # straight through: the gate is clipped to [0, 1], where the slope of the step is taken as 1
         torch.mul(slope, self.latent.data, out=self._gate_gradient)
         rho = self._options.bimodality
-        self._gate_gradient.add_(self._price * (1 + rho))
-        self._gate_gradient.addcmul_(self.gates.data, self._price * (-2 * rho))
+        self._gate_gradient.add_(self._gate_penalty * (1 + rho))
+        self._gate_gradient.addcmul_(self.gates.data, self._gate_penalty * (-2 * rho))
 
     def after_step(self) -> None:
         if self._training_gates:
@@ -206,7 +223,7 @@ class _LearnedGatesRun(SparsifierRun):
             return decay
         g = self.gates.data
         cost = g.sum() + self._options.bimodality * (g - g * g).sum()
-        return decay + float(self._price * cost)
+        return decay + float(self._gate_penalty * cost)
 
     def density(self) -> float:
         if not self._training_gates:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from numbers import Real
 
 import torch
@@ -15,10 +16,24 @@ from sksparse.sparsifiers.parameters._flat_parameters import UnitGates
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.structure._unit_masks import UnitMasks
 
-#: Batches that share one set of targets: magnitudes change little in an update.
-_RANK_EVERY = 16
-#: Share of the targeting proportion that is reached in the first half of the ramp.
-_RAMP_KNEE = 0.95
+
+@dataclass(frozen=True)
+class Tuning:
+    """How targets are updated.
+
+    Parameters
+    ----------
+    rank_interval : int
+        Batches that share one set of targets: magnitudes change little in an update.
+    first_half : float
+        Share of the targeting proportion that is reached in the first half of the ramp.
+    """
+
+    rank_interval: int = 16
+    first_half: float = 0.95
+
+
+TUNING = Tuning()
 
 
 class TargetedDropout(Sparsifier):
@@ -33,22 +48,23 @@ class TargetedDropout(Sparsifier):
 
     where the mask :math:`m` is drawn for every batch: in each output unit of a layer the share
     :math:`\gamma` of weights of least magnitude is the target, and each of them is dropped
-    with probability `drop_rate`. What is kept is not scaled up. The network so learns to
-    do without the weights that are removed in the end, and important ones that have
+    with probability `drop_rate`. Weights that are kept are not scaled up. The network thus learns
+    not to depend on the weights that are removed in the end, and important ones that have
     become small can grow out of the target. :math:`\gamma` is `target_sparsity` or, without
     one, `alpha`, by default 0.5.
 
     Both :math:`\gamma` and the rate rise from zero: :math:`\gamma` linearly to 95 % of its value
     in the first half of `ramp_fraction` of the epochs with dropout and to all of it in the
     second, the rate linearly over both. After `sparsify_fraction` of the epochs the target
-    is removed for good, to one weight, and what is left is trained on.
+    is removed for good, to one weight, and what is left is trained further.
 
     Parameters
     ----------
     granularity : {"weight", "unit"}, default="weight"
         Whether single weights are dropped, or units: the smallest share of the input units of
-        each layer, with all weights that leave them and, in an ``nn.Sequential``, those
-        that enter them, whose norm ranks them. Features are ranked by what leaves them.
+        each layer, with all weights that leave them and, where layers follow each other in an
+        ``nn.Sequential``, those that enter them, whose norm ranks them. Other units and features
+        are ranked by the weights that leave them.
     scope : {"unit", "layer", "global"}, default="global"
         Among which weights those of least magnitude are found: the ones that enter one output
         unit, as in the paper, those of a tensor, or all. For ``granularity="weight"`` only.
@@ -186,13 +202,15 @@ class _TargetedRun(SparsifierRun):
     def ramp(self) -> tuple[float, float]:
         """The targeting proportion and the rate of dropout of this batch."""
         progress = 1.0 if self._batch >= self._ramp_batches else self._batch / self._ramp_batches
-        share = min(2 * progress * _RAMP_KNEE, 1 - 2 * (1 - progress) * (1 - _RAMP_KNEE))
+        share = min(
+            2 * progress * TUNING.first_half, 1 - 2 * (1 - progress) * (1 - TUNING.first_half)
+        )
         return share * self.proportion, progress * self._options.drop_rate
 
     def before_batch(self) -> None:
         if not self._dropping:
             return
-        if self._batch % _RANK_EVERY == 0:
+        if self._batch % TUNING.rank_interval == 0:
             proportion, rate = self.ramp()
             self._drop_rates = rate * self.targets(proportion).to(self.weights.dtype)
         self._batch += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from numbers import Real
 
 import torch
@@ -18,14 +19,34 @@ from sksparse.sparsifiers.structure._dead_units import keep_alive
 
 #: The fit of the divergence from the log-uniform prior, Molchanov et al., equation 14.
 _K1, _K2, _K3 = 0.63576, 1.87320, 1.48695
-_LOG_ALPHA_BOUND = 8.0
-_EPSILON = 1e-8
-#: Batches that share one gradient of the divergence by log alpha, which hardly changes.
-_REFRESH_EVERY = 4
-#: The first strength with a target, in units of the variational bound, and by how much its
-#: logarithm can change.
-_FIRST_STRENGTH = 0.2
-_LOG_RANGE = 3.0
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How noise is bounded, and how a target sparsity is reached.
+
+    Parameters
+    ----------
+    log_alpha_bound : float
+        Log alpha is clipped to this magnitude.
+    least_square : float
+        Added to squared weights before their logarithm is taken.
+    refresh_interval : int
+        Batches that share one gradient of the divergence by log alpha, which hardly changes.
+    first_strength : float
+        The first strength with a target, in units of the variational bound.
+    log_range : float
+        By how much the logarithm of that strength can change.
+    """
+
+    log_alpha_bound: float = 8.0
+    least_square: float = 1e-8
+    refresh_interval: int = 4
+    first_strength: float = 0.2
+    log_range: float = 3.0
+
+
+TUNING = Tuning()
 
 
 def divergence(log_alpha: Tensor) -> Tensor:
@@ -41,7 +62,7 @@ def divergence_slope(log_alpha: Tensor) -> Tensor:
 
 
 class VariationalDropout(Sparsifier):
-    r"""Learn how much noise each weight bears, and remove those that are nothing but noise.
+    r"""Learn how much noise each weight can have, and remove those that are mostly noise.
 
     Every weight is drawn from :math:`N(w_j, a_j w_j^2)`. The objective is
 
@@ -59,7 +80,7 @@ class VariationalDropout(Sparsifier):
 
     After `sparsify_fraction` of the epochs the weights with :math:`\log a_j` at or above
     `threshold` are removed, or with `target_sparsity` those with the largest until
-    it is met to one weight; what is left is trained on without noise. With
+    it is met to one weight; what is left is trained further without noise. With
     `target_sparsity`, `alpha` is not used: the strength begins at ``0.2 / n_samples`` and
     rises while too few weights are beyond the threshold, and falls while too many are.
 
@@ -93,7 +114,9 @@ class VariationalDropout(Sparsifier):
     """
 
     _parameter_constraints: dict = {
-        "threshold": [Interval(Real, -_LOG_ALPHA_BOUND, _LOG_ALPHA_BOUND, closed="neither")],
+        "threshold": [
+            Interval(Real, -TUNING.log_alpha_bound, TUNING.log_alpha_bound, closed="neither")
+        ],
         "warmup_fraction": [Interval(Real, 0, 1, closed="both")],
         "log_variance_init": [Interval(Real, None, 0, closed="neither")],
         "sparsify_fraction": [Interval(Real, 0, 1, closed="right")],
@@ -159,10 +182,10 @@ class _VariationalRun(SparsifierRun):
         self._batch = 0
         self._control: StrengthControl | None = None
         if task.target_sparsity is not None:
-            n_updates = noisy.epochs * task.steps_per_epoch // _REFRESH_EVERY
-            self._strength = _FIRST_STRENGTH / task.n_samples
+            n_updates = noisy.epochs * task.steps_per_epoch // TUNING.refresh_interval
+            self._strength = TUNING.first_strength / task.n_samples
             self._control = StrengthControl(
-                self._strength, 1 - task.target_sparsity, n_updates, log_range=_LOG_RANGE
+                self._strength, 1 - task.target_sparsity, n_updates, log_range=TUNING.log_range
             )
         self._training_noise = True
 
@@ -184,7 +207,7 @@ class _VariationalRun(SparsifierRun):
         if not self._training_noise:
             return
         self._noise_steps.remember()
-        if self._batch % _REFRESH_EVERY == 0:
+        if self._batch % TUNING.refresh_interval == 0:
             self._refresh()
         torch.exp(self.log_variance.data, out=self._variance)
         torch.mul(self.latent.data, self._active, out=self.weights)
@@ -195,18 +218,18 @@ class _VariationalRun(SparsifierRun):
             self.weights[place] += noise
 
     def _refresh(self) -> None:
-        """What changes slowly: which weights are nothing but noise, the slope of the divergence."""
+        """Update what changes slowly: which weights are in use, the slope of the divergence."""
         log_alpha = self._write_log_alpha()
         torch.lt(log_alpha, self._options.threshold, out=self._active)
         self._divergence_slope = divergence_slope(log_alpha)
-        self._divergence_slope.mul_(log_alpha.abs() < _LOG_ALPHA_BOUND)
+        self._divergence_slope.mul_(log_alpha.abs() < TUNING.log_alpha_bound)
         if self._control is not None and self._batch >= self._warmup_batches:
             self._strength = self._control.update(float(self._active.mean()))
 
     def _write_log_alpha(self) -> Tensor:
         torch.mul(self.latent.data, self.latent.data, out=self._log_alpha)
-        self._log_alpha.add_(_EPSILON).log_().neg_().add_(self.log_variance.data)
-        return self._log_alpha.clamp_(-_LOG_ALPHA_BOUND, _LOG_ALPHA_BOUND)
+        self._log_alpha.add_(TUNING.least_square).log_().neg_().add_(self.log_variance.data)
+        return self._log_alpha.clamp_(-TUNING.log_alpha_bound, TUNING.log_alpha_bound)
 
     def after_backward(self) -> None:
         if not self._training_noise:
@@ -223,7 +246,7 @@ class _VariationalRun(SparsifierRun):
         self._slope.add_(self._divergence_slope, alpha=strength)
         # log alpha holds -log w^2, whose derivative by w is -2 w / (w^2 + epsilon)
         latent = self.latent.data
-        by_weight = torch.addcmul(latent.new_tensor(_EPSILON), latent, latent)
+        by_weight = torch.addcmul(latent.new_tensor(TUNING.least_square), latent, latent)
         torch.div(latent, by_weight, out=by_weight)
         self.latent_gradient.addcmul_(by_weight, self._divergence_slope, value=-2 * strength)
 
