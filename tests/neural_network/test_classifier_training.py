@@ -102,7 +102,7 @@ def test_early_stopping_with_rare_classes_learns_all_of_them(counts: tuple[int, 
     y = np.repeat(np.arange(len(counts)), counts)
     X = np.random.default_rng(0).normal(size=(len(y), 4)) + 6 * np.eye(5, 4)[y]
     model = make(None, early_stopping=True, max_iter=60, validation_fraction=0.1)
-    with pytest.warns(UserWarning, match=r"of . classes have too few .* learnt from"):
+    with pytest.warns(UserWarning, match=r"of . classes have too few .* trained on"):
         model.fit(X, y)
     assert list(model.classes_) == list(range(len(counts)))
     assert model.score(X, y) > 0.9

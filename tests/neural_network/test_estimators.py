@@ -202,7 +202,7 @@ def test_teachers_that_cannot_teach_are_named(digits: Any, diabetes: Any) -> Non
     with pytest.raises(ValueError, match=r"knows the classes \[0.*4\].*same classes"):
         classifier(teacher=few).fit(X, y)
     two = RandomForestRegressor(5).fit(diabetes[0], np.column_stack([diabetes[1]] * 2))
-    with pytest.raises(ValueError, match="gives 2 outputs"):
+    with pytest.raises(ValueError, match="returns 2 outputs"):
         regressor(teacher=two).fit(*diabetes)
     names = RandomForestClassifier(5).fit(diabetes[0], np.where(diabetes[1] > 150, "ill", "well"))
     with pytest.raises(ValueError, match=r"by predict what are no numbers.*'"):
