@@ -91,7 +91,7 @@ class Connection:
                 value = _normalised(value, module)
             elif type(module) in _ACTIVATIONS:
                 value = module(value)
-            elif type(module) is nn.Flatten:
+            elif type(module) is nn.Flatten and len(value[0]) == self.n_units:
                 value = value.repeat_interleave(width, dim=1)
         return value[0]
 
@@ -240,8 +240,10 @@ class UnitGraph:
 
 
 def _is_followed(stage: Any, uses: Counter[int]) -> bool:
-    """Whether a stage is a trained layer whose weights are used nowhere else."""
-    return type(stage) in LAYERS and stage.weight.requires_grad and uses[id(stage.weight)] == 1
+    """Whether a stage is a trained layer whose parameters are used nowhere else."""
+    if type(stage) not in LAYERS or not stage.weight.requires_grad:
+        return False
+    return all(uses[id(p)] == 1 for p in stage.parameters())
 
 
 def _reads(first: Any, between: list[nn.Module], second: Any) -> bool:

@@ -87,8 +87,8 @@ def make_convolutions(*, padding: int = 0, bias: bool = True) -> nn.Sequential:
     module = nn.Sequential(
         *(nn.Conv2d(2, 6, 3, **options), nn.BatchNorm2d(6), nn.Sigmoid(), nn.MaxPool2d(2)),
         *(nn.Conv2d(6, 5, 3, **options), nn.BatchNorm2d(5), nn.Dropout2d(0.2), nn.ReLU()),
-        *(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.BatchNorm1d(20), nn.Linear(20, 4)),
-        *(nn.Tanh(), nn.Linear(4, 3)),
+        *(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.BatchNorm1d(20), nn.Flatten()),
+        *(nn.Linear(20, 4), nn.Tanh(), nn.Linear(4, 3)),
     )
     for p in module.parameters():
         nn.init.normal_(p)
@@ -99,15 +99,15 @@ def make_convolutions(*, padding: int = 0, bias: bool = True) -> nn.Sequential:
 @pytest.mark.parametrize("bias", [True, False])
 def test_constant_channels_move_into_what_follows(bias: bool) -> None:
     module = make_convolutions(bias=bias)
-    for layer, units in ((module[0], [0, 2]), (module[4], [1, 4]), (module[11], [3])):
+    for layer, units in ((module[0], [0, 2]), (module[4], [1, 4]), (module[12], [3])):
         layer.weight[units] = 0.0
     X = torch.randn(10, 2, 12, 12).double()
     before = module(X)
     remove_dead_units(connections(module))
     torch.testing.assert_close(module(X), before, atol=1e-9, rtol=0)
     assert not module[4].weight[:, [0, 2]].any()
-    assert not module[11].weight.view(4, 5, 4)[:, [1, 4]].any()
-    assert not module[13].weight[:, 3].any()
+    assert not module[12].weight.view(4, 5, 4)[:, [1, 4]].any()
+    assert not module[14].weight[:, 3].any()
 
 
 def test_only_borders_change_where_zeros_are_padded() -> None:
@@ -123,7 +123,7 @@ def test_only_borders_change_where_zeros_are_padded() -> None:
 
 def test_channels_that_nothing_reads_lose_their_inputs() -> None:
     module = make_convolutions()
-    module[11].weight.view(4, 5, 4)[:, 2] = 0.0
+    module[12].weight.view(4, 5, 4)[:, 2] = 0.0
     module[4].weight[:, 1] = 0.0
     X = torch.randn(10, 2, 12, 12).double()
     before = module(X)
