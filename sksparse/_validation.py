@@ -77,12 +77,17 @@ def check_weights(sample_weight: Any, X: Any) -> Array:
     """Non-negative sample weights, not all zero, as they were given."""
     if sample_weight is None:
         return np.ones(X.shape[0])
-    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    if not weights.any():
+    if not np.any(np.asarray(sample_weight)):
         raise ValueError(
             "sample_weight is zero for every sample; give at least one sample a positive weight."
         )
-    return np.asarray(weights)
+    weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    if (weights < 0).any():
+        raise ValueError(
+            f"sample_weight is {weights.min()} at position {weights.argmin()}; weights must be "
+            "zero or positive."
+        )
+    return weights
 
 
 def check_start(coef: Any, n_features: int) -> Array | None:

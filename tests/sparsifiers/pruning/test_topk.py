@@ -53,7 +53,7 @@ def test_a_projection_after_every_step_recovers_a_planted_support() -> None:
     planted[[3, 11, 26]] = torch.tensor([1.0, -2.0, 1.5])
     y = X @ planted
     module = nn.Linear(40, 1)
-    sparsifier = TopK(update_every=1, train_fraction=0.0, cut_fraction=0.9)
+    sparsifier = TopK(update_every=1, train_fraction=0.0, sparsify_fraction=0.9)
     run = attach(module, sparsifier, target_sparsity=37 / 40, steps_per_epoch=10)
     optimizer = torch.optim.SGD(run.learned(), lr=0.2)
     for phase in run.phases:

@@ -29,7 +29,7 @@ def descend(solver: str, alpha: float, n_steps: int) -> tuple[Any, list[np.ndarr
     """Full-batch gradient steps of 0.2, with the iterates."""
     X, y = lasso_problem()
     module = nn.Linear(15, 1, bias=False).double()
-    options = {"solver": solver, "train_fraction": 0.0, "cut_fraction": 0.9}
+    options = {"solver": solver, "train_fraction": 0.0, "sparsify_fraction": 0.9}
     run = attach(module, L1Shrinkage(**options), alpha=alpha, learning_rate=0.2)  # type: ignore[arg-type]
     run.rate = 0.2
     run.begin_phase(run.phases[1], NO_PROBE)
@@ -68,7 +68,7 @@ def test_zeros_are_exact_and_stable_under_adam() -> None:
     X, signal = torch.randn(400, 20), torch.randn(20)
     signal[5:] = 0.0
     module = nn.Linear(20, 1)
-    sparsifier = L1Shrinkage(train_fraction=0.0, cut_fraction=0.9)
+    sparsifier = L1Shrinkage(train_fraction=0.0, sparsify_fraction=0.9)
     run = attach(module, sparsifier, alpha=0.6)
     run.begin_phase(run.phases[1], NO_PROBE)
     optimizer = torch.optim.Adam(run.learned(), lr=0.01)

@@ -82,7 +82,7 @@ def test_penalty_is_the_price_of_the_expected_weights(module: nn.Module, granula
     assert run.penalty() == pytest.approx(0.5 * 0.831822 * 45, rel=1e-5)
 
 
-def test_layer_strengths_are_factors_of_the_price(module: nn.Module) -> None:
+def test_layer_strengths_are_factors_of_the_penalty(module: nn.Module) -> None:
     run = attach(module, HardConcrete(layer_strengths=[0.0, 2.0]), alpha=0.5)
     run.log_alpha.data.fill_(0.0)
     assert run.penalty() == pytest.approx(0.5 * 2 * 0.831822 * 15, rel=1e-5)

@@ -22,7 +22,7 @@ from sksparse.neural_network import (
     SparseNetClassifier,
     SparseNetRegressor,
 )
-from sksparse.neural_network._units import feature_units, target_units
+from sksparse.neural_network._standardisation import feature_standardisation, target_standardisation
 from sksparse.neural_network.training._objectives import weighted_r2
 
 pytestmark = pytest.mark.filterwarnings("ignore:The objective still fell")
@@ -141,22 +141,22 @@ def test_a_module_that_predicts_y_goes_on_from_there(diabetes: Any) -> None:
 def test_units_do_not_depend_on_order_and_repetitions() -> None:
     rng = np.random.default_rng(0)
     y, counts = rng.normal(size=(500, 2)) + 3, rng.integers(0, 4, size=500)
-    expected, _ = target_units(y, counts.astype(float))
+    expected, _ = target_standardisation(y, counts.astype(float))
     order = rng.permutation(500)
     for values, weight in [
         (y[order], 8.0 * counts[order]),
         (np.repeat(y[order], counts[order], axis=0), np.ones(counts.sum())),
     ]:
-        units, _ = target_units(values, weight)
-        np.testing.assert_array_equal(units.shift, expected.shift)
-        np.testing.assert_array_equal(units.scale, expected.scale)
+        scaling, _ = target_standardisation(values, weight)
+        np.testing.assert_array_equal(scaling.shift, expected.shift)
+        np.testing.assert_array_equal(scaling.scale, expected.scale)
 
 
 def test_weights_govern_the_units() -> None:
     y = np.array([[1.0], [3.0], [1e6], [np.nan]])
-    units, known = target_units(y, np.array([1.0, 1.0, 0.0, 0.0]))
-    assert units.shift == pytest.approx([2.0], rel=1e-12)
-    assert units.scale == pytest.approx([1.0], rel=1e-12)
+    scaling, known = target_standardisation(y, np.array([1.0, 1.0, 0.0, 0.0]))
+    assert scaling.shift == pytest.approx([2.0], rel=1e-12)
+    assert scaling.scale == pytest.approx([1.0], rel=1e-12)
     assert known
 
 
@@ -314,7 +314,7 @@ def test_rounding_is_no_spread() -> None:
     X = np.full((20, 2), 0.1) * 3
     X[::2, 0] += np.spacing(X[0, 0])
     X[:, 1] = np.linspace(-1, 1, 20)
-    assert feature_units(X, np.ones(20)) is None
+    assert feature_standardisation(X, np.ones(20)) is None
 
 
 def test_ordinary_features_are_left_alone(classes: Any) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sksparse.neural_network import SparseMLPClassifier
 from sksparse.sparsifiers import Magnitude
 from sksparse.sparsifiers.masks._optimal_brain_surgeon import (
+    Tuning,
     inverse_hessian,
     low_rank_inverse_diagonal,
     low_rank_update,
@@ -86,9 +87,8 @@ def test_low_rank_update_is_the_constrained_minimum() -> None:
 def test_surgeon_of_a_network_keeps_the_number_and_beats_plain_zeroing(
     monkeypatch: pytest.MonkeyPatch, few_weights: int
 ) -> None:
-    monkeypatch.setattr(
-        "sksparse.sparsifiers.masks._optimal_brain_surgeon.FEW_WEIGHTS", few_weights
-    )
+    tuning = Tuning(few_weights=few_weights)
+    monkeypatch.setattr("sksparse.sparsifiers.masks._optimal_brain_surgeon.TUNING", tuning)
     X = torch.randn(80, 6) @ torch.randn(6, 6)
     module = nn.Sequential(nn.Linear(6, 10), nn.Tanh(), nn.Linear(10, 2))
     y = module(X).clone()

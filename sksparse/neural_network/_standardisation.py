@@ -1,9 +1,10 @@
-"""Units in which a network is trained: targets of unit deviation, features that fit float32.
+"""Standardisation for training: targets of unit deviation, features that fit float32.
 
-Learning rates, strengths and tolerances are made for numbers of about unit size, and float32 holds
-seven digits. Targets are therefore always standardised. Features are left as they are, to the bit,
-but for columns that would be lost: those far from zero beside their spread, and those of extreme
-spread. Nothing here depends on the order of the rows or on how often they are repeated.
+Learning rates, strengths and tolerances are made for values of about unit magnitude, and float32
+holds seven digits. Targets are therefore always standardised. Features are left as they are, to
+the bit, but for columns that would be lost: those whose spread is small relative to their distance
+from zero, and those of extreme spread. Nothing here depends on the order of the rows or on how
+often they are repeated.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import nn
 
 from sksparse._typing import Array
 
-#: A spread below this share of the largest magnitude is small beside the distance from zero:
+#: A spread below this share of the largest magnitude is small relative to the distance from zero:
 #: the first layer would see a constant.
 _FAR = 0.1
 #: Below this share float32 keeps hardly three digits.
@@ -27,7 +28,7 @@ _LOST = 1e-4
 _SMALLEST_SPREAD, _LARGEST_SPREAD = 1e-2, 1e6
 #: The same where zeros have to stay zeros.
 _SMALLEST_SPARSE = 1e-6
-#: A constant of more than this drowns the other columns.
+#: A constant of more than this dominates the other columns.
 _LARGEST_CONSTANT = 1e3
 #: Deviations of targets whose last layer float32 can hold, with room for small weights.
 _SMALLEST_TARGET, _LARGEST_TARGET = 1e-30, 1e34
@@ -38,8 +39,8 @@ _WIDE = 1e3
 
 
 @dataclass(frozen=True)
-class Units:
-    """Values are ``shift + scale * number``, the network sees the numbers.
+class Standardisation:
+    """A shift and a scale: standardised values are ``(values - shift) / scale``.
 
     Parameters
     ----------
@@ -53,16 +54,16 @@ class Units:
     scale: Array
     is_wide: bool = False
 
-    def into(self, values: Array) -> Array:
-        """The numbers of values, in float64."""
+    def standardise(self, values: Array) -> Array:
+        """Standardised values, in float64."""
         return (values - self.shift) / self.scale
 
-    def back(self, numbers: Array) -> Array:
-        """The values of numbers, in float64."""
-        return numbers * self.scale + self.shift
+    def restore(self, standardised: Array) -> Array:
+        """The values of standardised ones, in float64."""
+        return standardised * self.scale + self.shift
 
 
-def target_units(y: Array, weight: Array) -> tuple[Units, bool]:
+def target_standardisation(y: Array, weight: Array) -> tuple[Standardisation, bool]:
     """Weighted mean and deviation of each target.
 
     Parameters
@@ -74,7 +75,7 @@ def target_units(y: Array, weight: Array) -> tuple[Units, bool]:
 
     Returns
     -------
-    units : Units
+    scaling : Standardisation
         A constant target has the rounding of float32 for its deviation.
     known : bool
         Whether no target was constant, so that the deviations mean something.
@@ -98,7 +99,7 @@ def target_units(y: Array, weight: Array) -> tuple[Units, bool]:
     shift = np.where(constant, y.min(axis=0), mean * largest)
     scale = np.maximum(scale, _SMALLEST_TARGET)
     is_wide = bool((~constant & (np.abs(shift) > _WIDE * scale)).any())
-    return Units(shift, scale, is_wide), not constant.any()
+    return Standardisation(shift, scale, is_wide), not constant.any()
 
 
 def _moments(values: Array, weight: Array) -> tuple[float, float]:
@@ -110,8 +111,8 @@ def _moments(values: Array, weight: Array) -> tuple[float, float]:
     return mean, float(np.sqrt(share @ (values - mean) ** 2))
 
 
-def feature_units(X: Any, weight: Array, *, few: bool = False) -> Units | None:
-    """What to take out of columns that float32 or the usual rates would lose; None if nothing.
+def feature_standardisation(X: Any, weight: Array, *, few: bool = False) -> Standardisation | None:
+    """Shifts and scales of columns that float32 or the usual rates would lose; None without any.
 
     Parameters
     ----------
@@ -120,12 +121,12 @@ def feature_units(X: Any, weight: Array, *, few: bool = False) -> Units | None:
     weight : ndarray of shape (n_samples,)
         Weights of the samples; those of weight 0 do not count.
     few : bool, default=False
-        Whether more rows will come that may spread wider: only large shifts are taken out.
+        Whether more rows may follow that spread wider: only large shifts are subtracted.
 
     Returns
     -------
-    units : Units or None
-        The middle of such a column and about a quarter of its spread, a power of two.
+    scaling : Standardisation or None
+        The middle of each such column and about a quarter of its spread, a power of two.
     """
     low, high = _range(X, weight)
     # halves do not overflow
@@ -140,7 +141,7 @@ def feature_units(X: Any, weight: Array, *, few: bool = False) -> Units | None:
     if not (moved | scaled).any():
         return None
     shift = np.where(moved | scaled, low / 2 + high / 2, 0.0)
-    return Units(shift, np.exp2(np.rint(np.log2(np.where(scaled, spread, 2.0) / 2))))
+    return Standardisation(shift, np.exp2(np.rint(np.log2(np.where(scaled, spread, 2.0) / 2))))
 
 
 def loses_columns(X: Any, weight: Array) -> bool:
@@ -162,27 +163,29 @@ def _range(X: Any, weight: Array) -> tuple[Array, ...]:
     return tuple(np.asarray(end(axis=axes), dtype=np.float64) for end in (X.min, X.max))
 
 
-def enter_units(layer: nn.Linear, units: Units, left: Array | float = 0.0) -> None:
-    """Let a last layer that puts out values put out numbers.
+def standardise_outputs(
+    layer: nn.Linear, scaling: Standardisation, left: Array | float = 0.0
+) -> None:
+    """Change a last layer that returns values so that it returns standardised ones.
 
     Parameters
     ----------
     layer : torch.nn.Linear
         Changed in place.
-    units : Units
-        The units of the values.
+    scaling : Standardisation
+        That of the values.
     left : ndarray of shape (n_outputs,) or float, default=0.0
-        What its biases lack.
+        What has to be added to its biases.
     """
     weight, bias = _in_float64(layer)
-    _write(layer, weight / units.scale[:, None], units.into(bias + left))
+    _write(layer, weight / scaling.scale[:, None], scaling.standardise(bias + left))
 
 
-def leave_units(layer: nn.Linear, units: Units) -> Array:
-    """Let a last layer that puts out numbers put out values, and return what its biases lack."""
+def restore_outputs(layer: nn.Linear, scaling: Standardisation) -> Array:
+    """The reverse; what float32 cannot hold of the biases is returned."""
     weight, bias = _in_float64(layer)
-    values = units.back(bias)
-    _write(layer, weight * units.scale[:, None], values)
+    values = scaling.restore(bias)
+    _write(layer, weight * scaling.scale[:, None], values)
     return np.asarray(values - _in_float64(layer)[1])
 
 

@@ -111,7 +111,7 @@ def test_gradients_flow_through_what_is_kept(module: nn.Module) -> None:
 
 
 def test_the_ramp_has_a_knee(module: nn.Module) -> None:
-    sparsifier = TargetedDropout(ramp_fraction=0.5, dropout_fraction=1.0, drop_rate=0.8)
+    sparsifier = TargetedDropout(ramp_fraction=0.5, sparsify_fraction=1.0, drop_rate=0.8)
     run = attach(module, sparsifier, target_sparsity=0.6)
     seen = []
     for batch in (0, 25, 50, 75, 100, 150):
@@ -158,8 +158,10 @@ def test_a_net_trained_for_pruning_loses_less_by_it() -> None:
         return float(np.mean(scores))
 
     # 30 epochs, then pruned and trained for one more, with a step that is the same
-    targeted = accuracy(TargetedDropout(dropout_fraction=30 / 31, weight_travel=0.0))
-    plain = accuracy(TargetedDropout(drop_rate=0.0, dropout_fraction=30 / 31, weight_travel=0.0))
+    targeted = accuracy(TargetedDropout(sparsify_fraction=30 / 31, min_weight_displacement=0.0))
+    plain = accuracy(
+        TargetedDropout(drop_rate=0.0, sparsify_fraction=30 / 31, min_weight_displacement=0.0)
+    )
     assert targeted > plain + 0.01
 
 

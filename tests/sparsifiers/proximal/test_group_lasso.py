@@ -201,7 +201,12 @@ def test_constant_pixels_lose_their_columns_and_removal_changes_nothing() -> Non
 
 @pytest.mark.parametrize(
     "options",
-    [{"granularity": "weight"}, {"prox_every": 0}, {"shrink_fraction": 0}, {"weight_travel": -1}],
+    [
+        {"granularity": "weight"},
+        {"prox_every": 0},
+        {"sparsify_fraction": 0},
+        {"min_weight_displacement": -1},
+    ],
 )
 def test_bad_options_are_named(module: nn.Module, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):

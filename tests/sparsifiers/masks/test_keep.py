@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from sksparse.sparsifiers.masks._keep import keep_largest, secure_ranks
+from sksparse.sparsifiers.masks._keep import keep_largest, ranks_with_quotas
 
 
 def test_no_tensor_is_emptied_and_each_keeps_its_best() -> None:
     scores = torch.cat([torch.linspace(1, 2, 30), torch.linspace(100, 200, 70)])
-    keep = keep_largest(secure_ranks(scores, [30, 70], 20), 20)
+    keep = keep_largest(ranks_with_quotas(scores, [30, 70], 20), 20)
     small, large = keep.split([30, 70])
     # three tenths of twenty weights are shared out by size, rounded up
     assert small.sum() == 2
@@ -20,6 +20,6 @@ def test_no_tensor_is_emptied_and_each_keeps_its_best() -> None:
 
 def test_ranks_follow_the_scores_within_a_tensor() -> None:
     scores = torch.randn(50, generator=torch.Generator().manual_seed(0))
-    ranks = secure_ranks(scores, [50], 10)
+    ranks = ranks_with_quotas(scores, [50], 10)
     assert torch.equal(ranks.argsort(), scores.argsort())
-    assert secure_ranks(scores, [20, 30], 0).sort().values.tolist() == list(range(1, 51))
+    assert ranks_with_quotas(scores, [20, 30], 0).sort().values.tolist() == list(range(1, 51))

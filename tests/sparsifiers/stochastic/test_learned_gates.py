@@ -26,10 +26,10 @@ def module() -> nn.Module:
     return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
 
 
-def flow(start: list[float], price: float, variance_price: float) -> list[float]:
+def flow(start: list[float], penalty: float, variance_penalty: float) -> list[float]:
     """Where gates end that follow the gradient of the penalty alone."""
     module = nn.Linear(len(start), 1)
-    run = attach(module, LearnedGates(bimodality=variance_price / price), alpha=price)
+    run = attach(module, LearnedGates(bimodality=variance_penalty / penalty), alpha=penalty)
     run.gates.data.copy_(torch.tensor(start))
     for _ in range(4000):
         run.before_batch()
@@ -45,9 +45,9 @@ def test_gates_flow_away_from_the_unstable_point() -> None:
     assert flow([0.59, 0.61, 0.0, 1.0], 0.2, 1.0) == [0.0, 1.0, 0.0, 1.0]
 
 
-@pytest.mark.parametrize("variance_price", [0.0, 0.5, 0.99])
-def test_below_bimodality_one_all_gates_fall(variance_price: float) -> None:
-    assert flow([0.2, 0.7, 1.0], 1.0, variance_price) == [0.0, 0.0, 0.0]
+@pytest.mark.parametrize("variance_penalty", [0.0, 0.5, 0.99])
+def test_below_bimodality_one_all_gates_fall(variance_penalty: float) -> None:
+    assert flow([0.2, 0.7, 1.0], 1.0, variance_penalty) == [0.0, 0.0, 0.0]
 
 
 def test_penalty_of_settled_gates_counts_the_open_ones(module: nn.Module) -> None:
@@ -135,7 +135,7 @@ def test_multiplier_rises_above_the_target_and_restarts_below(module: nn.Module)
         run.gates.data.fill_(level)
         run._batch = 0
         run.after_backward()
-        path.append(float(run._price))
+        path.append(float(run._gate_penalty))
     assert path[1] > path[0] > path[2] == 0
 
 

@@ -66,7 +66,7 @@ def test_small_weights_that_grow_are_kept_and_large_ones_that_shrink_are_not() -
     assert run.weights.tolist() == pytest.approx([0.0, 0.1])
 
 
-@pytest.mark.parametrize("options", [{"update_every": 0}, {"cut_fraction": 1.0}])
+@pytest.mark.parametrize("options", [{"update_every": 0}, {"sparsify_fraction": 1.0}])
 def test_bad_options_are_named(module: nn.Module, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         attach(module, Movement(**options))

@@ -21,6 +21,7 @@ from sksparse.neural_network import (
 from sksparse.sparsifiers import SPARSIFIERS, Magnitude, RigL
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
 from sksparse.sparsifiers.structure._paths import keep_paths
+from sksparse.sparsifiers.structure._unit_graph import UnitGraph
 
 NAMES = [name for name in SPARSIFIERS if name is not None]
 CONSTANT = "are the same for all training rows"
@@ -63,7 +64,7 @@ def test_every_output_has_a_path_where_the_number_allows_it(
         scores = torch.rand(n)
         keep = torch.zeros(n, dtype=torch.bool)
         keep[torch.randperm(n)[:count]] = True
-        kept = keep_paths(keep, scores, module, parameters)
+        kept = keep_paths(keep, scores, UnitGraph(module, parameters))
         assert int(kept.sum()) == count
         before = reached(masks_of(keep, parameters))
         after = reached(masks_of(kept, parameters))
@@ -82,7 +83,7 @@ def test_as_few_weights_as_possible_are_exchanged(untraced: None) -> None:
         count = int(keep.sum())
         if count < 3 or reached(masks_of(keep, parameters)).all():
             continue
-        kept = keep_paths(keep, torch.rand(8), module, parameters)
+        kept = keep_paths(keep, torch.rand(8), UnitGraph(module, parameters))
         least = min(
             int((keep & ~torch.tensor(other)).sum())
             for other in product([False, True], repeat=8)
@@ -97,7 +98,7 @@ def test_channels_and_what_is_not_a_chain(untraced: None) -> None:
     parameters = FlatParameters(module)
     keep = torch.zeros(parameters.n_weights, dtype=torch.bool)
     keep[:5] = True
-    kept = keep_paths(keep, torch.rand(parameters.n_weights), module, parameters)
+    kept = keep_paths(keep, torch.rand(parameters.n_weights), UnitGraph(module, parameters))
     first, second = (mask.numpy() for mask in parameters.by_tensor(kept).values())
     assert int(kept.sum()) == 5
     channels = first.any(axis=(1, 2))
@@ -105,7 +106,7 @@ def test_channels_and_what_is_not_a_chain(untraced: None) -> None:
     module = nn.LSTM(3, 4)
     parameters = FlatParameters(module)
     keep = torch.zeros(parameters.n_weights, dtype=torch.bool)
-    assert keep_paths(keep, torch.rand(len(keep)), module, parameters) is keep
+    assert keep_paths(keep, torch.rand(len(keep)), UnitGraph(module, parameters)) is keep
 
 
 # --- networks ---------------------------------------------------------------------------------

@@ -185,7 +185,7 @@ def test_fewer_weights_are_removed_at_a_higher_threshold(module: nn.Module) -> N
 
 
 def test_strength_warms_up(module: nn.Module) -> None:
-    run = attach(module, VariationalDropout(warmup_fraction=0.5, noise_fraction=1.0), alpha=1.0)
+    run = attach(module, VariationalDropout(warmup_fraction=0.5, sparsify_fraction=1.0), alpha=1.0)
     run.log_variance.data.fill_(-3.0)
     seen = []
     for batch in (0, 50, 100, 150):

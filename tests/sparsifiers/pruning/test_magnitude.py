@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from sksparse.sparsifiers import Magnitude, Phase, Probe, SparsifierRun, prunable_tensors
 from sksparse.sparsifiers.masks._keep import keep_above_deviation, keep_top
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
-from sksparse.sparsifiers.structure._dead_units import links, live_weights
+from sksparse.sparsifiers.structure._dead_units import live_weights
 from sksparse.sparsifiers.structure._dropout_rates import corrected_rate
+from sksparse.sparsifiers.structure._unit_graph import UnitGraph
 
 SCHEDULES = ["one_shot", "iterative", "gradual"]
 CRITERIA = ["magnitude", "activation", "taylor", "gradient", "obd", "obs"]
@@ -176,7 +177,7 @@ def test_target_is_met_to_one_weight(
     assert n_zeros(module) == round(sparsity * 200)
     if sparsity == 0.7:
         keep = torch.cat([w.flatten() for w in prunable_tensors(module).values()]) != 0
-        assert torch.equal(live_weights(keep, FlatParameters(module), links(module)), keep)
+        assert torch.equal(live_weights(keep, UnitGraph(module, FlatParameters(module))), keep)
 
 
 @pytest.mark.parametrize("criterion, schedule", SETTINGS)
@@ -234,7 +235,7 @@ def test_gradual_sparsity_rises_along_a_cubic_and_weights_come_back() -> None:
 def test_a_weight_comes_back_at_the_value_it_had() -> None:
     module = nn.Linear(2, 1, bias=False)
     module.weight.data.copy_(torch.tensor([[1.0, 2.0]]))
-    options = Magnitude(train_fraction=0.0, prune_fraction=0.9)
+    options = Magnitude(train_fraction=0.0, sparsify_fraction=0.9)
     run = make_run(module, options, target_sparsity=0.5, max_iter=10, steps_per_epoch=1)
     with torch.no_grad():
         run.begin_phase(run.phases[1], Trainer(module, 2).probe)
@@ -315,7 +316,7 @@ def test_weights_other_than_of_chains_are_pruned(module: nn.Module) -> None:
         {"schedule": "never"},
         {"update_every": 0},
         {"l1": -1.0},
-        {"prune_fraction": 0.8},
+        {"sparsify_fraction": 0.8},
         {"criterion": "obs"},
         {"scope": "layer", "criterion": "obs", "schedule": "iterative"},
     ],
