@@ -234,7 +234,7 @@ def test_no_room_grows_too_full() -> None:
         ("_typing.py", "from ._validation import check_data"),
         ("attic/_old.py", "import numpy"),
         ("solvers/attic/_old.py", "import numpy"),
-        ("solvers/_base.py", "from sksparse.solvers.subset._rules import SubsetRules"),
+        ("solvers/_base.py", "from sksparse.solvers.subset._terms import Terms"),
         ("solvers/subset/_rules.py", "from sksparse.solvers.local_search import x"),
         ("solvers/subset/__init__.py", "from sksparse.solvers.local_search import x"),
         ("sparsifiers/masks/_keep.py", "from sksparse.sparsifiers import Sparsifier"),
@@ -253,7 +253,7 @@ def test_a_planted_back_edge_is_found(tmp_path: Path, file: str, line: str) -> N
         ("neural_network/_mlp.py", "from ..penalties import L1\nfrom . import _net"),
         ("linear_model/_l0.py", "from .._validation import check_data\nfrom ._base import fit"),
         ("linear_model/l0/_path.py", "from sksparse.solvers.local_search._path import x"),
-        ("solvers/__init__.py", "from sksparse.solvers.subset._rules import SubsetRules"),
+        ("solvers/__init__.py", "from sksparse.solvers.subset._terms import Terms"),
     ],
 )
 def test_an_import_from_beneath_is_no_back_edge(tmp_path: Path, file: str, line: str) -> None:

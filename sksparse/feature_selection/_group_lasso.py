@@ -246,9 +246,7 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
             problem = Problem(
                 Design(X), LOSSES[name](targets, weights), penalty, self.alpha, self.fit_intercept
             )
-            solver = BlockDescent(
-                penalty, tol=self.tol, max_iter=self.max_iter, verbose=int(self.verbose)
-            )
+            solver = BlockDescent(tol=self.tol, max_iter=self.max_iter, verbose=int(self.verbose))
             solution = solver.solve(problem, start if self.warm_start else None)
             self._select(solution, problem, penalty, groups, factors)
             self._store(solution, groups, classes, X.dtype)

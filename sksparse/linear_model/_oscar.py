@@ -153,9 +153,7 @@ class OSCAR(SparseLinearRegressor):
         check_target_scale(loss.y)
         penalty = SortedL1(oscar_weights(design.n_features, self.pairwise))
         problem = Problem(design, loss, penalty, self.alpha, self.fit_intercept)
-        solver = SortedDescent(
-            penalty, tol=self.tol, max_iter=self.max_iter, verbose=int(self.verbose)
-        )
+        solver = SortedDescent(tol=self.tol, max_iter=self.max_iter, verbose=int(self.verbose))
         return solver.solve(problem, start)
 
     def _store(self, solution: Solution) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 
 from sksparse._typing import Array
 from sksparse.losses import Loss
-from sksparse.solvers import Design, SubsetRules
+from sksparse.penalties import L0
+from sksparse.solvers import Design
 
 # A mean log loss at most this share of that without features is as good as zero.
 _ZERO = 1e-6
@@ -45,11 +46,11 @@ def separates(
 
 
 def is_separated(
-    design: Design, loss: Loss, rules: SubsetRules, fit_intercept: bool, coef: Any, intercept: Any
+    design: Design, loss: Loss, penalty: L0, fit_intercept: bool, coef: Any, intercept: Any
 ) -> bool:
     """Whether the features of a fit separate the classes, and no norm in their units says no."""
     coef, intercept = np.atleast_2d(coef), np.atleast_1d(intercept)
-    if loss.quadratic or rules.l2 > 0.0 or rules.l1 > 0.0 or not coef.any():
+    if loss.quadratic or penalty.l2 > 0.0 or penalty.l1 > 0.0 or not coef.any():
         return False
     return separates(design, loss, fit_intercept, coef, intercept)
 
@@ -72,23 +73,23 @@ def _newton_step(loss: Loss, rows: Array, z: Array) -> Array:
 
 
 def separation_message(
-    design: Design, loss: Loss, rules: SubsetRules, fit_intercept: bool, fits: list[tuple[Any, Any]]
+    design: Design, loss: Loss, penalty: L0, fit_intercept: bool, fits: list[tuple[Any, Any]]
 ) -> str:
     """Why a warning is due, if any of the fits (coefficients, intercepts) separates the classes."""
-    if loss.quadratic or rules.l2 > 0.0 or rules.l1 > 0.0:
+    if loss.quadratic or penalty.l2 > 0.0 or penalty.l1 > 0.0:
         return ""
     found = []
     for coef, intercept in fits:
         coef, intercept = np.atleast_2d(coef), np.atleast_1d(intercept)
         largest = float(_in_deviations(design, loss, coef).max(initial=0.0))
         # a ridge in units of the features bounds what is absurd, unless it is very small
-        open_ended = largest > 0.0 and (rules.scaled_l2 == 0.0 or largest > _ABSURD)
+        open_ended = largest > 0.0 and (penalty.scaled_l2 == 0.0 or largest > _ABSURD)
         if open_ended and separates(design, loss, fit_intercept, coef, intercept):
             found.append(largest)
     if not found:
         return ""
     where = "" if len(fits) == 1 else f" at {len(found)} of {len(fits)} points"
-    ridge = f" but for the ridge l2_={rules.scaled_l2:.3g}" if rules.scaled_l2 > 0.0 else ""
+    ridge = f" but for the ridge l2_={penalty.scaled_l2:.3g}" if penalty.scaled_l2 > 0.0 else ""
     return (
         f"The features selected separate the classes{where}, at least in part: the log loss has "
         f"no minimum{ridge}, so coefficients (up to {max(found):.3g} per standard deviation of a "

@@ -14,6 +14,10 @@ class Penalty(ABC):
     def value(self, coef: Array) -> float:
         """Penalty of ``coef``."""
 
+    def cost(self, coef: Array, alpha: float) -> float:
+        """What is added to the loss at a strength."""
+        return alpha * self.value(coef)
+
     @abstractmethod
     def prox(self, v: Array, step: float) -> Array:
         """Proximal operator ``argmin_w ||w - v||^2 / 2 + step * value(w)``."""

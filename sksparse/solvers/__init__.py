@@ -1,12 +1,13 @@
 """Iterative methods for ``min_{w, b} loss(X w + b) + alpha * penalty(w)``.
 
-Every method is a :class:`Solver`: a start, a step and a certificate, run by one outer loop that
-returns a :class:`Solution`. Coefficients have shape (n_features,), predictors ``z`` have shape
-(n_samples,), both float64 whatever the type of X. A new solver is one file that derives from
-:class:`Solver`, and one line here.
+Every method is a :class:`Solver`: it checks that it can solve a problem, and returns a
+:class:`Solution`. Nearly all are an :class:`IterativeSolver`, with a start, a step and a
+certificate, which one loop runs. Coefficients have shape (n_features,), predictors ``z`` have shape
+(n_samples,), both float64 whatever the type of X. A new solver is one file that derives from one of
+the two, and one line here.
 """
 
-from sksparse.solvers._base import Iterate, Solver
+from sksparse.solvers._base import Iterate, IterativeSolver, Solver
 from sksparse.solvers._design import Design
 from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
@@ -21,7 +22,6 @@ from sksparse.solvers.subset._coordinate_descent import CoordinateDescentL0
 from sksparse.solvers.subset._correlations import Correlations
 from sksparse.solvers.subset._forward import ForwardSelection
 from sksparse.solvers.subset._hard_thresholding import IterativeHardThresholding
-from sksparse.solvers.subset._rules import SubsetRules
 from sksparse.solvers.subset._splicing import Splicing
 from sksparse.solvers.subset_newton._all_sizes import GrownSizes
 from sksparse.solvers.subset_newton._stepwise import StepwiseNewton
@@ -41,6 +41,7 @@ __all__ = [
     "GrownSizes",
     "Iterate",
     "IterativeHardThresholding",
+    "IterativeSolver",
     "Problem",
     "Solution",
     "Solver",
@@ -50,7 +51,6 @@ __all__ = [
     "StepwiseNewton",
     "SubsetDescent",
     "SubsetNewton",
-    "SubsetRules",
     "cut_short",
     "subset_path",
 ]

@@ -38,8 +38,8 @@ class Iterate:
     interrupted: bool = False
 
 
-class Solver(ABC, Generic[State]):
-    """An iterative method: how to start, how good an iterate is, and one step.
+class Solver(ABC):
+    """A method for problems of some kinds, all that it needs to know of which is the problem.
 
     Parameters
     ----------
@@ -55,6 +55,30 @@ class Solver(ABC, Generic[State]):
         self.tol = tol
         self.max_iter = max_iter
         self.verbose = verbose
+
+    @abstractmethod
+    def check(self, problem: Problem) -> None:
+        """Refuse what the method cannot solve; called before anything is computed.
+
+        Raises
+        ------
+        ValueError
+            Where the loss, the penalty or the data are not of a kind that it solves.
+        """
+
+    @abstractmethod
+    def solve(self, problem: Problem, coef: Array | None = None) -> Solution:
+        """Check the problem, then minimise, from a previous solution when one is given."""
+
+
+class IterativeSolver(Solver, Generic[State]):
+    """An iterative method: how to start, how good an iterate is, and one step.
+
+    Parameters
+    ----------
+    tol, max_iter, verbose
+        As in :class:`Solver`.
+    """
 
     @abstractmethod
     def start(self, problem: Problem, coef: Array | None) -> State:
@@ -86,6 +110,7 @@ class Solver(ABC, Generic[State]):
         An interruption from the keyboard ends the loop with the last complete iterate; where there
         is none, or the fit has hardly begun, it is passed on.
         """
+        self.check(problem)
         state = self.start(problem, coef)
         certificate = self.certify(problem, state)
         best = _Snapshot(state, certificate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +20,9 @@ _SAME_PLACE = 64.0
 _FEW = 32
 # Columns further from zero than this, in units of their range, are shifted before.
 _FAR = 1e3
+
+
+AnyPenalty = TypeVar("AnyPenalty", bound=Penalty)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,21 @@ class Problem:
     alpha: float
     fit_intercept: bool
 
+    def penalty_as(self, kind: type[AnyPenalty]) -> AnyPenalty:
+        """The penalty, which must be of a kind.
+
+        Raises
+        ------
+        ValueError
+            Where it is of another.
+        """
+        if not isinstance(self.penalty, kind):
+            raise ValueError(
+                f"A problem with a penalty of class {kind.__name__} is needed, got "
+                f"{type(self.penalty).__name__}; use a solver for that penalty."
+            )
+        return self.penalty
+
     @property
     def precision(self) -> float:
         """Smallest relative tolerance that the features' float type can support."""
@@ -52,7 +71,7 @@ class Problem:
 
     def objective(self, coef: Array, z: Array) -> float:
         """Loss at the predictor ``z`` plus the penalty of ``coef``."""
-        return self.loss.value(z) + self.alpha * self.penalty.value(coef)
+        return self.loss.value(z) + self.penalty.cost(coef, self.alpha)
 
     @cached_property
     def centred(self) -> CentredColumns:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 
 from sksparse.losses import Squared
 from sksparse.penalties import L0
-from sksparse.solvers import Design, Problem, Solution, Solver, Status, SubsetRules
+from sksparse.solvers import Design, Problem, Solution, Solver, Status
 
 
 def make_problem(
@@ -23,6 +24,11 @@ def make_problem(
     weights = np.ones(len(y)) if weights is None else weights.astype(float)
     loss = Squared(y, weights / weights.sum())
     return Problem(Design(X), loss, L0(), alpha, fit_intercept)
+
+
+def with_penalty(problem: Problem, penalty: L0) -> Problem:
+    """The same data, for another penalty."""
+    return replace(problem, penalty=penalty)
 
 
 def refit(
@@ -72,9 +78,9 @@ def run(
     start: np.ndarray | None = None,
     **options: object,
 ) -> tuple[np.ndarray, Solution]:
-    """Support and solution; ``options`` are rules, or weights and fit_intercept."""
+    """Support and solution; ``options`` are those of the penalty, or weights and fit_intercept."""
     data = {key: options.pop(key) for key in ("weights", "fit_intercept") if key in options}
-    fitted = solver(rules=SubsetRules(**options), tol=1e-10, max_iter=100)
-    solution = fitted.solve(make_problem(X, y, alpha, **data), start)
+    fitted = solver(tol=1e-10, max_iter=100)
+    solution = fitted.solve(with_penalty(make_problem(X, y, alpha, **data), L0(**options)), start)
     assert solution.status is Status.CONVERGED
     return np.flatnonzero(solution.coef), solution

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sksparse.linear_model import L0Classifier, L0Regressor, L0RegressorCV, l0_path
 from sksparse.losses import Squared
 from sksparse.penalties import L0
-from sksparse.solvers import Design, Problem, SubsetRules
+from sksparse.solvers import Design, Problem
 
 SOLVERS = ("auto", "swap", "splicing", "cd", "forward", "backward", "iht", "exact")
 TRUE = [0, 1, 2, 3]
@@ -222,8 +222,8 @@ def test_fits_without_noise_are_left_alone(seed: int, solver: str, share: float)
             target = y + noise * rng.standard_normal(60)
             model = L0Regressor(solver=solver, **options).fit(X, target)
             design, loss = Design(X), Squared(target, np.full(60, 1.0 / 60))
-            problem = Problem(design, loss, L0(), model.alpha, True)
-            rules = SubsetRules(max_features=model.max_features)
-            alone = model._solver(rules).solve(problem)
+            penalty = L0(max_features=model.max_features)
+            problem = Problem(design, loss, penalty, model.alpha, True)
+            alone = model._solver(penalty).solve(problem)
             np.testing.assert_array_equal(model.coef_, alone.coef)
             assert model.intercept_ == alone.intercept

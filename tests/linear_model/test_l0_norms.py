@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from subset_reference import with_penalty
 
 from sksparse.linear_model import L0Classifier, L0Regressor
 from sksparse.losses import Squared
 from sksparse.penalties import L0
-from sksparse.solvers import Design, Problem, SubsetNewton, SubsetRules
+from sksparse.solvers import Design, Problem, SubsetNewton
 
 NORMS = [
     {"l1": 0.05, "l2": 0.5},
@@ -101,8 +102,8 @@ def test_the_certificate_does_not_believe_a_wrong_model(
     task = Problem(Design(X), loss, L0(), 1e-3, True)
 
     def solve() -> Any:
-        solver = SubsetNewton(rules=SubsetRules(l1=0.01), tol=1e-8, max_iter=50)
-        return solver.solve(task)
+        solver = SubsetNewton(tol=1e-8, max_iter=50)
+        return solver.solve(with_penalty(task, L0(l1=0.01)))
 
     assert solve().message == ""
     monkeypatch.setattr("sksparse.solvers.subset_newton._local_search.best_move", lambda *_: None)

@@ -16,7 +16,9 @@ import json, os, signal, sys, threading, time, warnings
 import numpy as np
 import sksparse._interrupts as interrupts
 from sksparse.linear_model import L0Classifier, L0Regressor, L0RegressorCV, l0_path
-from sksparse.solvers import _branch_and_bound, _correlations, _subset_columns
+from sksparse.solvers.branch_and_bound import _solver as _branch_and_bound
+from sksparse.solvers.subset import _correlations
+from sksparse.solvers.subset_newton import _columns as _subset_columns
 
 interrupts.LONG, signals = {long}, {signals}
 rng = np.random.default_rng(0)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy.optimize import lsq_linear
+from subset_reference import with_penalty
 
 from sksparse.losses import Squared
 from sksparse.penalties import L0
@@ -17,15 +18,14 @@ from sksparse.solvers import (
     Problem,
     Status,
     SubsetDescent,
-    _columns_in_use,
-    _leaps,
-    _perspective,
-    _search,
 )
-from sksparse.solvers import _branch_and_bound as module
+from sksparse.solvers.branch_and_bound import _best_first as _search
+from sksparse.solvers.branch_and_bound import _correlation_store as _columns_in_use
+from sksparse.solvers.branch_and_bound import _leaps_and_bounds as _leaps
+from sksparse.solvers.branch_and_bound import _perspective
+from sksparse.solvers.branch_and_bound import _solver as module
 from sksparse.solvers.branch_and_bound._diagonal import diagonal_share
 from sksparse.solvers.subset._correlations import Correlations
-from sksparse.solvers.subset._rules import SubsetRules
 
 LEAPS, RELAXED = 0.0, np.inf
 
@@ -44,7 +44,7 @@ def make_problem(
     return Problem(Design(X), Squared(y, weights / weights.sum()), L0(), alpha, fit_intercept)
 
 
-def exhaustive(problem: Problem, rules: SubsetRules) -> float:
+def exhaustive(problem: Problem, penalty: L0) -> float:
     """Least objective of all subsets, from the normal equations of each."""
     X = problem.design.X
     X = np.asarray(X.toarray() if sp.issparse(X) else X, dtype=float)
@@ -52,13 +52,13 @@ def exhaustive(problem: Problem, rules: SubsetRules) -> float:
     if problem.fit_intercept:
         X, y = X - s @ X, y - s @ y
     p = X.shape[1]
-    gram, target = X.T @ (s[:, None] * X) + rules.l2 * np.eye(p), X.T @ (s * y)
+    gram, target = X.T @ (s[:, None] * X) + penalty.l2 * np.eye(p), X.T @ (s * y)
     lengths = np.sqrt(np.diag(gram))
-    factors, rank = rules.factors(p), np.linalg.matrix_rank(gram / np.outer(lengths, lengths))
+    factors, rank = penalty.factors(p), np.linalg.matrix_rank(gram / np.outer(lengths, lengths))
     kept = np.flatnonzero(factors == 0)
     others = np.flatnonzero(factors > 0)
-    sizes = [rules.max_features] if rules.max_features else range(len(others) + 1)
-    alpha = 0.0 if rules.max_features else problem.alpha
+    sizes = [penalty.max_features] if penalty.max_features else range(len(others) + 1)
+    alpha = 0.0 if penalty.max_features else problem.alpha
     best = np.inf
     for size in sizes:
         if size + len(kept) > rank:
@@ -89,10 +89,10 @@ def test_equals_exhaustive_search(
     for trial in range(50):
         p = int(rng.integers(4, 13))
         X, y = draw(rng, int(rng.integers(p + 3, 60)), p)
-        rules = SubsetRules(max_features=1 + trial % 4 if form == "number" else None, l2=l2)
+        penalty = L0(max_features=1 + trial % 4 if form == "number" else None, l2=l2)
         problem = make_problem(X, y, alpha=y.var() * rng.uniform(0.001, 0.1))
-        solution = BranchAndBound(rules, gap=0.0).solve(problem)
-        expected = exhaustive(problem, rules)
+        solution = BranchAndBound(gap=0.0).solve(with_penalty(problem, penalty))
+        expected = exhaustive(problem, penalty)
         rounding = 1e-8 * y.var()
         assert solution.objective == pytest.approx(expected, abs=rounding)
         assert expected - rounding <= solution.lower_bound <= expected + 1e-12 * y.var()
@@ -100,7 +100,7 @@ def test_equals_exhaustive_search(
         assert solution.message == ""
         z = X @ solution.coef + solution.intercept
         alpha = 0.0 if form == "number" else problem.alpha
-        own = problem.loss.value(z) + rules.cost(solution.coef, alpha)
+        own = problem.loss.value(z) + penalty.cost(solution.coef, alpha)
         assert solution.objective == pytest.approx(own)
 
 
@@ -110,22 +110,22 @@ def test_options(rng: np.random.Generator, search: float, max_features: int | No
     X[rng.random(X.shape) < 0.5] = 0.0
     prices = np.array([1.0, 0.0, 2.0, 0.5, 1.0, 0.0, 1.0, 3.0, 1.0])
     weights = rng.random(40)
-    for rules in (
-        SubsetRules(max_features=max_features),
-        SubsetRules(max_features=max_features, prices=prices),
-        SubsetRules(max_features=max_features, prices=prices, l2=0.1),
+    for penalty in (
+        L0(max_features=max_features),
+        L0(max_features=max_features, penalty_weights=prices),
+        L0(max_features=max_features, penalty_weights=prices, l2=0.1),
     ):
         for form in (X, np.asfortranarray(X), X.astype(np.float32), sp.csc_array(X)):
             for fit_intercept in (True, False):
                 alpha = 0.02 * y.var()
                 options = {"fit_intercept": fit_intercept, "weights": weights}
-                solution = BranchAndBound(rules, gap=0.0).solve(
-                    make_problem(form, y, alpha, **options)
+                solution = BranchAndBound(gap=0.0).solve(
+                    with_penalty(make_problem(form, y, alpha, **options), penalty)
                 )
-                expected = exhaustive(make_problem(form, y, alpha, **options), rules)
+                expected = exhaustive(make_problem(form, y, alpha, **options), penalty)
                 assert solution.objective == pytest.approx(expected, rel=1e-5)
                 assert solution.lower_bound <= expected * (1 + 1e-6)
-                assert np.all(solution.coef[rules.free(9)] != 0)
+                assert np.all(solution.coef[penalty.free(9)] != 0)
 
 
 @pytest.mark.parametrize("gap", [0.01, 0.3])
@@ -135,9 +135,9 @@ def test_gap_is_kept_and_no_more_is_claimed(
     for _ in range(10):
         X, y = draw(rng, 30, 10)
         problem = make_problem(X, y, 0.02 * y.var())
-        for rules in (SubsetRules(l2=0.01), SubsetRules(max_features=4)):
-            solution = BranchAndBound(rules, gap=gap).solve(problem)
-            expected = exhaustive(problem, rules)
+        for penalty in (L0(l2=0.01), L0(max_features=4)):
+            solution = BranchAndBound(gap=gap).solve(with_penalty(problem, penalty))
+            expected = exhaustive(problem, penalty)
             assert solution.lower_bound <= expected + 1e-9
             assert solution.objective * (1 - gap) <= solution.lower_bound + 1e-8
             assert solution.certificate.value == pytest.approx(
@@ -145,16 +145,14 @@ def test_gap_is_kept_and_no_more_is_claimed(
             )
 
 
-@pytest.mark.parametrize("rules", [SubsetRules(l2=0.02), SubsetRules(l2=0.02, max_features=4)])
-def test_fewer_samples_than_features(
-    rng: np.random.Generator, search: float, rules: SubsetRules
-) -> None:
+@pytest.mark.parametrize("penalty", [L0(l2=0.02), L0(l2=0.02, max_features=4)])
+def test_fewer_samples_than_features(rng: np.random.Generator, search: float, penalty: L0) -> None:
     for _ in range(5):
         X = rng.standard_normal((7, 12))
         y = X[:, 0] + X[:, 5] + 0.3 * rng.standard_normal(7)
         problem = make_problem(X, y, 0.05)
-        solution = BranchAndBound(rules, gap=0.0).solve(problem)
-        assert solution.objective == pytest.approx(exhaustive(problem, rules), abs=1e-8)
+        solution = BranchAndBound(gap=0.0).solve(with_penalty(problem, penalty))
+        assert solution.objective == pytest.approx(exhaustive(problem, penalty), abs=1e-8)
 
 
 def test_dependent_columns_without_a_ridge(rng: np.random.Generator) -> None:
@@ -162,7 +160,9 @@ def test_dependent_columns_without_a_ridge(rng: np.random.Generator) -> None:
     X = np.c_[X, X[:, 0], X[:, 1] - X[:, 2], np.ones(60), 2.0 * X[:, 3] + X[:, 4]]
     y = X[:, 8] + X[:, 9] + X[:, 11] + rng.standard_normal(60)
     for k in (2, 3, 5):
-        solution = BranchAndBound(SubsetRules(max_features=k), gap=0.0).solve(make_problem(X, y))
+        solution = BranchAndBound(gap=0.0).solve(
+            with_penalty(make_problem(X, y), L0(max_features=k))
+        )
         best = min(
             np.linalg.lstsq(np.c_[X[:, list(s)], np.ones(60)], y)[1][0] / 120
             for s in combinations(range(12), k)
@@ -175,18 +175,20 @@ def test_dependent_columns_without_a_ridge(rng: np.random.Generator) -> None:
 def test_few_samples_without_a_ridge_are_searched(rng: np.random.Generator) -> None:
     X = rng.standard_normal((8, 12))
     y = rng.standard_normal(8)
-    rules = SubsetRules(max_features=3)
-    solution = BranchAndBound(rules, gap=0.0).solve(make_problem(X, y))
-    assert solution.objective == pytest.approx(exhaustive(make_problem(X, y), rules), rel=1e-8)
+    penalty = L0(max_features=3)
+    solution = BranchAndBound(gap=0.0).solve(with_penalty(make_problem(X, y), penalty))
+    assert solution.objective == pytest.approx(exhaustive(make_problem(X, y), penalty), rel=1e-8)
     assert solution.message == ""
 
 
 def test_no_bound_is_no_certificate(rng: np.random.Generator) -> None:
     X = rng.standard_normal((20, 200))
-    solution = BranchAndBound(SubsetRules(max_features=3)).solve(make_problem(X, X[:, 0] + X[:, 9]))
+    solution = BranchAndBound().solve(
+        with_penalty(make_problem(X, X[:, 0] + X[:, 9]), L0(max_features=3))
+    )
     assert solution.status is Status.CONVERGED  # a perfect fit needs no bound
     y = rng.standard_normal(20)
-    solution = BranchAndBound(SubsetRules(max_features=3)).solve(make_problem(X, y))
+    solution = BranchAndBound().solve(with_penalty(make_problem(X, y), L0(max_features=3)))
     assert solution.status is Status.STALLED
     assert solution.lower_bound == 0.0
     assert solution.certificate.value == 1.0
@@ -200,8 +202,8 @@ def test_small_steps_and_small_stores_change_nothing(
     X = rng.standard_normal((60, 40)) + rng.standard_normal((60, 1))
     y = X[:, :6].sum(axis=1) + 3.0 * rng.standard_normal(60)
     problem = make_problem(X, y, 0.03 * y.var())
-    rules = SubsetRules(max_features=max_features, l2=0.05)
-    expected = BranchAndBound(rules, gap=0.0).solve(problem)
+    penalty = L0(max_features=max_features, l2=0.05)
+    expected = BranchAndBound(gap=0.0).solve(with_penalty(problem, penalty))
     monkeypatch.setattr(_leaps, "_WORK", 0.0)
     monkeypatch.setattr(_perspective, "_WORK", 0.0)
     for room in (0, 40 * 12 * 8):
@@ -210,8 +212,10 @@ def test_small_steps_and_small_stores_change_nothing(
         monkeypatch.setattr(_columns_in_use, "_ROOM_AMONG", 8 * 20**2)
         monkeypatch.setattr(_perspective, "_MOST_NEW", 3)
         for form in (X, sp.csc_array(X)):
-            stepwise = BranchAndBound(rules, gap=0.0).solve(
-                Problem(Design(form), problem.loss, L0(), problem.alpha, True)
+            stepwise = BranchAndBound(gap=0.0).solve(
+                with_penalty(
+                    Problem(Design(form), problem.loss, L0(), problem.alpha, True), penalty
+                )
             )
             assert stepwise.objective == pytest.approx(expected.objective, abs=1e-9)
             assert stepwise.message == ""
@@ -226,18 +230,20 @@ def test_early_stop_is_honest(
     X = rng.standard_normal((40, 25)) + 2.0 * rng.standard_normal((40, 1))
     y = rng.standard_normal(40)
     problem = make_problem(X, y, 0.01)
-    rules = SubsetRules(max_features=max_features)
-    best = BranchAndBound(rules, gap=0.0).solve(problem)
+    penalty = L0(max_features=max_features)
+    best = BranchAndBound(gap=0.0).solve(with_penalty(problem, penalty))
     bounds = []
     for max_nodes in (0, 10, 100):
-        solution = BranchAndBound(rules, gap=0.0, max_nodes=max_nodes).solve(problem)
+        solution = BranchAndBound(gap=0.0, max_nodes=max_nodes).solve(
+            with_penalty(problem, penalty)
+        )
         assert solution.status is Status.MAX_ITER
         assert f"max_nodes={max_nodes}" in solution.message
         assert solution.lower_bound < best.objective <= solution.objective + 1e-9
         assert solution.gap == pytest.approx(solution.objective - solution.lower_bound)
         bounds.append(solution.lower_bound)
     assert bounds == sorted(bounds)
-    late = BranchAndBound(rules, gap=0.0, time_limit=0.0).solve(problem)
+    late = BranchAndBound(gap=0.0, time_limit=0.0).solve(with_penalty(problem, penalty))
     assert late.status is Status.TIME_LIMIT
     assert "time_limit=0.0" in late.message
     assert np.count_nonzero(late.coef) > 0
@@ -260,11 +266,11 @@ def test_interruption_loses_nothing(
         return expand(*args)
 
     monkeypatch.setattr(kind, "expand", interrupted)
-    rules = SubsetRules(max_features=6)
-    solution = BranchAndBound(rules, gap=0.0).solve(make_problem(X, y))
+    penalty = L0(max_features=6)
+    solution = BranchAndBound(gap=0.0).solve(with_penalty(make_problem(X, y), penalty))
     assert solution.status is Status.INTERRUPTED
     assert "interrupted" in solution.message
-    expected = exhaustive(make_problem(X, y), rules)
+    expected = exhaustive(make_problem(X, y), penalty)
     assert solution.lower_bound <= expected <= solution.objective + 1e-12 * y.var()
 
 
@@ -329,28 +335,28 @@ def test_bounded_coefficients_equal_exhaustive_search(
     monkeypatch.setattr(
         module,
         "_descent",
-        lambda solver, problem, coef: SubsetDescent(
-            rules=SubsetRules(max_features=1), tol=1e-8, max_iter=1
-        ).solve(problem),
+        lambda solver, problem, coef: SubsetDescent(tol=1e-8, max_iter=1).solve(
+            with_penalty(problem, L0(max_features=1))
+        ),
     )
     for _ in range(10):
         X, y = draw(rng, 10, 12)
-        rules = SubsetRules(max_features=3) if form == "number" else SubsetRules(l2=0.01)
+        penalty = L0(max_features=3) if form == "number" else L0(l2=0.01)
         problem = make_problem(X, y, 0.0 if form == "number" else 0.05 * y.var())
-        solution = BranchAndBound(rules, gap=0.0, big_m=3.0).solve(problem)
-        expected = exhaustive(problem, rules)
+        solution = BranchAndBound(gap=0.0, big_m=3.0).solve(with_penalty(problem, penalty))
+        expected = exhaustive(problem, penalty)
         assert solution.message == ""
         assert solution.objective == pytest.approx(expected, rel=1e-6, abs=1e-9 * y.var())
         assert solution.certificate.name == "relative gap within big_m"
 
 
-@pytest.mark.parametrize("rules", [SubsetRules(), SubsetRules(max_features=3)])
-def test_bounded_coefficients_need_no_ridge(rng: np.random.Generator, rules: SubsetRules) -> None:
+@pytest.mark.parametrize("penalty", [L0(), L0(max_features=3)])
+def test_bounded_coefficients_need_no_ridge(rng: np.random.Generator, penalty: L0) -> None:
     X = rng.standard_normal((200, 300))
     y = X[:, :3].sum(axis=1) + 0.5 * rng.standard_normal(200)
     problem = make_problem(X, y, 0.25)
-    assert "big_m" in BranchAndBound(rules).solve(problem).message
-    solution = BranchAndBound(rules, big_m=1.2).solve(problem)
+    assert "big_m" in BranchAndBound().solve(with_penalty(problem, penalty)).message
+    solution = BranchAndBound(big_m=1.2).solve(with_penalty(problem, penalty))
     assert solution.message == ""
     np.testing.assert_array_equal(np.flatnonzero(solution.coef), np.arange(3))
     assert 0.0 < solution.lower_bound <= solution.objective
@@ -370,32 +376,35 @@ def test_the_share_of_the_diagonal_is_larger_than_the_least_eigenvalue(
 def test_many_columns_with_a_ridge(rng: np.random.Generator) -> None:
     X = rng.standard_normal((200, 700))
     y = X[:, :5].sum(axis=1) + rng.standard_normal(200)
-    solution = BranchAndBound(SubsetRules(l2=0.1), gap=0.01).solve(make_problem(X, y, 0.2))
+    solution = BranchAndBound(gap=0.01).solve(with_penalty(make_problem(X, y, 0.2), L0(l2=0.1)))
     np.testing.assert_array_equal(np.flatnonzero(solution.coef), np.arange(5))
     assert solution.message == ""
     assert solution.n_nodes >= 1
 
 
-@pytest.mark.parametrize("rules", [SubsetRules(max_features=2), SubsetRules(l2=0.1)])
-def test_nothing_to_explain(rng: np.random.Generator, rules: SubsetRules) -> None:
+@pytest.mark.parametrize("penalty", [L0(max_features=2), L0(l2=0.1)])
+def test_nothing_to_explain(rng: np.random.Generator, penalty: L0) -> None:
     X = rng.standard_normal((30, 5))
     X[:, 2] = 4.0
-    flat = BranchAndBound(rules).solve(make_problem(X, np.full(30, 2.0), 0.1))
+    flat = BranchAndBound().solve(with_penalty(make_problem(X, np.full(30, 2.0), 0.1), penalty))
     assert flat.objective == pytest.approx(0.0, abs=1e-20)
     assert flat.message == ""
     assert flat.intercept == pytest.approx(2.0)
-    exact = BranchAndBound(SubsetRules(max_features=2)).solve(make_problem(X, X[:, 0] - X[:, 4]))
+    exact = BranchAndBound().solve(
+        with_penalty(make_problem(X, X[:, 0] - X[:, 4]), L0(max_features=2))
+    )
     assert exact.objective == pytest.approx(0.0, abs=1e-12)
     assert exact.message == ""
 
 
 @pytest.mark.parametrize(
-    "rules, name",
-    [(SubsetRules(l1=0.1), "l1"), (SubsetRules(positive=np.array([True, False])), "positive")],
+    "penalty, name",
+    [(L0(l1=0.1), "l1"), (L0(positive=np.array([True, False])), "positive")],
 )
-def test_what_is_not_supported(rules: SubsetRules, name: str) -> None:
+def test_what_is_not_supported(penalty: L0, name: str) -> None:
+    problem = with_penalty(make_problem(np.eye(2), np.arange(2.0)), penalty)
     with pytest.raises(ValueError, match=name):
-        BranchAndBound(rules)
+        BranchAndBound().solve(problem)
 
 
 def test_progress(
@@ -403,7 +412,7 @@ def test_progress(
 ) -> None:
     monkeypatch.setattr(_search, "_SECONDS_BETWEEN_LINES", 0.0)
     X, y = draw(rng, 40, 12)
-    BranchAndBound(SubsetRules(max_features=4), gap=0.0, verbose=1).solve(make_problem(X, y))
+    BranchAndBound(gap=0.0, verbose=1).solve(with_penalty(make_problem(X, y), L0(max_features=4)))
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("[BranchAndBound]") for line in lines) >= 2
     assert all(word in lines[-1] for word in ("nodes", "open", "bound", "gap", " s"))
@@ -421,7 +430,7 @@ def test_another_search_goes_on_where_one_stalls(
         return [], 1
 
     X, y = draw(rng, 30, 8)
-    rules = SubsetRules(max_features=3, l2=0.05)
-    solution = BranchAndBound(rules, gap=0.0).solve(make_problem(X, y))
+    penalty = L0(max_features=3, l2=0.05)
+    solution = BranchAndBound(gap=0.0).solve(with_penalty(make_problem(X, y), penalty))
     assert solution.message == ""
-    assert solution.objective == pytest.approx(exhaustive(make_problem(X, y), rules))
+    assert solution.objective == pytest.approx(exhaustive(make_problem(X, y), penalty))

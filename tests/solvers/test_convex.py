@@ -28,9 +28,9 @@ from sksparse.solvers import (
     SortedDescent,
     Status,
 )
-from sksparse.solvers import _block_descent as block_module
-from sksparse.solvers import _gram as gram_module
-from sksparse.solvers import _sorted_descent as sorted_module
+from sksparse.solvers.convex import _block_descent as block_module
+from sksparse.solvers.convex import _sorted_descent as sorted_module
+from sksparse.solvers.convex import _squared_quadratics as gram_module
 
 sys.path.insert(0, str(Path(__file__).parent))
 from reference import fista
@@ -82,7 +82,7 @@ def solve(
     null = Problem(Design(X), LOSSES[loss](y, weights), penalty, 1.0, fit_intercept)
     alpha = share * penalty.dual_norm(null.null_gradient)
     problem = Problem(Design(X), LOSSES[loss](y, weights), penalty, alpha, fit_intercept)
-    return problem, solver_type(penalty, tol=tol, max_iter=200).solve(problem)
+    return problem, solver_type(tol=tol, max_iter=200).solve(problem)
 
 
 CASES = [
@@ -205,7 +205,7 @@ def test_warm_start_at_the_answer_stops_at_once(rng: np.random.Generator) -> Non
         penalty = make_penalty(name)
         problem, solution = solve(X, y, weights, "squared", penalty, 0.1)
         solver_type = SortedDescent if name == "oscar" else BlockDescent
-        again = solver_type(penalty, tol=1e-8, max_iter=10).solve(problem, solution.coef)
+        again = solver_type(tol=1e-8, max_iter=10).solve(problem, solution.coef)
         assert again.n_iter == 1
         np.testing.assert_array_equal(again.coef, solution.coef)
 
@@ -214,7 +214,7 @@ def test_budget_that_runs_out_is_said(rng: np.random.Generator) -> None:
     X, y, weights = make_data(rng, "logistic")
     penalty = make_penalty("group")
     problem = Problem(Design(X), LOSSES["logistic"](y, weights), penalty, 1e-4, True)
-    solution = BlockDescent(penalty, tol=1e-12, max_iter=1).solve(problem)
+    solution = BlockDescent(tol=1e-12, max_iter=1).solve(problem)
     assert solution.status is Status.MAX_ITER
     assert "increase max_iter=1" in solution.message
     assert f"{solution.certificate.value:.3g}" in solution.message
@@ -226,7 +226,7 @@ def test_interruption_keeps_the_last_complete_iterate(
     X, y, weights = make_data(rng, "squared")
     penalty = make_penalty("group")
     problem = Problem(Design(X), LOSSES["squared"](y, weights), penalty, 1e-3, True)
-    solver = BlockDescent(penalty, tol=1e-12, max_iter=50)
+    solver = BlockDescent(tol=1e-12, max_iter=50)
     step = solver.step
     calls = []
 
@@ -251,7 +251,7 @@ def test_verbose_prints_progress(
     X, y, weights = make_data(rng, "squared")
     penalty = make_penalty("l1")
     problem = Problem(Design(X), LOSSES["squared"](y, weights), penalty, 0.1, True)
-    BlockDescent(penalty, tol=1e-6, max_iter=50, verbose=1).solve(problem)
+    BlockDescent(tol=1e-6, max_iter=50, verbose=1).solve(problem)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("[BlockDescent] step 1: 0 features")
 

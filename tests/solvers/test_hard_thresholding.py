@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import subset_reference as reference
 from scipy.optimize import nnls
-from subset_reference import correlated, make_problem, planted, refit
+from subset_reference import correlated, make_problem, planted, refit, with_penalty
 
+from sksparse.penalties import L0
 from sksparse.solvers import (
     BackwardElimination,
     CoordinateDescentL0,
     ForwardSelection,
     IterativeHardThresholding,
     Splicing,
-    SubsetRules,
 )
 
 N, P = 50, 12
@@ -44,11 +44,13 @@ def test_orthonormal_columns_are_thresholded(rng: np.random.Generator, solver: t
         expected = np.zeros(20)
         expected[largest[:k]] = products[largest[:k]]
         problem = make_problem(X, y, fit_intercept=False)
-        by_size = solver(rules=SubsetRules(max_features=k), tol=1e-12, max_iter=100)
-        np.testing.assert_allclose(by_size.solve(problem).coef, expected, atol=1e-12)
+        by_size = solver(tol=1e-12, max_iter=100)
+        np.testing.assert_allclose(
+            by_size.solve(with_penalty(problem, L0(max_features=k))).coef, expected, atol=1e-12
+        )
         alpha = 0.25 * (products[largest[k - 1]] ** 2 + products[largest[k]] ** 2)
         problem = make_problem(X, y, alpha, fit_intercept=False)
-        by_price = solver(rules=SubsetRules(), tol=1e-12, max_iter=100)
+        by_price = solver(tol=1e-12, max_iter=100)
         np.testing.assert_allclose(by_price.solve(problem).coef, expected, atol=1e-12)
 
 
@@ -66,10 +68,10 @@ def test_soft_thresholds_and_signs_on_orthonormal_columns(
         shrunk[np.argsort(-np.abs(shrunk))[limit:]] = 0.0
     else:
         shrunk[0.5 * shrunk**2 <= alpha] = 0.0
-    rules = SubsetRules(max_features=limit, l1=l1, positive=positive)
+    penalty = L0(max_features=limit, l1=l1, positive=positive)
     for solver in (IterativeHardThresholding, CoordinateDescentL0):
         problem = make_problem(X, y, alpha, fit_intercept=False)
-        solution = solver(rules=rules, tol=1e-12, max_iter=100).solve(problem)
+        solution = solver(tol=1e-12, max_iter=100).solve(with_penalty(problem, penalty))
         np.testing.assert_allclose(solution.coef, shrunk, atol=1e-12)
 
 
@@ -80,10 +82,10 @@ def test_the_answer_is_a_fixed_point(
 ) -> None:
     X = correlated(rng, 100, 150, common=0.2)
     y = X[:, ::25].sum(axis=1) + rng.standard_normal(100)
-    rules = SubsetRules(max_features=limit, l2=l2)
-    solver = IterativeHardThresholding(rules=rules, tol=1e-13, max_iter=100)
+    penalty = L0(max_features=limit, l2=l2)
+    solver = IterativeHardThresholding(tol=1e-13, max_iter=100)
     problem = make_problem(X, y, 0.01 * y.var())
-    state = solver.start(problem, None)
+    state = solver.start(with_penalty(problem, penalty), None)
     objectives = [state.fit.objective]
     while solver.certify(problem, state).value > solver.tol:
         solver.step(problem, state)
@@ -147,12 +149,12 @@ def test_prices(rng: np.random.Generator) -> None:
     prices = np.ones(P)
     prices[[7, 9]] = 0.0
     for k in (0, 1, 4):
-        support, solution = run(X, y, max_features=k, prices=prices)
+        support, solution = run(X, y, max_features=k, penalty_weights=prices)
         assert {7, 9} <= set(support.tolist())
         assert len(support) == k + 2
         np.testing.assert_allclose(solution.coef[support], refit(X, y, support)[0], rtol=1e-9)
     prices[:5] = 100.0
-    support, _ = run(X, y, 0.1 * y.var(), prices=prices)
+    support, _ = run(X, y, 0.1 * y.var(), penalty_weights=prices)
     assert {7, 9} <= set(support.tolist())
     assert set(support.tolist()).isdisjoint(range(5))
 

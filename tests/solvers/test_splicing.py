@@ -7,9 +7,10 @@ from functools import partial
 import numpy as np
 import pytest
 import subset_reference as reference
-from subset_reference import correlated, make_problem, planted, refit, subsets
+from subset_reference import correlated, make_problem, planted, refit, subsets, with_penalty
 
-from sksparse.solvers import Splicing, SubsetRules
+from sksparse.penalties import L0
+from sksparse.solvers import Splicing
 
 N, P = 50, 12
 run = partial(reference.run, Splicing)
@@ -52,9 +53,9 @@ def test_every_splice_lowers_the_objective(rng: np.random.Generator, alpha: floa
     for _ in range(5):
         X = correlated(rng, 100, 100, common=2.0)
         y = X[:, ::10].sum(axis=1) + rng.standard_normal(100)
-        solver = Splicing(rules=SubsetRules(max_features=limit), tol=1e-8, max_iter=100)
+        solver = Splicing(tol=1e-8, max_iter=100)
         problem = make_problem(X, y, alpha * y.var())
-        state = solver.start(problem, None)
+        state = solver.start(with_penalty(problem, L0(max_features=limit)), None)
         while solver.certify(problem, state).value > solver.tol:
             solver.step(problem, state)
         falls += [-np.diff(losses) for losses in state.losses]
@@ -90,14 +91,14 @@ def test_prices(rng: np.random.Generator) -> None:
     def objective(support: tuple[int, ...]) -> float:
         return refit(X, y, support)[1] + alpha * prices[list(support)].sum()
 
-    support, _ = run(X, y, alpha, prices=prices)
+    support, _ = run(X, y, alpha, penalty_weights=prices)
     assert {7, 9} <= set(support.tolist())
     # Unequal prices are met by a path over sizes, which may end beside the best of all.
     kept = [s for s in subsets(P, range(P + 1)) if {7, 9} <= set(s)]
     best, null = min(map(objective, kept)), objective((7, 9))
     assert objective(tuple(support)) <= best + 0.02 * (null - best)
     for k in (0, 1, 4):
-        support, _ = run(X, y, max_features=k, prices=prices)
+        support, _ = run(X, y, max_features=k, penalty_weights=prices)
         assert {7, 9} <= set(support.tolist())
         assert len(support) == k + 2
 
@@ -105,7 +106,7 @@ def test_prices(rng: np.random.Generator) -> None:
 def test_the_path_ends_where_more_features_do_not_pay(rng: np.random.Generator) -> None:
     X = rng.standard_normal((100, 60))
     y = X[:, 0] + X[:, 1]
-    solver = Splicing(rules=SubsetRules(), tol=1e-8, max_iter=100)
+    solver = Splicing(tol=1e-8, max_iter=100)
     problem = make_problem(X, y, 0.01)
     state = solver.start(problem, None)
     while not solver.certify(problem, state).value <= solver.tol:
@@ -137,7 +138,7 @@ def test_degenerate_columns(rng: np.random.Generator) -> None:
     X[:, 11] = X[:, 1] - X[:, 2]
     prices = np.ones(P)
     prices[[8, 3]] = 0.0
-    support, _ = run(X, y, max_features=P, prices=prices)
+    support, _ = run(X, y, max_features=P, penalty_weights=prices)
     assert len(support) == P - 3
     assert 8 in support
     _, loss = refit(X, y, range(P))

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import subset_reference as reference
-from subset_reference import make_problem, planted, refit
+from subset_reference import make_problem, planted, refit, with_penalty
 
 from sksparse.losses import Logistic
 from sksparse.penalties import L0
@@ -19,7 +19,6 @@ from sksparse.solvers import (
     Problem,
     Solution,
     Solver,
-    SubsetRules,
 )
 
 N, P = 60, 12
@@ -99,7 +98,7 @@ def test_prices(rng: np.random.Generator, name: str, reference: Callable) -> Non
         kept = sorted({*support, 7, 9})
         return refit(X, y, kept)[1] + alpha * prices[kept].sum()
 
-    support, _ = run(name, X, y, alpha, prices=prices)
+    support, _ = run(name, X, y, alpha, penalty_weights=prices)
     if name == "forward":
         penalised = reference(objective, P, lambda _, change: change >= 0.0)
     else:
@@ -110,7 +109,7 @@ def test_prices(rng: np.random.Generator, name: str, reference: Callable) -> Non
         )
     np.testing.assert_array_equal(support, sorted({*penalised, 7, 9}))
     for k in (0, 1, 4):
-        support, _ = run(name, X, y, max_features=k, prices=prices)
+        support, _ = run(name, X, y, max_features=k, penalty_weights=prices)
         assert {7, 9} <= set(support.tolist())
         assert len(support) == k + 2
 
@@ -202,8 +201,8 @@ def test_a_budget_that_ends_early_is_reported(rng: np.random.Generator) -> None:
     X = rng.standard_normal((80, 50))
     y = X.sum(axis=1)
     for solver in SOLVERS.values():
-        rules = SubsetRules(max_features=24 if solver is ForwardSelection else 2)
-        solution = solver(rules=rules, tol=1e-8, max_iter=1).solve(make_problem(X, y))
+        penalty = L0(max_features=24 if solver is ForwardSelection else 2)
+        solution = solver(tol=1e-8, max_iter=1).solve(with_penalty(make_problem(X, y), penalty))
         assert "max_iter=1" in solution.message
 
 
@@ -212,18 +211,18 @@ def unsupported() -> list[tuple[str, Callable[[], Solver], str]]:
     cases = []
     for name in SOLVERS:
         cases += [
-            (name, SubsetRules(l1=0.5), f"solver='{name}' needs l1=0, got l1=0.5"),
-            (name, SubsetRules(positive=positive), f"solver='{name}' does not bound coefficients"),
+            (name, L0(l1=0.5), f"solver='{name}' needs l1=0, got l1=0.5"),
+            (name, L0(positive=positive), f"solver='{name}' does not bound coefficients"),
         ]
     return cases
 
 
-@pytest.mark.parametrize("name, rules, message", unsupported())
-def test_unsupported_rules(
-    rng: np.random.Generator, name: str, rules: SubsetRules, message: str
-) -> None:
+@pytest.mark.parametrize("name, penalty, message", unsupported())
+def test_unsupported_rules(rng: np.random.Generator, name: str, penalty: L0, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        SOLVERS[name](rules=rules, tol=1e-8, max_iter=10).solve(make_problem(*make_data(rng)))
+        SOLVERS[name](tol=1e-8, max_iter=10).solve(
+            with_penalty(make_problem(*make_data(rng)), penalty)
+        )
 
 
 @pytest.mark.parametrize("name", SOLVERS)
@@ -232,7 +231,7 @@ def test_other_losses_are_refused(rng: np.random.Generator, name: str) -> None:
     loss = Logistic((y > 0).astype(float), np.full(N, 1.0 / N))
     problem = Problem(Design(X), loss, L0(), 0.1, True)
     with pytest.raises(ValueError, match="minimises the squared loss, not Logistic"):
-        SOLVERS[name](rules=SubsetRules(), tol=1e-8, max_iter=10).solve(problem)
+        SOLVERS[name](tol=1e-8, max_iter=10).solve(problem)
 
 
 def test_backward_needs_more_samples_than_features(rng: np.random.Generator) -> None:

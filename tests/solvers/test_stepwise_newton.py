@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy.special import expit
+from subset_reference import with_penalty
 
 from sksparse.losses import Logistic, Multinomial, Squared
 from sksparse.penalties import L0
@@ -19,7 +20,6 @@ from sksparse.solvers import (
     Solution,
     Status,
     StepwiseNewton,
-    SubsetRules,
 )
 
 
@@ -34,9 +34,9 @@ def make_problem(X: object, y: np.ndarray, loss: type = Logistic, alpha: float =
     return Problem(Design(X), loss(y, np.full(len(y), 1.0 / len(y))), L0(), alpha, True)
 
 
-def solve(problem: Problem, *, backward: bool, **rules: object) -> Solution:
-    solver = StepwiseNewton(rules=SubsetRules(**rules), backward=backward, tol=1e-9, max_iter=100)
-    solution = solver.solve(problem)
+def solve(problem: Problem, *, backward: bool, **penalty: object) -> Solution:
+    solver = StepwiseNewton(backward=backward, tol=1e-9, max_iter=100)
+    solution = solver.solve(with_penalty(problem, L0(**penalty)))
     assert solution.status is Status.CONVERGED
     return solution
 
@@ -99,9 +99,9 @@ def test_least_squares_is_the_special_case(rng: np.random.Generator, l2: float) 
     for backward, textbook in ((False, ForwardSelection), (True, BackwardElimination)):
         for size, alpha in ((1, 0.0), (4, 0.0), (7, 0.0), (None, 0.02 * y.var())):
             problem = make_problem(X, y, Squared, alpha)
-            rules = {"max_features": size, "l2": l2}
-            expected = textbook(rules=SubsetRules(**rules), tol=1e-9, max_iter=100).solve(problem)
-            found = solve(problem, backward=backward, **rules)
+            penalty = {"max_features": size, "l2": l2}
+            expected = textbook(tol=1e-9, max_iter=100).solve(with_penalty(problem, L0(**penalty)))
+            found = solve(problem, backward=backward, **penalty)
             assert support(found) == support(expected)
             np.testing.assert_allclose(found.coef, expected.coef, rtol=1e-6, atol=1e-9)
 
@@ -130,7 +130,7 @@ def test_several_classes_and_what_is_kept(rng: np.random.Generator, backward: bo
     prices = np.ones(8)
     prices[7] = 0.0
     solution = solve(
-        make_problem(X, y, Multinomial), backward=backward, max_features=2, prices=prices
+        make_problem(X, y, Multinomial), backward=backward, max_features=2, penalty_weights=prices
     )
     assert support(solution) == [0, 1, 7]
     assert solution.coef.shape == (3, 8)

@@ -7,6 +7,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from subset_reference import with_penalty
 
 from sksparse.losses import Squared
 from sksparse.penalties import L0
@@ -15,7 +16,6 @@ from sksparse.solvers import (
     Problem,
     Status,
     SubsetDescent,
-    SubsetRules,
     subset_path,
 )
 from sksparse.solvers.local_search._all_sizes import SizeSearch
@@ -49,9 +49,9 @@ def test_certificate_is_the_largest_gain_of_all_refits(
     X = rng.standard_normal((30, 12)) + rng.standard_normal((30, 1)) + 3.0
     y = X[:, :6] @ np.arange(1.0, 7.0) + rng.standard_normal(30)
     alpha = 0.0 if max_features else 0.4
-    solver = SubsetDescent(rules=SubsetRules(l2=l2, max_features=max_features), tol=0.0, max_iter=1)
+    solver = SubsetDescent(tol=0.0, max_iter=1)
     problem = make_problem(sp.csc_array(X) if sparse else X, y, alpha)
-    state = solver.start(problem, None)
+    state = solver.start(with_penalty(problem, L0(l2=l2, max_features=max_features)), None)
     state.explored = True
     state.support = np.sort(rng.choice(12, size, replace=False))
     inside = state.support.tolist()
@@ -78,8 +78,8 @@ def test_columns_that_matter_only_beside_others_join_the_working_set(
     problem = make_problem(X, y, 0.0)
     order = np.argsort(-(Correlations(problem, 0.0).target ** 2))
     assert 1999 in order[1000:]
-    solver = SubsetDescent(rules=SubsetRules(max_features=2), tol=1e-8, max_iter=100)
-    solution = solver.solve(problem)
+    solver = SubsetDescent(tol=1e-8, max_iter=100)
+    solution = solver.solve(with_penalty(problem, L0(max_features=2)))
     np.testing.assert_array_equal(np.flatnonzero(solution.coef), [0, 1999])
     np.testing.assert_allclose(solution.coef[[0, 1999]], [1.0, -1.0])
 
@@ -88,11 +88,11 @@ def test_correlations_are_shared(rng: np.random.Generator) -> None:
     X = rng.standard_normal((50, 600))
     problem = make_problem(X, X[:, :5].sum(axis=1), 0.0)
     data = Correlations(problem, 0.0)
-    alone = SubsetDescent(rules=SubsetRules(max_features=7), tol=1e-8, max_iter=100)
-    alone = alone.solve(problem)
+    alone = SubsetDescent(tol=1e-8, max_iter=100)
+    alone = alone.solve(with_penalty(problem, L0(max_features=7)))
     for k in (7, 3, 9, 7):
-        solver = SubsetDescent(rules=SubsetRules(max_features=k), data=data, tol=1e-8, max_iter=100)
-        solution = solver.solve(problem)
+        solver = SubsetDescent(data=data, tol=1e-8, max_iter=100)
+        solution = solver.solve(with_penalty(problem, L0(max_features=k)))
     np.testing.assert_allclose(solution.coef, alone.coef, rtol=1e-9)
 
 
@@ -101,7 +101,7 @@ def test_interruption_keeps_the_last_complete_iterate(
 ) -> None:
     X = rng.standard_normal((50, 20))
     problem = make_problem(X, X[:, 0] + 5.0, 0.01)
-    solver = SubsetDescent(rules=SubsetRules(), tol=1e-8, max_iter=100)
+    solver = SubsetDescent(tol=1e-8, max_iter=100)
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -210,8 +210,10 @@ def test_prices_and_kept_features_against_all_supports(
         y = X[:, :4] @ rng.standard_normal(4) + rng.standard_normal(30)
         prices = rng.choice([0.0, 0.5, 1.0, 3.0], 7)
         alpha = 0.1 * y.var()
-        rules = SubsetRules(prices=prices, max_features=max_features, l2=0.01)
-        found = SubsetDescent(rules=rules, tol=1e-8, max_iter=100).solve(make_problem(X, y, alpha))
+        penalty = L0(penalty_weights=prices, max_features=max_features, l2=0.01)
+        found = SubsetDescent(tol=1e-8, max_iter=100).solve(
+            with_penalty(make_problem(X, y, alpha), penalty)
+        )
         assert np.all(found.coef[prices == 0.0])
         charged = 0.0 if max_features else alpha
         limit = 7 if max_features is None else max_features
@@ -233,9 +235,7 @@ def test_supports_of_all_sizes_are_what_they_say(rng: np.random.Generator) -> No
     y = X[:, :9].sum(axis=1) + rng.standard_normal(60)
     problem = make_problem(X, y, 0.0)
     for effort in (1, 2):
-        path = subset_path(
-            problem, SubsetRules(), [0, 1, 5, 12, 20], effort=effort, tol=1e-8, max_iter=100
-        )
+        path = subset_path(problem, [0, 1, 5, 12, 20], effort=effort, tol=1e-8, max_iter=100)
         losses = []
         for size, solution in zip((0, 1, 5, 12, 20), path, strict=True):
             support = np.flatnonzero(solution.coef)
@@ -252,9 +252,9 @@ def test_a_size_of_a_path_depends_on_nothing_else(
 ) -> None:
     X = rng.standard_normal((70, 300)) + rng.standard_normal((70, 1))
     y = X[:, :20] @ rng.standard_normal(20) + rng.standard_normal(70)
-    arguments = (make_problem(X, y, 0.0), SubsetRules())
-    whole = subset_path(*arguments, range(1, 41), tol=1e-8, max_iter=100)
-    some = subset_path(*arguments, sizes, tol=1e-8, max_iter=100)
+    problem = make_problem(X, y, 0.0)
+    whole = subset_path(problem, range(1, 41), tol=1e-8, max_iter=100)
+    some = subset_path(problem, sizes, tol=1e-8, max_iter=100)
     for size, solution in zip(sizes, some, strict=True):
         np.testing.assert_array_equal(solution.coef != 0, whole[size - 1].coef != 0)
 
@@ -267,9 +267,7 @@ def test_more_effort_finds_no_less_on_correlated_columns(rng: np.random.Generato
     problem = make_problem(X, y, 0.0)
     totals = []
     for effort in (1, 3):
-        path = subset_path(
-            problem, SubsetRules(), range(1, 25), effort=effort, tol=1e-8, max_iter=100
-        )
+        path = subset_path(problem, range(1, 25), effort=effort, tol=1e-8, max_iter=100)
         z = [X @ solution.coef + solution.intercept for solution in path]
         totals.append(sum(problem.loss.value(part) for part in z))
     assert totals[1] <= totals[0] * (1 + 1e-9)
@@ -281,7 +279,7 @@ def test_an_interrupted_path_keeps_the_sizes_so_far(
     X = rng.standard_normal((50, 40))
     problem = make_problem(X, X[:, :6].sum(axis=1), 0.0)
     budget = {"tol": 1e-8, "max_iter": 100}
-    whole = subset_path(problem, SubsetRules(), [2, 4, 9], **budget)
+    whole = subset_path(problem, [2, 4, 9], **budget)
     reach = SizeSearch.reach
 
     def interrupted(search: SizeSearch, size: int) -> None:
@@ -290,10 +288,10 @@ def test_an_interrupted_path_keeps_the_sizes_so_far(
         reach(search, size)
 
     monkeypatch.setattr(SizeSearch, "reach", interrupted)
-    path = subset_path(problem, SubsetRules(), [2, 4, 9], **budget)
+    path = subset_path(problem, [2, 4, 9], **budget)
     assert [solution.status for solution in path] == [Status.CONVERGED, Status.INTERRUPTED]
     assert "interrupted after 2 of 3" in path[-1].message
     for found, expected in zip(path, whole[:2], strict=True):
         np.testing.assert_array_equal(found.coef, expected.coef)
     with pytest.raises(KeyboardInterrupt):
-        subset_path(problem, SubsetRules(), [9], **budget)
+        subset_path(problem, [9], **budget)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy.optimize import minimize
+from subset_reference import with_penalty
 
 from sksparse.losses import Logistic, Loss, Multinomial, Squared
 from sksparse.penalties import L0
@@ -19,9 +20,7 @@ from sksparse.solvers import (
     Status,
     SubsetDescent,
     SubsetNewton,
-    SubsetRules,
 )
-from sksparse.solvers import SubsetRules as Rules
 
 LOSSES: dict[str, type[Loss]] = {
     "squared": Squared,
@@ -48,14 +47,14 @@ def make_problem(
     return Problem(Design(X), LOSSES[loss](y, weights), L0(), alpha, fit_intercept)
 
 
-def solve(problem: Problem, **rules: Any) -> Solution:
-    return SubsetNewton(rules=Rules(**rules), tol=1e-8, max_iter=100).solve(problem)
+def solve(problem: Problem, **penalty: Any) -> Solution:
+    return SubsetNewton(tol=1e-8, max_iter=100).solve(with_penalty(problem, L0(**penalty)))
 
 
-def smooth_value(problem: Problem, rules: Rules, solution: Solution) -> float:
+def smooth_value(problem: Problem, penalty: L0, solution: Solution) -> float:
     """Loss and norms of a solution."""
     coef, z = np.atleast_2d(solution.coef), predictor(problem, solution)
-    norms = rules.l1 * np.abs(coef).sum() + 0.5 * rules.l2 * (coef**2).sum()
+    norms = penalty.l1 * np.abs(coef).sum() + 0.5 * penalty.l2 * (coef**2).sum()
     return problem.loss.value(z) + float(norms)
 
 
@@ -63,11 +62,11 @@ def predictor(problem: Problem, solution: Solution) -> np.ndarray:
     return np.asarray(problem.design.X @ np.asarray(solution.coef).T + solution.intercept)
 
 
-def reference_value(problem: Problem, rules: Rules, support: tuple[int, ...]) -> float:
+def reference_value(problem: Problem, penalty: L0, support: tuple[int, ...]) -> float:
     """Minimum of loss and norms on a support, by a general optimiser over split coefficients."""
     loss, m, k = problem.loss, problem.loss.n_outputs, len(support)
     columns = problem.design.X[:, support]
-    signs = [1.0] if rules.positive is not None else [1.0, -1.0]
+    signs = [1.0] if penalty.positive is not None else [1.0, -1.0]
     A = np.hstack([s * columns for s in signs])
     size = A.shape[1]
 
@@ -77,9 +76,9 @@ def reference_value(problem: Problem, rules: Rules, support: tuple[int, ...]) ->
         flat = z[:, 0] if m == 1 else z
         g = loss.gradient(flat).reshape(z.shape)
         net = sum(s * w[i * k : (i + 1) * k] for i, s in enumerate(signs))
-        f = loss.value(flat) + rules.l1 * w.sum() + 0.5 * rules.l2 * float(np.sum(net**2))
-        ridge = np.vstack([s * rules.l2 * net for s in signs])
-        return f, np.concatenate(((A.T @ g + rules.l1 + ridge).ravel(), g.sum(axis=0)))
+        f = loss.value(flat) + penalty.l1 * w.sum() + 0.5 * penalty.l2 * float(np.sum(net**2))
+        ridge = np.vstack([s * penalty.l2 * net for s in signs])
+        return f, np.concatenate(((A.T @ g + penalty.l1 + ridge).ravel(), g.sum(axis=0)))
 
     bounds = [(0.0, None)] * (size * m) + [(None, None)] * m
     options = {"maxiter": 5000, "maxfun": 20000, "ftol": 1e-15, "gtol": 1e-10}
@@ -106,12 +105,12 @@ def test_equals_exhaustive_search(
     X, y = make_data(rng, loss, 60, 6)
     problem, exact = make_problem(X, y, loss), 0
     for size in (1, 2, 3):
-        rules = Rules(max_features=size, **variant)
+        penalty = L0(max_features=size, **variant)
         solution = solve(problem, max_features=size, **variant)
         assert solution.status is Status.CONVERGED
         assert np.atleast_2d(solution.coef).any(axis=0).sum() <= size
-        best = min(reference_value(problem, rules, s) for s in combinations(range(6), size))
-        found = smooth_value(problem, rules, solution)
+        best = min(reference_value(problem, penalty, s) for s in combinations(range(6), size))
+        found = smooth_value(problem, penalty, solution)
         assert best * (1 - 1e-6) <= found <= best * 1.02
         exact += found <= best * (1 + 1e-6)
     assert exact >= 2
@@ -121,19 +120,19 @@ def test_equals_exhaustive_search(
 def test_price_equals_exhaustive_search(rng: np.random.Generator, loss: str) -> None:
     X, y = make_data(rng, loss, 60, 6)
     prices = np.array([1.0, 0.0, 2.0, 0.5, 1.0, 1.0])
-    rules = Rules(prices=prices)
+    penalty = L0(penalty_weights=prices)
     for alpha in (0.01, 0.05, 10.0):
         problem = make_problem(X, y, loss, alpha)
-        solution = solve(problem, prices=prices)
+        solution = solve(problem, penalty_weights=prices)
         used = np.atleast_2d(solution.coef).any(axis=0)
         assert used[1]
         supports = [s for k in range(1, 7) for s in combinations(range(6), k) if 1 in s]
         if loss == "multinomial":
             supports = [s for s in supports if len(s) <= 3]
         best = min(
-            reference_value(problem, rules, s) + alpha * prices[list(s)].sum() for s in supports
+            reference_value(problem, penalty, s) + alpha * prices[list(s)].sum() for s in supports
         )
-        found = smooth_value(problem, rules, solution) + alpha * prices[used].sum()
+        found = smooth_value(problem, penalty, solution) + alpha * prices[used].sum()
         assert found <= best * 1.02 + 2e-6
 
 
@@ -141,10 +140,10 @@ def test_where_no_exact_move_is_left_the_model_finds_none(rng: np.random.Generat
     X, y = make_data(rng, "squared", 100, 400)
     problem = make_problem(X, y, "squared")
     for size in (3, 8):
-        rules = SubsetRules(max_features=size)
-        exact = SubsetDescent(rules=rules, tol=1e-8, max_iter=100).solve(problem)
-        solver = SubsetNewton(rules=Rules(max_features=size), tol=1e-8, max_iter=100)
-        state = solver.start(problem, exact.coef)
+        penalty = L0(max_features=size)
+        exact = SubsetDescent(tol=1e-8, max_iter=100).solve(with_penalty(problem, penalty))
+        solver = SubsetNewton(tol=1e-8, max_iter=100)
+        state = solver.start(with_penalty(problem, L0(max_features=size)), exact.coef)
         start = state.search.fit(state.search.columns.at(state.start), None)
         assert state.search.improve(start) == (start, True)
         assert state.search.gains(start).max() <= 1e-8 * start.value
@@ -157,11 +156,11 @@ def test_effort_never_hurts(rng: np.random.Generator) -> None:
     for max_features in (8, None):
         problem, values = make_problem(X, y, "logistic", 0.005), []
         for effort in (1, 2, 3):
-            rules = Rules(max_features=max_features)
-            solver = SubsetNewton(rules=rules, effort=effort, tol=1e-8, max_iter=100)
-            solution = solver.solve(problem)
+            penalty = L0(max_features=max_features)
+            solver = SubsetNewton(effort=effort, tol=1e-8, max_iter=100)
+            solution = solver.solve(with_penalty(problem, penalty))
             price = 0.0 if max_features else 0.005 * np.count_nonzero(solution.coef)
-            values.append(smooth_value(problem, rules, solution) + price)
+            values.append(smooth_value(problem, penalty, solution) + price)
         assert values[2] <= values[1] * (1 + 1e-9) <= values[0] * (1 + 2e-9)
 
 
@@ -192,8 +191,8 @@ def test_hardly_any_single_move_improves(rng: np.random.Generator, loss: str) ->
     inside = np.flatnonzero(np.atleast_2d(solution.coef).any(axis=0)).tolist()
     outside = sorted(set(range(15)) - set(inside))
     swaps = [(*(i for i in inside if i != gone), j) for gone, j in product(inside, outside)]
-    best = min(reference_value(problem, Rules(), tuple(s)) for s in swaps)
-    assert smooth_value(problem, Rules(), solution) <= best * 1.001
+    best = min(reference_value(problem, L0(), tuple(s)) for s in swaps)
+    assert smooth_value(problem, L0(), solution) <= best * 1.001
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -230,9 +229,9 @@ def test_separable_data_end_where_the_loss_is_as_good_as_zero(
 ) -> None:
     X, y = make_data(rng, loss, 40, 500)
     X[:, 7] = 10 * y + rng.random(40)
-    for rules in ({"max_features": 5}, {}):
+    for penalty in ({"max_features": 5}, {}):
         problem = make_problem(X, y, loss, alpha=0.001)
-        solution = solve(problem, **rules)
+        solution = solve(problem, **penalty)
         assert solution.status is Status.CONVERGED
         assert np.all(np.isfinite(solution.coef))
         null = problem.loss.value(np.zeros((40, 3))[:, : problem.loss.n_outputs].squeeze())
@@ -252,7 +251,7 @@ def test_free_features_are_kept_and_not_counted(rng: np.random.Generator) -> Non
     X, y = make_data(rng, "logistic", 100, 30)
     prices = np.ones(30)
     prices[[4, 5]] = 0.0
-    used = solve(make_problem(X, y, "logistic"), max_features=2, prices=prices).coef != 0
+    used = solve(make_problem(X, y, "logistic"), max_features=2, penalty_weights=prices).coef != 0
     assert used[[4, 5]].all()
     assert used.sum() == 4
 
@@ -269,7 +268,7 @@ def test_constant_and_repeated_columns_are_never_needed(rng: np.random.Generator
 def test_the_answer_of_a_path_depends_on_no_other_size(rng: np.random.Generator, loss: str) -> None:
     X, y = make_data(rng, loss, 60, 400)
     problem = make_problem(X, y, loss, alpha=1e6)
-    solver = SubsetNewton(rules=Rules(), tol=1e-8, max_iter=100)
+    solver = SubsetNewton(tol=1e-8, max_iter=100)
     for wrong in ([], [0, 2]):
         with pytest.raises(ValueError, match="sizes must hold numbers from 1 on"):
             solver.path(problem, wrong)
@@ -286,11 +285,11 @@ def test_the_answer_of_a_path_depends_on_no_other_size(rng: np.random.Generator,
 def test_an_earlier_answer_is_one_more_start(rng: np.random.Generator) -> None:
     X, y = make_data(rng, "logistic", 60, 50)
     problem = make_problem(X, y, "logistic")
-    solver = SubsetNewton(rules=Rules(max_features=4), tol=1e-8, max_iter=100)
-    cold = solver.solve(problem)
+    solver = SubsetNewton(tol=1e-8, max_iter=100)
+    cold = solver.solve(with_penalty(problem, L0(max_features=4)))
     for start in (rng.standard_normal(50), np.zeros(50), cold.coef):
-        warm = solver.solve(problem, start)
-        assert smooth_value(problem, Rules(), warm) <= smooth_value(problem, Rules(), cold) + 1e-12
+        warm = solver.solve(with_penalty(problem, L0(max_features=4)), start)
+        assert smooth_value(problem, L0(), warm) <= smooth_value(problem, L0(), cold) + 1e-12
 
 
 def test_interruption_keeps_a_start_and_is_passed_on_without_one(
@@ -298,16 +297,18 @@ def test_interruption_keeps_a_start_and_is_passed_on_without_one(
 ) -> None:
     X, y = make_data(rng, "logistic", 60, 50)
     problem = make_problem(X, y, "logistic")
-    solver = SubsetNewton(rules=Rules(max_features=4), tol=1e-8, max_iter=100)
-    start = solver.solve(problem).coef
+    solver = SubsetNewton(tol=1e-8, max_iter=100)
+    start = solver.solve(with_penalty(problem, L0(max_features=4))).coef
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(solver, "step", interrupted)
-    assert solver.solve(problem, start).status is Status.INTERRUPTED
+    assert (
+        solver.solve(with_penalty(problem, L0(max_features=4)), start).status is Status.INTERRUPTED
+    )
     with pytest.raises(KeyboardInterrupt):
-        solver.solve(problem)
+        solver.solve(with_penalty(problem, L0(max_features=4)))
 
 
 def test_a_feature_that_varies_only_where_all_is_certain_does_no_harm(
@@ -317,7 +318,7 @@ def test_a_feature_that_varies_only_where_all_is_certain_does_no_harm(
     X[:, 3] = 0.0
     X[np.argmax(y), 3] = 1.0
     prices = np.array([1.0, 1.0, 1.0, 0.0])
-    solution = solve(make_problem(X, y, "logistic"), max_features=2, prices=prices)
+    solution = solve(make_problem(X, y, "logistic"), max_features=2, penalty_weights=prices)
     assert solution.status is Status.CONVERGED
     assert np.all(np.isfinite(solution.coef))
     assert np.count_nonzero(solution.coef) == 3
@@ -333,8 +334,8 @@ def test_bounded_refits_of_nearly_collinear_columns_are_exact(
     y = (X[:, 0] - X[:, 1]) / eps + 0.1 * rng.standard_normal(40)
     A = np.c_[X, np.ones(40)]
     residual = y - A @ np.linalg.lstsq(A, y)[0]
-    for rules in ({"positive": np.array([True, False])}, {"l1": 1e-12}):
+    for penalty in ({"positive": np.array([True, False])}, {"l1": 1e-12}):
         problem = Problem(Design(X), Squared(y, np.full(40, 1 / 40)), L0(), 0.0, True)
-        solution = solve(problem, max_features=2, **rules)
+        solution = solve(problem, max_features=2, **penalty)
         z = X @ solution.coef + solution.intercept
         assert problem.loss.value(z) == pytest.approx(0.5 * residual @ residual / 40, rel=1e-6)

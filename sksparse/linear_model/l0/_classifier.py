@@ -16,7 +16,7 @@ from sksparse.linear_model._classes import SparseClassifierMixin, check_classes,
 from sksparse.linear_model._criteria import sample_count
 from sksparse.linear_model._ridge import check_ridge
 from sksparse.linear_model._separation import is_separated, separation_message
-from sksparse.linear_model.l0._options import check_rules
+from sksparse.linear_model.l0._options import check_subset_penalty
 from sksparse.losses import Loss
 from sksparse.penalties import L0
 from sksparse.solvers import (
@@ -26,7 +26,6 @@ from sksparse.solvers import (
     Solver,
     StepwiseNewton,
     SubsetNewton,
-    SubsetRules,
 )
 
 
@@ -263,7 +262,7 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
             loss = log_loss(codes, weights)
             counts = check_weights(sample_weight, X)
             ridge = check_ridge(self.l2, X.shape[1], counts)
-            rules = check_rules(
+            penalty = check_subset_penalty(
                 X.shape[1],
                 max_features=self.max_features,
                 l1=self.l1,
@@ -273,12 +272,12 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
                 n_outputs=loss.n_outputs,
             )
             design = Design(X)
-            solution = self._solve(design, loss, rules)
+            solution = self._solve(design, loss, penalty)
             stronger = self.l2 == "auto" and ridge.once_separated(sample_count(counts))
             answer = (solution.coef, solution.intercept)
-            if stronger and is_separated(design, loss, rules, self.fit_intercept, *answer):
-                ridge, rules = stronger, replace(rules, **stronger._asdict())
-                solution = self._solve(design, loss, rules)
+            if stronger and is_separated(design, loss, penalty, self.fit_intercept, *answer):
+                ridge, penalty = stronger, replace(penalty, **stronger._asdict())
+                solution = self._solve(design, loss, penalty)
             self.classes_ = classes
             self.coef_ = np.atleast_2d(solution.coef).astype(X.dtype)
             self.intercept_ = np.atleast_1d(solution.intercept).astype(X.dtype)
@@ -286,24 +285,24 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
             self.optimality_ = solution.certificate.value
             self.l2_ = ridge.strength
             message = solution.message or separation_message(
-                design, loss, rules, self.fit_intercept, [(solution.coef, solution.intercept)]
+                design, loss, penalty, self.fit_intercept, [(solution.coef, solution.intercept)]
             )
         warn_unless_converged(message)
         return self
 
-    def _solve(self, design: Design, loss: Loss, rules: SubsetRules) -> Solution:
+    def _solve(self, design: Design, loss: Loss, penalty: L0) -> Solution:
         budget: dict[str, Any] = {
             "tol": self.tol,
             "max_iter": self.max_iter,
             "verbose": self.verbose,
         }
-        solver: Solver[Any]
+        solver: Solver
         if self.solver in {"forward", "backward"}:
-            solver = StepwiseNewton(rules=rules, backward=self.solver == "backward", **budget)
+            solver = StepwiseNewton(backward=self.solver == "backward", **budget)
         else:
             effort = self.effort * (self.solver == "auto")
-            solver = SubsetNewton(rules=rules, effort=effort, **budget)
-        problem = Problem(design, loss, L0(), self.alpha, self.fit_intercept)
+            solver = SubsetNewton(effort=effort, **budget)
+        problem = Problem(design, loss, penalty, self.alpha, self.fit_intercept)
         known = getattr(self, "coef_", None) if self.warm_start else None
         fits = known is not None and known.shape[1] == design.n_features
         return solver.solve(problem, known if fits else None)

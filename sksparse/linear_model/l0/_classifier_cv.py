@@ -332,7 +332,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
 
     def _with_ridge(self, X: Any, loss: Loss, ridge: Ridge) -> SubsetTask:
         task = self._task(X, loss)
-        return replace(task, rules=replace(task.rules, **ridge._asdict()))
+        return replace(task, penalty=replace(task.penalty, **ridge._asdict()))
 
     def _scores(self, X: Any, y: Any, classes: Any, weights: Array | None) -> NegativeScores | None:
         if self.scoring is None:

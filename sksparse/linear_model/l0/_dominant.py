@@ -16,7 +16,8 @@ import numpy as np
 
 from sksparse._typing import Array, Indices
 from sksparse.losses import Squared
-from sksparse.solvers import BoundedSolution, Problem, Solution, Status, SubsetRules
+from sksparse.penalties import L0
+from sksparse.solvers import BoundedSolution, Problem, Solution, Status
 
 # A loss below this share of the null model's is looked at more closely, and one below that share
 # of the squares that were added up to it is rounding.
@@ -30,12 +31,10 @@ _HIDDEN = 1e-13
 _POLISHES = 2
 _SOME = 100
 
-Solve = Callable[[Problem, SubsetRules, Array | None], Solution]
+Solve = Callable[[Problem, Array | None], Solution]
 
 
-def solve_beyond(
-    solve: Solve, problem: Problem, rules: SubsetRules, start: Array | None, times: int = 0
-) -> Solution:
+def solve_beyond(solve: Solve, problem: Problem, start: Array | None, times: int = 0) -> Solution:
     """The answer of a solver, with what dominant features hide from it.
 
     Parameters
@@ -43,9 +42,7 @@ def solve_beyond(
     solve : callable
         The solver.
     problem : Problem
-        Features, targets and weights of a squared loss.
-    rules : SubsetRules
-        Prices and limits.
+        A squared loss with an L0 penalty.
     start : ndarray of shape (n_features,) or None
         Coefficients of an earlier fit.
     times : int, default=0
@@ -56,20 +53,20 @@ def solve_beyond(
     solution : Solution
         Its certificate is that of the last solve.
     """
-    found = solve(problem, rules, start)
+    found = solve(problem, start)
     if found.status is Status.INTERRUPTED or times == _MOST_TIMES:
         return found
     if not nearly_all(problem, found.coef, found.intercept):
         return found
-    rest = Remainder.of(problem, rules, found.coef, found.intercept)
+    rest = Remainder.of(problem, found.coef, found.intercept)
     if rest is None or not rest.keeps_bounds(found):
-        message = found.message or hidden(problem, rules, found.coef, found.intercept)
+        message = found.message or hidden(problem, found.coef, found.intercept)
         status = found.status if message == found.message else Status.STALLED
         return replace(found, message=message, status=status)
-    if rest.rules.max_features == 0:
+    if rest.penalty.max_features == 0:
         return found
     start = None if start is None else np.where(rest.coef != 0.0, 0.0, start)
-    return rest.better(found, solve_beyond(solve, rest.problem, rest.rules, start, times + 1))
+    return rest.better(found, solve_beyond(solve, rest.problem, start, times + 1))
 
 
 @dataclass(frozen=True)
@@ -80,12 +77,9 @@ class Remainder:
     ----------
     before : Problem
         The problem as it was.
-    rules_before : SubsetRules
-        Its rules.
     problem : Problem
-        The same, for the rest of the targets.
-    rules : SubsetRules
-        Rules that always keep the dominant features, and count the others only.
+        The same for the rest of the targets, its penalty such that the dominant features are
+        always kept and the others only are counted.
     coef : ndarray of shape (n_features,)
         Coefficients of what was taken out.
     intercept : float
@@ -93,23 +87,21 @@ class Remainder:
     """
 
     before: Problem
-    rules_before: SubsetRules
     problem: Problem
-    rules: SubsetRules
     coef: Array
     intercept: float
 
     @classmethod
-    def of(cls, problem: Problem, rules: SubsetRules, coef: Array, intercept: float) -> Self | None:
+    def of(cls, problem: Problem, coef: Array, intercept: float) -> Self | None:
         """What remains beside the dominant features of a fit; None where it has none."""
-        left = _left(problem, coef, intercept)
-        if left is None or not is_plain(rules):
+        penalty, left = problem.penalty_as(L0), _left(problem, coef, intercept)
+        if left is None or not is_plain(penalty):
             return None
-        dominant, p = _dominant(problem, rules, coef, left), problem.design.n_features
+        dominant, p = _dominant(problem, coef, left), problem.design.n_features
         if not dominant.size:
             return None
-        prices = rules.factors(p).copy()
-        size = rules.max_features
+        prices = penalty.factors(p).copy()
+        size = penalty.max_features
         if size is not None:
             size -= int(np.count_nonzero(prices[dominant]))
         prices[dominant] = 0.0
@@ -117,10 +109,17 @@ class Remainder:
         taken[dominant] = coef[dominant]
         target = residual_of(problem, taken, 0.0)
         mean = float(problem.loss.weights @ target) if problem.fit_intercept else 0.0
-        rest = replace(problem, loss=Squared(target - mean, problem.loss.weights))
-        return cls(
-            problem, rules, rest, replace(rules, prices=prices, max_features=size), taken, mean
+        rest = replace(
+            problem,
+            loss=Squared(target - mean, problem.loss.weights),
+            penalty=replace(penalty, penalty_weights=prices, max_features=size),
         )
+        return cls(problem, rest, taken, mean)
+
+    @property
+    def penalty(self) -> L0:
+        """The penalty of what remains."""
+        return self.problem.penalty_as(L0)
 
     def keeps_bounds(self, found: Solution) -> bool:
         """Whether what is proved of the remainder is proved of the problem.
@@ -154,7 +153,7 @@ class Remainder:
 
     def _with_prices(self, rest: BoundedSolution) -> BoundedSolution:
         """Objective and bound with what the dominant features cost."""
-        paid = self.rules_before.cost(self.coef, self._alpha)
+        paid = self.before.penalty.cost(self.coef, self.before.alpha)
         objective, value = rest.objective + paid, rest.certificate.value
         if objective > 0.0:
             value = min(value, rest.gap / objective)
@@ -165,31 +164,29 @@ class Remainder:
             certificate=replace(rest.certificate, value=value),
         )
 
-    @property
-    def _alpha(self) -> float:
-        return 0.0 if self.rules_before.max_features is not None else self.before.alpha
-
     def _objective(self, coef: Array, intercept: float) -> float:
         left = _squares(self.before, residual_of(self.before, coef, intercept))
-        return left + self.rules_before.cost(coef, self._alpha)
+        return left + self.before.penalty.cost(coef, self.before.alpha)
 
 
-def is_plain(rules: SubsetRules) -> bool:
+def is_plain(penalty: L0) -> bool:
     """Whether there are prices only: norms and signs say what a large coefficient is."""
-    norms = rules.l1 > 0.0 or rules.has_ridge
-    return not norms and rules.positive is None
+    norms = penalty.l1 > 0.0 or penalty.has_ridge
+    return not norms and penalty.positive is None
 
 
-def hidden(problem: Problem, rules: SubsetRules, coef: Array, intercept: float) -> str:
+def hidden(problem: Problem, coef: Array, intercept: float) -> str:
     """Why what other features explain cannot be told from rounding, if it cannot."""
     left, null = _left(problem, coef, intercept), _null_loss(problem)
     if left is None or coef.all():
         return ""
-    share = (left + rules.cost(coef, 0.0)) / null
+    penalty = problem.penalty_as(L0)
+    share = (left + penalty.cost(coef, 0.0)) / null
     if share >= _HIDDEN:
         return ""
-    counted = rules.factors(len(coef))[_dominant(problem, rules, coef, left)] > 0.0
-    if rules.max_features is not None and np.count_nonzero(counted) >= rules.max_features:
+    counted = penalty.factors(len(coef))[_dominant(problem, coef, left)] > 0.0
+    most = penalty.max_features
+    if most is not None and np.count_nonzero(counted) >= most:
         return ""
     return (
         f"The features of the answer leave {share:.1e} of the loss of the model without features; "
@@ -231,12 +228,13 @@ def _left(problem: Problem, coef: Array, intercept: float) -> float | None:
     return left if left > _rounding(problem, coef, intercept) else None
 
 
-def _dominant(problem: Problem, rules: SubsetRules, coef: Array, left: float) -> Indices:
+def _dominant(problem: Problem, coef: Array, left: float) -> Indices:
     """The features without which the loss would be a multiple of what is left."""
     support = np.flatnonzero(coef)
     needed = np.full(len(support), _DOMINANT * left)
-    if rules.max_features is None:
-        prices = rules.factors(len(coef))[support]
+    penalty = problem.penalty_as(L0)
+    if penalty.max_features is None:
+        prices = penalty.factors(len(coef))[support]
         needed = np.maximum(needed, problem.alpha * prices)
     return support[_rises(problem, support, coef[support]) > needed]
 

@@ -110,7 +110,9 @@ def _price_grid(task: SubsetTask, number: int, n: float) -> Array:
     if not task.priced.any():
         return np.geomspace(1.0, 0.1, number)
     values = _first_values(task, _MOST_DOMINANT + 1)
-    gains = -np.diff(values) / float(task.rules.factors(task.design.n_features)[task.priced].min())
+    gains = -np.diff(values) / float(
+        task.penalty.factors(task.design.n_features)[task.priced].min()
+    )
     first, most = 0, min(_MOST_DOMINANT, len(gains) - 1, number - 1)
     for size in range(most):
         if _dominates(values, size, _LOWEST_PRICE if size == first else _TOGETHER):

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from sksparse._typing import Array, Mask
-from sksparse.solvers import SubsetRules
+from sksparse.penalties import L0
 
 
-def check_rules(
+def check_subset_penalty(
     n_features: int,
     *,
     max_features: int | None,
@@ -20,19 +20,19 @@ def check_rules(
     penalty_weights: Any,
     positive: Any,
     n_outputs: int = 1,
-) -> SubsetRules:
-    """Rules for so many features and outputs, from the parameters of an estimator."""
+) -> L0:
+    """The penalty for so many features and outputs, from the parameters of an estimator."""
     if max_features is not None and max_features > n_features:
         raise ValueError(
             f"max_features={max_features} is more than X has: n_features={n_features}; give a "
             "number up to that, or None to let alpha decide."
         )
-    return SubsetRules(
+    return L0(
         max_features=None if max_features is None else int(max_features),
         l1=float(l1),
         l2=float(l2),
         scaled_l2=scaled_l2,
-        prices=_check_prices(penalty_weights, n_features),
+        penalty_weights=_check_prices(penalty_weights, n_features),
         positive=_check_positive(positive, n_features, n_outputs),
     )
 

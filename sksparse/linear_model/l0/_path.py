@@ -234,7 +234,7 @@ def _again_where_separated(task: SubsetTask, ridge: Ridge, grid: Grid, points: P
     )
     if not again.size:
         return points
-    bounded = replace(task, rules=replace(task.rules, **ridge._asdict()))
+    bounded = replace(task, penalty=replace(task.penalty, **ridge._asdict()))
     part = {name: values[again] for name, values in vars(grid).items() if values is not None}
     return points.with_part(again, bounded.over(Grid(**part)))
 

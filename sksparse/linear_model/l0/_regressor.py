@@ -11,7 +11,7 @@ from sksparse._scaling import ScaleError
 from sksparse._typing import Array
 from sksparse.linear_model._base import SparseLinearRegressor
 from sksparse.linear_model.l0._dominant import solve_beyond
-from sksparse.linear_model.l0._options import check_rules
+from sksparse.linear_model.l0._options import check_subset_penalty
 from sksparse.linear_model.l0._scaling import Moderate
 from sksparse.losses import Squared
 from sksparse.penalties import L0
@@ -29,7 +29,6 @@ from sksparse.solvers import (
     Splicing,
     SubsetDescent,
     SubsetNewton,
-    SubsetRules,
 )
 
 _TEXTBOOK: dict[str, Any] = {
@@ -271,7 +270,7 @@ class L0Regressor(SparseLinearRegressor):
         self.verbose = verbose
 
     def _solve(self, design: Design, loss: Squared, start: Array | None) -> Solution:
-        rules = check_rules(
+        penalty = check_subset_penalty(
             design.n_features,
             max_features=self.max_features,
             l1=self.l1,
@@ -279,51 +278,42 @@ class L0Regressor(SparseLinearRegressor):
             penalty_weights=self.penalty_weights,
             positive=self.positive,
         )
-        problem = Problem(design, loss, L0(), self.alpha, self.fit_intercept)
+        problem = Problem(design, loss, penalty, self.alpha, self.fit_intercept)
         try:
-            return self._search(problem, rules, start)
+            return self._search(problem, start)
         except ScaleError:
             if self.l1 > 0.0 or self.l2 > 0.0:
                 # these say what a large coefficient is
                 raise
         scaled = Moderate.of(design, loss)
         problem = Problem(
-            scaled.design, scaled.loss, L0(), scaled.price(self.alpha), self.fit_intercept
+            scaled.design, scaled.loss, penalty, scaled.price(self.alpha), self.fit_intercept
         )
-        return scaled.undo(self._search(problem, rules, scaled.start(start)))
+        return scaled.undo(self._search(problem, scaled.start(start)))
 
-    def _search(self, problem: Problem, rules: SubsetRules, start: Array | None) -> Solution:
+    def _search(self, problem: Problem, start: Array | None) -> Solution:
+        solver = self._solver(problem.penalty_as(L0))
         if self.solver == "exact" and self.big_m is not None:
             # the bound on coefficients is for those of the problem as it is
-            return self._solver(rules).solve(problem, start)
-        return solve_beyond(
-            lambda problem, rules, start: self._solver(rules).solve(problem, start),
-            problem,
-            rules,
-            start,
-        )
+            return solver.solve(problem, start)
+        return solve_beyond(solver.solve, problem, start)
 
-    def _solver(self, rules: SubsetRules) -> Solver[Any] | BranchAndBound:
+    def _solver(self, penalty: L0) -> Solver:
         """The solver that the parameters ask for."""
         budget: dict[str, Any] = {
             "tol": self.tol,
             "max_iter": self.max_iter,
             "verbose": self.verbose,
         }
-        plain = rules.l1 == 0.0 and rules.positive is None
+        plain = penalty.l1 == 0.0 and penalty.positive is None
         if self.solver == "exact":
             budget |= {"gap": self.gap, "time_limit": self.time_limit, "big_m": self.big_m}
-            return BranchAndBound(rules, **budget)
+            return BranchAndBound(**budget)
         if self.solver in _TEXTBOOK:
-            return _TEXTBOOK[self.solver](rules=rules, **budget)
-        if self.solver == "swap" and not plain:
-            raise ValueError(
-                f"solver='swap' needs l1=0 and positive=False, got l1={self.l1}, "
-                f"positive={self.positive!r}; use solver='auto'."
-            )
-        if not plain:
-            return SubsetNewton(rules=rules, effort=self.effort, **budget)
-        return SubsetDescent(rules=rules, effort=self.effort * (self.solver == "auto"), **budget)
+            return _TEXTBOOK[self.solver](**budget)
+        if not plain and self.solver != "swap":
+            return SubsetNewton(effort=self.effort, **budget)
+        return SubsetDescent(effort=self.effort * (self.solver == "auto"), **budget)
 
     def _store(self, solution: Solution) -> None:
         self.optimality_ = solution.certificate.value

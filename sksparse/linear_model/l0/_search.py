@@ -137,7 +137,7 @@ class L0Search(BaseEstimator, ABC):
         if solution.status is Status.INTERRUPTED:
             solution = _of_the_path(solution, points, best)
         separated = task.separation(Points.of([solution]))
-        if any(each.rules.scaled_l2 == 0.0 for each in tasks):
+        if any(each.penalty.scaled_l2 == 0.0 for each in tasks):
             # without a ridge the other points have no minimum to be compared by
             found = (each.separation(p) for each, (_, p) in zip(tasks, paths, strict=True))
             separated = next(filter(None, found), "")

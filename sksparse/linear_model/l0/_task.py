@@ -12,7 +12,7 @@ from sksparse._interrupts import check, worth_keeping
 from sksparse._typing import Array, Indices, Mask
 from sksparse.linear_model._separation import is_separated, separation_message
 from sksparse.linear_model.l0._dominant import Remainder, hidden, nearly_all, solve_beyond
-from sksparse.linear_model.l0._options import check_rules
+from sksparse.linear_model.l0._options import check_subset_penalty
 from sksparse.losses import Loss
 from sksparse.penalties import L0
 from sksparse.solvers import (
@@ -24,7 +24,6 @@ from sksparse.solvers import (
     Status,
     SubsetDescent,
     SubsetNewton,
-    SubsetRules,
     cut_short,
     subset_path,
 )
@@ -128,8 +127,8 @@ class SubsetTask:
         Features.
     loss : Loss
         Data term.
-    rules : SubsetRules
-        Norms, prices and bounds; its ``max_features`` is not used.
+    penalty : L0
+        Norms, weights and bounds; its ``max_features`` is not used.
     fit_intercept : bool
         Whether an intercept is fitted.
     effort, max_iter : int
@@ -142,7 +141,7 @@ class SubsetTask:
 
     design: Design
     loss: Loss
-    rules: SubsetRules
+    penalty: L0
     fit_intercept: bool
     effort: int
     max_iter: int
@@ -159,7 +158,7 @@ class SubsetTask:
             Where one cannot be used.
         """
         norms = {name: options.pop(name, 0.0) for name in ("l1", "l2", "scaled_l2")}
-        rules = check_rules(
+        penalty = check_subset_penalty(
             X.shape[1],
             max_features=None,
             penalty_weights=penalty_weights,
@@ -167,12 +166,12 @@ class SubsetTask:
             n_outputs=loss.n_outputs,
             **norms,
         )
-        return cls(Design(X), loss, rules, **options)
+        return cls(Design(X), loss, penalty, **options)
 
     @cached_property
     def priced(self) -> Mask:
         """Features that are chosen, not just kept."""
-        return ~self.rules.free(self.design.n_features)
+        return ~self.penalty.free(self.design.n_features)
 
     @cached_property
     def null_loss(self) -> float:
@@ -198,10 +197,10 @@ class SubsetTask:
         """The fit with at most so many features, or else at a price."""
         if size == 0:
             return self._without_choice()
-        rules = replace(self.rules, max_features=None if size is None else int(size))
+        problem = self._problem(alpha, None if size is None else int(size))
         if not self.loss.quadratic:
-            return self._solve(self._problem(alpha), rules, start)
-        return solve_beyond(self._solve, self._problem(alpha), rules, start)
+            return self._solve(problem, start)
+        return solve_beyond(self._solve, problem, start)
 
     def over(self, grid: Grid) -> Points:
         """The fits over a grid, each as if its point had been asked alone."""
@@ -215,8 +214,10 @@ class SubsetTask:
         """The same fits, with what features that explain nearly all hide from them."""
         fits = [
             (
-                self._problem(0.0 if grid.alphas is None else float(grid.alphas[k])),
-                replace(self.rules, max_features=None if grid.sizes is None else grid.sizes[k]),
+                self._problem(
+                    0.0 if grid.alphas is None else float(grid.alphas[k]),
+                    None if grid.sizes is None else int(grid.sizes[k]),
+                ),
                 points.coefs[0, :, k],
                 float(points.intercepts[0, k]),
             )
@@ -244,8 +245,8 @@ class SubsetTask:
             alphas = np.zeros(len(grid.points))
         if not at.size:
             return points
-        rules = replace(rest.rules, max_features=None)
-        found = replace(self, loss=rest.problem.loss, rules=rules).over(left)
+        penalty = replace(rest.penalty, max_features=None)
+        found = replace(self, loss=rest.problem.loss, penalty=penalty).over(left)
         found = replace(
             found,
             coefs=found.coefs + rest.coef[None, :, None],
@@ -280,35 +281,35 @@ class SubsetTask:
     def norms(self, points: Points) -> Array:
         """What ``l1`` and ``l2`` add to the loss of each fit."""
         used = np.flatnonzero(points.used.any(axis=1))
-        coefs, l1, l2 = points.coefs[:, used], self.rules.l1, self.ridge(used)[:, None]
+        coefs, l1, l2 = points.coefs[:, used], self.penalty.l1, self.ridge(used)[:, None]
         # the square of a coefficient may be beyond the largest number
         ridge = 0.5 * (np.sqrt(l2) * coefs) ** 2
         return np.asarray(np.sum(l1 * np.abs(coefs) + ridge, (0, 1)))
 
     def ridge(self, features: Indices) -> Array:
         """Strength of the ridge on each of some features."""
-        if self.rules.scaled_l2 == 0.0:
-            return np.full(len(features), self.rules.l2)
+        if self.penalty.scaled_l2 == 0.0:
+            return np.full(len(features), self.penalty.l2)
         part = Design(self.design.X[:, features])
         weights, centre = self.loss.weights, self.fit_intercept
         means = part.means(weights) if centre else np.zeros(len(features))
-        return self.rules.l2 + self.rules.scaled_l2 * part.variances(weights, means)
+        return self.penalty.l2 + self.penalty.scaled_l2 * part.variances(weights, means)
 
     def separation(self, points: Points) -> str:
         """Why the fits need a warning, if features separate the classes."""
         fits = zip(np.moveaxis(points.coefs, -1, 0), points.intercepts.T, strict=True)
         return separation_message(
-            self.design, self.loss, self.rules, self.fit_intercept, list(fits)
+            self.design, self.loss, self.penalty, self.fit_intercept, list(fits)
         )
 
     def is_separated(self, coef: Array, intercept: Any) -> bool:
         """Whether the features of a fit separate the classes."""
         answer = (coef, intercept)
-        return is_separated(self.design, self.loss, self.rules, self.fit_intercept, *answer)
+        return is_separated(self.design, self.loss, self.penalty, self.fit_intercept, *answer)
 
     def costs(self, points: Points) -> Array:
         """Sum of the prices that each fit pays, in units of ``alpha``."""
-        return np.asarray(self.rules.factors(self.design.n_features) @ points.used)
+        return np.asarray(self.penalty.factors(self.design.n_features) @ points.used)
 
     @staticmethod
     def _value(z: Array, loss: Loss) -> float:
@@ -317,45 +318,44 @@ class SubsetTask:
     @property
     def _is_plain(self) -> bool:
         """Whether a Gram matrix tells the exact gain of every move."""
-        return self.loss.quadratic and self.rules.l1 == 0.0 and self.rules.positive is None
+        return self.loss.quadratic and self.penalty.l1 == 0.0 and self.penalty.positive is None
 
     @property
     def _budget(self) -> dict[str, Any]:
         options = ("effort", "tol", "max_iter", "verbose")
         return {name: getattr(self, name) for name in options}
 
-    def _problem(self, alpha: float = 0.0) -> Problem:
-        return Problem(self.design, self.loss, L0(), alpha, self.fit_intercept)
+    def _problem(self, alpha: float = 0.0, size: int | None = None) -> Problem:
+        penalty = replace(self.penalty, max_features=size)
+        return Problem(self.design, self.loss, penalty, alpha, self.fit_intercept)
 
     def _solve(
         self,
         problem: Problem,
-        rules: SubsetRules,
         start: Array | None = None,
         **known: Any,
     ) -> Solution:
         """``known`` is what prices share: ``data``, or ``sizes`` for other losses."""
         solver = SubsetDescent if self._is_plain else SubsetNewton
-        return solver(rules=rules, **known, **self._budget).solve(problem, start)
+        return solver(**known, **self._budget).solve(problem, start)
 
     def _over_sizes(self, sizes: list[int]) -> list[Solution]:
         if self._is_plain:
-            return subset_path(self._problem(), self.rules, sizes, **self._budget)
-        return SubsetNewton(rules=self.rules, **self._budget).path(self._problem(), sizes)
+            return subset_path(self._problem(), sizes, **self._budget)
+        return SubsetNewton(**self._budget).path(self._problem(), sizes)
 
     def _over_alphas(self, alphas: Array) -> list[Solution]:
-        rules = replace(self.rules, max_features=None)
         known: dict[str, Any] = {}
         if self._is_plain:
-            known["data"] = Correlations(self._problem(), rules.l2)
+            known["data"] = Correlations(self._problem(), self.penalty.l2)
         else:
-            newton = SubsetNewton(rules=rules, **self._budget)
+            newton = SubsetNewton(**self._budget)
             known["sizes"] = newton.grown_sizes(self._problem())
         found: list[Solution] = []
         try:
             for alpha in alphas:
                 check()
-                found.append(self._solve(self._problem(float(alpha)), rules, **known))
+                found.append(self._solve(self._problem(float(alpha)), **known))
                 if self.verbose:
                     used = np.count_nonzero(np.atleast_2d(found[-1].coef).any(axis=0))
                     print(f"[path] {len(found)}/{len(alphas)}: alpha {alpha:.3g}, {used} features")
@@ -371,16 +371,18 @@ class SubsetTask:
         free = np.flatnonzero(~self.priced)
         if not free.size:
             return self._null_solution()
-        part = replace(self, design=Design(self.design.X[:, free]), rules=self._free_rules(free))
-        found = part._solve(part._problem(), part.rules)
+        part = replace(
+            self, design=Design(self.design.X[:, free]), penalty=self._free_penalty(free)
+        )
+        found = part._solve(part._problem())
         coef = np.zeros((*found.coef.shape[:-1], self.design.n_features))
         coef[..., free] = found.coef
         return replace(found, coef=coef)
 
-    def _free_rules(self, free: Indices) -> SubsetRules:
-        positive = None if self.rules.positive is None else self.rules.positive[free]
-        prices = np.zeros(len(free))
-        return replace(self.rules, max_features=None, prices=prices, positive=positive)
+    def _free_penalty(self, free: Indices) -> L0:
+        positive = None if self.penalty.positive is None else self.penalty.positive[free]
+        weights = np.zeros(len(free))
+        return replace(self.penalty, penalty_weights=weights, positive=positive)
 
     def _null_solution(self) -> Solution:
         outputs = () if self.loss.n_outputs == 1 else (self.loss.n_outputs,)

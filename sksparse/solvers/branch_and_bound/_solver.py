@@ -9,6 +9,8 @@ import numpy as np
 
 from sksparse._interrupts import worth_keeping
 from sksparse._typing import Array, Indices
+from sksparse.penalties import L0
+from sksparse.solvers._base import Solver
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import BoundedSolution, Certificate, Solution, Status
 from sksparse.solvers.branch_and_bound._best_first import (
@@ -22,9 +24,9 @@ from sksparse.solvers.branch_and_bound._diagonal import diagonal_share
 from sksparse.solvers.branch_and_bound._leaps_and_bounds import Leaps
 from sksparse.solvers.branch_and_bound._perspective import Perspective
 from sksparse.solvers.local_search._swap_descent import SubsetDescent
+from sksparse.solvers.subset._checks import require_least_squares
 from sksparse.solvers.subset._correlations import Correlations
 from sksparse.solvers.subset._factorised_support import COLLINEAR, Support
-from sksparse.solvers.subset._rules import SubsetRules
 
 # Up to so many columns subsets may be searched by size, with exact refits; relaxations cost more
 # a node, and are preferred where they close this share of the gap of the fit on all columns.
@@ -38,14 +40,13 @@ _SPARED = 1e-4
 _SAME = 1e-12
 
 
-class BranchAndBound:
-    """Minimise half a squared error plus what ``rules`` ask for, and prove it.
+class BranchAndBound(Solver):
+    """Minimise half a squared error plus an :class:`L0` penalty, and prove it.
+
+    The penalty has no ``l1``, ``positive`` and ``scaled_l2``.
 
     Parameters
     ----------
-    rules : SubsetRules
-        Price or number of features, and the ridge penalty. An L1 penalty and signs are not
-        supported.
     gap : float, default=0.01
         The search ends when no subset can have an objective lower than ``1 - gap`` times that of
         the answer, up to 3e-9 of the null model's loss, or to 3e-5 of the objective where that is
@@ -85,7 +86,6 @@ class BranchAndBound:
 
     def __init__(
         self,
-        rules: SubsetRules,
         *,
         gap: float = 0.01,
         time_limit: float | None = None,
@@ -95,27 +95,22 @@ class BranchAndBound:
         max_iter: int = 100,
         verbose: int = 0,
     ) -> None:
-        if rules.l1 > 0:
-            raise ValueError(
-                f"The exact solver does not support l1={rules.l1}; use l1=0, or another solver."
-            )
-        if rules.positive is not None and np.any(rules.positive):
-            raise ValueError(
-                "The exact solver does not support positive; allow both signs, or use another "
-                "solver."
-            )
-        self.rules, self.gap, self.big_m = rules, gap, big_m
+        super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
+        self.gap, self.big_m = gap, big_m
         self.time_limit, self.max_nodes = time_limit, max_nodes
-        self.tol, self.max_iter, self.verbose = tol, max_iter, verbose
+
+    def check(self, problem: Problem) -> None:
+        require_least_squares(problem, "exact")
 
     def solve(self, problem: Problem, coef: Array | None = None) -> BoundedSolution:
         """Search until the gap is closed or the budget ends.
 
         An interruption from the keyboard ends the search with the best answer so far.
         """
+        self.check(problem)
         started = perf_counter()
-        data = Correlations(problem, self.rules.l2)
-        subsets = _subsets(problem, data, self.rules)
+        data = Correlations(problem, problem.penalty_as(L0).l2)
+        subsets = _subsets(problem, data)
         first = _descent(self, problem, coef)
         best = Incumbent(*subsets.nearest(np.zeros_like(first.coef)), self.gap)
         best.offer(*subsets.nearest(first.coef))
@@ -154,8 +149,7 @@ class BranchAndBound:
         coef[support] = data.refit(support)
         # Centred and in float64: the objective must be as exact as the bound.
         z = data.columns(support).matvec(coef[support]) + problem.null_intercept
-        alpha = 0.0 if self.rules.max_features else problem.alpha
-        objective = problem.loss.value(z) + self.rules.cost(coef, alpha)
+        objective = problem.objective(coef, z)
         null = problem.loss.value(np.full(len(z), problem.null_intercept))
         bound = data.null_loss * outcome.bound
         if abs(null - data.null_loss) > _SAME * null:
@@ -251,15 +245,15 @@ class Subsets:
         return float(max(np.abs(coef).max(initial=0.0), np.abs(data.target).max()))
 
 
-def _subsets(problem: Problem, data: Correlations, rules: SubsetRules) -> Subsets:
-    p = problem.design.n_features
-    free = rules.free(p)
+def _subsets(problem: Problem, data: Correlations) -> Subsets:
+    penalty, p = problem.penalty_as(L0), problem.design.n_features
+    free, most = penalty.free(p), penalty.max_features
     kept = data.usable[free[data.usable]]
     kept = Support.among(kept, data, COLLINEAR).columns
     others = data.usable[~free[data.usable]]
-    alpha = 0.0 if rules.max_features else problem.alpha / data.null_loss
-    limit = min(rules.max_features, len(others)) if rules.max_features else None
-    return Subsets(data, alpha * rules.factors(p), kept, others, limit)
+    alpha = penalty.strength(problem.alpha) / data.null_loss
+    limit = None if most is None else min(most, len(others))
+    return Subsets(data, alpha * penalty.factors(p), kept, others, limit)
 
 
 def _is_exhausted(subsets: Subsets, first: Solution) -> bool:
@@ -270,7 +264,6 @@ def _is_exhausted(subsets: Subsets, first: Solution) -> bool:
 def _descent(solver: BranchAndBound, problem: Problem, coef: Array | None) -> Solution:
     """A good answer to start from."""
     descent = SubsetDescent(
-        rules=solver.rules,
         tol=solver.tol,
         max_iter=solver.max_iter,
         verbose=solver.verbose,

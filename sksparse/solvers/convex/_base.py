@@ -11,8 +11,9 @@ from sksparse._scaling import ScaleError, exponent_of, strength, times_powers_of
 from sksparse._typing import Array
 from sksparse.losses import Loss
 from sksparse.penalties import ConvexPenalty
-from sksparse.solvers._base import Iterate, Solver
+from sksparse.solvers._base import Iterate, IterativeSolver
 from sksparse.solvers._design import Design
+from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate, Solution
 from sksparse.solvers.convex._duality import duality_gap, excess_of_least_squares
@@ -72,7 +73,7 @@ class ConvexIterate(Iterate):
 AnyConvex = TypeVar("AnyConvex", bound=ConvexIterate)
 
 
-class ConvexSolver(Solver[AnyConvex], Generic[AnyConvex]):
+class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
     """A solver for a smooth loss plus a convex penalty.
 
     The certificate is the largest violation of the optimality conditions, as a correlation: a
@@ -83,20 +84,21 @@ class ConvexSolver(Solver[AnyConvex], Generic[AnyConvex]):
 
     Parameters
     ----------
-    penalty : ConvexPenalty
-        The penalty, also that of the problem.
+    gram : GramCache or None, default=None
+        Gram matrix over the columns met so far, to share between the strengths of a path.
     tol, max_iter, verbose
         As in :class:`Solver`.
     """
 
     def __init__(
-        self, penalty: ConvexPenalty, *, tol: float, max_iter: int, verbose: int = 0
+        self, *, gram: GramCache | None = None, tol: float, max_iter: int, verbose: int = 0
     ) -> None:
         super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
-        self.penalty = penalty
+        self.gram = gram
         self._known_gap: tuple[Array, float, float] | None = None
 
     def solve(self, problem: Problem, coef: Array | None = None) -> Solution:
+        self.check(problem)
         self._known_gap = None
         scaled, exponent = moderate(problem)
         start = None if coef is None else np.ldexp(coef, exponent)
@@ -132,7 +134,7 @@ class ConvexSolver(Solver[AnyConvex], Generic[AnyConvex]):
         state.intercept = state.level - float(columns.means @ state.coef)
         derivatives = problem.loss.gradient(state.z)
         state.gradient = columns.rmatvec(derivatives)
-        state.violations = self.penalty.violations(
+        state.violations = problem.penalty_as(ConvexPenalty).violations(
             state.coef, state.gradient, problem.alpha, columns.scales
         )
         state.residual = self._residual(problem, derivatives)
@@ -195,7 +197,9 @@ class ConvexSolver(Solver[AnyConvex], Generic[AnyConvex]):
         # of what the user is given, in the float type of the features
         dtype = problem.design.dtype
         rounded = coef.astype(dtype).astype(np.float64)
-        gap = duality_gap(problem, self.penalty, rounded, float(dtype.type(intercept)))
+        gap = duality_gap(
+            problem, problem.penalty_as(ConvexPenalty), rounded, float(dtype.type(intercept))
+        )
         self._known_gap = coef.copy(), intercept, gap
         return gap
 

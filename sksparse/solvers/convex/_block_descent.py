@@ -14,7 +14,6 @@ import numpy as np
 from sksparse._interrupts import check
 from sksparse._typing import Array, Indices
 from sksparse.penalties import BlockPenalty
-from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver
 from sksparse.solvers.convex._block_subproblem import Working, minimise
@@ -36,6 +35,7 @@ _CURVATURE_FLOOR = 1e-8
 class BlockIterate(ConvexIterate):
     """Iterate of block descent."""
 
+    quadratics: SquaredQuadratics = field(kw_only=True)
     groups: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
 
 
@@ -44,39 +44,36 @@ class BlockDescent(ConvexSolver[BlockIterate]):
 
     Parameters
     ----------
-    penalty : BlockPenalty
-        The penalty, also that of the problem.
-    gram : GramCache or None, default=None
-        Gram matrix over the columns met so far, to share between the strengths of a path.
-    tol, max_iter, verbose
-        As in :class:`Solver`.
+    gram, tol, max_iter, verbose
+        As in :class:`ConvexSolver`.
     """
 
-    def __init__(
-        self,
-        penalty: BlockPenalty,
-        *,
-        gram: GramCache | None = None,
-        tol: float,
-        max_iter: int,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(penalty, tol=tol, max_iter=max_iter, verbose=verbose)
-        self.penalty: BlockPenalty = penalty
-        self._quadratics = SquaredQuadratics(gram)
+    def check(self, problem: Problem) -> None:
+        problem.penalty_as(BlockPenalty)
+        if problem.loss.n_outputs > 1:
+            raise ValueError(
+                f"BlockDescent fits one output, got a loss with {problem.loss.n_outputs} outputs."
+            )
 
     def start(self, problem: Problem, coef: Array | None) -> BlockIterate:
+        penalty = problem.penalty_as(BlockPenalty)
         coef, level = self.first_coef(problem, coef), problem.null_intercept
-        state = BlockIterate(coef, level, level=level, target=self.tolerance(problem))
+        state = BlockIterate(
+            coef,
+            level,
+            level=level,
+            target=self.tolerance(problem),
+            quadratics=SquaredQuadratics(self.gram),
+        )
         state.z = problem.centred.matvec(coef) + level
-        unpenalised = self.penalty.blocks.labels[self.penalty.unpenalised()]
-        used = self.penalty.blocks.labels[np.flatnonzero(coef)]
+        unpenalised = penalty.blocks.labels[penalty.unpenalised()]
+        used = penalty.blocks.labels[np.flatnonzero(coef)]
         state.groups = np.union1d(unpenalised, used).astype(np.intp)
         return state
 
     def step(self, problem: Problem, state: BlockIterate) -> None:
         state.groups = enlarge(state.groups, state.violations, _FIRST_GROUPS)
-        working = Working(self.penalty, state.groups, problem.centred.scales)
+        working = Working(problem.penalty_as(BlockPenalty), state.groups, problem.centred.scales)
         tol = self.inner_tolerance(state)
         if problem.loss.quadratic:
             self._solve_squared(problem, state, working, tol)
@@ -88,7 +85,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
     ) -> None:
         features = working.features
         before = state.coef[features]
-        quadratic = self._quadratics.at(problem, state, features)
+        quadratic = state.quadratics.at(problem, state, features)
         after = minimise(quadratic, working, problem.alpha, before, tol)
         state.progress = bool(np.any(after != before))
         state.coef[features] = after

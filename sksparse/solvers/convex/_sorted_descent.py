@@ -8,7 +8,6 @@ import numpy as np
 
 from sksparse._typing import Array, Indices
 from sksparse.penalties import SortedL1
-from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver
 from sksparse.solvers.convex._sorted_subproblem import minimise_sorted
@@ -24,6 +23,7 @@ _FIRST_FEATURES = 100
 class SortedIterate(ConvexIterate):
     """Iterate of the sorted L1 solver."""
 
+    quadratics: SquaredQuadratics = field(kw_only=True)
     features: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
 
 
@@ -35,31 +35,27 @@ class SortedDescent(ConvexSolver[SortedIterate]):
 
     Parameters
     ----------
-    penalty : SortedL1
-        The penalty, also that of the problem.
-    gram : GramCache or None, default=None
-        Gram matrix over the columns met so far, to share between the strengths of a path.
-    tol, max_iter, verbose
-        As in :class:`Solver`.
+    gram, tol, max_iter, verbose
+        As in :class:`ConvexSolver`.
     """
 
-    def __init__(
-        self,
-        penalty: SortedL1,
-        *,
-        gram: GramCache | None = None,
-        tol: float,
-        max_iter: int,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(penalty, tol=tol, max_iter=max_iter, verbose=verbose)
-        self.penalty: SortedL1 = penalty
-        self._quadratics = SquaredQuadratics(gram)
+    def check(self, problem: Problem) -> None:
+        problem.penalty_as(SortedL1)
+        if not problem.loss.quadratic:
+            raise ValueError(
+                f"SortedDescent minimises the squared loss, not {type(problem.loss).__name__}."
+            )
 
     def start(self, problem: Problem, coef: Array | None) -> SortedIterate:
         usable, level = problem.centred.usable, problem.null_intercept
         coef = self.first_coef(problem, coef)
-        state = SortedIterate(coef, level, level=level, target=self.tolerance(problem))
+        state = SortedIterate(
+            coef,
+            level,
+            level=level,
+            target=self.tolerance(problem),
+            quadratics=SquaredQuadratics(self.gram),
+        )
         state.z = problem.centred.matvec(coef) + level
         small = np.count_nonzero(usable) <= _SMALL
         state.features = np.flatnonzero(usable if small else coef)
@@ -69,8 +65,8 @@ class SortedDescent(ConvexSolver[SortedIterate]):
         state.features = enlarge(state.features, state.violations, _FIRST_FEATURES)
         features = state.features
         before = state.coef[features]
-        quadratic = self._quadratics.at(problem, state, features)
-        inner = SortedL1(self.penalty.weights[: len(features)])
+        quadratic = state.quadratics.at(problem, state, features)
+        inner = SortedL1(problem.penalty_as(SortedL1).weights[: len(features)])
         after = minimise_sorted(
             quadratic,
             inner,

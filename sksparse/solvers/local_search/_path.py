@@ -9,19 +9,18 @@ import numpy as np
 
 from sksparse._interrupts import check, worth_keeping
 from sksparse._typing import Indices
+from sksparse.penalties import L0
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate, Solution, Status, cut_short
 from sksparse.solvers.local_search._all_sizes import LONGEST
 from sksparse.solvers.local_search._swap_descent import SubsetDescent
 from sksparse.solvers.subset._correlations import Correlations
-from sksparse.solvers.subset._rules import SubsetRules
 
 _UNCHECKED = Certificate("largest relative gain of a single add, drop or swap (unchecked)", np.nan)
 
 
 def subset_path(
     problem: Problem,
-    rules: SubsetRules,
     sizes: Sequence[int],
     *,
     effort: int = 1,
@@ -39,9 +38,7 @@ def subset_path(
     Parameters
     ----------
     problem : Problem
-        Features, targets and weights; its ``alpha`` is not used.
-    rules : SubsetRules
-        Prices and strengths; ``max_features`` is not used.
+        Features, targets and weights; its ``alpha`` and ``max_features`` are not used.
     sizes : sequence of int
         Numbers of features, those that are always kept not counted.
     effort : int, default=1
@@ -54,24 +51,20 @@ def subset_path(
     solutions : list of Solution
         In the order of ``sizes``; interrupted from the keyboard, those found so far.
     """
-    data = Correlations(problem, rules.l2)
+    penalty = problem.penalty_as(L0)
+    data = Correlations(problem, penalty.l2)
+    solver = SubsetDescent(effort=effort, data=data, tol=tol, max_iter=max_iter, verbose=verbose)
+    solver.check(problem)
 
-    def solver(size: int) -> SubsetDescent:
-        return SubsetDescent(
-            rules=replace(rules, max_features=size),
-            effort=effort,
-            data=data,
-            tol=tol,
-            max_iter=max_iter,
-            verbose=verbose,
-        )
+    def sized(size: int) -> Problem:
+        return replace(problem, penalty=replace(penalty, max_features=size))
 
     found: dict[int, Solution] = {}
     wanted = sorted(set(map(int, sizes)))
     within = [size for size in wanted if size <= LONGEST]
     try:
-        found |= {size: solver(size).solve(problem) for size in wanted if size > LONGEST}
-        _from_blocks(problem, solver(max(within, default=0)), within, found, verbose)
+        found |= {size: solver.solve(sized(size)) for size in wanted if size > LONGEST}
+        _from_blocks(sized(max(within, default=0)), solver, within, found, verbose)
     except KeyboardInterrupt:
         if not found or not worth_keeping():
             raise

@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sksparse._typing import Array, Indices
-from sksparse.solvers._base import Iterate, Solver
+from sksparse.penalties import L0
+from sksparse.solvers._base import Iterate, IterativeSolver
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate
 from sksparse.solvers.local_search._all_sizes import LONGEST, Effort, SizeSearch
 from sksparse.solvers.local_search._starting_supports import ends, grown, longer
 from sksparse.solvers.local_search._subproblem import Subproblem
 from sksparse.solvers.local_search._working_set import WorkingSet
-from sksparse.solvers.subset._checks import largest_rank
+from sksparse.solvers.subset._checks import largest_rank, require_least_squares
 from sksparse.solvers.subset._correlations import Correlations
 from sksparse.solvers.subset._factorised_support import COLLINEAR, Support, relative_gain
 from sksparse.solvers.subset._forward import ForwardSelection
-from sksparse.solvers.subset._rules import SubsetRules
 
 # With so many samples for each feature forward selection is a good start for a size; with fewer the
 # landscape is rugged, and sizes that improve each other are a better one.
@@ -78,13 +78,11 @@ class SubsetIterate(Iterate):
         return Subproblem(working.gram, working.target, price, refund, *limits)
 
 
-class SubsetDescent(Solver[SubsetIterate]):
-    """Minimise a squared loss plus what ``rules`` say of the features in use.
+class SubsetDescent(IterativeSolver[SubsetIterate]):
+    """Minimise a squared loss plus an :class:`L0` penalty without ``l1`` and ``positive``.
 
     Parameters
     ----------
-    rules : SubsetRules
-        Prices and limits; without ``l1`` and ``positive``.
     effort : int, default=1
         How much is searched before the answer is checked against all columns; with 0 single moves
         from a forward selection, among its features and those that gain.
@@ -97,7 +95,6 @@ class SubsetDescent(Solver[SubsetIterate]):
     def __init__(
         self,
         *,
-        rules: SubsetRules,
         effort: int = 1,
         data: Correlations | None = None,
         tol: float,
@@ -105,19 +102,21 @@ class SubsetDescent(Solver[SubsetIterate]):
         verbose: int = 0,
     ) -> None:
         super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
-        self.rules = rules
         self.effort = effort
         self.data = data
 
+    def check(self, problem: Problem) -> None:
+        require_least_squares(problem, "swap")
+
     def start(self, problem: Problem, coef: Array | None) -> SubsetIterate:
-        rules, p = self.rules, problem.design.n_features
-        data = self.data or Correlations(problem, rules.l2)
-        kept = _independent(data, np.flatnonzero(rules.free(p) & np.isfinite(data.lengths)))
-        rank = p if rules.l2 > 0.0 else min(p, largest_rank(problem))
-        limit = rank if rules.max_features is None else min(rank, rules.max_features + len(kept))
+        penalty, p = problem.penalty_as(L0), problem.design.n_features
+        data = self.data or Correlations(problem, penalty.l2)
+        kept = _independent(data, np.flatnonzero(penalty.free(p) & np.isfinite(data.lengths)))
+        rank = p if penalty.l2 > 0.0 else min(p, largest_rank(problem))
+        most = penalty.max_features
+        limit = rank if most is None else min(rank, most + len(kept))
         coef = np.zeros(p) if coef is None else coef
-        alpha = 0.0 if rules.max_features is not None else problem.alpha / data.null_loss
-        price = alpha * rules.factors(p)
+        price = penalty.strength(problem.alpha) / data.null_loss * penalty.factors(p)
         refund = price.copy()
         refund[kept] = -np.inf
         working = WorkingSet(data)
@@ -167,7 +166,7 @@ class SubsetDescent(Solver[SubsetIterate]):
 
     def _explore(self, problem: Problem, state: SubsetIterate) -> Support:
         """Best end of several descents."""
-        working, penalised = state.working, self.rules.max_features is None
+        working, penalised = state.working, problem.penalty_as(L0).max_features is None
         if self._has_samples(problem, state):
             columns = grown(state)
             inner = state.subproblem()
@@ -193,7 +192,7 @@ class SubsetDescent(Solver[SubsetIterate]):
     def _has_samples(self, problem: Problem, state: SubsetIterate) -> bool:
         """Whether a size has so many samples that forward selection is a good start."""
         wanted = state.limit - len(state.kept)
-        if self.effort != 1 or self.rules.max_features is None or wanted > LONGEST:
+        if self.effort != 1 or problem.penalty_as(L0).max_features is None or wanted > LONGEST:
             return False
         needed = _SAMPLES_PER_FEATURE * wanted
         return needed <= len(problem.loss.weights) and problem.distinct(needed) == needed
@@ -202,27 +201,28 @@ class SubsetDescent(Solver[SubsetIterate]):
         """Where to begin, and whether no longer supports are in question."""
         if self.effort == 0:
             return [self._forward(problem, state)], True
-        start, settled = self._best_size(state)
+        start, settled = self._best_size(problem, state)
         starts = [start]
-        if self.rules.max_features is not None and state.limit - len(state.kept) <= LONGEST:
+        sized = problem.penalty_as(L0).max_features is not None
+        if sized and state.limit - len(state.kept) <= LONGEST:
             starts.append(self._forward(problem, state))
         return starts, settled
 
     def _forward(self, problem: Problem, state: SubsetIterate) -> Indices:
         """Forward selection among all features."""
-        forward = ForwardSelection(rules=self.rules, tol=self.tol, max_iter=state.limit + 1)
+        forward = ForwardSelection(tol=self.tol, max_iter=state.limit + 1)
         features = np.flatnonzero(forward.solve(problem).coef)
         state.working.extend(features)
         return state.working.positions(features)
 
-    def _best_size(self, state: SubsetIterate) -> tuple[Indices, bool]:
+    def _best_size(self, problem: Problem, state: SubsetIterate) -> tuple[Indices, bool]:
         """The best of the supports found size by size, and whether no longer one is in question."""
         sizes, n_kept = self.sizes(state), len(state.kept)
-        if self.rules.max_features is not None:
+        if problem.penalty_as(L0).max_features is not None:
             sizes.reach(min(state.limit, n_kept + LONGEST))
             return sizes.support(min(state.limit, sizes.sizes[-1])), state.limit <= n_kept + LONGEST
         best, tried = n_kept, -1
-        # A price of nothing buys all features; no need to weigh them.
+        # Without a penalty all features are selected.
         while state.price.any() and tried < sizes.end <= n_kept + LONGEST:
             tried = sizes.end
             sizes.reach(tried + 1)

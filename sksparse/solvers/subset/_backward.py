@@ -14,13 +14,13 @@ from scipy.linalg import lapack
 
 from sksparse._interrupts import check
 from sksparse._typing import Array, Indices
-from sksparse.solvers._base import Solver
+from sksparse.penalties import L0
+from sksparse.solvers._base import IterativeSolver
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate
 from sksparse.solvers.subset._checks import independent, require_least_squares, require_rank
 from sksparse.solvers.subset._correlations import JITTER, Correlations
 from sksparse.solvers.subset._factorised_support import relative_gain
-from sksparse.solvers.subset._rules import SubsetRules
 from sksparse.solvers.subset._terms import SupportIterate, Terms, worth
 
 # Numbers in a block of rows that is centred while a Gram matrix is added up.
@@ -86,7 +86,7 @@ class BackwardIterate(SupportIterate):
         return relative_gain(float(gains[counted].max(initial=0.0)), self.objective)
 
 
-class BackwardElimination(Solver[BackwardIterate]):
+class BackwardElimination(IterativeSolver[BackwardIterate]):
     """Backward stepwise elimination for a squared loss.
 
     It starts from all features but the constant ones and those that are linear combinations of
@@ -100,8 +100,6 @@ class BackwardElimination(Solver[BackwardIterate]):
 
     Parameters
     ----------
-    rules : SubsetRules
-        What a subset may be and what it costs; no ``l1`` and no ``positive``.
     tol, max_iter, verbose
         As in :class:`Solver`; a step drops up to half of the features, and stopped or interrupted
         early, more than ``max_features`` are left.
@@ -124,15 +122,13 @@ class BackwardElimination(Solver[BackwardIterate]):
     surgeon". Advances in Neural Information Processing Systems 5.
     """
 
-    def __init__(self, *, rules: SubsetRules, tol: float, max_iter: int, verbose: int = 0) -> None:
-        super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
-        self.rules = rules
+    def check(self, problem: Problem) -> None:
+        require_least_squares(problem, "backward")
+        require_rank(problem)
 
     def start(self, problem: Problem, coef: Array | None) -> BackwardIterate:
-        require_least_squares(problem, self.rules, "backward")
-        require_rank(problem, self.rules)
-        data = Correlations(problem, self.rules.l2)
-        terms = Terms.of(problem, self.rules, data)
+        data = Correlations(problem, problem.penalty_as(L0).l2)
+        terms = Terms.of(problem, data)
         gram = _correlations(data)
         state = BackwardIterate(
             coef=np.zeros(problem.design.n_features),

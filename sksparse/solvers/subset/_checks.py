@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from sksparse._typing import Array, Indices, Mask
+from sksparse.penalties import L0
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.subset._factorised_support import COLLINEAR, Support
-from sksparse.solvers.subset._rules import SubsetRules
 
 
 def largest_rank(problem: Problem, most: int | None = None) -> int:
@@ -20,10 +20,10 @@ def largest_rank(problem: Problem, most: int | None = None) -> int:
     return problem.distinct(min(largest, most or largest) + first) - first
 
 
-def require_rank(problem: Problem, rules: SubsetRules) -> None:
+def require_rank(problem: Problem) -> None:
     """Refuse to start from all features where the samples do not determine their coefficients."""
     n, p = np.count_nonzero(problem.loss.weights), problem.design.n_features
-    if not rules.has_ridge and p > largest_rank(problem):
+    if not problem.penalty_as(L0).has_ridge and p > largest_rank(problem):
         intercept = " and an intercept" if problem.fit_intercept else ""
         raise ValueError(
             f"solver='backward' starts from the fit of all features{intercept}, which "
@@ -48,24 +48,41 @@ def independent(gram: Array, free: Mask) -> Indices:
     return np.sort(np.concatenate((kept.columns, others.columns)))
 
 
+def require_best_subset(problem: Problem) -> None:
+    """Refuse another penalty, and signs for several outputs, which have a coefficient for each."""
+    penalty, n_outputs = problem.penalty_as(L0), problem.loss.n_outputs
+    if n_outputs > 1 and penalty.positive is not None and penalty.positive.any():
+        raise ValueError(
+            "positive needs one coefficient for each feature, got a loss with "
+            f"{n_outputs} outputs; allow both signs."
+        )
+
+
 def require_squared_loss(problem: Problem, solver: str) -> None:
-    """Refuse a loss that is not quadratic."""
+    """Refuse a loss that is not quadratic, and a ridge for features of unit variance."""
+    penalty = problem.penalty_as(L0)
     if not problem.loss.quadratic:
         raise ValueError(
             f"solver={solver!r} minimises the squared loss, not {type(problem.loss).__name__}; "
             "use another solver."
         )
+    if penalty.scaled_l2 != 0.0:
+        raise ValueError(
+            f"solver={solver!r} needs scaled_l2=0, got scaled_l2={penalty.scaled_l2}; give l2, or "
+            "use a solver for any loss."
+        )
 
 
-def require_least_squares(problem: Problem, rules: SubsetRules, solver: str) -> None:
+def require_least_squares(problem: Problem, solver: str) -> None:
     """Refuse what leaves no closed-form refit."""
     require_squared_loss(problem, solver)
-    if rules.l1 != 0.0:
+    penalty = problem.penalty_as(L0)
+    if penalty.l1 != 0.0:
         raise ValueError(
-            f"solver={solver!r} needs l1=0, got l1={rules.l1}; use solver='auto', 'cd' or 'iht'."
+            f"solver={solver!r} needs l1=0, got l1={penalty.l1}; use solver='auto', 'cd' or 'iht'."
         )
-    if rules.positive is not None and rules.positive.any():
+    if penalty.positive is not None and penalty.positive.any():
         raise ValueError(
             f"solver={solver!r} does not bound coefficients, got positive=True for "
-            f"{int(rules.positive.sum())} features; use solver='auto', 'cd' or 'iht'."
+            f"{int(penalty.positive.sum())} features; use solver='auto', 'cd' or 'iht'."
         )

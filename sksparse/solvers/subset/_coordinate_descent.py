@@ -13,14 +13,14 @@ import numpy as np
 
 from sksparse._interrupts import check
 from sksparse._typing import Array, Indices
-from sksparse.solvers._base import Solver
+from sksparse.penalties import L0
+from sksparse.solvers._base import IterativeSolver
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate
 from sksparse.solvers.subset._checks import require_squared_loss
 from sksparse.solvers.subset._coordinate_subproblem import CoordinateProblem, coordinate_gains
 from sksparse.solvers.subset._correlations import Correlations
 from sksparse.solvers.subset._factorised_support import Support, relative_gain
-from sksparse.solvers.subset._rules import SubsetRules
 from sksparse.solvers.subset._terms import ROUND, SupportIterate, Terms, worth
 
 # Columns that may join the support in a working set.
@@ -157,7 +157,7 @@ class CoordinateIterate(SupportIterate):
             self.adopt(kept, inner.descend(self.u[kept]))
 
 
-class CoordinateDescentL0(Solver[CoordinateIterate]):
+class CoordinateDescentL0(IterativeSolver[CoordinateIterate]):
     """Cyclic coordinate descent for a squared loss, with hard and soft thresholds.
 
     The price of a feature falls along a path, from where the first feature enters to ``alpha``;
@@ -173,8 +173,6 @@ class CoordinateDescentL0(Solver[CoordinateIterate]):
 
     Parameters
     ----------
-    rules : SubsetRules
-        What a subset may be and what it costs; with ``l1`` and ``positive``.
     tol, max_iter, verbose
         As in :class:`Solver`; a step is up to 10 passes over X.
 
@@ -189,22 +187,21 @@ class CoordinateDescentL0(Solver[CoordinateIterate]):
     combinatorial optimization algorithms". Operations Research 68, 1517-1537.
     """
 
-    def __init__(self, *, rules: SubsetRules, tol: float, max_iter: int, verbose: int = 0) -> None:
-        super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
-        self.rules = rules
+    def check(self, problem: Problem) -> None:
+        require_squared_loss(problem, "cd")
 
     def start(self, problem: Problem, coef: Array | None) -> CoordinateIterate:
-        require_squared_loss(problem, "cd")
-        data = Correlations(problem, self.rules.l2)
-        terms = Terms.of(problem, self.rules, data)
+        data = Correlations(problem, problem.penalty_as(L0).l2)
+        terms = Terms.of(problem, data)
         zeros = np.zeros(problem.design.n_features)
-        sized = self.rules.max_features is not None
+        penalty = problem.penalty_as(L0)
+        sized = penalty.max_features is not None
         state = CoordinateIterate(
             coef=zeros,
             intercept=data.intercept(zeros),
             data=data,
             terms=terms,
-            factors=np.where(terms.free, 0.0, 1.0) if sized else self.rules.factors(len(zeros)),
+            factors=np.where(terms.free, 0.0, 1.0) if sized else penalty.factors(len(zeros)),
             strength=0.0,
             last=0.0 if sized else problem.alpha / data.null_loss,
             u=zeros,

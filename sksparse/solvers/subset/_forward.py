@@ -14,13 +14,13 @@ import scipy.linalg
 
 from sksparse._interrupts import check
 from sksparse._typing import Array
-from sksparse.solvers._base import Solver
+from sksparse.penalties import L0
+from sksparse.solvers._base import IterativeSolver
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate
 from sksparse.solvers.subset._checks import require_least_squares
 from sksparse.solvers.subset._correlations import Correlations
 from sksparse.solvers.subset._factorised_support import COLLINEAR, relative_gain
-from sksparse.solvers.subset._rules import SubsetRules
 from sksparse.solvers.subset._terms import ROUND, SupportIterate, Terms, worth
 
 _FIRST_CAPACITY = 16
@@ -181,7 +181,7 @@ class ForwardIterate(SupportIterate):
         self.spare[feature] = 0.0
 
 
-class ForwardSelection(Solver[ForwardIterate]):
+class ForwardSelection(IterativeSolver[ForwardIterate]):
     """Forward stepwise selection for a squared loss.
 
     Each time the feature enters whose addition, all coefficients refitted, lowers the objective
@@ -191,8 +191,6 @@ class ForwardSelection(Solver[ForwardIterate]):
 
     Parameters
     ----------
-    rules : SubsetRules
-        What a subset may be and what it costs; no ``l1`` and no ``positive``.
     tol, max_iter, verbose
         As in :class:`Solver`; a step adds up to 10 features, and gains of at most ``tol`` times
         the objective do not count.
@@ -207,13 +205,11 @@ class ForwardSelection(Solver[ForwardIterate]):
     A. Miller (2002). "Subset selection in regression", 2nd ed., chapter 3. Chapman and Hall/CRC.
     """
 
-    def __init__(self, *, rules: SubsetRules, tol: float, max_iter: int, verbose: int = 0) -> None:
-        super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
-        self.rules = rules
+    def check(self, problem: Problem) -> None:
+        require_least_squares(problem, "forward")
 
     def start(self, problem: Problem, coef: Array | None) -> ForwardIterate:
-        require_least_squares(problem, self.rules, "forward")
-        data = Correlations(problem, self.rules.l2)
+        data = Correlations(problem, problem.penalty_as(L0).l2)
         p = problem.design.n_features
         spare = np.zeros(p)
         spare[data.usable] = 1.0
@@ -221,7 +217,7 @@ class ForwardSelection(Solver[ForwardIterate]):
             coef=np.zeros(p),
             intercept=data.intercept(np.zeros(p)),
             data=data,
-            terms=Terms.of(problem, self.rules, data),
+            terms=Terms.of(problem, data),
             basis=_Basis(data),
             spare=spare,
             descent=data.target.copy(),

@@ -13,14 +13,14 @@ import numpy as np
 
 from sksparse._interrupts import check
 from sksparse._typing import Array
-from sksparse.solvers._base import Solver
+from sksparse.penalties import L0
+from sksparse.solvers._base import IterativeSolver
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate
 from sksparse.solvers.subset._checks import independent, require_squared_loss
 from sksparse.solvers.subset._coordinate_subproblem import CoordinateProblem
 from sksparse.solvers.subset._correlations import Correlations
 from sksparse.solvers.subset._factorised_support import relative_gain
-from sksparse.solvers.subset._rules import SubsetRules
 from sksparse.solvers.subset._terms import SupportIterate, Terms
 
 # Rise of the objective, relative to the loss of the null model, that may be rounding.
@@ -109,7 +109,7 @@ class ThresholdingIterate(SupportIterate):
         return float(loss) / data.target_length**2 + self.terms.cost(u)
 
 
-class IterativeHardThresholding(Solver[ThresholdingIterate]):
+class IterativeHardThresholding(IterativeSolver[ThresholdingIterate]):
     """Iterative hard thresholding for a squared loss, with a line search.
 
     A step takes ``u + X^T r / L``, for columns of unit length and r the residual, to the nearest
@@ -121,8 +121,6 @@ class IterativeHardThresholding(Solver[ThresholdingIterate]):
 
     Parameters
     ----------
-    rules : SubsetRules
-        What a subset may be and what it costs; with ``l1`` and ``positive``.
     tol, max_iter, verbose
         As in :class:`Solver`.
 
@@ -141,20 +139,18 @@ class IterativeHardThresholding(Solver[ThresholdingIterate]):
     lens". Annals of Statistics 44, 813-852.
     """
 
-    def __init__(self, *, rules: SubsetRules, tol: float, max_iter: int, verbose: int = 0) -> None:
-        super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
-        self.rules = rules
+    def check(self, problem: Problem) -> None:
+        require_squared_loss(problem, "iht")
 
     def start(self, problem: Problem, coef: Array | None) -> ThresholdingIterate:
-        require_squared_loss(problem, "iht")
-        data = Correlations(problem, self.rules.l2)
+        data = Correlations(problem, problem.penalty_as(L0).l2)
         zeros = np.zeros(problem.design.n_features)
         nothing = _Fit(zeros, 1.0)
         state = ThresholdingIterate(
             coef=zeros if coef is None else np.where(np.isfinite(data.lengths), coef, 0.0),
             intercept=0.0,
             data=data,
-            terms=Terms.of(problem, self.rules, data),
+            terms=Terms.of(problem, data),
             fit=nothing,
             found=nothing,
         )

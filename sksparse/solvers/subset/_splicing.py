@@ -14,13 +14,13 @@ import numpy as np
 
 from sksparse._interrupts import check
 from sksparse._typing import Array, Indices
-from sksparse.solvers._base import Solver
+from sksparse.penalties import L0
+from sksparse.solvers._base import IterativeSolver
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate
 from sksparse.solvers.subset._checks import independent, require_least_squares
 from sksparse.solvers.subset._correlations import Correlations
 from sksparse.solvers.subset._factorised_support import Support, relative_gain
-from sksparse.solvers.subset._rules import SubsetRules
 from sksparse.solvers.subset._terms import ROUND, SupportIterate, Terms
 
 # A path over sizes ends when so many in a row bring no better objective.
@@ -112,7 +112,7 @@ class SplicingIterate(SupportIterate):
         return candidates[np.argsort(-gains[candidates], kind="stable")]
 
 
-class Splicing(Solver[SplicingIterate]):
+class Splicing(IterativeSolver[SplicingIterate]):
     """Best-subset selection by splicing, for a squared loss.
 
     From a support of the present size, the k features with the least backward sacrifices are
@@ -131,8 +131,6 @@ class Splicing(Solver[SplicingIterate]):
 
     Parameters
     ----------
-    rules : SubsetRules
-        What a subset may be and what it costs; no ``l1`` and no ``positive``.
     max_exchange : int, default=5
         Largest number of features exchanged at once.
     tol, max_iter, verbose
@@ -156,20 +154,20 @@ class Splicing(Solver[SplicingIterate]):
     def __init__(
         self,
         *,
-        rules: SubsetRules,
         max_exchange: int = 5,
         tol: float,
         max_iter: int,
         verbose: int = 0,
     ) -> None:
         super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
-        self.rules = rules
         self.max_exchange = max_exchange
 
+    def check(self, problem: Problem) -> None:
+        require_least_squares(problem, "splicing")
+
     def start(self, problem: Problem, coef: Array | None) -> SplicingIterate:
-        require_least_squares(problem, self.rules, "splicing")
-        data = Correlations(problem, self.rules.l2)
-        terms = Terms.of(problem, self.rules, data)
+        data = Correlations(problem, problem.penalty_as(L0).l2)
+        terms = Terms.of(problem, data)
         zeros = np.zeros(problem.design.n_features)
         nothing = Support.of(data.usable[:0], np.empty((0, 0)), zeros[:0])
         state = SplicingIterate(
@@ -187,7 +185,7 @@ class Splicing(Solver[SplicingIterate]):
         return state
 
     def _one_size(self, problem: Problem) -> bool:
-        return self.rules.max_features is not None or problem.alpha == 0.0
+        return problem.penalty_as(L0).max_features is not None or problem.alpha == 0.0
 
     def certify(self, problem: Problem, state: SplicingIterate) -> Certificate:
         if self._one_size(problem):

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sksparse._typing import Array, Indices, Mask
+from sksparse.penalties import L0
 from sksparse.solvers._base import Iterate
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.subset._checks import largest_rank
 from sksparse.solvers.subset._correlations import Correlations
 from sksparse.solvers.subset._factorised_support import NOISE
-from sksparse.solvers.subset._rules import SubsetRules
 
 # Features, sizes or strengths that one step of the outer loop works through: an interruption
 # loses no more, and they do not use up max_iter.
@@ -21,7 +21,7 @@ ROUND = 10
 
 @dataclass(frozen=True)
 class Terms:
-    """:class:`SubsetRules` for columns of unit length and a null model that loses 1.
+    """:class:`L0` for columns of unit length and a null model that loses 1.
 
     The objective over scaled coefficients u is, with H and c the correlations of the columns with
     each other and with the target, ``1 - 2 c^T u + u^T H u + sum_{u_j != 0} prices_j + l1^T |u|``.
@@ -50,19 +50,18 @@ class Terms:
     room: int
 
     @classmethod
-    def of(cls, problem: Problem, rules: SubsetRules, data: Correlations) -> Terms:
-        p = problem.design.n_features
+    def of(cls, problem: Problem, data: Correlations) -> Terms:
+        penalty, p = problem.penalty_as(L0), problem.design.n_features
         usable = np.zeros(p, dtype=np.bool_)
         usable[data.usable] = True
-        free = rules.free(p)
-        room = largest_rank(problem) if rules.l2 == 0.0 else p
+        free = penalty.free(p)
+        room = largest_rank(problem) if penalty.l2 == 0.0 else p
         room = min(room, len(data.usable))
-        alpha = problem.alpha if rules.max_features is None else 0.0
-        most = p if rules.max_features is None else rules.max_features
+        most = p if penalty.max_features is None else penalty.max_features
         return cls(
-            prices=rules.factors(p) * (alpha / data.null_loss),
-            l1=2.0 * rules.l1 / (data.lengths * data.target_length),
-            positive=np.zeros(p, dtype=np.bool_) if rules.positive is None else rules.positive,
+            prices=penalty.factors(p) * (penalty.strength(problem.alpha) / data.null_loss),
+            l1=2.0 * penalty.l1 / (data.lengths * data.target_length),
+            positive=penalty.positive_mask(p),
             free=free,
             limit=min(most, int((usable & ~free).sum()), room),
             room=room,

@@ -23,7 +23,7 @@ def single_change(search: SubsetSearch, fit: Fit) -> float:
 
 def _of_entering(search: SubsetSearch, fit: Fit) -> float:
     """Bringing in a feature, where there is room; for a squared loss, also moving one in use."""
-    loss, columns, rules = search.problem.loss, search.columns, search.rules
+    loss, columns, penalty = search.problem.loss, search.columns, search.penalty
     enters = search.room(fit.support, search.limit) > 0
     if not (enters or loss.quadratic):
         return 0.0
@@ -42,11 +42,11 @@ def _of_entering(search: SubsetSearch, fit: Fit) -> float:
         curvature = beside.squares[counts, None] + l2
         slope, w = beside.descent[counts] - l2 * w[counts], w[counts]
         # the minimiser of ``curvature v^2 / 2 - (slope + curvature w) v + l1 |v|``
-        size = np.maximum(np.abs(slope + curvature * w) - rules.l1, 0.0) / curvature
+        size = np.maximum(np.abs(slope + curvature * w) - penalty.l1, 0.0) / curvature
         new = np.copysign(size, slope + curvature * w)
         new[norms.positive[counts]] = np.maximum(new[norms.positive[counts]], 0.0)
         falls = (new - w) * (slope - 0.5 * curvature * (new - w))
-        falls += rules.l1 * (np.abs(w) - np.abs(new))
+        falls += penalty.l1 * (np.abs(w) - np.abs(new))
         falls = falls.sum(axis=1) - np.where(used[counts], 0.0, norms.prices[counts])
         best = max(best, falls.max(initial=0.0))
     return float(best)
@@ -54,7 +54,7 @@ def _of_entering(search: SubsetSearch, fit: Fit) -> float:
 
 def _of_leaving(search: SubsetSearch, fit: Fit) -> float:
     """Leaving a feature out."""
-    rules, best = search.rules, 0.0
+    penalty, best = search.penalty, 0.0
     norms = search.norms(search.columns.features[fit.support])
     before = search.outputs.value(fit.z)
     for position in np.flatnonzero(~norms.free & (norms.prices > 0.0)):
@@ -63,7 +63,7 @@ def _of_leaving(search: SubsetSearch, fit: Fit) -> float:
             fit.z - np.outer(search.columns.rows[fit.support[position]], w)
         )
         saved = (
-            rules.l1 * np.abs(w).sum() + 0.5 * norms.l2[position] * w @ w + norms.prices[position]
+            penalty.l1 * np.abs(w).sum() + 0.5 * norms.l2[position] * w @ w + norms.prices[position]
         )
         best = max(best, float(saved - (after - before)))
     return best

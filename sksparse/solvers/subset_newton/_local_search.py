@@ -9,9 +9,9 @@ import numpy as np
 
 from sksparse._interrupts import check
 from sksparse._typing import Array, Indices
+from sksparse.penalties import L0
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.subset._checks import largest_rank
-from sksparse.solvers.subset._rules import SubsetRules
 from sksparse.solvers.subset_newton._columns import SubsetColumns
 from sksparse.solvers.subset_newton._move_gains import (
     Metric,
@@ -53,9 +53,7 @@ class SubsetSearch:
     Parameters
     ----------
     problem : Problem
-        Data and loss; ``problem.alpha`` is the price unless the rules ask for a size.
-    rules : SubsetRules
-        Norms, prices, bounds and the largest size.
+        Data, loss and penalty.
     tol : float
         Gains below this share of the loss that is left are not looked for.
     effort : int, default=1
@@ -83,25 +81,26 @@ class SubsetSearch:
         Where the search stands, should it be interrupted.
     """
 
-    def __init__(self, problem: Problem, rules: SubsetRules, tol: float, effort: int = 1) -> None:
-        self.problem, self.rules, self.trials = problem, rules, _TRIALS * max(effort, 1)
+    def __init__(self, problem: Problem, tol: float, effort: int = 1) -> None:
+        penalty = problem.penalty_as(L0)
+        self.problem, self.penalty, self.trials = problem, penalty, _TRIALS * max(effort, 1)
         self.columns = SubsetColumns(problem)
         self.outputs = Outputs(problem.loss)
         p = problem.design.n_features
-        self._factors, self.free = rules.factors(p), rules.free(p)
-        self._positive = np.zeros(p, dtype=bool) if rules.positive is None else rules.positive
-        self._alpha = 0.0 if rules.max_features is not None else problem.alpha
+        self._factors, self.free = penalty.factors(p), penalty.free(p)
+        self._positive = penalty.positive_mask(p)
+        self._alpha = penalty.strength(problem.alpha)
         self._kept = self.columns.at(np.flatnonzero(self.free & self.columns.usable))
-        self.limit = p if rules.max_features is None else min(rules.max_features, p)
+        self.limit = p if penalty.max_features is None else min(penalty.max_features, p)
         # features that samples tell apart, and how many were asked for when that was counted
-        self._rank = self._counted = p if rules.l2 > 0 else 0
+        self._rank = self._counted = p if penalty.l2 > 0 else 0
         self._allowed = 0
-        self.allow(rules.max_features or 0)
-        self._ridge = rules.l2 + rules.scaled_l2 * self.columns.variances
+        self.allow(penalty.max_features or 0)
+        self._ridge = penalty.l2 + penalty.scaled_l2 * self.columns.variances
         shape = (problem.design.n_samples, self.outputs.n_outputs)
         null = self.outputs.value(np.full(shape, problem.null_intercept))
         self.scale = max(null, float(np.finfo(np.float64).tiny))
-        bounded = rules.l1 > 0 or rules.has_ridge or problem.loss.quadratic
+        bounded = penalty.l1 > 0 or penalty.has_ridge or problem.loss.quadratic
         self.floor = -np.inf if bounded else _SEPARATED * self.scale
         self.tol, self.sparing = tol, 0.0
         self.chains, self.thorough = True, False
@@ -116,7 +115,7 @@ class SubsetSearch:
 
         That is done where a size is asked for; a price does not go so far.
         """
-        if self.rules.scaled_l2 > 0:
+        if self.penalty.scaled_l2 > 0:
             self._allowed = max(self._allowed, size)
 
     def tells_apart(self, size: int) -> bool:
@@ -208,7 +207,7 @@ class SubsetSearch:
 
     def _terms(self, features: Indices, left: float) -> Terms:
         return Terms(
-            l1=self.rules.l1,
+            l1=self.penalty.l1,
             l2=self._ridge[features],
             positive=self._positive[features],
             floor=self.floor,
@@ -228,7 +227,7 @@ class SubsetSearch:
     def norms(self, features: Indices | slice) -> Norms:
         """What using each feature costs and may be."""
         return Norms(
-            self.rules.l1,
+            self.penalty.l1,
             self._ridge[features],
             self._positive[features],
             self._alpha * self._factors[features],

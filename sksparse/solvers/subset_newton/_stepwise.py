@@ -12,11 +12,10 @@ import numpy as np
 
 from sksparse._interrupts import check, worth_keeping
 from sksparse._typing import Array, Indices
-from sksparse.solvers._base import Iterate, Solver
+from sksparse.solvers._base import Iterate, IterativeSolver
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate
-from sksparse.solvers.subset._checks import independent, require_rank
-from sksparse.solvers.subset._rules import SubsetRules
+from sksparse.solvers.subset._checks import independent, require_best_subset, require_rank
 from sksparse.solvers.subset_newton._local_search import SubsetSearch
 from sksparse.solvers.subset_newton._newton_refit import Fit
 
@@ -44,8 +43,8 @@ class StepwiseNewtonIterate(Iterate):
     gain: float = np.inf
 
 
-class StepwiseNewton(Solver[StepwiseNewtonIterate]):
-    """Stepwise selection for any smooth loss plus what ``rules`` say of a subset.
+class StepwiseNewton(IterativeSolver[StepwiseNewtonIterate]):
+    """Stepwise selection for any smooth loss plus an :class:`L0` penalty.
 
     Forward, each time the feature enters for which the quadratic model of the loss, its
     coefficients free, promises the largest fall of the objective (a score test); backward, from
@@ -56,8 +55,6 @@ class StepwiseNewton(Solver[StepwiseNewtonIterate]):
 
     Parameters
     ----------
-    rules : SubsetRules
-        What a subset may be and what it costs.
     backward : bool
         The direction.
     tol, max_iter, verbose
@@ -77,16 +74,17 @@ class StepwiseNewton(Solver[StepwiseNewtonIterate]):
     A. Miller (2002). "Subset selection in regression", 2nd ed., chapter 3. Chapman and Hall/CRC.
     """
 
-    def __init__(
-        self, *, rules: SubsetRules, backward: bool, tol: float, max_iter: int, verbose: int = 0
-    ) -> None:
+    def __init__(self, *, backward: bool, tol: float, max_iter: int, verbose: int = 0) -> None:
         super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
-        self.rules, self.backward = rules, backward
+        self.backward = backward
+
+    def check(self, problem: Problem) -> None:
+        require_best_subset(problem)
+        if self.backward:
+            require_rank(problem)
 
     def start(self, problem: Problem, coef: Array | None) -> StepwiseNewtonIterate:
-        if self.backward:
-            require_rank(problem, self.rules)
-        search = SubsetSearch(problem, self.rules, max(self.tol, problem.precision))
+        search = SubsetSearch(problem, max(self.tol, problem.precision))
         fit = search.null_fit()
         if self.backward:
             fit = search.fit(_independent(search), fit)

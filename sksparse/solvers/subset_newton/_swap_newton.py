@@ -15,10 +15,11 @@ import numpy as np
 
 from sksparse._interrupts import worth_keeping
 from sksparse._typing import Array, Indices
-from sksparse.solvers._base import Iterate, Solver
+from sksparse.penalties import L0
+from sksparse.solvers._base import Iterate, IterativeSolver
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate, Solution, Status, cut_short
-from sksparse.solvers.subset._rules import SubsetRules
+from sksparse.solvers.subset._checks import require_best_subset
 from sksparse.solvers.subset_newton._all_sizes import GrownSizes
 from sksparse.solvers.subset_newton._certificate import single_change
 from sksparse.solvers.subset_newton._entering_columns import best, outside
@@ -64,7 +65,7 @@ class SubsetNewtonIterate(Iterate):
     refuted: bool = False
 
 
-class SubsetNewton(Solver[SubsetNewtonIterate]):
+class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
     """Minimise any loss plus the cost of a subset.
 
     The objective is ``loss(X w + b) + alpha sum_{j: w_j != 0} prices_j + l1 ||w||_1
@@ -74,8 +75,6 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
 
     Parameters
     ----------
-    rules : SubsetRules
-        Norms, prices, bounds and the largest size.
     tol : float
         Gains below this share of the loss that is left do not count.
     max_iter : int
@@ -109,7 +108,6 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     def __init__(
         self,
         *,
-        rules: SubsetRules,
         tol: float,
         max_iter: int,
         effort: int = 1,
@@ -117,12 +115,14 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         verbose: int = 0,
     ) -> None:
         super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
-        self.rules = rules
         self.effort = effort
         self.sizes = sizes
 
+    def check(self, problem: Problem) -> None:
+        require_best_subset(problem)
+
     def start(self, problem: Problem, coef: Array | None) -> SubsetNewtonIterate:
-        search = self._search(problem, self.rules)
+        search = self._search(problem)
         fit = search.null_fit()
         gains = search.gains(fit)
         search.columns.at(_first_columns(search, gains))
@@ -133,9 +133,9 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
             coef, intercept, search=search, fit=fit, gains=gains, start=start
         )
 
-    def _search(self, problem: Problem, rules: SubsetRules) -> SubsetSearch:
+    def _search(self, problem: Problem) -> SubsetSearch:
         tol = 0.1 * max(self.tol, problem.precision, 1e-11)
-        return SubsetSearch(problem, rules, tol, self.effort)
+        return SubsetSearch(problem, tol, self.effort)
 
     def certify(self, problem: Problem, state: SubsetNewtonIterate) -> Certificate:
         name = "largest relative gain of a single add, drop or swap"
@@ -188,7 +188,7 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
     def _starts(self, problem: Problem, state: SubsetNewtonIterate) -> Iterator[Fit]:
         search = state.search
         first, factors = search.grow(state.fit, search.limit), self.effort
-        if self.rules.max_features is None and self.effort:
+        if problem.penalty_as(L0).max_features is None and self.effort:
             # The model of a fit with few features promises too little for more: sizes do not ask.
             sizes = self.sizes or self.grown_sizes(problem)
             best = search.fit(search.columns.at(sizes.best_for(search.cost)), None)
@@ -207,7 +207,7 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         Sizes grow from 1 on by forward steps and single swaps that gain at least 3e-4 of the null
         loss, or of ten times that of the best single feature where this is less; at sizes 4, 8, 16,
         ... all columns are looked at. What is found for a size depends on smaller sizes alone, all
-        of which are always gone through. ``rules.max_features`` and ``problem.alpha`` are not used.
+        of which are always gone through. ``max_features`` and ``problem.alpha`` are not used.
 
         Parameters
         ----------
@@ -229,6 +229,7 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
         """
         if not len(sizes) or min(sizes) < 1:
             raise ValueError(f"sizes must hold numbers from 1 on; got {list(sizes)}.")
+        self.check(problem)
         path = self.sizes or self.grown_sizes(problem)
         search, found = path.search, dict[int, Solution]()
         search.allow(max(sizes))
@@ -248,7 +249,8 @@ class SubsetNewton(Solver[SubsetNewtonIterate]):
 
     def grown_sizes(self, problem: Problem) -> GrownSizes:
         """The fits of all sizes, none of them found yet."""
-        search = self._search(problem, replace(self.rules, max_features=1))
+        penalty = replace(problem.penalty_as(L0), max_features=1)
+        search = self._search(replace(problem, penalty=penalty))
         return GrownSizes(search, self.effort)
 
 
@@ -260,6 +262,6 @@ def _solution(search: SubsetSearch, fit: Fit, n_iter: int) -> Solution:
 
 def _first_columns(search: SubsetSearch, gains: Array) -> Indices:
     """Columns that gain most alone."""
-    wanted = search.limit if search.rules.max_features is not None else 0
+    wanted = search.limit if search.penalty.max_features is not None else 0
     most = max(_NUMBERS // search.problem.design.n_samples, 2 * wanted, 1)
     return best(gains, min(max(_FIRST, _FIRST_PER_FEATURE * wanted), most))

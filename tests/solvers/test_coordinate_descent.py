@@ -9,8 +9,9 @@ import pytest
 import subset_reference as reference
 from subset_reference import correlated, planted, refit, subsets
 
-from sksparse.solvers import CoordinateDescentL0, SubsetRules
-from sksparse.solvers import _subset_cd as module
+from sksparse.penalties import L0
+from sksparse.solvers import CoordinateDescentL0
+from sksparse.solvers.subset import _coordinate_descent as module
 
 N, P = 50, 12
 run = partial(reference.run, CoordinateDescentL0)
@@ -18,24 +19,24 @@ make_data = partial(planted, n=N, p=P)
 
 
 def coordinate_gain(
-    X: np.ndarray, y: np.ndarray, alpha: float, rules: SubsetRules, coef: np.ndarray
+    X: np.ndarray, y: np.ndarray, alpha: float, penalty: L0, coef: np.ndarray
 ) -> float:
     """The most that the objective falls when one coefficient moves, found from the formula."""
     centred, target = X - X.mean(axis=0), y - y.mean()
-    prices = alpha * rules.factors(X.shape[1])
+    prices = alpha * penalty.factors(X.shape[1])
 
     def objective(w: np.ndarray) -> float:
         residual = target - centred @ w
-        penalty = rules.l1 * np.abs(w).sum() + 0.5 * rules.l2 * w @ w + prices @ (w != 0)
-        return 0.5 * residual @ residual / len(y) + penalty
+        added = penalty.l1 * np.abs(w).sum() + 0.5 * penalty.l2 * w @ w + prices @ (w != 0)
+        return 0.5 * residual @ residual / len(y) + added
 
     best = here = objective(coef)
     for j in range(X.shape[1]):
         w = coef.copy()
         w[j] = 0.0
         slope = centred[:, j] @ (target - centred @ w) / len(y)
-        size = max(abs(slope) - rules.l1, 0.0) / (centred[:, j].var() + rules.l2)
-        barred = rules.positive is not None and rules.positive[j] and slope < 0.0
+        size = max(abs(slope) - penalty.l1, 0.0) / (centred[:, j].var() + penalty.l2)
+        barred = penalty.positive is not None and penalty.positive[j] and slope < 0.0
         best = min(best, objective(w))
         w[j] = 0.0 if barred else np.sign(slope) * size
         best = min(best, objective(w))
@@ -60,13 +61,13 @@ def test_no_coordinate_can_improve_the_answer(
     prices = rng.uniform(0.5, 2.0, 80)
     prices[7] = 0.0
     positive = rng.random(80) < 0.5 if signed else None
-    rules = SubsetRules(l1=l1, l2=l2, prices=prices, positive=positive)
+    penalty = L0(l1=l1, l2=l2, penalty_weights=prices, positive=positive)
     for share in (0.001, 0.02, 0.2):
         alpha = share * y.var()
-        support, solution = run(X, y, alpha, **vars(rules))
+        support, solution = run(X, y, alpha, **vars(penalty))
         assert len(support) > 0 or share == 0.2
         assert 7 in support or signed or l1
-        assert coordinate_gain(X, y, alpha, rules, solution.coef) < 1e-9 * y.var()
+        assert coordinate_gain(X, y, alpha, penalty, solution.coef) < 1e-9 * y.var()
         if positive is not None:
             assert solution.coef[positive].min() >= 0.0
 
@@ -118,7 +119,7 @@ def test_strengths_fall_and_each_is_a_coordinate_wise_minimum(
     assert strengths[0] * 0.97 == pytest.approx(entry)
     assert np.all(strengths[1:] <= 0.97 * strengths[:-1] * (1 + 1e-12))
     for strength, coef in visited:
-        gain = coordinate_gain(X, y, 0.5 * strength * y.var(), SubsetRules(), coef)
+        gain = coordinate_gain(X, y, 0.5 * strength * y.var(), L0(), coef)
         assert gain < 1e-9 * y.var()
 
 
@@ -142,11 +143,11 @@ def test_prices(rng: np.random.Generator) -> None:
     prices = np.ones(P)
     prices[[7, 9]] = 0.0
     for k in (0, 1, 4):
-        support, _ = run(X, y, max_features=k, prices=prices)
+        support, _ = run(X, y, max_features=k, penalty_weights=prices)
         assert {7, 9} <= set(support.tolist())
         assert len(support) == k + 2
     prices[:5] = 100.0
-    support, _ = run(X, y, 0.1 * y.var(), prices=prices)
+    support, _ = run(X, y, 0.1 * y.var(), penalty_weights=prices)
     assert {7, 9} <= set(support.tolist())
     assert set(support.tolist()).isdisjoint(range(5))
 
