@@ -11,9 +11,6 @@ or free, and the number of free ones still to be added. Two matrices move with i
 
 When at most two columns are to be added, all choices are tried. Where columns are dependent there
 is no inverse, and a dependent one is decided next.
-
-Compiling takes seconds, so nodes are records of one array and rows are copied in loops: every
-array passed to a function, and every assignment of a slice, costs more than it saves.
 """
 
 from typing import NamedTuple

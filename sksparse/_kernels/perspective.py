@@ -1,22 +1,8 @@
-"""Perspective relaxation of best subset on a Gram matrix with unit diagonal.
+"""Depth-first search below one node of branch and bound on the perspective relaxation.
 
-Over columns that are free, in or out, the relaxation minimises::
-
-    1 - 2 c^T u + u^T H u + sum_{j in} a_j + sum_{j free} min_z (a_j z + d_j u_j^2 (1 / z - 1))
-
-with z in [0, 1] and ``|u_j| <= M z``, where the share ``d_j`` of the diagonal of H is such that
-``H - diag(d)`` is positive semidefinite, and M may be infinite where all shares are positive. The
-last term is ``2 sqrt(a_j d_j) |u_j| - d_j u_j^2`` up to ``|u_j| = sqrt(a_j / d_j)`` and ``a_j``
-beyond, a reverse Huber function; where M is smaller, ``(a_j / M + d_j M) |u_j| - d_j u_j^2``.
-
-Any u gives a lower bound: with ``Q = H - diag(d)`` and ``g = c - Q u``, the relaxation is at
-least ``1 - u^T Q u + sum_{in} w_j + sum_{free} min(0, w_j)``, with ``w_j = a_j + min_{|v| <= M}
-(d_j v^2 - 2 g_j v)``.
-
-Under a limit on the number of features a multiplier is added to the penalty a of every free column.
-
-Compiling takes seconds, so nodes and columns are records of one array each and rows are copied in
-loops: every array passed to a function, and every expression of arrays, costs more than it saves.
+H is a Gram matrix with unit diagonal, c, a and d are the target, penalty and share of a column, u
+is its coefficient, z its indicator and M the largest magnitude; ``descent`` is ``c - H u``. See
+``solvers/branch_and_bound/_perspective.py`` for the relaxation and its bounds.
 """
 
 from typing import NamedTuple
@@ -29,59 +15,35 @@ from sksparse._kernels._compiled import njit
 FREE, IN, OUT = 0, 1, 2
 
 # A column: c, d and a.
-COLUMN = np.dtype(
-    [("target", np.float64), ("share", np.float64), ("penalty", np.float64)], align=True
-)
-# A node: multiplier, number of features that may still be added (negative: any), lower bound.
-NODE = np.dtype(
-    [("multiplier", np.float64), ("remaining", np.int64), ("bound", np.float64)], align=True
-)
+COLUMN = np.dtype([(name, np.float64) for name in ("target", "share", "penalty")], align=True)
+# A node: multiplier, how many more features there may be (negative: any), lower bound.
+NODE = np.dtype([("multiplier", "f8"), ("remaining", "i8"), ("bound", "f8")], align=True)
 
 
 class Tuning(NamedTuple):
-    """What steers the search.
+    """What steers the search; losses are in units of the null model's."""
 
-    Attributes
-    ----------
-    cycle : int
-        Sweeps between two looks at the bound, which costs as much as one.
-    sweeps : int
-        All sweeps, a whole number of cycles.
-    rounds : int
-        Multipliers tried at a node.
-    share_of_gap, finest, share_of_rounding : float
-        A relaxation is solved to a share of the gap that is asked for, and to ``finest``, in units
-        of the null model's loss, or to a larger share at least.
-    share_open : float
-        While it is below the cutoff, to this share of the difference: the node stays open anyway.
-    tolerated : float
-        Columns outside the working set may lower a bound by this share of what the node leaves
-        open.
-    rounding : float
-        Error of an inner product of numbers of unit size, a hundred machine epsilons.
-    nearly : float
-        Columns this near to use, as a share of their penalty, are taken into use with others.
-    """
-
-    cycle: int = 3
-    sweeps: int = 501
-    rounds: int = 12
+    cycle: int = 3  # sweeps between two looks at the bound, which cost as much as one
+    sweeps: int = 501  # all sweeps: whole cycles
+    rounds: int = 12  # multipliers tried at a node
+    # A relaxation is solved to a share of the gap asked for, but at least to ``finest`` or to the
+    # least share; and below the cutoff, where it stays open, to a share of the difference.
     share_of_gap: float = 0.05
     finest: float = 1e-10
-    share_of_rounding: float = 0.1
+    least_share: float = 0.1
     share_open: float = 0.1
+    # Columns outside the working set may lower a bound by this share of what the node leaves open.
     tolerated: float = 0.2
-    rounding: float = 1e-14
-    nearly: float = 0.2
+    nearly: float = 0.2  # as a share of their penalty: so near to use, columns join those in use
+    rounding: float = 1e-14  # error of an inner product of numbers of unit size
 
 
 TUNING = Tuning()
 
 
 class Relaxation(NamedTuple):
-    """H, the columns and M.
+    """Rows of H of the working set, its positions among the columns, the columns, and M.
 
-    ``rows`` of H belong to the working set, whose positions among the columns are ``features``.
     The columns are all there are, or the working set if the others' entries of H are not at hand.
     """
 
@@ -89,30 +51,6 @@ class Relaxation(NamedTuple):
     features: np.ndarray
     columns: np.ndarray
     largest: float
-
-
-class Restricted(NamedTuple):
-    """The relaxation over the columns in use: H, the columns, their states and M."""
-
-    gram: np.ndarray
-    columns: np.ndarray
-    state: np.ndarray
-    largest: float
-
-
-class Stack(NamedTuple):
-    """Nodes, with states and coefficients of the working set."""
-
-    nodes: np.ndarray
-    state: np.ndarray
-    coef: np.ndarray
-
-
-class Options(NamedTuple):
-    gap: float
-    rounding: float
-    limited: bool
-    max_nodes: int
 
 
 @njit(cache=True)
@@ -124,8 +62,7 @@ def _minimiser(slope, share, penalty, largest):
         return 0.0
     if not within or size * share < threshold:
         size = (size - threshold) / (1.0 - share)
-    size = min(size, largest)
-    return size if slope > 0.0 else -size
+    return np.copysign(min(size, largest), slope)
 
 
 @njit(cache=True, fastmath={"contract"})
@@ -134,13 +71,12 @@ def _sweep(part, coef, descent, multiplier):
     gram, columns, state, largest = part
     moved = 0.0
     for j in range(coef.shape[0]):
-        old = coef[j]
-        new = old + descent[j]
+        new = coef[j] + descent[j]
         if state[j] == FREE:
             new = _minimiser(new, columns[j].share, columns[j].penalty + multiplier, largest)
         else:
             new = min(max(new, -largest), largest)
-        delta = new - old
+        delta = new - coef[j]
         if delta != 0.0:
             coef[j] = new
             moved = max(moved, abs(delta))
@@ -153,10 +89,8 @@ def _sweep(part, coef, descent, multiplier):
 @njit(cache=True)
 def _indicator(size, share, penalty, largest):
     """The z that belongs to ``|u| = size``."""
-    if size == 0.0:
-        return 0.0
-    if penalty == 0.0:
-        return 1.0
+    if size == 0.0 or penalty == 0.0:
+        return np.sign(size)
     return min(1.0, size * max(np.sqrt(share / penalty), 1.0 / largest))
 
 
@@ -197,10 +131,7 @@ def _values(part, coef, descent, multiplier):
 
 @njit(cache=True)
 def _descend(part, coef, descent, multiplier, paid, cutoff, tol):
-    """Coordinate descent in place until the bound is close, or high enough to cut the node.
-
-    Returns the bound at the coefficients reached less ``paid``, and the sum of z there.
-    """
+    """Coordinate descent until the bound, less ``paid``, is close or high; it and the sum of z."""
     bound, n_used = -np.inf, 0.0
     for sweep in range(TUNING.sweeps):
         moved = _sweep(part, coef, descent, multiplier)
@@ -213,36 +144,32 @@ def _descend(part, coef, descent, multiplier, paid, cutoff, tol):
     return bound - paid, n_used
 
 
-@njit(cache=True)
-def _next_multiplier(multiplier, lower, upper, n_used, remaining):
-    """Move a multiplier towards as many columns as may be used, between two that are known."""
-    multiplier *= min(max((max(n_used, 0.1) / remaining) ** 1.5, 0.25), 4.0)
-    if lower < multiplier < upper:
-        return multiplier
-    return np.sqrt(max(lower, 1e-3 * upper) * upper)
+@njit(cache=True, fastmath={"contract"})
+def _gradient(rows, columns, coef, descent):
+    """Write ``c - H coef`` from the rows of H that ``coef`` belongs to."""
+    for k in range(descent.shape[0]):
+        descent[k] = columns[k].target
+    for a in range(coef.shape[0]):
+        if coef[a] != 0.0:
+            row = rows[a]
+            for k in range(descent.shape[0]):
+                descent[k] -= coef[a] * row[k]
 
 
 @njit(cache=True)
 def _solve(part, coef, multiplier, remaining, cutoff, tol):
     """Minimise over all given columns in place, the multiplier of a limit with them."""
-    m = coef.shape[0]
     if remaining < 0:
         multiplier = 0.0
-    descent, best_coef = np.empty(m), np.empty(m)
-    for j in range(m):
-        product = 0.0
-        for k in range(m):
-            product += part.gram[j, k] * coef[k]
-        descent[j] = part.columns[j].target - product
-        best_coef[j] = coef[j]
-    lower, upper = 0.0, np.inf
-    best, best_multiplier = -np.inf, multiplier
+    descent, best_coef = np.empty(len(coef)), coef.copy()
+    _gradient(part[0], part[1], coef, descent)
+    lower, upper, best, best_multiplier = 0.0, np.inf, -np.inf, multiplier
     for _ in range(TUNING.rounds):
         paid = multiplier * remaining
         bound, n_used = _descend(part, coef, descent, multiplier, paid, cutoff, tol)
         if bound > best:
             best, best_multiplier = bound, multiplier
-            for j in range(m):
+            for j in range(len(coef)):
                 best_coef[j] = coef[j]
         error = abs(n_used - remaining) * multiplier
         if best >= cutoff or error <= max(tol, TUNING.share_open * (cutoff - best)):
@@ -251,35 +178,24 @@ def _solve(part, coef, multiplier, remaining, cutoff, tol):
             lower = multiplier
         else:
             upper = multiplier
-        multiplier = _next_multiplier(multiplier, lower, upper, n_used, remaining)
-    for j in range(m):
+        multiplier *= min(max((max(n_used, 0.1) / remaining) ** 1.5, 0.25), 4.0)
+        if not lower < multiplier < upper:
+            multiplier = np.sqrt(max(lower, 1e-3 * upper) * upper)
+    for j in range(len(coef)):
         coef[j] = best_coef[j]
     return best, best_multiplier
 
 
 @njit(cache=True)
 def _restricted(problem, state, at):
-    """The relaxation over some columns of the working set."""
+    """The relaxation over some columns: H, the columns, their states and M."""
     size = len(at)
-    gram, columns = np.empty((size, size)), np.empty(size, COLUMN)
-    states = np.empty(size, np.int8)
+    gram, columns, states = np.empty((size, size)), np.empty(size, COLUMN), np.empty(size, np.int8)
     for a in range(size):
         for b in range(size):
             gram[a, b] = problem.rows[at[a], problem.features[at[b]]]
         columns[a], states[a] = problem.columns[problem.features[at[a]]], state[at[a]]
-    return Restricted(gram, columns, states, problem.largest)
-
-
-@njit(cache=True, fastmath={"contract"})
-def gradient(rows, columns, coef, descent):
-    """Write ``c - H coef``, from the rows of H that ``coef`` is on, to ``descent``."""
-    for k in range(descent.shape[0]):
-        descent[k] = columns[k].target
-    for a in range(coef.shape[0]):
-        if coef[a] != 0.0:
-            row = rows[a]
-            for k in range(descent.shape[0]):
-                descent[k] -= coef[a] * row[k]
+    return gram, columns, states, problem.largest
 
 
 @njit(cache=True)
@@ -308,11 +224,10 @@ def relax(problem, state, coef, multiplier, remaining, best, cutoff, descent):
     A bound of ``cutoff`` ends it. Only columns in use are visited, until no other lowers the
     bound. Under a limit of ``remaining`` free columns (none if negative) the multiplier is moved
     until the sum of z is as large. Returns a bound, valid for every multiplier and lowered by
-    columns outside the working set, and the multiplier; minus half the gradient of all columns of
-    the problem is written to ``descent``.
+    columns outside the working set, and the multiplier; ``descent`` is filled in for all columns.
     """
-    rounding = min(TUNING.finest, TUNING.share_of_rounding * (best - cutoff))
-    tol = max(TUNING.share_of_gap * (best - cutoff), rounding)
+    least = min(TUNING.finest, TUNING.least_share * (best - cutoff))
+    tol = max(TUNING.share_of_gap * (best - cutoff), least)
     m = len(coef)
     active, buffer, used = np.empty(m, np.bool_), np.empty(m, np.int64), np.empty(m)
     for j in range(m):
@@ -330,17 +245,14 @@ def relax(problem, state, coef, multiplier, remaining, best, cutoff, descent):
         bound, multiplier = _solve(part, u, multiplier, remaining, cutoff, tol)
         for a in range(size):
             coef[at[a]] = u[a]
-        gradient(problem.rows, problem.columns, coef, descent)
+        _gradient(problem.rows, problem.columns, coef, descent)
         if not _activate(problem, state, coef, multiplier, descent, active):
             return bound, multiplier
 
 
 @njit(cache=True)
 def excess(problem, descent, coef, multiplier, rounding, result):
-    """Write by how much each column outside the working set lowers the bound; returns the sum.
-
-    Negative: not at all.
-    """
+    """Write by how much each column outside the working set lowers the bound; returns the sum."""
     length, total = 0.0, 0.0
     for j in range(len(coef)):
         length += abs(coef[j])
@@ -359,34 +271,30 @@ def excess(problem, descent, coef, multiplier, rounding, result):
 @njit(cache=True)
 def needs_columns(bound, lost, best, cutoff):
     """Whether columns outside the working set cost a bound too much."""
-    if bound - lost >= cutoff:
-        return False
-    return bound >= cutoff or lost > TUNING.tolerated * (best - bound)
+    hidden = bound >= cutoff or lost > TUNING.tolerated * (best - bound)
+    return bound - lost < cutoff and hidden
 
 
 @njit(cache=True)
 def _refit(problem, members):
     """Objective of the subset ``members``, infinite where its columns are dependent."""
     size = len(members)
-    root, half = np.empty((size, size)), np.empty(size)
+    root, projected = np.empty((size, size)), np.empty(size)
     value = 1.0
     for a in range(size):
+        column = problem.columns[problem.features[members[a]]]
+        projected[a] = column.target
         for b in range(a + 1):
             entry = problem.rows[members[a], problem.features[members[b]]]
             for k in range(b):
                 entry -= root[a, k] * root[b, k]
-            if a > b:
-                root[a, b] = entry / root[b, b]
-            elif entry <= TUNING.finest:
+            if a == b and entry <= TUNING.finest:
                 return np.inf
-            else:
-                root[a, a] = np.sqrt(entry)
-        column = problem.columns[problem.features[members[a]]]
-        half[a] = column.target
-        for k in range(a):
-            half[a] -= root[a, k] * half[k]
-        half[a] /= root[a, a]
-        value += column.penalty - half[a] ** 2
+            root[a, b] = np.sqrt(entry) if a == b else entry / root[b, b]
+            if a > b:
+                projected[a] -= root[a, b] * projected[b]
+        projected[a] /= root[a, a]
+        value += column.penalty - projected[a] ** 2
     return value
 
 
@@ -427,10 +335,10 @@ def _rounded(problem, node, state, coef, z, members):
 
 
 @njit(cache=True)
-def _copy_node(stack, origin, to):
-    stack.nodes[to] = stack.nodes[origin]
-    for j in range(stack.state.shape[1]):
-        stack.state[to, j], stack.coef[to, j] = stack.state[origin, j], stack.coef[origin, j]
+def _copy_node(nodes, states, coefs, origin, to):
+    nodes[to] = nodes[origin]
+    for j in range(states.shape[1]):
+        states[to, j], coefs[to, j] = states[origin, j], coefs[origin, j]
 
 
 @njit(cache=True)
@@ -447,50 +355,45 @@ def _bound(problem, node, state, coef, best, cutoff, descent, over):
 
 
 @njit(cache=True)
-def search(problem, stack, best, found, options):
-    """Search depth first below the node at the bottom of the stack, which is solved.
+def search(problem, nodes, states, coefs, best, found, gap, rounding, max_nodes):
+    """Search below the first of a stack of nodes, which is solved.
 
-    Nodes that need more columns in the working set are left to the caller, at the end of the
-    stack, and so is what waits when the nodes run out. Returns the best objective, the number of
+    A node has a row of ``states`` and one of ``coefs`` on the working set. Nodes that need more
+    columns there are left to the caller, at the end of the stack, and so is what waits when
+    ``max_nodes`` are searched. Returns the best objective, the number of
     its columns, which are written to ``found`` (none where it is not better), the number of nodes,
-    the least bound of what was cut off, and where in the stack the waiting nodes end and those at
-    the end begin.
+    the least bound of what was cut off, and where the waiting nodes end and those left begin.
     """
-    gap, rounding, limited, max_nodes = options
-    m, end = len(found), stack.nodes.shape[0]
+    m, end, limited = len(found), len(nodes), nodes[0].remaining >= 0
     members, z = np.empty(m, np.int64), np.empty(m)
     descent, over = np.empty(len(problem.columns)), np.empty(len(problem.columns))
     cut, n_found, n_nodes, top, left = np.inf, 0, 0, 1, end
     while 0 < top < end // 2 < left and n_nodes < max_nodes:
         top -= 1
         n_nodes += 1
-        node, state, coef = stack.nodes[top], stack.state[top], stack.coef[top]
+        node, state, coef = nodes[top], states[top], coefs[top]
         cutoff = best - max(gap * best - rounding, rounding)
-        if n_nodes > 1 and _bound(problem, node, state, coef, best, cutoff, descent, over):
+        wanting = n_nodes > 1 and _bound(problem, node, state, coef, best, cutoff, descent, over)
+        if not wanting:
+            size, branch = _rounded(problem, node, state, coef, z, members)
+            value = _refit(problem, members[:size])
+            improved = value < best
+            if improved:
+                best, n_found = value, size
+                for a in range(size):
+                    found[a] = members[a]
+                cutoff = best - max(gap * best - rounding, rounding)
+            if node.bound >= cutoff or (branch < 0 and not improved):
+                cut = min(cut, node.bound)
+                continue
+        if wanting or branch < 0:
+            # The latter is one subset, better than what its relaxation was solved for: once more.
             left -= 1
-            _copy_node(stack, top, left)
+            _copy_node(nodes, states, coefs, top, left)
             continue
-        size, branch = _rounded(problem, node, state, coef, z, members)
-        value = _refit(problem, members[:size])
-        improved = value < best
-        if improved:
-            best, n_found = value, size
-            for a in range(size):
-                found[a] = members[a]
-            cutoff = best - max(gap * best - rounding, rounding)
-        if node.bound >= cutoff or (branch < 0 and not improved):
-            cut = min(cut, node.bound)
-            continue
-        if branch < 0:
-            # A single subset, better than what the relaxation was solved for: solve it again.
-            left -= 1
-            _copy_node(stack, top, left)
-            continue
-        _copy_node(stack, top, top + 1)
-        stack.state[top, branch], stack.state[top + 1, branch] = OUT, IN
-        stack.nodes[top + 1].remaining -= limited
+        _copy_node(nodes, states, coefs, top, top + 1)
+        states[top, branch], states[top + 1, branch] = OUT, IN
+        nodes[top + 1].remaining -= limited
         # With none left to add the node is one subset: the rounded one.
-        top += 1
-        if stack.nodes[top].remaining != 0:
-            top += 1
+        top += 1 if nodes[top + 1].remaining == 0 else 2
     return best, n_found, n_nodes, cut, top, left
