@@ -89,3 +89,17 @@ def moments_by_columns(X, weights, target, centre):
             mean = 0.0
         means[j], variances[j], covariances[j] = mean, variance, covariance
     return means, variances, covariances
+
+
+@njit(cache=True, fastmath={"reassoc", "contract"})
+def row_moments(rows, weights):
+    """Weighted sums of the entries of each row, and of their squares."""
+    sums, squares = np.empty(rows.shape[0]), np.empty(rows.shape[0])
+    for i in range(rows.shape[0]):
+        row, total, square = rows[i], 0.0, 0.0
+        for k in range(weights.shape[0]):
+            weighted = weights[k] * row[k]
+            total += weighted
+            square += weighted * row[k]
+        sums[i], squares[i] = total, square
+    return sums, squares

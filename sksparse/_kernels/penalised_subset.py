@@ -6,16 +6,16 @@ from sksparse._kernels._compiled import njit
 
 
 @njit(cache=True)
-def _best(v, price, half, positive):
-    """``argmin_u (u - v)^2 + 2 half |u| + price 1[u != 0]``, non-negative where asked."""
+def _best(v, penalty, half, positive):
+    """``argmin_u (u - v)^2 + 2 half |u| + penalty 1[u != 0]``, non-negative where asked."""
     if positive and v < 0.0:
         return 0.0
-    size = max(abs(v) - half, 0.0)
-    return np.copysign(size, v) if size * size > price else 0.0
+    magnitude = max(abs(v) - half, 0.0)
+    return np.copysign(magnitude, v) if magnitude * magnitude > penalty else 0.0
 
 
 @njit(cache=True)
-def descend(gram, descent, coef, prices, l1, positive, tol, stable, max_sweeps):
+def descend(gram, descent, coef, penalties, l1, positive, tol, stable, max_sweeps):
     """Cyclic descent, in place; ``descent`` is ``c - H coef``.
 
     Once a sweep over all columns leaves the support as it was, only the support is visited until it
@@ -29,7 +29,7 @@ def descend(gram, descent, coef, prices, l1, positive, tol, stable, max_sweeps):
             old = coef[j]
             if not everything and old == 0.0:
                 continue
-            new = _best(old + descent[j], prices[j], 0.5 * l1[j], positive[j])
+            new = _best(old + descent[j], penalties[j], 0.5 * l1[j], positive[j])
             delta = new - old
             if delta == 0.0:
                 continue

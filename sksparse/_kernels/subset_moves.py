@@ -1,62 +1,400 @@
-"""What each column gains by entering a subset, or by taking the place of one of its features."""
+"""Moves of best-subset searches: what adding, dropping and swapping features gain.
+
+The model is ``const - 2 c^T u + u^T H u`` over columns of unit length: H holds the correlations of
+the columns with each other, c those with the target. With several outputs u and c have one column
+for each. A support S has the coefficients ``b = M c_S`` with ``M = (H_SS)^{-1}``, and given S a
+column j has
+
+* the projection ``V_j = M H_Sj``, its coefficients on the support,
+* the Schur complement ``s_j = H_jj - H_jS V_j``, its residual squared norm,
+* the descent ``d_j = c_j - H_jS b``, its correlation with the residual: half of minus the gradient.
+
+A feature j in use adds its penalty ``p_j``, and leaving it out saves ``p_j``, or minus infinity
+where it must stay. With ``r_j(d) = d``, the moves gain
+
+* drop i: ``p_i - b_i^2 / M_ii``,
+* add j: ``r_j(d_j)^2 / s_j - p_j``,
+* swap i for j, which is to drop i and then add j:
+  ``p_i - b_i^2 / M_ii + r_j(d_j + V_ij b_i / M_ii)^2 / (s_j + V_ij^2 / M_ii) - p_j``,
+
+with squares summed over the outputs. A column whose Schur complement (in a swap, the one after the
+drop) is at most ``floor`` is collinear with the support and may not enter. A further penalty
+``2 l1_j |u_j|`` and a bound at zero make ``r_j(d)`` what a soft threshold leaves of d, see
+:class:`Bounds`; the gains are then exact as long as no other coefficient changes its sign.
+
+``p_j``, which all moves of a column share, is left to whoever calls :func:`add_gains` and
+:func:`swap_gains`. For least squares without bounds a :class:`Tableau` holds all of the above and
+is updated by rank-one steps.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 
 from sksparse._kernels._compiled import njit
 
+# Without checks for division by zero the inner loop runs on whole vectors: ten times faster.
+_VECTORISED = {"error_model": "numpy", "fastmath": {"contract"}}
+
+
+class Bounds(NamedTuple):
+    """What is asked of each column that may enter, beyond its penalty.
+
+    Parameters
+    ----------
+    l1 : ndarray of shape (m,)
+        Half the strength of the penalty on the magnitude of its coefficient.
+    positive : ndarray of shape (m,)
+        Whether its coefficient must not be negative.
+    extra : ndarray of shape (m,)
+        What is added to ``floor``; infinite for columns that may not enter.
+    """
+
+    l1: np.ndarray
+    positive: np.ndarray
+    extra: np.ndarray
+
+
+class Tableau(NamedTuple):
+    """A support of k features, and all columns given the support.
+
+    For columns of the support the projections are the identity, and Schur complements and descents
+    are zero, exactly, through every update.
+
+    Parameters
+    ----------
+    support, inverse, projections, coef : ndarrays
+        S, M, V and b, of shapes (k,), (k, k), (k, m) and (k,), with capacity for a larger k.
+    schur, descent : ndarrays of shape (m,)
+        s and d.
+    """
+
+    support: np.ndarray
+    inverse: np.ndarray
+    projections: np.ndarray
+    coef: np.ndarray
+    schur: np.ndarray
+    descent: np.ndarray
+
+
+class Objective(NamedTuple):
+    """Least squares over a working set of m columns; the empty model loses 1.
+
+    Parameters
+    ----------
+    gram, target : ndarrays
+        H and c; the Gram matrix may have more rows and columns than m.
+    penalties, saved : ndarrays of shape (m,)
+        What each feature costs, and what leaving it out saves.
+    """
+
+    gram: np.ndarray
+    target: np.ndarray
+    penalties: np.ndarray
+    saved: np.ndarray
+
+
+class Limits(NamedTuple):
+    """When a move counts.
+
+    Parameters
+    ----------
+    floor : float
+        Schur complement up to which a column is collinear with the support.
+    threshold : float
+        Smallest gain, relative to the loss that is left: a column that explains nearly all of it
+        hides no other.
+    noise : float
+        Smallest gain that is not rounding.
+    max_moves : int
+        Moves after which rounding of the updates may matter.
+    """
+
+    floor: float
+    threshold: float
+    noise: float
+    max_moves: int
+
+
+@njit(cache=True, **_VECTORISED)
+def _shrunk(descent, l1, positive):
+    """What a soft threshold and a bound at zero leave of a descent."""
+    return max((descent if positive else abs(descent)) - l1, 0.0)
+
+
+@njit(cache=True, **_VECTORISED)
+def add_gains(schur, descent, floor, bounds, gains):
+    """Write into ``gains[j]`` what adding column j gains, minus infinity where it may not enter."""
+    for j in range(gains.shape[0]):
+        square, least = descent[0, j] ** 2, floor
+        if bounds is not None:
+            square, least = 0.0, floor + bounds.extra[j]
+            for o in range(descent.shape[0]):
+                square += _shrunk(descent[o, j], bounds.l1[j], bounds.positive[j]) ** 2
+        gain = square / schur[j]
+        gains[j] = gain if schur[j] > least else -np.inf
+
+
+@njit(cache=True, **_VECTORISED)
+def swap_gains(projections, coef, diagonal, drops, schur, descent, floor, bounds, gains, leaving):
+    """Raise ``gains[j]`` to the best swap of a feature of the support for column j.
+
+    ``coef`` and ``descent`` have one row for each output, ``diagonal`` is that of M and ``drops``
+    holds what each drop gains. ``leaving[j]`` becomes the entry that leaves where a swap is better
+    than ``gains[j]`` was. Without ``bounds`` (None) there is one output, and without ``leaving``
+    (None) nothing is noted: both are left out when this is compiled, so that they cost nothing.
+    """
+    for i in range(diagonal.shape[0]):
+        if drops[i] == -np.inf:
+            continue
+        row, first, scale, drop = projections[i], coef[0, i], 1.0 / diagonal[i], drops[i]
+        for j in range(gains.shape[0]):
+            share = row[j] * scale
+            left = schur[j] + row[j] * share
+            square, least = (descent[0, j] + share * first) ** 2, floor
+            if bounds is not None:
+                square, least = 0.0, floor + bounds.extra[j]
+                for o in range(coef.shape[0]):
+                    d = descent[o, j] + share * coef[o, i]
+                    square += _shrunk(d, bounds.l1[j], bounds.positive[j]) ** 2
+            gain = square / left + drop
+            gain = gain if left > least else -np.inf
+            better = gain > gains[j]
+            gains[j] = gain if better else gains[j]
+            if leaving is not None:
+                leaving[j] = i if better else leaving[j]
+
 
 @njit(cache=True)
-def _reach(descent, l1, positive):
-    """What the L1 norm and a bound at zero leave of minus a gradient entry."""
-    size = descent if positive else abs(descent)
-    return max(size - l1, 0.0)
+def _add(gram, table, k, j):
+    """Bring column j into the support as entry k."""
+    support, inverse, projections, coef, schur, descent = table
+    left, gradient = schur[j], descent[j]
+    new = projections[k]
+    new[:] = gram[j, : new.shape[0]]
+    for a in range(k):
+        h = gram[j, support[a]]
+        for c in range(new.shape[0]):
+            new[c] -= h * projections[a, c]
+    for c in range(new.shape[0]):
+        descent[c] -= new[c] * (gradient / left)
+        schur[c] -= new[c] * (new[c] / left)
+        new[c] /= left
+    for a in range(k):
+        v = projections[a, j]
+        for c in range(new.shape[0]):
+            projections[a, c] -= v * new[c]
+        coef[a] -= v * (gradient / left)
+        inverse[a, k] = inverse[k, a] = -v / left
+        projections[a, j] = 0.0
+    for a in range(k):
+        for b in range(k):
+            inverse[a, b] += inverse[a, k] * inverse[k, b] * left
+    inverse[k, k] = 1.0 / left
+    support[k], coef[k] = j, gradient / left
+    new[j], schur[j], descent[j] = 1.0, 0.0, 0.0
 
 
-@njit(cache=True, error_model="numpy")
-def column_gains(rows, cross, coef, diagonal, drops, descent, l1, positive, prices, usable, adds):
-    """Best gain of each column, and the feature whose place it takes; -1 where it is added.
+@njit(cache=True)
+def _drop(table, k, i):
+    """Take entry i out of the support; the last entry moves to its place."""
+    support, inverse, projections, coef, schur, descent = table
+    pivot, gone, last = inverse[i, i], projections[i], k - 1
+    for c in range(gone.shape[0]):
+        schur[c] += gone[c] * (gone[c] / pivot)
+        descent[c] += gone[c] * (coef[i] / pivot)
+    for a in range(k):
+        if a == i:
+            continue
+        factor = inverse[a, i] / pivot
+        for c in range(gone.shape[0]):
+            projections[a, c] -= factor * gone[c]
+        coef[a] -= factor * coef[i]
+        for b in range(k):
+            if b != i:
+                inverse[a, b] -= factor * inverse[i, b]
+    if i != last:
+        support[i], coef[i] = support[last], coef[last]
+        gone[:] = projections[last]
+        inverse[i, :k] = inverse[last, :k]
+        inverse[:k, i] = inverse[:k, last]
 
-    ``rows`` is ``M H_S``, ``cross`` is ``H_S`` and ``diagonal`` that of M, for the correlations H
-    and the inverse M of its part among the support; ``drops`` is the gain of dropping each feature;
-    ``usable`` holds the share of its squared length that a column must keep beside the support.
-    ``adds`` says whether a column may enter without taking a place.
+
+@njit(cache=True)
+def _best_drop(table, k, saved, drops):
+    """Gain and entry of the best drop; ``drops`` receives the gain of each."""
+    best, entry = -np.inf, -1
+    for i in range(k):
+        drops[i] = saved[table.support[i]] - table.coef[i] ** 2 / table.inverse[i, i]
+        if drops[i] > best:
+            best, entry = drops[i], i
+    return best, entry
+
+
+@njit(cache=True)
+def _best_column(gains, penalties):
+    """Gain and column of the best entry, its penalty included."""
+    best, column = -np.inf, -1
+    for j in range(gains.shape[0]):
+        if gains[j] - penalties[j] > best:
+            best, column = gains[j] - penalties[j], j
+    return best, column
+
+
+@njit(cache=True)
+def _best_add(table, penalties, floor, gains):
+    """Gain and column of the best add; ``gains`` is overwritten."""
+    add_gains(table.schur, table.descent.reshape((1, -1)), floor, None, gains)
+    return _best_column(gains, penalties)
+
+
+@njit(cache=True)
+def _best_swap(table, k, penalties, floor, drops, gains):
+    """Gain, leaving entry and entering column of the best swap; ``gains`` is overwritten."""
+    coef = table.coef[:k].copy().reshape((1, k))
+    support = (coef, np.diag(table.inverse)[:k].copy(), drops[:k])
+    schur, descent = table.schur, table.descent.reshape((1, -1))
+    gains.fill(-np.inf)
+    swap_gains(table.projections[:k], *support, schur, descent, floor, None, gains, None)
+    best, column = _best_column(gains, penalties)
+    if column < 0:
+        return best, -1, -1
+    # Which entry leaves is found for this column alone: for all it would take a quarter longer.
+    projections = table.projections[:k, column].copy().reshape((k, 1))
+    here, leaving = np.full(1, -np.inf), np.full(1, -1)
+    schur, descent = schur[column : column + 1], descent[:, column : column + 1].copy()
+    swap_gains(projections, *support, schur, descent, floor, None, here, leaving)
+    return best, leaving[0], column
+
+
+@njit(cache=True)
+def _explained(table, target, k):
+    """Share of the empty model's loss that the support takes away."""
+    total = 0.0
+    for a in range(k):
+        total += table.coef[a] * target[table.support[a]]
+    return total
+
+
+@njit(cache=True)
+def _least_gain(explained, limits):
+    """Smallest gain that counts where so much of the loss is explained."""
+    return max(limits.threshold * (1.0 - explained), limits.noise)
+
+
+@njit(cache=True)
+def local_search(objective, table, k, max_features, swaps, limits):
+    """Make the best add or drop, or failing these the best swap, while one is worth it.
+
+    A support of more than ``max_features`` first drops to it. Returns the new number of features
+    and the number of moves, fewer than ``limits.max_moves`` where no move is left.
     """
-    size, width = rows.shape
-    outputs = coef.shape[1]
-    spare = np.ones(width)
-    for i in range(size):
-        for j in range(width):
-            spare[j] -= rows[i, j] * cross[i, j]
-    gains, leavers = np.full(width, -np.inf), np.full(width, -1)
-    if adds:
-        for j in range(width):
-            if spare[j] > usable[j]:
-                total = 0.0
-                for o in range(outputs):
-                    total += _reach(descent[j, o], l1[j], positive[j]) ** 2
-                gains[j] = total / (2.0 * spare[j]) - prices[j]
-    for i in range(size):
-        for j in range(width):
-            ratio = rows[i, j] / diagonal[i]
-            left = spare[j] + rows[i, j] * ratio
-            total = 0.0
-            for o in range(outputs):
-                total += _reach(descent[j, o] + ratio * coef[i, o], l1[j], positive[j]) ** 2
-            gain = total / (2.0 * left) + drops[i] - prices[j]
-            if left > usable[j] and gain > gains[j]:
-                gains[j], leavers[j] = gain, i
-    return gains, leavers
+    gains, drops = np.empty(table.schur.shape[0]), np.empty(table.coef.shape[0])
+    for move in range(limits.max_moves):
+        least = _least_gain(_explained(table, objective.target, k), limits)
+        saved, entry = _best_drop(table, k, objective.saved, drops)
+        won, column = -np.inf, -1
+        if k < max_features:
+            won, column = _best_add(table, objective.penalties, limits.floor, gains)
+        if entry >= 0 and (k > max_features or (saved > least and saved >= won)):
+            _drop(table, k, entry)
+            k -= 1
+            continue
+        if won > least:
+            _add(objective.gram, table, k, column)
+            k += 1
+            continue
+        if not swaps or k == 0:
+            return k, move
+        won, entry, column = _best_swap(table, k, objective.penalties, limits.floor, drops, gains)
+        if not won > least:
+            return k, move
+        _drop(table, k, entry)
+        _add(objective.gram, table, k - 1, column)
+    return k, limits.max_moves
 
 
-@njit(cache=True, fastmath={"reassoc", "contract"})
-def row_moments(rows, weights):
-    """Weighted sums of the entries of each row, and of their squares."""
-    sums, squares = np.empty(rows.shape[0]), np.empty(rows.shape[0])
-    for i in range(rows.shape[0]):
-        row, total, square = rows[i], 0.0, 0.0
-        for k in range(weights.shape[0]):
-            weighted = weights[k] * row[k]
-            total += weighted
-            square += weighted * row[k]
-        sums[i], squares[i] = total, square
-    return sums, squares
+@njit(cache=True)
+def _copy(source, target, k):
+    """Copy a tableau with a support of k features."""
+    target.support[:k] = source.support[:k]
+    target.coef[:k] = source.coef[:k]
+    target.inverse[:k, :k] = source.inverse[:k, :k]
+    target.projections[:k] = source.projections[:k]
+    target.schur[:] = source.schur
+    target.descent[:] = source.descent
+
+
+@njit(cache=True)
+def _exchange_support(gram, table, k, wanted):
+    """Turn the support into the columns ``wanted``; returns their number."""
+    stays = np.zeros(table.schur.shape[0], dtype=np.bool_)
+    stays[wanted] = True
+    for entry in range(k - 1, -1, -1):
+        if not stays[table.support[entry]]:
+            _drop(table, k, entry)
+            k -= 1
+    stays[table.support[:k]] = False
+    for column in wanted:
+        if stays[column]:
+            _add(gram, table, k, column)
+            k += 1
+    return k
+
+
+@njit(cache=True)
+def sweep(objective, table, k, last, values, supports, limits):
+    """Go to ``last`` features one by one, with the best swaps at each number.
+
+    The objective has no penalties. ``values[k]`` and ``supports[k, :k]``, the best known of k
+    features, are replaced where the search finds better ones, and taken over where it does not.
+    Returns the number of features reached, and for how many numbers the best improved.
+    """
+    improved, step = 0, 1 if last > k else -1
+    for wanted in range(k + step, last + step, step):
+        k, _ = local_search(objective, table, k, wanted, True, limits)
+        if k != wanted:
+            break
+        value = _explained(table, objective.target, k)
+        least = _least_gain(value, limits)
+        if value > values[k] + least:
+            values[k], supports[k, :k] = value, table.support[:k]
+            improved += 1
+        elif values[k] > value + least:
+            k = _exchange_support(objective.gram, table, k, supports[k, :k])
+    return k, improved
+
+
+@njit(cache=True)
+def perturb(objective, table, undo, k, draws, limits):
+    """Leave a local optimum by random exchanges, and descend by swaps again.
+
+    The objective has no penalties. Each row of ``draws``, numbers in [0, 1), names features of the
+    support that are exchanged for the best others; -1 ends a row early. The tableau ``undo`` keeps
+    what to return to where that does not improve. Returns how many rows improved.
+    """
+    barred = np.zeros(objective.target.shape[0])
+    barring = Objective(objective.gram, objective.target, barred, objective.saved)
+    best, improved = _explained(table, objective.target, k), 0
+    _copy(table, undo, k)
+    for row in draws:
+        here = k
+        barred[:] = 0.0
+        for draw in row:
+            if draw < 0.0 or here == 0:
+                break
+            entry = int(draw * here)
+            column = table.support[entry]
+            if objective.saved[column] > -np.inf:
+                _drop(table, here, entry)
+                barred[column] = np.inf
+                here -= 1
+        here, _ = local_search(barring, table, here, k, False, limits)
+        here, _ = local_search(objective, table, here, k, True, limits)
+        value = _explained(table, objective.target, here)
+        if here == k and value > best + _least_gain(best, limits):
+            best, improved = value, improved + 1
+            _copy(table, undo, k)
+        else:
+            _copy(undo, table, k)
+    return improved

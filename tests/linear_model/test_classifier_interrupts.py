@@ -23,7 +23,7 @@ z = X[:, :40] @ rng.standard_normal(40)
 y, y3 = (z + 3 * rng.standard_normal(600) > 0).astype(int), np.digitize(z, [-3, 3])
 L0Classifier(max_features=2).fit(X[:60, :5], y[:60])
 
-import sksparse.solvers.subset_newton._local_search as search
+import sksparse.solvers.subset_newton._subset_fits as search
 original, calls = search.refit, []
 
 def refit(*args, **options):

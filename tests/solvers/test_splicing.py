@@ -112,7 +112,7 @@ def test_the_path_ends_where_more_features_do_not_pay(rng: np.random.Generator) 
     while not solver.certify(problem, state).value <= solver.tol:
         solver.step(problem, state)
     np.testing.assert_array_equal(np.sort(state.support), [0, 1])
-    assert state.size == 7
+    assert state.cardinality == 7
     assert not len(run(X, y, 10.0)[0])
 
 

@@ -18,8 +18,8 @@ from sksparse.solvers import (
     SubsetDescent,
     subset_path,
 )
-from sksparse.solvers.local_search._all_sizes import SizeSearch
-from sksparse.solvers.local_search._subproblem import Subproblem
+from sksparse.solvers.local_search._cardinality_search import CardinalitySearch
+from sksparse.solvers.local_search._moves import MoveProblem
 from sksparse.solvers.subset._correlations import Correlations
 
 
@@ -66,7 +66,7 @@ def test_certificate_is_the_largest_gain_of_all_refits(
     assert solver.certify(problem, state).value == pytest.approx(expected, abs=1e-9)
 
 
-def test_columns_that_matter_only_beside_others_join_the_working_set(
+def test_columns_that_matter_only_given_others_join_the_working_set(
     rng: np.random.Generator,
 ) -> None:
     # The target is a difference of two columns, and one of them does not correlate with it.
@@ -115,21 +115,21 @@ def test_interruption_keeps_the_last_complete_iterate(
     assert "interrupted" in solution.message
 
 
-def make_subproblem(rng: np.random.Generator, m: int, limit: int, alpha: float) -> Subproblem:
+def make_move_problem(rng: np.random.Generator, m: int, limit: int, alpha: float) -> MoveProblem:
     X = rng.standard_normal((3 * m, m))
     data = Correlations(make_problem(X, X @ rng.standard_normal(m), 0.0), 0.0)
-    price = np.full(m, alpha)
-    return Subproblem(data.among(np.arange(m)), data.target, price, price, limit, 1e-10)
+    penalties = np.full(m, alpha)
+    return MoveProblem(data.among(np.arange(m)), data.target, penalties, penalties, limit, 1e-10)
 
 
 def test_a_start_far_above_the_limit_comes_down_to_it(rng: np.random.Generator) -> None:
-    found = make_subproblem(rng, 200, limit=10, alpha=0.0).search(np.arange(200))
+    found = make_move_problem(rng, 200, limit=10, alpha=0.0).search(np.arange(200))
     assert len(found.columns) == 10
 
 
 def test_a_search_never_ends_worse_than_it_started(rng: np.random.Generator) -> None:
     for _ in range(10):
-        inner = make_subproblem(rng, 30, limit=30, alpha=0.01)
+        inner = make_move_problem(rng, 30, limit=30, alpha=0.01)
         start = rng.choice(30, 10, replace=False)
         before = inner.objective(inner.support(start))
         forward = inner.search(start, swaps=False)
@@ -143,7 +143,7 @@ def test_dependent_columns_are_left_out_of_a_start(rng: np.random.Generator) -> 
     data = Correlations(make_problem(X, X.sum(axis=1), 0.0), 0.0)
     everything = np.arange(6)
     free = np.zeros(6)
-    inner = Subproblem(data.among(everything), data.target, free, free, 6, 1e-10)
+    inner = MoveProblem(data.among(everything), data.target, free, free, 6, 1e-10)
     assert len(inner.independent(everything)) == 4
     assert inner.search(inner.independent(everything)).explained == pytest.approx(1.0)
     # A support that holds them all the same is factorised without harm.
@@ -201,7 +201,7 @@ def test_refit_of_nearly_collinear_columns_is_least_squares(rng: np.random.Gener
 
 
 @pytest.mark.parametrize("max_features", [None, 2])
-def test_prices_and_kept_features_against_all_supports(
+def test_penalty_weights_and_kept_features_against_all_supports(
     rng: np.random.Generator, max_features: int | None
 ) -> None:
     equal = 0
@@ -230,7 +230,7 @@ def test_prices_and_kept_features_against_all_supports(
     assert equal >= 19
 
 
-def test_supports_of_all_sizes_are_what_they_say(rng: np.random.Generator) -> None:
+def test_supports_of_all_cardinalities_are_what_they_say(rng: np.random.Generator) -> None:
     X = rng.standard_normal((60, 200)) + rng.standard_normal((60, 1))
     y = X[:, :9].sum(axis=1) + rng.standard_normal(60)
     problem = make_problem(X, y, 0.0)
@@ -247,7 +247,7 @@ def test_supports_of_all_sizes_are_what_they_say(rng: np.random.Generator) -> No
 
 
 @pytest.mark.parametrize("sizes", [[7], [3, 7], [7, 30], [40, 7, 1]])
-def test_a_size_of_a_path_depends_on_nothing_else(
+def test_a_support_of_a_path_depends_on_nothing_else(
     rng: np.random.Generator, sizes: list[int]
 ) -> None:
     X = rng.standard_normal((70, 300)) + rng.standard_normal((70, 1))
@@ -273,21 +273,21 @@ def test_more_effort_finds_no_less_on_correlated_columns(rng: np.random.Generato
     assert totals[1] <= totals[0] * (1 + 1e-9)
 
 
-def test_an_interrupted_path_keeps_the_sizes_so_far(
+def test_an_interrupted_path_keeps_the_supports_so_far(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     X = rng.standard_normal((50, 40))
     problem = make_problem(X, X[:, :6].sum(axis=1), 0.0)
     budget = {"tol": 1e-8, "max_iter": 100}
     whole = subset_path(problem, [2, 4, 9], **budget)
-    reach = SizeSearch.reach
+    reach = CardinalitySearch.reach
 
-    def interrupted(search: SizeSearch, size: int) -> None:
-        if size > 4:
+    def interrupted(search: CardinalitySearch, k: int) -> None:
+        if k > 4:
             raise KeyboardInterrupt
-        reach(search, size)
+        reach(search, k)
 
-    monkeypatch.setattr(SizeSearch, "reach", interrupted)
+    monkeypatch.setattr(CardinalitySearch, "reach", interrupted)
     path = subset_path(problem, [2, 4, 9], **budget)
     assert [solution.status for solution in path] == [Status.CONVERGED, Status.INTERRUPTED]
     assert "interrupted after 2 of 3" in path[-1].message

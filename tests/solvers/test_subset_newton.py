@@ -144,10 +144,11 @@ def test_where_no_exact_move_is_left_the_model_finds_none(rng: np.random.Generat
         exact = SubsetDescent(tol=1e-8, max_iter=100).solve(with_penalty(problem, penalty))
         solver = SubsetNewton(tol=1e-8, max_iter=100)
         state = solver.start(with_penalty(problem, L0(max_features=size)), exact.coef)
-        start = state.search.fit(state.search.columns.at(state.start), None)
+        fits = state.search.fits
+        start = fits.fit(fits.columns.at(state.start), None)
         assert state.search.improve(start) == (start, True)
         assert state.search.gains(start).max() <= 1e-8 * start.value
-        np.testing.assert_allclose(state.search.solution(start)[0], exact.coef, rtol=1e-6)
+        np.testing.assert_allclose(fits.solution(start)[0], exact.coef, rtol=1e-6)
 
 
 def test_effort_never_hurts(rng: np.random.Generator) -> None:

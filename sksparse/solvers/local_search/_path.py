@@ -12,8 +12,8 @@ from sksparse._typing import Indices
 from sksparse.penalties import L0
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate, Solution, Status, cut_short
-from sksparse.solvers.local_search._all_sizes import LONGEST
 from sksparse.solvers.local_search._swap_descent import SubsetDescent
+from sksparse.solvers.local_search._tuning import TUNING
 from sksparse.solvers.subset._correlations import Correlations
 
 _UNCHECKED = Certificate("largest relative gain of a single add, drop or swap (unchecked)", np.nan)
@@ -30,10 +30,10 @@ def subset_path(
 ) -> list[Solution]:
     """Minimise a squared loss for each of several numbers of features.
 
-    The answer for a size depends on that size only, not on the others asked for: sizes are
-    searched in fixed blocks, each up to its end, among columns that correlate with what is left
-    of the target. Up to 100 features answers are not checked against all columns; longer ones
-    are single fits.
+    The answer for a number depends on that number only, not on the others asked for: supports are
+    searched in fixed blocks of cardinalities, each up to its end, among columns that correlate with
+    what is left of the target. Up to 100 features answers are not checked against all columns;
+    longer ones are single fits.
 
     Parameters
     ----------
@@ -61,9 +61,9 @@ def subset_path(
 
     found: dict[int, Solution] = {}
     wanted = sorted(set(map(int, sizes)))
-    within = [size for size in wanted if size <= LONGEST]
+    within = [size for size in wanted if size <= TUNING.longest]
     try:
-        found |= {size: solver.solve(sized(size)) for size in wanted if size > LONGEST}
+        found |= {size: solver.solve(sized(size)) for size in wanted if size > TUNING.longest}
         _from_blocks(sized(max(within, default=0)), solver, within, found, verbose)
     except KeyboardInterrupt:
         if not found or not worth_keeping():
@@ -80,15 +80,15 @@ def _from_blocks(
     found: dict[int, Solution],
     verbose: int,
 ) -> None:
-    """Put the solutions of sizes that the blocks reach into ``found``."""
+    """Put the solutions for the numbers that the blocks reach into ``found``."""
     if not within:
         return
     state = solver.start(problem, None)
-    search, n_kept = solver.sizes(state), len(state.kept)
+    search, n_kept = solver.cardinality_search(state), len(state.kept)
     for size in within:
         check()
         search.reach(n_kept + size)
-        known = min(n_kept + size, int(search.sizes[-1]))
+        known = min(n_kept + size, int(search.cardinalities[-1]))
         features = state.working.features[search.support(known)]
         found[size] = _solution(problem, state.data, features)
         if verbose:

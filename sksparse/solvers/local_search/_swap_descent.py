@@ -17,20 +17,19 @@ from sksparse.penalties import L0
 from sksparse.solvers._base import Iterate, IterativeSolver
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate
-from sksparse.solvers.local_search._all_sizes import LONGEST, Effort, SizeSearch
-from sksparse.solvers.local_search._starting_supports import ends, grown, longer
-from sksparse.solvers.local_search._subproblem import Subproblem
+from sksparse.solvers.local_search._cardinality_search import CardinalitySearch, Effort
+from sksparse.solvers.local_search._moves import MoveProblem
+from sksparse.solvers.local_search._starting_supports import (
+    forward_starts,
+    local_optima,
+    long_starts,
+)
+from sksparse.solvers.local_search._tuning import TUNING
 from sksparse.solvers.local_search._working_set import WorkingSet
 from sksparse.solvers.subset._checks import largest_rank, require_least_squares
 from sksparse.solvers.subset._correlations import Correlations
 from sksparse.solvers.subset._factorised_support import COLLINEAR, Support, relative_gain
 from sksparse.solvers.subset._forward import ForwardSelection
-
-# With so many samples for each feature forward selection is a good start for a size; with fewer the
-# landscape is rugged, and sizes that improve each other are a better one.
-_SAMPLES_PER_FEATURE = 20
-# Columns that join the working set at once when a pass over all says that they gain.
-_MOST_NEW = 60
 
 
 @dataclass
@@ -41,8 +40,8 @@ class SubsetIterate(Iterate):
     ----------
     data : Correlations
         The problem in scale-free form, in which the null model loses 1.
-    price, refund : ndarray of shape (n_features,)
-        What a feature costs and what is won by leaving it out, in units of the null model's loss.
+    penalties, saved : ndarray of shape (n_features,)
+        What a feature costs, and what leaving it out saves, in units of the null model's loss.
     kept : ndarray
         Independent features that are always in the support.
     limit, rank : int
@@ -60,8 +59,8 @@ class SubsetIterate(Iterate):
     """
 
     data: Correlations = field(kw_only=True)
-    price: Array = field(kw_only=True)
-    refund: Array = field(kw_only=True)
+    penalties: Array = field(kw_only=True)
+    saved: Array = field(kw_only=True)
     kept: Indices = field(kw_only=True)
     limit: int = field(kw_only=True)
     rank: int = field(kw_only=True)
@@ -71,11 +70,11 @@ class SubsetIterate(Iterate):
     explored: bool = False
     gains: Array = field(default_factory=lambda: np.empty(0))
 
-    def subproblem(self) -> Subproblem:
+    def move_problem(self) -> MoveProblem:
         """The problem over the working set."""
         working, limits = self.working, (self.limit, self.threshold)
-        price, refund = self.price[working.features], self.refund[working.features]
-        return Subproblem(working.gram, working.target, price, refund, *limits)
+        penalties, saved = self.penalties[working.features], self.saved[working.features]
+        return MoveProblem(working.gram, working.target, penalties, saved, *limits)
 
 
 class SubsetDescent(IterativeSolver[SubsetIterate]):
@@ -116,17 +115,17 @@ class SubsetDescent(IterativeSolver[SubsetIterate]):
         most = penalty.max_features
         limit = rank if most is None else min(rank, most + len(kept))
         coef = np.zeros(p) if coef is None else coef
-        price = penalty.strength(problem.alpha) / data.null_loss * penalty.factors(p)
-        refund = price.copy()
-        refund[kept] = -np.inf
+        penalties = penalty.strength(problem.alpha) / data.null_loss * penalty.factors(p)
+        saved = penalties.copy()
+        saved[kept] = -np.inf
         working = WorkingSet(data)
         working.extend(kept)
         return SubsetIterate(
             coef=coef,
             intercept=data.intercept(coef),
             data=data,
-            price=price,
-            refund=refund,
+            penalties=penalties,
+            saved=saved,
             kept=kept,
             limit=max(limit, len(kept)),
             rank=max(rank, len(kept)),
@@ -142,9 +141,9 @@ class SubsetDescent(IterativeSolver[SubsetIterate]):
         data, features = state.data, state.support
         support = Support.among(features, data)
         state.gains = _column_gains(state, support)
-        drops = state.refund[support.columns] - support.importances
+        drops = state.saved[support.columns] - support.importances
         worst = float(max(state.gains.max(initial=0.0), drops.max(initial=0.0)))
-        objective = 1.0 - support.explained + float(state.price[support.columns].sum())
+        objective = 1.0 - support.explained + float(state.penalties[support.columns].sum())
         return Certificate(name, relative_gain(worst, objective))
 
     def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
@@ -155,8 +154,8 @@ class SubsetDescent(IterativeSolver[SubsetIterate]):
         if first:
             found = self._explore(problem, state)
         else:
-            state.working.extend(state.working.outside(state.gains, _MOST_NEW))
-            found = state.subproblem().search(state.working.positions(state.support))
+            state.working.extend(state.working.outside(state.gains, TUNING.most_new))
+            found = state.move_problem().search(state.working.positions(state.support))
         support = np.sort(state.working.features[found.columns])
         state.progress = first or not np.array_equal(support, state.support)
         state.support = support
@@ -168,43 +167,53 @@ class SubsetDescent(IterativeSolver[SubsetIterate]):
         """Best end of several descents."""
         working, penalised = state.working, problem.penalty_as(L0).max_features is None
         if self._has_samples(problem, state):
-            columns = grown(state)
-            inner = state.subproblem()
+            columns = forward_starts(state)
+            inner = state.move_problem()
             found = [inner.support(one) for one in columns]
         else:
             starts, settled = self._starts(problem, state)
             if not settled:
-                starts += longer(state.subproblem, working, np.abs(state.data.target))
-            inner = state.subproblem()
+                starts += long_starts(state.move_problem, working, np.abs(state.data.target))
+            inner = state.move_problem()
             if penalised and not settled:
                 starts.append(inner.coordinate_descent(np.zeros(len(inner.target))))
-            found = ends(inner, starts, working.positions(state.kept))
-        known = np.flatnonzero((state.coef != 0.0) & np.isfinite(state.data.lengths))
-        if known.size:
-            working.extend(known)
-            inner, coef = state.subproblem(), state.coef[working.features]
-            coef *= state.data.lengths[working.features] / state.data.target_length
-            starts = [inner.coordinate_descent(coef)] if penalised else []
-            starts.append(np.flatnonzero(coef))
-            found += ends(inner, starts, working.positions(state.kept))
-        return min(found, key=inner.objective)
+            found = local_optima(inner, starts, working.positions(state.kept))
+        found += self._from_known(state, penalised)
+        return min(found, key=state.move_problem().objective)
+
+    def _from_known(self, state: SubsetIterate, penalised: bool) -> list[Support]:
+        """Ends of descents from the coefficients of a previous solution."""
+        working, data = state.working, state.data
+        known = np.flatnonzero((state.coef != 0.0) & np.isfinite(data.lengths))
+        if not known.size:
+            return []
+        working.extend(known)
+        inner, coef = state.move_problem(), state.coef[working.features]
+        coef *= data.lengths[working.features] / data.target_length
+        starts = [inner.coordinate_descent(coef)] if penalised else []
+        starts.append(np.flatnonzero(coef))
+        return local_optima(inner, starts, working.positions(state.kept))
 
     def _has_samples(self, problem: Problem, state: SubsetIterate) -> bool:
-        """Whether a size has so many samples that forward selection is a good start."""
+        """Whether there are so many samples that forward selection is a good start."""
         wanted = state.limit - len(state.kept)
-        if self.effort != 1 or problem.penalty_as(L0).max_features is None or wanted > LONGEST:
+        if (
+            self.effort != 1
+            or problem.penalty_as(L0).max_features is None
+            or wanted > TUNING.longest
+        ):
             return False
-        needed = _SAMPLES_PER_FEATURE * wanted
+        needed = TUNING.samples_per_feature * wanted
         return needed <= len(problem.loss.weights) and problem.distinct(needed) == needed
 
     def _starts(self, problem: Problem, state: SubsetIterate) -> tuple[list[Indices], bool]:
         """Where to begin, and whether no longer supports are in question."""
         if self.effort == 0:
             return [self._forward(problem, state)], True
-        start, settled = self._best_size(problem, state)
+        start, settled = self._best_cardinality(problem, state)
         starts = [start]
-        sized = problem.penalty_as(L0).max_features is not None
-        if sized and state.limit - len(state.kept) <= LONGEST:
+        limited = problem.penalty_as(L0).max_features is not None
+        if limited and state.limit - len(state.kept) <= TUNING.longest:
             starts.append(self._forward(problem, state))
         return starts, settled
 
@@ -215,32 +224,34 @@ class SubsetDescent(IterativeSolver[SubsetIterate]):
         state.working.extend(features)
         return state.working.positions(features)
 
-    def _best_size(self, problem: Problem, state: SubsetIterate) -> tuple[Indices, bool]:
-        """The best of the supports found size by size, and whether no longer one is in question."""
-        sizes, n_kept = self.sizes(state), len(state.kept)
+    def _best_cardinality(self, problem: Problem, state: SubsetIterate) -> tuple[Indices, bool]:
+        """The best support of all cardinalities, and whether no longer one is in question."""
+        search, n_kept = self.cardinality_search(state), len(state.kept)
+        longest = n_kept + TUNING.longest
         if problem.penalty_as(L0).max_features is not None:
-            sizes.reach(min(state.limit, n_kept + LONGEST))
-            return sizes.support(min(state.limit, sizes.sizes[-1])), state.limit <= n_kept + LONGEST
+            search.reach(min(state.limit, longest))
+            known = min(state.limit, search.cardinalities[-1])
+            return search.support(known), state.limit <= longest
         best, tried = n_kept, -1
         # Without a penalty all features are selected.
-        while state.price.any() and tried < sizes.end <= n_kept + LONGEST:
-            tried = sizes.end
-            sizes.reach(tried + 1)
-            best = max(sizes.sizes, key=lambda size: _worth(state, sizes, size))
-            if 2 * (best - n_kept) <= sizes.end - n_kept:
-                return sizes.support(best), True
-        return sizes.support(best), False
+        while state.penalties.any() and tried < search.end <= longest:
+            tried = search.end
+            search.reach(tried + 1)
+            best = max(search.cardinalities, key=lambda k: _net_explained(state, search, k))
+            if 2 * (best - n_kept) <= search.end - n_kept:
+                return search.support(best), True
+        return search.support(best), False
 
-    def sizes(self, state: SubsetIterate) -> SizeSearch:
-        """Supports of each size, whichever is asked for, none of them searched yet."""
+    def cardinality_search(self, state: SubsetIterate) -> CardinalitySearch:
+        """Supports of each cardinality, whichever is asked for, none of them searched yet."""
         limits = (state.rank, state.threshold, Effort.of(self.effort))
-        return SizeSearch(state.data, state.working, state.kept, *limits)
+        return CardinalitySearch(state.data, state.working, state.kept, *limits)
 
 
-def _worth(state: SubsetIterate, sizes: SizeSearch, size: int) -> float:
-    """What the best support of a size explains, less its price."""
-    features = state.working.features[sizes.support(size)]
-    return sizes.explained(size) - float(state.price[features].sum())
+def _net_explained(state: SubsetIterate, search: CardinalitySearch, k: int) -> float:
+    """What the best support of k features explains, less their penalties."""
+    features = state.working.features[search.support(k)]
+    return search.explained(k) - float(state.penalties[features].sum())
 
 
 def _independent(data: Correlations, features: Indices) -> Indices:
@@ -251,19 +262,18 @@ def _independent(data: Correlations, features: Indices) -> Indices:
 
 def _column_gains(state: SubsetIterate, support: Support) -> Array:
     """Best gain that each column outside the support can bring."""
-    from sksparse._kernels.subset import swap_gains
+    from sksparse._kernels.subset_moves import add_gains, swap_gains
 
     data, can_add = state.data, len(support.columns) < state.limit
     gains = np.full(data.design.n_features, -np.inf)
-    coef, diagonal = support.coef, np.diag(support.inverse).copy()
-    refund = state.refund[support.columns]
+    drops = state.saved[support.columns] - support.importances
+    inside = (support.coef[None], np.diag(support.inverse).copy(), drops)
     for block, cross in data.with_all(support.columns):
-        rows, spare, descent = support.beside(cross, data.target[block])
-        part = gains[block]
+        projections, schur, descent = support.given(cross, data.target[block])
+        outside = (schur, descent[None], COLLINEAR, None)
         if can_add:
-            free = spare > COLLINEAR
-            part[free] = descent[free] ** 2 / spare[free]
-        swap_gains(rows, spare, descent, coef, diagonal, refund, COLLINEAR, part)
-    gains -= state.price
+            add_gains(*outside, gains[block])
+        swap_gains(projections, *inside, *outside, gains[block], None)
+    gains -= state.penalties
     gains[support.columns] = -np.inf
     return gains

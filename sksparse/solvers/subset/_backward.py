@@ -1,4 +1,4 @@
-"""Backward elimination: start from all features and drop the cheapest, again and again.
+"""Backward elimination: start from all features and drop the least salient, again and again.
 
 Dropping feature j of a least-squares fit b raises the loss by ``b_j^2 / (2 [G^-1]_jj)``, with G the
 Gram matrix of the features in use, and moves the others by ``-b_j / [G^-1]_jj G^-1 e_j``: the
@@ -21,12 +21,12 @@ from sksparse.solvers._solution import Certificate
 from sksparse.solvers.subset._checks import independent, require_least_squares, require_rank
 from sksparse.solvers.subset._correlations import JITTER, Correlations
 from sksparse.solvers.subset._factorised_support import relative_gain
-from sksparse.solvers.subset._terms import SupportIterate, Terms, worth
+from sksparse.solvers.subset._scaled_penalty import ScaledPenalty
+from sksparse.solvers.subset._support_iterate import SupportIterate, least_gain
+from sksparse.solvers.subset._tuning import TUNING
 
 # Numbers in a block of rows that is centred while a Gram matrix is added up.
 _BLOCK = 2**18
-# Multiplications between two looks at the keyboard.
-_WORK = 1e8
 
 
 @dataclass
@@ -68,21 +68,21 @@ class BackwardIterate(SupportIterate):
 
     @property
     def objective(self) -> float:
-        """Loss and prices of the support, relative to the loss of the null model."""
+        """Loss and penalties of the support, relative to the loss of the null model."""
         explained = float(self.values @ self.data.target[self.support])
-        return 1.0 - explained + float(self.terms.prices[self.support].sum())
+        return 1.0 - explained + float(self.penalty.per_feature[self.support].sum())
 
     @property
     def surplus(self) -> float:
-        """Relative fall of the objective when the feature that is worth least is dropped.
+        """Relative fall of the objective when the least salient feature is dropped.
 
         Infinite while there are too many.
         """
-        counted = ~self.terms.free[self.support]
-        if counted.sum() > self.terms.limit:
+        counted = ~self.penalty.free[self.support]
+        if counted.sum() > self.penalty.limit:
             return np.inf
         rises = self.values**2 / np.diag(self.inverse)
-        gains = self.terms.prices[self.support] - rises
+        gains = self.penalty.per_feature[self.support] - rises
         return relative_gain(float(gains[counted].max(initial=0.0)), self.objective)
 
 
@@ -90,10 +90,10 @@ class BackwardElimination(IterativeSolver[BackwardIterate]):
     """Backward stepwise elimination for a squared loss.
 
     It starts from all features but the constant ones and those that are linear combinations of
-    others (up to 1e-8 of their squared length; the others are found by pivoting, features of price
-    zero first), and each time drops the feature without which the refitted loss rises least beyond
-    its price. It ends at ``max_features``, or where every feature is worth its price. The answer is
-    a function of the data alone; a start is not used.
+    others (up to 1e-8 of their squared length; the others are found by pivoting, features without a
+    penalty first), and each time drops the feature without which the refitted loss rises least
+    beyond its penalty. It ends at ``max_features``, or where no loss rises less than that. The
+    answer is a function of the data alone; a start is not used.
 
     It costs one Gram matrix of all features, two arrays of shape (n_features, n_features), and
     time in proportion to ``n_features ** 3``.
@@ -128,16 +128,16 @@ class BackwardElimination(IterativeSolver[BackwardIterate]):
 
     def start(self, problem: Problem, coef: Array | None) -> BackwardIterate:
         data = Correlations(problem, problem.penalty_as(L0).l2)
-        terms = Terms.of(problem, data)
+        penalty = ScaledPenalty.of(problem, data)
         gram = _correlations(data)
         state = BackwardIterate(
             coef=np.zeros(problem.design.n_features),
             intercept=0.0,
             data=data,
-            terms=terms,
+            penalty=penalty,
             gram=gram,
             features=data.usable,
-            among=independent(gram, terms.free[data.usable]),
+            among=independent(gram, penalty.free[data.usable]),
         )
         state.factorise()
         return state
@@ -152,13 +152,13 @@ class BackwardElimination(IterativeSolver[BackwardIterate]):
         from sksparse._kernels.elimination import eliminate
 
         threshold = max(self.tol, problem.precision)
-        terms, support, among = state.terms, state.support, state.among.copy()
-        costs = (terms.prices[support], terms.free[support])
-        limits = (terms.limit, worth(state.objective, threshold))
+        penalty, support, among = state.penalty, state.support, state.among.copy()
+        costs = (penalty.per_feature[support], penalty.free[support])
+        limits = (penalty.limit, least_gain(state.objective, threshold))
         left, last = len(support), len(support) // 2
         while left > last:
             check()
-            most = min(left - last, 1 + int(_WORK / left**2))
+            most = min(left - last, 1 + int(TUNING.between_checks / left**2))
             before = left
             left = eliminate(state.inverse, state.values, among, *costs, left, *limits, most)
             if left > before - most:

@@ -18,16 +18,12 @@ from sksparse.solvers._base import IterativeSolver
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate
 from sksparse.solvers.subset._checks import require_squared_loss
-from sksparse.solvers.subset._coordinate_subproblem import CoordinateProblem, coordinate_gains
 from sksparse.solvers.subset._correlations import Correlations
 from sksparse.solvers.subset._factorised_support import Support, relative_gain
-from sksparse.solvers.subset._terms import ROUND, SupportIterate, Terms, worth
-
-# Columns that may join the support in a working set.
-_MOST_NEW = 50
-# The next strength is this share of that at which another feature enters, or that share of the
-# last strength where this is less; and less still where the support stood still.
-_BELOW_ENTRY, _BELOW_LAST, _BELOW_STILL = 0.99, 0.97, 0.8
+from sksparse.solvers.subset._scaled_penalty import ScaledPenalty
+from sksparse.solvers.subset._subproblem import Subproblem, coordinate_gains
+from sksparse.solvers.subset._support_iterate import SupportIterate, least_gain
+from sksparse.solvers.subset._tuning import TUNING
 
 
 @dataclass
@@ -37,16 +33,16 @@ class CoordinateIterate(SupportIterate):
     Parameters
     ----------
     factors : ndarray of shape (n_features,)
-        Prices on the path, in units of the strength.
+        Penalty weights on the path, in units of the strength.
     strength, last : float
         Where the path stands, and where it ends; both relative to the loss of the null model.
     u, descent : ndarray of shape (n_features,)
         Scaled coefficients, and half of minus the gradient over them.
     gains : ndarray of shape (n_features,)
         What the best move of each coordinate gains at this strength.
-    worth : ndarray of shape (n_features,)
-        What each coordinate gains against zero, its price left out.
-    sized : bool
+    against_zero : ndarray of shape (n_features,)
+        What each coordinate gains against zero, its penalty left out.
+    has_limit : bool
         Whether the number of features is given.
     before : ndarray or None
         Support at the strength before.
@@ -60,31 +56,31 @@ class CoordinateIterate(SupportIterate):
     u: Array = field(kw_only=True)
     descent: Array = field(kw_only=True)
     gains: Array = field(kw_only=True)
-    worth: Array = field(kw_only=True)
-    sized: bool = field(kw_only=True)
+    against_zero: Array = field(kw_only=True)
+    has_limit: bool = field(kw_only=True)
     before: Indices | None = None
     ended: bool = False
 
-    def look(self) -> None:
+    def measure(self) -> None:
         """Read X, and say what every coordinate would gain."""
         self.descent = self.measure_descent(self.coef)
-        self.judge()
+        self.update_gains()
 
-    def judge(self) -> None:
+    def update_gains(self) -> None:
         """What every coordinate would gain at the present strength."""
-        self.gains, self.worth = coordinate_gains(
+        self.gains, self.against_zero = coordinate_gains(
             self.u,
             self.descent,
             self.strength * self.factors,
-            self.terms.l1,
-            self.terms.positive,
+            self.penalty.l1,
+            self.penalty.positive,
         )
 
     def descend(self) -> None:
         """Minimise over the support and the columns that would move most."""
         features = self._working_set()
-        inner = CoordinateProblem.over(
-            self.data, self.terms, features, self.strength * self.factors[features]
+        inner = Subproblem.over(
+            self.data, self.penalty, features, self.strength * self.factors[features]
         )
         self.adopt(features, inner.descend(self.u[features]))
 
@@ -99,7 +95,7 @@ class CoordinateIterate(SupportIterate):
         """The support and what would move, in the order of greedy cyclic descent."""
         gains = self.gains.copy()
         gains[self.support] = -np.inf
-        new = np.argsort(-gains, kind="stable")[:_MOST_NEW]
+        new = np.argsort(-gains, kind="stable")[: TUNING.most_new]
         features = np.concatenate((self.support, new[gains[new] > 0.0]))
         return features[np.argsort(-np.abs(self.descent[features]), kind="stable")]
 
@@ -107,60 +103,60 @@ class CoordinateIterate(SupportIterate):
     def loss(self) -> float:
         """Loss and norms, relative to the loss of the null model."""
         smooth = 1.0 - float(self.u @ (self.data.target + self.descent))
-        return smooth + float(self.terms.l1 @ np.abs(self.u))
+        return smooth + float(self.penalty.l1 @ np.abs(self.u))
 
     @property
     def gain(self) -> float:
         """What the best move of a single coordinate gains, relative to the objective."""
-        price = self.strength * float(self.factors @ (self.u != 0.0))
-        return relative_gain(float(self.gains.max()), self.loss + price)
+        penalties = self.strength * float(self.factors @ (self.u != 0.0))
+        return relative_gain(float(self.gains.max()), self.loss + penalties)
 
     @property
     def entry(self) -> float:
         """The strength at which the next feature enters."""
         outside = (self.u == 0.0) & (self.factors > 0.0)
-        return float(np.max(self.worth[outside] / self.factors[outside], initial=0.0))
+        return float(np.max(self.against_zero[outside] / self.factors[outside], initial=0.0))
 
     @property
-    def arrived(self) -> bool:
+    def at_end(self) -> bool:
         """Whether the path need not go on."""
-        full = self.sized and len(self.counted) >= self.terms.limit
+        full = self.has_limit and len(self.counted) >= self.penalty.limit
         return full or self.strength <= self.last
 
-    def go_on(self, threshold: float) -> None:
+    def lower_strength(self, threshold: float) -> None:
         """Lower the strength until another feature enters, or to the end of the path."""
         still = self.before is not None and np.array_equal(self.before, self.support)
-        share = _BELOW_STILL if still else _BELOW_LAST
-        strength = min(_BELOW_ENTRY * self.entry, share * self.strength)
-        if self.worth[self.u == 0.0].max(initial=0.0) <= worth(self.loss, threshold):
+        share = TUNING.below_still if still else TUNING.below_last
+        strength = min(TUNING.below_entry * self.entry, share * self.strength)
+        if self.against_zero[self.u == 0.0].max(initial=0.0) <= least_gain(self.loss, threshold):
             strength = self.last
         self.strength, self.before = max(strength, self.last), self.support
-        self.judge()
+        self.update_gains()
 
-    def end(self) -> None:
+    def finish(self) -> None:
         """Leave the path, with no more features than allowed."""
         self.ended = True
-        if self.sized:
+        if self.has_limit:
             self._trim()
 
     def _trim(self) -> None:
-        """Drop what is worth least, refitted, until the support is within the limit."""
-        data, terms = self.data, self.terms
-        while len(self.counted) > terms.limit:
+        """Drop the least salient features, with refits, until the support is within the limit."""
+        data, penalty = self.data, self.penalty
+        while len(self.counted) > penalty.limit:
             features = self.support
-            slopes = 0.5 * terms.l1[features] * np.sign(self.u[features])
+            slopes = 0.5 * penalty.l1[features] * np.sign(self.u[features])
             target = data.target[features] - slopes
             support = Support.of(features, data.among(features), target)
-            rises = np.where(terms.free[support.columns], np.inf, support.importances)
+            rises = np.where(penalty.free[support.columns], np.inf, support.importances)
             kept = np.delete(support.columns, np.argmin(rises))
-            inner = CoordinateProblem.over(data, terms, kept, np.zeros(len(kept)))
+            inner = Subproblem.over(data, penalty, kept, np.zeros(len(kept)))
             self.adopt(kept, inner.descend(self.u[kept]))
 
 
 class CoordinateDescentL0(IterativeSolver[CoordinateIterate]):
     """Cyclic coordinate descent for a squared loss, with hard and soft thresholds.
 
-    The price of a feature falls along a path, from where the first feature enters to ``alpha``;
+    The penalty of a feature falls along a path, from where the first feature enters to ``alpha``;
     each strength is .99 times that at which another feature enters, at most .97 times the last one,
     and .8 times where the support stood still. At every strength coordinates are minimised one
     after the other, those with the largest gradient first, until none of them all, each with the
@@ -168,7 +164,7 @@ class CoordinateDescentL0(IterativeSolver[CoordinateIterate]):
     coefficients of the support are then solved for.
 
     With ``max_features=k`` the path goes on until k features are in use. Should it jump over k, the
-    features that are worth least are dropped from the first larger support, one by one with
+    least salient features are dropped from the first larger support, one by one with
     refits. A start is not used. A strength costs one pass over X, or some.
 
     Parameters
@@ -192,37 +188,37 @@ class CoordinateDescentL0(IterativeSolver[CoordinateIterate]):
 
     def start(self, problem: Problem, coef: Array | None) -> CoordinateIterate:
         data = Correlations(problem, problem.penalty_as(L0).l2)
-        terms = Terms.of(problem, data)
+        scaled = ScaledPenalty.of(problem, data)
         zeros = np.zeros(problem.design.n_features)
         penalty = problem.penalty_as(L0)
-        sized = penalty.max_features is not None
+        has_limit = penalty.max_features is not None
         state = CoordinateIterate(
             coef=zeros,
             intercept=data.intercept(zeros),
             data=data,
-            terms=terms,
-            factors=np.where(terms.free, 0.0, 1.0) if sized else penalty.factors(len(zeros)),
+            penalty=scaled,
+            factors=np.where(scaled.free, 0.0, 1.0) if has_limit else penalty.factors(len(zeros)),
             strength=0.0,
-            last=0.0 if sized else problem.alpha / data.null_loss,
+            last=0.0 if has_limit else problem.alpha / data.null_loss,
             u=zeros,
             descent=data.target,
             gains=zeros,
-            worth=zeros,
-            sized=sized,
+            against_zero=zeros,
+            has_limit=has_limit,
         )
-        free = data.usable[terms.free[data.usable]]
-        inner = CoordinateProblem.over(data, terms, free, np.zeros(len(free)))
+        free = data.usable[scaled.free[data.usable]]
+        inner = Subproblem.over(data, scaled, free, np.zeros(len(free)))
         state.adopt(free, inner.descend(np.zeros(len(free))))
-        state.look()
-        state.strength = max(state.entry / _BELOW_LAST, state.last)
-        state.judge()
+        state.measure()
+        state.strength = max(state.entry / TUNING.below_last, state.last)
+        state.update_gains()
         return state
 
     def certify(self, problem: Problem, state: CoordinateIterate) -> Certificate:
         name = "largest relative gain of a single coordinate"
         if not state.ended:
             return Certificate(name, np.inf)
-        if state.sized:
+        if state.has_limit:
             return Certificate("strengths left on the path", 0.0)
         return Certificate(name, state.gain)
 
@@ -231,11 +227,11 @@ class CoordinateDescentL0(IterativeSolver[CoordinateIterate]):
 
     def step(self, problem: Problem, state: CoordinateIterate) -> None:
         threshold = max(self.tol, problem.precision)
-        for _ in range(ROUND):
+        for _ in range(TUNING.per_step):
             check()
             while not state.gain > threshold:
-                if state.arrived:
-                    return state.end()
-                state.go_on(threshold)
+                if state.at_end:
+                    return state.finish()
+                state.lower_strength(threshold)
             state.descend()
-            state.look()
+            state.measure()

@@ -10,10 +10,8 @@ from scipy.linalg import lapack
 from sksparse._typing import Array, Indices
 from sksparse.solvers.subset._correlations import JITTER, Correlations
 
-# A column that keeps at most this share of its squared length beside others is collinear.
+#: A column whose residual squared norm given others is at most this share of its own is collinear.
 COLLINEAR = 1e-8
-
-
 #: Gains below this share of the null model's loss are rounding.
 NOISE = 1e-14
 
@@ -46,23 +44,24 @@ class Support:
 
     @classmethod
     def of(
-        cls, columns: Indices, among: Array, target: Array, spare: float = 0.5 * JITTER
+        cls, columns: Indices, among: Array, target: Array, floor: float = 0.5 * JITTER
     ) -> Support:
         """Factorise with pivoting; ``among`` and ``target`` are correlations of ``columns``.
 
-        Columns that keep no more than ``spare`` beside others are left out; by default none.
+        Columns whose Schur complement given others is at most ``floor`` are left out; by default
+        none.
         """
         if not len(columns):
             return cls(columns, np.empty((0, 0)), np.empty(0))
-        factor, pivots, rank, _ = lapack.dpstrf(among, tol=spare, lower=1)
+        factor, pivots, rank, _ = lapack.dpstrf(among, tol=floor, lower=1)
         order = pivots[:rank] - 1
         root, _ = lapack.dtrtri(np.tril(factor[:rank, :rank]), lower=1)
         return cls(columns[order], root, root @ target[order])
 
     @classmethod
-    def among(cls, features: Indices, data: Correlations, spare: float = 0.5 * JITTER) -> Support:
+    def among(cls, features: Indices, data: Correlations, floor: float = 0.5 * JITTER) -> Support:
         """Factorise features of the data; ``columns`` are then features."""
-        return cls.of(features, data.among(features), data.target[features], spare)
+        return cls.of(features, data.among(features), data.target[features], floor)
 
     @property
     def explained(self) -> float:
@@ -81,14 +80,14 @@ class Support:
 
     @property
     def importances(self) -> Array:
-        """Rise of the loss, as a share of the null model's, when a column is dropped."""
+        """Saliencies: how the loss rises without a column, as a share of the null model's."""
         return self.coef**2 / np.diag(self.inverse)
 
-    def beside(self, cross: Array, target: Array) -> tuple[Array, Array, Array]:
-        """Rows V, what is left s, and descent d of other columns.
+    def given(self, cross: Array, target: Array) -> tuple[Array, Array, Array]:
+        """Projections, Schur complements and descents of other columns, given the support.
 
         ``cross`` holds their correlations with the support, ``target`` those with the target.
         """
         half = self.root @ cross
-        spare = 1.0 + JITTER - np.einsum("ij,ij->j", half, half)
-        return self.root.T @ half, spare, target - self.target @ half
+        schur = 1.0 + JITTER - np.einsum("ij,ij->j", half, half)
+        return self.root.T @ half, schur, target - self.target @ half

@@ -18,13 +18,11 @@ from sksparse.solvers._base import IterativeSolver
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate
 from sksparse.solvers.subset._checks import independent, require_squared_loss
-from sksparse.solvers.subset._coordinate_subproblem import CoordinateProblem
 from sksparse.solvers.subset._correlations import Correlations
-from sksparse.solvers.subset._factorised_support import relative_gain
-from sksparse.solvers.subset._terms import SupportIterate, Terms
-
-# Rise of the objective, relative to the loss of the null model, that may be rounding.
-_ROUNDING = 1e-14
+from sksparse.solvers.subset._factorised_support import NOISE, relative_gain
+from sksparse.solvers.subset._scaled_penalty import ScaledPenalty
+from sksparse.solvers.subset._subproblem import Subproblem
+from sksparse.solvers.subset._support_iterate import SupportIterate
 
 
 @dataclass(frozen=True)
@@ -53,33 +51,33 @@ class ThresholdingIterate(SupportIterate):
     curvature: float = 1.0
 
     def threshold(self, v: Array, curvature: float) -> Array:
-        """``argmin_u curvature ||u - v||^2`` plus the terms, within the limit."""
-        u = self.terms.shrink(v, slice(None), curvature)
-        return self.keep(u, curvature * u**2 - self.terms.prices)
+        """``argmin_u curvature ||u - v||^2`` plus the penalty, within the limit."""
+        u = self.penalty.shrink(v, slice(None), curvature)
+        return self.keep(u, curvature * u**2 - self.penalty.per_feature)
 
     def keep(self, u: Array, gains: Array) -> Array:
         """The entries of ``u`` that gain most, within the limit, and the free ones."""
-        kept = self.terms.free.copy()
+        kept = self.penalty.free.copy()
         gains = np.where(kept, -np.inf, gains)
-        order = np.argsort(-gains, kind="stable")[: self.terms.limit]
+        order = np.argsort(-gains, kind="stable")[: self.penalty.limit]
         kept[order[gains[order] > 0.0]] = True
         return np.where(kept, u, 0.0)
 
     def polish(self, u: Array) -> _Fit:
         """Solve for the coefficients on the support of ``u``, and the features always kept."""
-        free = self.data.usable[self.terms.free[self.data.usable]]
+        free = self.data.usable[self.penalty.free[self.data.usable]]
         features = np.union1d(np.flatnonzero(u), free)
         if free.size:
             # of dependent columns those that are always kept must stay
             gram = self.data.among(features)
-            features = features[independent(gram, self.terms.free[features])]
-        unpriced = np.zeros(len(features))
-        inner = CoordinateProblem.over(self.data, self.terms, features, unpriced)
+            features = features[independent(gram, self.penalty.free[features])]
+        no_penalties = np.zeros(len(features))
+        inner = Subproblem.over(self.data, self.penalty, features, no_penalties)
         values = inner.descend(u[features])
         polished = np.zeros_like(u)
         polished[features] = values
-        price = float(self.terms.prices @ (polished != 0.0))
-        return _Fit(polished, inner.objective(values) + price)
+        penalty = float(self.penalty.per_feature @ (polished != 0.0))
+        return _Fit(polished, inner.objective(values) + penalty)
 
     def adopt(self, fit: _Fit) -> None:
         """Go on from a fit."""
@@ -96,7 +94,7 @@ class ThresholdingIterate(SupportIterate):
             step = self.threshold(u + descent / self.curvature, self.curvature)
             if np.array_equal(step != 0.0, u != 0.0):
                 return self.fit
-            if self.objective(step) <= self.fit.objective + _ROUNDING:
+            if self.objective(step) <= self.fit.objective + NOISE:
                 return min(self.polish(step), self.fit, key=lambda fit: fit.objective)
             self.curvature *= 2.0
 
@@ -106,15 +104,15 @@ class ThresholdingIterate(SupportIterate):
         at = np.flatnonzero(u)
         coef[at] = u[at] * self.units(at)
         loss = data.weights @ data.residual(coef) ** 2 + data.l2 * (coef @ coef)
-        return float(loss) / data.target_length**2 + self.terms.cost(u)
+        return float(loss) / data.target_length**2 + self.penalty.cost(u)
 
 
 class IterativeHardThresholding(IterativeSolver[ThresholdingIterate]):
     """Iterative hard thresholding for a squared loss, with a line search.
 
     A step takes ``u + X^T r / L``, for columns of unit length and r the residual, to the nearest
-    vector that the rules favour: the ``max_features`` largest entries, or those above
-    ``sqrt(2 price / L)``, with a soft threshold before where ``l1`` is positive. The coefficients
+    vector that the penalty favours: the ``max_features`` largest entries, or those above
+    ``sqrt(2 penalty / L)``, with a soft threshold before where ``l1`` is positive. The coefficients
     on its support are then solved for. L is the least of 1, 2, 4, ... with which the step does not
     raise the objective, at most twice the largest eigenvalue of the correlations. It starts from
     zero, or from a start. A step costs one pass over X, and products with the columns in use.
@@ -150,7 +148,7 @@ class IterativeHardThresholding(IterativeSolver[ThresholdingIterate]):
             coef=zeros if coef is None else np.where(np.isfinite(data.lengths), coef, 0.0),
             intercept=0.0,
             data=data,
-            terms=Terms.of(problem, data),
+            penalty=ScaledPenalty.of(problem, data),
             fit=nothing,
             found=nothing,
         )

@@ -1,4 +1,4 @@
-"""Supports of growing size, each begun from the one before."""
+"""Supports of a growing number of features, each begun from the one before."""
 
 from __future__ import annotations
 
@@ -10,72 +10,79 @@ from sksparse._typing import Indices
 from sksparse.solvers.subset_newton._entering_columns import best, outside
 from sksparse.solvers.subset_newton._local_search import SubsetSearch
 from sksparse.solvers.subset_newton._newton_refit import Fit
-
-# On a path: columns at first, columns that join at a checkpoint, single moves that are tried.
-_PATH_FIRST, _PATH_NEW, _PATH_TRIALS = 200, 100, 3
-# Once a size is reached, its path looks for no gains below this share of the null loss, or of so
-# many times the loss of the best feature alone where that is less.
-_PATH_GAIN, _LITTLE = 3e-4, 10.0
-# For a price, sizes are grown to twice the best one and so many more, and to this at most.
-_BEYOND, _LONGEST = 4, 100
-# A path passes over all columns when its size has grown to one of these.
-_CHECKPOINTS = tuple(2**e for e in range(2, 30))
+from sksparse.solvers.subset_newton._tuning import TUNING
 
 
 class GrownSizes:
-    """Fits of sizes 0, 1, 2, ... without a price, each from the one before.
+    """Fits of 0, 1, 2, ... features without a penalty on their number, each from the one before.
 
     Parameters
     ----------
     search : SubsetSearch
-        Refits and moves, for a size.
+        Refits and moves, for a number of features.
     effort : int
         Factor on the number of single moves that are tried.
+
+    Attributes
+    ----------
+    search : SubsetSearch
+        The same within the budget of the largest number so far.
     """
 
     def __init__(self, search: SubsetSearch, effort: int) -> None:
-        self.search, fit = search, search.null_fit()
-        search.columns.at(best(search.gains(fit), _PATH_FIRST))
-        search.chains, search.doubts, search.trials = False, 0, _PATH_TRIALS * max(effort, 1)
+        fit = search.fits.null_fit()
+        search.fits.columns.at(best(search.gains(fit), TUNING.path_first))
+        promising = TUNING.path_promising * max(effort, 1)
+        self.search = search.within(descents=False, n_doubtful=0, n_promising=promising)
         self._fits = [fit]
 
-    def reach(self, size: int) -> Fit:
-        """The fit of a size; smaller ones are gone through first, whether asked for or not."""
-        while len(self._fits) <= size:
-            self._fits.append(self._next(self._fits[-1], len(self._fits)))
-        return self._fits[size]
+    def admit(self, n_features: int) -> None:
+        """Go as far as this where beyond the number of samples a small ridge determines a fit.
 
-    def _next(self, fit: Fit, size: int) -> Fit:
-        search = self.search
-        search.limit = size
-        if size <= 2:
+        That is done where a number is asked for; a penalty on the number does not go so far.
+        """
+        if self.search.fits.penalty.scaled_l2 > 0:
+            admitted = max(self.search.budget.admitted, n_features)
+            self.search = self.search.within(admitted=admitted)
+
+    def reach(self, n_features: int) -> Fit:
+        """The fit of a number; smaller ones are gone through first, whether asked for or not."""
+        while len(self._fits) <= n_features:
+            self._fits.append(self._next(self._fits[-1], len(self._fits)))
+        return self._fits[n_features]
+
+    def _next(self, fit: Fit, n_features: int) -> Fit:
+        search, fits = self.search.within(limit=n_features), self.search.fits
+        if n_features <= 2:
             # a first feature may explain nearly all
-            search.sparing = _PATH_GAIN * min(search.scale, _LITTLE * search.left(fit))
+            loss = min(fits.scale, TUNING.path_little * fits.left(fit))
+            search = search.within(least_gain=TUNING.path_gain * loss)
+        self.search = search
         fit = search.extend(fit)
-        if size in _CHECKPOINTS:
-            search.limit = size + 1
-            search.columns.at(outside(search, search.gains(fit), _PATH_NEW))
-            search.limit = size
+        if n_features in TUNING.path_checkpoints:
+            gains = search.within(limit=n_features + 1).gains(fit)
+            fits.columns.at(outside(search, gains, TUNING.path_new))
             fit = search.improve(fit)[0]
         return fit
 
     def features(self, fit: Fit) -> Indices:
         """Features of a fit."""
-        return self.search.columns.features[fit.support]
+        return self.search.fits.columns.features[fit.support]
 
     def best_for(self, cost: Callable[[Indices], float]) -> Indices:
         """Features of the fit with the lowest loss plus what its features cost.
 
-        Sizes are gone through to twice that of the best one, up to a hundred, or to a loss of zero.
+        Fits are gone through to twice the best number, up to a hundred, or to a loss of zero.
         """
-        best, lowest, size = self._fits[0], np.inf, 0
+        fits, n_kept = self.search.fits, len(self._fits[0].support)
+        best, lowest, n_features = self._fits[0], np.inf, 0
         while True:
-            fit = self.reach(size)
-            value = max(fit.value, self.search.floor) + cost(self.features(fit))
+            fit = self.reach(n_features)
+            value = max(fit.value, fits.floor) + cost(self.features(fit))
             if value < lowest:
                 best, lowest = fit, value
-            is_short = len(fit.support) < len(self._fits[0].support) + size
-            enough = min(2 * len(best.support) + _BEYOND, _LONGEST)
-            if is_short or self.search.finished(fit) or size >= enough:
+            is_short = len(fit.support) < n_kept + n_features
+            enough = min(2 * len(best.support) + TUNING.path_beyond, TUNING.path_longest)
+            if is_short or fits.finished(fit) or n_features >= enough:
                 return self.features(best)
-            size += 1
+            n_features += 1

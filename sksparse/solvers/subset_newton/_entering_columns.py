@@ -10,7 +10,7 @@ from sksparse.solvers.subset_newton._local_search import SubsetSearch
 
 def outside(search: SubsetSearch, gains: Array, number: int) -> Indices:
     """Columns outside the working set that gain most."""
-    new = best(np.where(search.columns.known, -np.inf, gains), number)
+    new = best(np.where(search.fits.columns.known, -np.inf, gains), number)
     return new[gains[new] > 0]
 
 

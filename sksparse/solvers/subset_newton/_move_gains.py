@@ -2,12 +2,9 @@
 
 The model is the loss at the current predictor to second order, with the mean curvature of each
 sample over its outputs, plus the norms as they are. Columns have unit length in its metric (l2
-included), so that a support S with correlations H_SS and ``M = H_SS^{-1}`` has coefficients
-``b = M (q_S - l1 sign_S)``; a column j beside it has ``v = M H_Sj``, ``s = 1 - H_jS v`` left, and
-descends by ``d = q_j - H_jS b``. With ``r(d) = max(|d| - l1, 0)``, or only its positive side,
-adding j gains ``r(d)^2 / (2 s)``, dropping i loses ``b_i^2 / (2 M_ii)``, and swapping i for j gains
-``r(d + v_i b_i / M_ii)^2 / (2 (s + v_i^2 / M_ii)) - b_i^2 / (2 M_ii)``: exact for the model as long
-as no other coefficient changes its sign.
+included): it is half of the model whose moves ``_kernels.subset_moves`` describes, and its gains
+are half of those, where c is ``q_S - l1 sign_S`` over a support whose coefficients keep their
+signs, and q are the correlations with the target.
 """
 
 from __future__ import annotations
@@ -21,15 +18,9 @@ import scipy.linalg
 from scipy.linalg import lapack
 
 from sksparse._typing import Array, Indices, Mask
-
-# A column that keeps at most this share of its squared length beside others is collinear.
-COLLINEAR = 1e-8
-# A ridge that is a smaller share of a squared length does not tell collinear columns apart.
-_FAINT = 1e-4
-# A feature of the support has at least this share of the mean curvature.
-_LEAST_CURVATURE = 1e-12
-# Added to squared lengths, far above rounding.
-_JITTER = 1e-12
+from sksparse.solvers.subset._correlations import JITTER
+from sksparse.solvers.subset._factorised_support import COLLINEAR
+from sksparse.solvers.subset_newton._tuning import TUNING
 
 
 class Metric(NamedTuple):
@@ -50,7 +41,7 @@ class Metric(NamedTuple):
     centred: bool
 
 
-class Norms(NamedTuple):
+class ColumnPenalties(NamedTuple):
     """What using a column costs and may be.
 
     Parameters
@@ -61,8 +52,8 @@ class Norms(NamedTuple):
         Strength of the ridge penalty.
     positive : ndarray of shape (n_columns,)
         Columns whose coefficient must not be negative.
-    prices : ndarray of shape (n_columns,)
-        Price of each column; zero where a size is asked for.
+    per_feature : ndarray of shape (n_columns,)
+        Penalty of each column in use; zero where a number of features is asked for.
     free : ndarray of shape (n_columns,)
         Columns that always stay and are not counted.
     usable : ndarray of shape (n_columns,)
@@ -72,19 +63,19 @@ class Norms(NamedTuple):
     l1: float | Array
     l2: Array
     positive: Mask
-    prices: Array
+    per_feature: Array
     free: Mask
     usable: Mask
 
-    def rivals(self, cross: Array, descent: Array, lengths: Array) -> Rivals:
-        """Columns of given lengths beside a support."""
-        norms = self._replace(
+    def candidates(self, cross: Array, descent: Array, lengths: Array) -> Candidates:
+        """Columns of given lengths, given a support."""
+        scaled = self._replace(
             l1=self.l1 / lengths, l2=self.l2 / lengths**2, usable=self.usable.copy()
         )
-        return Rivals(cross, descent, norms)
+        return Candidates(cross, descent, scaled)
 
 
-class Rivals(NamedTuple):
+class Candidates(NamedTuple):
     """Columns that may enter.
 
     Parameters
@@ -93,24 +84,27 @@ class Rivals(NamedTuple):
         Correlations with the support.
     descent : ndarray of shape (n_columns, n_outputs)
         Minus the gradient.
-    norms : Norms
-        Their costs, for columns of unit length.
+    penalties : ColumnPenalties
+        What they cost and may be, for columns of unit length.
     """
 
     cross: Array
     descent: Array
-    norms: Norms
+    penalties: ColumnPenalties
 
     @property
-    def needed(self) -> Array:
-        """Share of its squared length that a column must keep beside a support."""
-        ridge = self.norms.l2
-        least = COLLINEAR + np.where(ridge < _FAINT, 4.0 * ridge, 0.0)
-        return np.where(self.norms.usable, least, np.inf)
+    def extra(self) -> Array:
+        """What the Schur complement of a column that may enter exceeds ``COLLINEAR`` by."""
+        ridge, usable = self.penalties.l2, self.penalties.usable
+        return np.where(usable, np.where(ridge < TUNING.faint, 4.0 * ridge, 0.0), np.inf)
+
+    def schur(self, projections: Array) -> Array:
+        """Residual squared norms given the support, for the projections on it."""
+        return np.asarray(1.0 - np.einsum("ij,ij->j", projections, self.cross))
 
 
 @dataclass(frozen=True)
-class Tableau:
+class SupportModel:
     """A support in the model.
 
     Parameters
@@ -119,13 +113,13 @@ class Tableau:
         M, inverse correlations.
     coef : ndarray of shape (k, n_outputs)
         b, coefficients of columns of unit length.
-    prices : ndarray of shape (k,)
-        What dropping each feature saves; minus infinity where it must stay.
+    saved : ndarray of shape (k,)
+        Penalty that dropping each feature saves; minus infinity where it must stay.
     """
 
     inverse: Array
     coef: Array
-    prices: Array
+    saved: Array
 
     @cached_property
     def diagonal(self) -> Array:
@@ -133,44 +127,41 @@ class Tableau:
 
     @cached_property
     def rises(self) -> Array:
-        """What dropping each feature loses, its price aside."""
+        """How the model rises when a feature is dropped, its penalty aside."""
         return (self.coef**2).sum(axis=1) / (2.0 * self.diagonal)
 
     @property
     def drops(self) -> Array:
         """Gain of dropping each feature."""
-        return self.prices - self.rises
+        return self.saved - self.rises
 
     @property
-    def without_drops(self) -> Tableau:
+    def without_drops(self) -> SupportModel:
         """The same where no feature may leave, so that no swap gains."""
-        return replace(self, prices=np.full(len(self.prices), -np.inf))
+        return replace(self, saved=np.full(len(self.saved), -np.inf))
 
-    def gains(self, rivals: Rivals, adds: bool) -> tuple[Array, Indices]:
+    def gains(self, candidates: Candidates, adds: bool) -> tuple[Array, Indices]:
         """Best gain of each column, and whose place it takes; -1 where it is added."""
-        from sksparse._kernels.subset_moves import column_gains
+        from sksparse._kernels.subset_moves import Bounds, add_gains, swap_gains
 
-        norms = rivals.norms
-        return column_gains(
-            self.inverse @ rivals.cross,
-            rivals.cross,
-            self.coef,
-            self.diagonal,
-            self.drops,
-            rivals.descent,
-            norms.l1,
-            norms.positive,
-            norms.prices,
-            rivals.needed,
-            adds,
-        )
+        penalties, projections = candidates.penalties, self.inverse @ candidates.cross
+        bounds = Bounds(np.asarray(penalties.l1), penalties.positive, candidates.extra)
+        descent = np.ascontiguousarray(candidates.descent.T)
+        outside = (candidates.schur(projections), descent, COLLINEAR, bounds)
+        # the kernel's objective is twice the model
+        inside = (np.ascontiguousarray(self.coef.T), self.diagonal, 2.0 * self.drops)
+        gains, leaving = np.full(descent.shape[1], -np.inf), np.full(descent.shape[1], -1)
+        if adds:
+            add_gains(*outside, gains)
+        swap_gains(projections, *inside, *outside, gains, leaving)
+        return 0.5 * gains - penalties.per_feature, leaving
 
 
 class Move(NamedTuple):
     """Positions of the features that leave and enter; -1 is none."""
 
-    leaver: int
-    joiner: int
+    leaving: int
+    entering: int
     gain: float
 
 
@@ -178,7 +169,7 @@ def inverse_of(correlations: Array) -> Array:
     """Inverse of a correlation matrix."""
     if not len(correlations):
         return correlations
-    matrix = correlations + _JITTER * np.eye(len(correlations))
+    matrix = correlations + JITTER * np.eye(len(correlations))
     factor, failed = lapack.dpotrf(matrix, lower=1)
     if failed:
         return np.asarray(scipy.linalg.pinvh(matrix))
@@ -186,8 +177,8 @@ def inverse_of(correlations: Array) -> Array:
     return np.asarray(lower + np.tril(lower, -1).T)
 
 
-class Quadratic:
-    """The model over some columns; their correlations are computed as they are met.
+class LocalModel:
+    """The model over some columns; their correlations are computed as they are needed.
 
     Parameters
     ----------
@@ -195,8 +186,8 @@ class Quadratic:
         Columns, centred in any way.
     metric : Metric
         The loss around the current predictor.
-    norms : Norms
-        Costs of the columns.
+    penalties : ColumnPenalties
+        What the columns cost and may be.
     support : ndarray of shape (k,)
         Positions of the current model.
     coef : ndarray of shape (k, n_outputs)
@@ -211,9 +202,9 @@ class Quadratic:
     """
 
     def __init__(
-        self, rows: Array, metric: Metric, norms: Norms, support: Indices, coef: Array
+        self, rows: Array, metric: Metric, penalties: ColumnPenalties, support: Indices, coef: Array
     ) -> None:
-        from sksparse._kernels.subset_moves import row_moments
+        from sksparse._kernels.moments import row_moments
 
         self._rows, self._metric = rows, metric
         total = metric.curvature.sum()
@@ -223,18 +214,18 @@ class Quadratic:
         self.means = self._shift / total
         squares -= self._shift * self.means
         # Samples on which a feature of the support varies may have lost all curvature.
-        least = _LEAST_CURVATURE * total * (rows[support] ** 2).mean(axis=1)
+        least = TUNING.least_curvature * total * (rows[support] ** 2).mean(axis=1)
         squares[support] = np.maximum(squares[support], least)
-        self.norms = norms._replace(usable=norms.usable & (squares > 0))
-        root = np.sqrt(np.maximum(squares, 0.0) + norms.l2)
-        self.lengths = np.where(self.norms.usable, root, np.inf)
+        self.penalties = penalties._replace(usable=penalties.usable & (squares > 0))
+        root = np.sqrt(np.maximum(squares, 0.0) + penalties.l2)
+        self.lengths = np.where(self.penalties.usable, root, np.inf)
         self._correlations = np.empty((0, len(rows)))
         self._slot = np.full(len(rows), -1, dtype=np.intp)
         self._target = -(rows @ metric.gradient) / self.lengths[:, None]
         if len(support):
             lengths = self.lengths[support][:, None]
             # correlations carry the ridge, whose own gradient is thereby counted twice
-            self._target[support] -= self.norms.l2[support][:, None] * coef / lengths
+            self._target[support] -= self.penalties.l2[support][:, None] * coef / lengths
             self._target += self._cross(support).T @ (coef * lengths)
 
     def _cross(self, columns: Indices) -> Array:
@@ -244,60 +235,65 @@ class Quadratic:
             self._slot[new] = len(self._correlations) + np.arange(len(new))
             fresh = (self._rows[new] * self._metric.curvature) @ self._rows.T
             fresh -= np.outer(self._shift[new], self.means)
-            fresh[np.arange(len(new)), new] += self.norms.l2[new]
+            fresh[np.arange(len(new)), new] += self.penalties.l2[new]
             fresh /= self.lengths
             fresh /= self.lengths[new, None]
             self._correlations = np.concatenate((self._correlations, fresh))
         return self._correlations[self._slot[columns]]
 
-    def tableau(self, support: Indices, signs: Array) -> tuple[Tableau, Rivals]:
-        """A support whose coefficients have given signs, and all columns beside it."""
+    def given(self, support: Indices, signs: Array) -> tuple[SupportModel, Candidates]:
+        """A support whose coefficients have given signs, and all columns given it."""
         cross = self._cross(support)
         among = cross[:, support]
         np.fill_diagonal(among, 1.0)
         inverse = inverse_of(among)
-        lengths, l1 = self.lengths, self.norms.l1
-        coef = inverse @ (self._target[support] - l1 * signs / lengths[support, None])
-        prices = np.where(self.norms.free[support], -np.inf, self.norms.prices[support])
-        rivals = self.norms.rivals(cross, self._target - cross.T @ coef, lengths)
-        rivals.norms.usable[support] = False
-        return Tableau(inverse, coef, prices), rivals
+        lengths, penalties = self.lengths, self.penalties
+        coef = inverse @ (self._target[support] - penalties.l1 * signs / lengths[support, None])
+        saved = np.where(penalties.free[support], -np.inf, penalties.per_feature[support])
+        outside = penalties.candidates(cross, self._target - cross.T @ coef, lengths)
+        outside.penalties.usable[support] = False
+        return SupportModel(inverse, coef, saved), outside
 
 
-def single_moves(tableau: Tableau, rivals: Rivals, room: int, threshold: float) -> list[Move]:
+def single_moves(
+    inside: SupportModel, outside: Candidates, capacity: int, threshold: float
+) -> list[Move]:
     """Each drop, add, and best swap for each column that gain more than ``threshold``, in order.
 
-    ``room`` says how many features may still enter; below zero only drops are moves.
+    ``capacity`` says how many features may still enter; below zero only drops are moves.
     """
-    moves = [Move(i, -1, gain) for i, gain in enumerate(tableau.drops.tolist())]
-    if room < 0:
+    moves = [Move(i, -1, gain) for i, gain in enumerate(inside.drops.tolist())]
+    if capacity < 0:
         return [max(moves, key=lambda move: move.gain)]
-    swaps, leavers = tableau.gains(rivals, adds=False)
-    moves += [Move(int(leavers[j]), int(j), swaps[j]) for j in np.flatnonzero(swaps > threshold)]
-    if room > 0:
-        adds, _ = tableau.without_drops.gains(rivals, adds=True)
+    swaps, leaving = inside.gains(outside, adds=False)
+    moves += [Move(int(leaving[j]), int(j), swaps[j]) for j in np.flatnonzero(swaps > threshold)]
+    if capacity > 0:
+        adds, _ = inside.without_drops.gains(outside, adds=True)
         moves += [Move(-1, int(j), adds[j]) for j in np.flatnonzero(adds > threshold)]
     return sorted((m for m in moves if m.gain > threshold), key=lambda m: -m.gain)
 
 
-def all_moves(tableau: Tableau, rivals: Rivals, room: int) -> list[Move]:
-    """Every drop, swap and, where there is room, add that is allowed; their gains are not known."""
-    leavers = np.flatnonzero(np.isfinite(tableau.prices)).tolist()
-    spare = 1.0 - np.einsum("ij,ij->j", tableau.inverse @ rivals.cross, rivals.cross)
-    joiners = np.flatnonzero(spare > rivals.needed).tolist() if room >= 0 else []
-    moves = [Move(i, -1, np.nan) for i in leavers]
-    moves += [Move(-1, j, np.nan) for j in joiners if room > 0]
-    return moves + [Move(i, j, np.nan) for i in leavers for j in joiners]
+def all_moves(inside: SupportModel, outside: Candidates, capacity: int) -> list[Move]:
+    """Every drop, swap and, within the capacity, add that is allowed; gains are not known."""
+    leaving = np.flatnonzero(np.isfinite(inside.saved)).tolist()
+    schur = outside.schur(inside.inverse @ outside.cross)
+    may_enter = schur > COLLINEAR + outside.extra
+    entering = np.flatnonzero(may_enter).tolist() if capacity >= 0 else []
+    moves = [Move(i, -1, np.nan) for i in leaving]
+    moves += [Move(-1, j, np.nan) for j in entering if capacity > 0]
+    return moves + [Move(i, j, np.nan) for i in leaving for j in entering]
 
 
-def best_move(tableau: Tableau, rivals: Rivals, room: int, threshold: float) -> Move | None:
+def best_move(
+    inside: SupportModel, outside: Candidates, capacity: int, threshold: float
+) -> Move | None:
     """The move that gains most, if that is more than ``threshold``."""
-    drops = tableau.drops
-    leaver = int(np.argmax(drops)) if len(drops) else -1
-    best = Move(leaver, -1, float(drops[leaver]) if len(drops) else -np.inf)
-    if room >= 0 and len(rivals.descent):
-        gains, leavers = tableau.gains(rivals, room > 0)
-        joiner = int(np.argmax(gains))
-        if gains[joiner] > best.gain:
-            best = Move(int(leavers[joiner]), joiner, float(gains[joiner]))
-    return best if best.gain > threshold or room < 0 else None
+    drops = inside.drops
+    leaving = int(np.argmax(drops)) if len(drops) else -1
+    best = Move(leaving, -1, float(drops[leaving]) if len(drops) else -np.inf)
+    if capacity >= 0 and len(outside.descent):
+        gains, leaves = inside.gains(outside, capacity > 0)
+        entering = int(np.argmax(gains))
+        if gains[entering] > best.gain:
+            best = Move(int(leaves[entering]), entering, float(gains[entering]))
+    return best if best.gain > threshold or capacity < 0 else None

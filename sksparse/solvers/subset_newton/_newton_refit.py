@@ -61,7 +61,7 @@ class Outputs:
         return float(np.max(np.abs(z), where=self._weighted, initial=0.0))
 
 
-class Terms(NamedTuple):
+class RefitOptions(NamedTuple):
     """What is added to the loss, and when a refit ends.
 
     Parameters
@@ -100,11 +100,11 @@ class Fit:
     coef : ndarray of shape (k, n_outputs)
         Coefficients of the centred columns.
     intercept : ndarray of shape (n_outputs,)
-        Intercept beside the centred columns.
+        Intercept, for centred columns.
     z : ndarray of shape (n_samples, n_outputs)
         Predictor.
     value : float
-        Loss plus norms, without the price of features.
+        Loss plus norms, without the penalty on the number of features.
     """
 
     support: Indices
@@ -116,7 +116,7 @@ class Fit:
 
 def refit(
     outputs: Outputs,
-    terms: Terms,
+    options: RefitOptions,
     rows: Array,
     fit_intercept: bool,
     theta: Array,
@@ -127,7 +127,7 @@ def refit(
 
     Parameters
     ----------
-    outputs, terms : Outputs, Terms
+    outputs, options : Outputs, RefitOptions
         What is minimised.
     rows : ndarray of shape (k, n_samples)
         Columns of the model.
@@ -140,7 +140,7 @@ def refit(
     target : float, default=-inf
         Steps also end once a value below this is out of reach.
     """
-    smooth = _Smooth(outputs, terms, rows, fit_intercept)
+    smooth = _Smooth(outputs, options, rows, fit_intercept)
     z: Array = rows.T @ theta
     value = smooth.value(theta, z)
     if not np.isfinite(value):
@@ -149,11 +149,11 @@ def refit(
         value = smooth.value(theta, z)
     for n_step in range(_MAX_STEPS if len(rows) else 0):
         check()
-        if value <= terms.floor:
+        if value <= options.floor:
             break
         step, expected = smooth.newton_step(theta, z)
         hopeless = n_step and value - _MORE * expected > target > -np.inf
-        if hopeless and not (terms.patient and outputs.reach(z) > SATURATED):
+        if hopeless and not (options.patient and outputs.reach(z) > SATURATED):
             break
         moved = smooth.search(theta, z, value, step, expected)
         if moved is None:
@@ -167,22 +167,24 @@ def refit(
 class _Smooth:
     """Values and Newton steps of one refit."""
 
-    def __init__(self, outputs: Outputs, terms: Terms, rows: Array, fit_intercept: bool) -> None:
-        self.outputs, self.terms, self.rows = outputs, terms, rows
+    def __init__(
+        self, outputs: Outputs, options: RefitOptions, rows: Array, fit_intercept: bool
+    ) -> None:
+        self.outputs, self.options, self.rows = outputs, options, rows
         m = outputs.n_outputs
         penalised = np.ones((m, len(rows)))
         lower = np.full((m, len(rows)), -np.inf)
         first = int(fit_intercept)
         penalised[:, :first] = 0.0
-        lower[:, first:][:, terms.positive] = 0.0
-        self.l1, self.l2 = terms.l1 * penalised, np.zeros((m, len(rows)))
-        self.l2[:, first:] = terms.l2
+        lower[:, first:][:, options.positive] = 0.0
+        self.l1, self.l2 = options.l1 * penalised, np.zeros((m, len(rows)))
+        self.l2[:, first:] = options.l2
         self._flat_l1, self._flat_l2 = self.l1.ravel(), self.l2.ravel()
-        self._has_norms = terms.l1 > 0.0 or bool(terms.l2.any())
+        self._has_norms = options.l1 > 0.0 or bool(options.l2.any())
         self.lower = lower
         # Early steps on a bounded problem need not be exact.
-        self._accuracy = 1e6 * terms.accuracy
-        self.bounded = terms.l1 > 0 or bool(terms.positive.any())
+        self._accuracy = 1e6 * options.accuracy
+        self.bounded = options.l1 > 0 or bool(options.positive.any())
 
     def value(self, theta: Array, z: Array) -> float:
         value = self.outputs.value(z)
@@ -203,10 +205,10 @@ class _Smooth:
         else:
             step = _solve(matrix, -gradient)
         change = gradient @ step
-        if self.terms.l1 > 0.0:
+        if self.options.l1 > 0.0:
             change += self._flat_l1 @ (np.abs(flat + step) - np.abs(flat))
         expected = -float(change + 0.5 * step @ matrix @ step)
-        self._accuracy = max(self.terms.accuracy, 1e-3 * float(np.sqrt(max(expected, 0.0))))
+        self._accuracy = max(self.options.accuracy, 1e-3 * float(np.sqrt(max(expected, 0.0))))
         return step.reshape(theta.T.shape).T, expected
 
     def _matrix(self, z: Array) -> Array:

@@ -16,11 +16,10 @@ from sksparse.solvers._base import Iterate, IterativeSolver
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate
 from sksparse.solvers.subset._checks import independent, require_best_subset, require_rank
-from sksparse.solvers.subset_newton._local_search import SubsetSearch
+from sksparse.solvers.subset_newton._local_search import Budget, SubsetSearch
 from sksparse.solvers.subset_newton._newton_refit import Fit
-
-# Features that enter or leave in one step of the outer loop.
-_ROUND = 10
+from sksparse.solvers.subset_newton._subset_fits import SubsetFits
+from sksparse.solvers.subset_newton._tuning import TUNING
 
 
 @dataclass
@@ -50,8 +49,8 @@ class StepwiseNewton(IterativeSolver[StepwiseNewtonIterate]):
     coefficients free, promises the largest fall of the objective (a score test); backward, from
     the fit on all features, the one leaves that the model says is missed least (a Wald test). All
     coefficients are then refitted. It ends at ``max_features``, or where a step would raise the
-    objective, the price of features included. The answer is a function of the data alone; a start
-    is not used.
+    objective, the penalty on their number included. The answer is a function of the data alone; a
+    start is not used.
 
     Parameters
     ----------
@@ -84,17 +83,17 @@ class StepwiseNewton(IterativeSolver[StepwiseNewtonIterate]):
             require_rank(problem)
 
     def start(self, problem: Problem, coef: Array | None) -> StepwiseNewtonIterate:
-        search = SubsetSearch(problem, max(self.tol, problem.precision))
-        fit = search.null_fit()
+        fits = SubsetFits(problem, max(self.tol, problem.precision))
+        search, fit = SubsetSearch(fits, Budget.of(problem, effort=1)), fits.null_fit()
         if self.backward:
-            fit = search.fit(_independent(search), fit)
-            if search.finished(fit):
+            fit = fits.fit(_independent(fits), fit)
+            if fits.finished(fit):
                 raise ValueError(
                     "solver='backward' starts from the fit on all features, and these separate the "
                     "classes: without a norm their coefficients have no bound. Give a positive l2, "
                     "or use solver='forward'."
                 )
-        coef, intercept = search.solution(fit)
+        coef, intercept = fits.solution(fit)
         return StepwiseNewtonIterate(coef, intercept, search=search, fit=fit)
 
     def certify(self, problem: Problem, state: StepwiseNewtonIterate) -> Certificate:
@@ -108,30 +107,30 @@ class StepwiseNewton(IterativeSolver[StepwiseNewtonIterate]):
         search, before = state.search, state.fit
         try:
             self._move(state)
-            fit = search.polish(state.fit)
+            fit = search.fits.polish(state.fit)
         except KeyboardInterrupt:
             unfit = search.objective(state.fit) == np.inf
             nothing = state.fit is before and not np.isfinite(state.gain)
             if unfit or nothing or not worth_keeping():
                 raise
             state.interrupted = True
-            fit = search.polish(state.fit)
+            fit = search.fits.polish(state.fit)
         state.fit = fit
-        state.coef, state.intercept = search.solution(fit)
+        state.coef, state.intercept = search.fits.solution(fit)
 
     def _move(self, state: StepwiseNewtonIterate) -> None:
         search, move = state.search, _without if self.backward else _with_one_more
-        for _ in range(max(_ROUND, len(state.fit.support) // 2)):
+        for _ in range(max(TUNING.per_step, len(state.fit.support) // 2)):
             check()
             support = move(search, state.fit)
             if support is None:
                 state.gain = 0.0
                 break
-            moved = search.fit(support, state.fit)
-            # Above the limit a feature leaves whatever it costs.
+            moved = search.fits.fit(support, state.fit)
+            # Above the limit a feature leaves at any loss.
             forced = search.objective(state.fit) == np.inf
             fall = np.inf if forced else search.objective(state.fit) - search.objective(moved)
-            if not fall > search.threshold(state.fit):
+            if not fall > search.fits.threshold(state.fit):
                 state.gain = 0.0
                 break
             state.fit, state.gain = moved, search.relative(fall, moved)
@@ -139,11 +138,15 @@ class StepwiseNewton(IterativeSolver[StepwiseNewtonIterate]):
 
 def _with_one_more(search: SubsetSearch, fit: Fit) -> Indices | None:
     """The support with the feature that promises most; None where none may enter."""
-    if search.room(fit.support, search.limit) <= 0:
+    if search.capacity(fit.support, search.budget.limit) <= 0:
         return None
     gains = search.gains(fit, swaps=False)
     feature = np.argmax(gains, keepdims=True)
-    return np.append(fit.support, search.columns.at(feature)) if np.isfinite(gains.max()) else None
+    return (
+        np.append(fit.support, search.fits.columns.at(feature))
+        if np.isfinite(gains.max())
+        else None
+    )
 
 
 def _without(search: SubsetSearch, fit: Fit) -> Indices | None:
@@ -152,11 +155,11 @@ def _without(search: SubsetSearch, fit: Fit) -> Indices | None:
     return np.delete(fit.support, np.argmax(drops)) if np.isfinite(drops).any() else None
 
 
-def _independent(search: SubsetSearch) -> Indices:
+def _independent(fits: SubsetFits) -> Indices:
     """All features in the working set but those that are collinear with others."""
-    columns, usable = search.columns, np.flatnonzero(search.columns.usable)
+    columns, usable = fits.columns, np.flatnonzero(fits.columns.usable)
     at = columns.at(usable)
-    rows = columns.rows[at] * np.sqrt(search.problem.loss.weights)
-    gram = rows @ rows.T + np.diag(search.norms(usable).l2)
+    rows = columns.rows[at] * np.sqrt(fits.problem.loss.weights)
+    gram = rows @ rows.T + np.diag(fits.penalties(usable, 0.0).l2)
     lengths = np.sqrt(np.diag(gram))
-    return at[independent(gram / np.outer(lengths, lengths), search.free[usable])]
+    return at[independent(gram / np.outer(lengths, lengths), fits.free[usable])]

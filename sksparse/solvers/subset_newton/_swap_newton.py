@@ -23,15 +23,10 @@ from sksparse.solvers.subset._checks import require_best_subset
 from sksparse.solvers.subset_newton._all_sizes import GrownSizes
 from sksparse.solvers.subset_newton._certificate import single_change
 from sksparse.solvers.subset_newton._entering_columns import best, outside
-from sksparse.solvers.subset_newton._local_search import SubsetSearch
+from sksparse.solvers.subset_newton._local_search import Budget, SubsetSearch
 from sksparse.solvers.subset_newton._newton_refit import Fit
-
-# The first working set has this many columns, or so many times the features that may be wanted.
-_FIRST, _FIRST_PER_FEATURE = 300, 8
-# It holds at most this many numbers for the first set, unless the features wanted need more.
-_NUMBERS = 2**26
-# Columns that join a working set at once.
-_MOST_NEW = 200
+from sksparse.solvers.subset_newton._subset_fits import SubsetFits
+from sksparse.solvers.subset_newton._tuning import TUNING
 
 
 @dataclass
@@ -66,10 +61,10 @@ class SubsetNewtonIterate(Iterate):
 
 
 class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
-    """Minimise any loss plus the cost of a subset.
+    """Minimise any smooth loss plus an :class:`L0` penalty.
 
-    The objective is ``loss(X w + b) + alpha sum_{j: w_j != 0} prices_j + l1 ||w||_1
-    + l2 / 2 ||w||_2^2``, or the same with at most ``max_features`` features instead of the price.
+    The objective is ``loss(X w + b) + alpha sum_{j: w_j != 0} c_j + l1 ||w||_1
+    + l2 / 2 ||w||_2^2``, or the same with at most ``max_features`` features in place of ``alpha``.
     A loss with several outputs has a row of coefficients for each; a feature is used by all or
     none.
 
@@ -82,11 +77,11 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
     effort : int, default=1
         Factor on the number of moves that are tried by a refit where the model promises a gain
         that the first proposals do not keep. Also the number of starts: a forward selection, or
-        without ``max_features`` the best of the sizes of a path if that is better, and forward
+        without ``max_features`` the best of a path if that is better, and forward
         selections that are carried so many times too far. With 0 forward selection and single
         moves that the model promises a gain.
     sizes : GrownSizes or None, default=None
-        What is known of the sizes of a path, to share between problems that differ in price only.
+        What is known of a path, to share between problems that differ in ``alpha`` only.
     verbose : int, default=0
         As in :class:`Solver`.
 
@@ -123,19 +118,20 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
 
     def start(self, problem: Problem, coef: Array | None) -> SubsetNewtonIterate:
         search = self._search(problem)
-        fit = search.null_fit()
+        fits = search.fits
+        fit = fits.null_fit()
         gains = search.gains(fit)
-        search.columns.at(_first_columns(search, gains))
+        fits.columns.at(_first_columns(search, gains))
         known = np.zeros(problem.design.n_features) if coef is None else coef
-        start = np.flatnonzero(np.atleast_2d(known).any(axis=0) & search.columns.usable)
-        coef, intercept = search.solution(fit)
+        start = np.flatnonzero(np.atleast_2d(known).any(axis=0) & fits.columns.usable)
+        coef, intercept = fits.solution(fit)
         return SubsetNewtonIterate(
             coef, intercept, search=search, fit=fit, gains=gains, start=start
         )
 
     def _search(self, problem: Problem) -> SubsetSearch:
         tol = 0.1 * max(self.tol, problem.precision, 1e-11)
-        return SubsetSearch(problem, tol, self.effort)
+        return SubsetSearch(SubsetFits(problem, tol), Budget.of(problem, self.effort))
 
     def certify(self, problem: Problem, state: SubsetNewtonIterate) -> Certificate:
         name = "largest relative gain of a single add, drop or swap"
@@ -146,10 +142,10 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
             state.gains = search.gains(state.fit)
             open_gains = state.gains.copy()
             if state.settled:
-                open_gains[search.columns.features] = -np.inf
+                open_gains[search.fits.columns.features] = -np.inf
             left = float(open_gains.max(initial=0.0))
-        threshold = search.threshold(state.fit)
-        if left <= threshold and not search.finished(state.fit):
+        threshold = search.fits.threshold(state.fit)
+        if left <= threshold and not search.fits.finished(state.fit):
             # what the model promises no more is left to formulas of another kind
             left = single_change(search, state.fit)
             state.progress = left <= threshold
@@ -162,65 +158,66 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
         search, found = state.search, list[tuple[Fit, bool]]()
         try:
             if state.tried:
-                search.columns.at(outside(search, state.gains, _MOST_NEW))
+                search.fits.columns.at(outside(search, state.gains, TUNING.most_new))
                 found.append(search.improve(state.fit))
                 state.refuted = found[0][1] and found[0][0] is state.fit
             else:
                 found.extend(search.improve(start) for start in self._starts(problem, state))
                 end = min((end for end, _ in found), key=search.objective)
-                search.thorough = search.few_moves(end)
-                if search.thorough:
+                if search.few_moves(end):
+                    state.search = search = search.within(every_move=True)
                     found.append(search.improve(end))
             best, state.settled = min(found, key=lambda end: search.objective(end[0]))
-            fit = search.polish(best)
+            fit = search.fits.polish(best)
         except KeyboardInterrupt:
-            latest = [] if search.latest is None else [search.latest]
+            latest = [] if search.latest.fit is None else [search.latest.fit]
             known = [state.fit, *(end for end, _ in found), *latest]
             best = min(known, key=search.objective)
             # before the first step there is only the model without features
             if (best is state.fit and not state.tried) or not worth_keeping():
                 raise
             state.settled, state.refuted, state.interrupted = False, False, True
-            fit = search.polish(best)
+            fit = search.fits.polish(best)
         state.fit, state.tried = fit, True
-        state.coef, state.intercept = search.solution(fit)
+        state.coef, state.intercept = search.fits.solution(fit)
 
     def _starts(self, problem: Problem, state: SubsetNewtonIterate) -> Iterator[Fit]:
-        search = state.search
-        first, factors = search.grow(state.fit, search.limit), self.effort
+        search, fits = state.search, state.search.fits
+        first, factors = search.grow(state.fit, search.budget.limit), self.effort
         if problem.penalty_as(L0).max_features is None and self.effort:
-            # The model of a fit with few features promises too little for more: sizes do not ask.
+            # The model of a fit with few features promises too little for more: a path ignores it.
             sizes = self.sizes or self.grown_sizes(problem)
-            best = search.fit(search.columns.at(sizes.best_for(search.cost)), None)
+            best = fits.fit(fits.columns.at(sizes.best_for(search.cost)), None)
             first = min(first, best, key=search.objective)
-            # A price is paid by every feature at once: a start from above is then worth its cost.
+            # With a penalty for every feature a start from above is worth its time.
             factors += 1
         yield first
         for factor in range(2, factors + 1):
             yield search.overshoot(first, factor)
-        if state.start.size and search.tells_apart(len(state.start)):
-            yield search.fit(search.columns.at(state.start), None)
+        if state.start.size and search.determines(len(state.start)):
+            yield fits.fit(fits.columns.at(state.start), None)
 
     def path(self, problem: Problem, sizes: Sequence[int]) -> list[Solution]:
-        """Solutions with at most so many features, for several sizes at once.
+        """Solutions with at most so many features, for several numbers at once.
 
-        Sizes grow from 1 on by forward steps and single swaps that gain at least 3e-4 of the null
-        loss, or of ten times that of the best single feature where this is less; at sizes 4, 8, 16,
-        ... all columns are looked at. What is found for a size depends on smaller sizes alone, all
-        of which are always gone through. ``max_features`` and ``problem.alpha`` are not used.
+        Supports grow from one feature on by forward steps and single swaps that gain at least 3e-4
+        of the null loss, or of ten times that of the best single feature where this is less; at 4,
+        8, 16, ... features all columns are looked at. What is found for a number depends on smaller
+        ones alone, all of which are always gone through. ``max_features`` and ``problem.alpha`` are
+        not used.
 
         Parameters
         ----------
         problem : Problem
             Data and loss.
         sizes : sequence of int
-            Sizes, at least 1, in any order.
+            Numbers of features, at least 1, in any order.
 
         Returns
         -------
         solutions : list of Solution
-            One for each size, those found so far where the path was interrupted from the keyboard;
-            their certificate is not computed, and ``n_iter`` is the size.
+            One for each number, those found so far where the path was interrupted from the
+            keyboard; their certificate is not computed, and ``n_iter`` is the number.
 
         Raises
         ------
@@ -231,16 +228,16 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
             raise ValueError(f"sizes must hold numbers from 1 on; got {list(sizes)}.")
         self.check(problem)
         path = self.sizes or self.grown_sizes(problem)
-        search, found = path.search, dict[int, Solution]()
-        search.allow(max(sizes))
+        fits, found = path.search.fits, dict[int, Solution]()
+        path.admit(max(sizes))
         try:
             for size in range(1, max(sizes) + 1):
                 fit = path.reach(size)
                 if self.verbose:
-                    share = fit.value / search.scale
+                    share = fit.value / fits.scale
                     print(f"[SubsetNewton] {size} features: loss {share:.4g} of null")
                 if size in sizes:
-                    found[size] = _solution(search, search.polish(fit), size)
+                    found[size] = _solution(fits, fits.polish(fit), size)
         except KeyboardInterrupt:
             if not found or not worth_keeping():
                 raise
@@ -248,20 +245,21 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
         return solutions if len(solutions) == len(sizes) else cut_short(solutions, len(sizes))
 
     def grown_sizes(self, problem: Problem) -> GrownSizes:
-        """The fits of all sizes, none of them found yet."""
+        """The fits of a path, none of them found yet."""
         penalty = replace(problem.penalty_as(L0), max_features=1)
         search = self._search(replace(problem, penalty=penalty))
         return GrownSizes(search, self.effort)
 
 
-def _solution(search: SubsetSearch, fit: Fit, n_iter: int) -> Solution:
-    coef, intercept = search.solution(fit)
+def _solution(fits: SubsetFits, fit: Fit, n_iter: int) -> Solution:
+    coef, intercept = fits.solution(fit)
     certificate = Certificate("not computed along a path", np.nan)
     return Solution(coef, intercept, Status.CONVERGED, certificate, np.nan, n_iter, "")
 
 
 def _first_columns(search: SubsetSearch, gains: Array) -> Indices:
     """Columns that gain most alone."""
-    wanted = search.limit if search.penalty.max_features is not None else 0
-    most = max(_NUMBERS // search.problem.design.n_samples, 2 * wanted, 1)
-    return best(gains, min(max(_FIRST, _FIRST_PER_FEATURE * wanted), most))
+    fits = search.fits
+    wanted = search.budget.limit if fits.penalty.max_features is not None else 0
+    most = max(TUNING.first_numbers // fits.problem.design.n_samples, 2 * wanted, 1)
+    return best(gains, min(max(TUNING.first, TUNING.first_per_feature * wanted), most))
