@@ -64,7 +64,7 @@ class Stack(NamedTuple):
     coef: np.ndarray
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _eliminate(schur, descent, j, columns, new_schur, new_descent):
     """Add column j; returns the fall of the loss."""
     pivot = schur[j, j]
@@ -77,7 +77,7 @@ def _eliminate(schur, descent, j, columns, new_schur, new_descent):
     return descent[j] * ratio
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _invert(gram, target, members, floor, inverse, coef):
     """Inverse over ``members`` and its solution; returns a dependent member, or -1.
 
@@ -115,7 +115,7 @@ def _invert(gram, target, members, floor, inverse, coef):
     return -1
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _downdate(inverse, coef, j, members, new_inverse, new_coef):
     """Leave column j out."""
     pivot = inverse[j, j]
@@ -126,7 +126,7 @@ def _downdate(inverse, coef, j, members, new_inverse, new_coef):
             new_inverse[i, k] = inverse[i, k] - share * inverse[j, k]
 
 
-@njit(cache=True, fastmath={"reassoc", "contract"})
+@njit(cache=True, inner=True, fastmath={"reassoc", "contract"})
 def _best_pair(schur, descent, penalties, columns, floor):
     """The two columns whose gain less their penalties is largest."""
     best, first, second = -np.inf, -1, -1
@@ -147,7 +147,7 @@ def _best_pair(schur, descent, penalties, columns, floor):
     return best, first, second
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _best_single(schur, descent, penalties, columns, floor):
     best, first = -np.inf, -1
     for i in columns:
@@ -156,7 +156,7 @@ def _best_single(schur, descent, penalties, columns, floor):
     return best, first
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _leaf(node, schur, descent, penalties, free, floor):
     """Objective and columns of the best way to add the last two, one or none."""
     gain, first, second = 0.0, -1, -1
@@ -167,7 +167,7 @@ def _leaf(node, schur, descent, penalties, free, floor):
     return node.loss + node.penalty - gain, first, second
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _drop_bound(node, inverses, coefs, free, cheapest, cutoff):
     """Bound of a node: cut where more columns are needed for it than can still be added."""
     here = node.least_loss + node.penalty + node.remaining * cheapest
@@ -183,7 +183,7 @@ def _drop_bound(node, inverses, coefs, free, cheapest, cutoff):
     return here + least if needed > node.remaining else here
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _largest_gain(schur, descent, free):
     """The free column whose addition gains most."""
     best, column = -1.0, -1
@@ -193,7 +193,7 @@ def _largest_gain(schur, descent, free):
     return column
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _copy_node(nodes, state, at):
     """Copy a node to the next level, where the caller changes it."""
     nodes[at + 1] = nodes[at]
@@ -202,7 +202,7 @@ def _copy_node(nodes, state, at):
         state[at + 1, j] = state[at, j]
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _columns_with(state, wanted, columns, count):
     """Append the columns of a state to the first ``count`` entries of a list; the new count."""
     for j in range(len(state)):
@@ -212,7 +212,7 @@ def _columns_with(state, wanted, columns, count):
     return count
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _include(stack, at, penalties, free):
     """Make the child in which the branching column is in."""
     _copy_node(stack.nodes, stack.state, at)
@@ -226,7 +226,7 @@ def _include(stack, at, penalties, free):
     )
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _exclude(stack, at, cheapest, cutoff, columns):
     """Make the other child, its loss bounded but its inverse not yet computed."""
     _copy_node(stack.nodes, stack.state, at)
@@ -254,7 +254,7 @@ def _exclude(stack, at, cheapest, cutoff, columns):
     _downdate(inverse, coef, j, columns[:count], stack.inverse[new], stack.coef[new])
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _factorise(stack, at, gram, target, floor, columns):
     """Fill in the inverse of a node that has none; returns a dependent column, or -1."""
     node, state = stack.nodes[at], stack.state[at]
@@ -272,7 +272,7 @@ def _factorise(stack, at, gram, target, floor, columns):
     return dependent
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _set_aside(state, schur, floor, free):
     """Put out the free columns that depend on those that are in; lists and counts the others."""
     for j in range(len(state)):
@@ -281,7 +281,7 @@ def _set_aside(state, schur, floor, free):
     return _columns_with(state, FREE, free, 0)
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _open(stack, at, gram, target, penalties, free, cheapest, cutoff, floor, columns):
     """Bound a node and go to its first child; returns whether it has one."""
     node, dependent = stack.nodes[at], -1

@@ -53,7 +53,7 @@ class Relaxation(NamedTuple):
     largest: float
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _minimiser(slope, share, penalty, largest):
     """Minimise ``-2 slope u + u^2`` plus what a free column costs."""
     size, within = abs(slope), penalty < share * largest**2
@@ -65,7 +65,7 @@ def _minimiser(slope, share, penalty, largest):
     return np.copysign(min(size, largest), slope)
 
 
-@njit(cache=True, fastmath={"contract"})
+@njit(cache=True, inner=True, fastmath={"contract"})
 def _sweep(part, coef, descent, multiplier):
     """One cycle of coordinate descent; returns the largest move."""
     gram, columns, state, largest = part
@@ -86,7 +86,7 @@ def _sweep(part, coef, descent, multiplier):
     return moved
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _indicator(size, share, penalty, largest):
     """The z that belongs to ``|u| = size``."""
     if size == 0.0 or penalty == 0.0:
@@ -94,7 +94,7 @@ def _indicator(size, share, penalty, largest):
     return min(1.0, size * max(np.sqrt(share / penalty), 1.0 / largest))
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _least_cost(size, share, penalty, largest):
     """What a column adds to a lower bound if it is in, for ``|g| = size``."""
     if size < share * largest:
@@ -102,7 +102,7 @@ def _least_cost(size, share, penalty, largest):
     return penalty + (share * largest - 2.0 * size) * largest
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _values(part, coef, descent, multiplier):
     """Relaxation at ``coef``, its lower bound, and the sum of z over the free columns."""
     _, columns, state, largest = part
@@ -129,7 +129,7 @@ def _values(part, coef, descent, multiplier):
     return primal, dual, n_used
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _descend(part, coef, descent, multiplier, paid, cutoff, tol):
     """Coordinate descent until the bound, less ``paid``, is close or high; it and the sum of z."""
     bound, n_used = -np.inf, 0.0
@@ -144,7 +144,7 @@ def _descend(part, coef, descent, multiplier, paid, cutoff, tol):
     return bound - paid, n_used
 
 
-@njit(cache=True, fastmath={"contract"})
+@njit(cache=True, inner=True, fastmath={"contract"})
 def _gradient(rows, columns, coef, descent):
     """Write ``c - H coef`` from the rows of H that ``coef`` belongs to."""
     for k in range(descent.shape[0]):
@@ -156,7 +156,7 @@ def _gradient(rows, columns, coef, descent):
                 descent[k] -= coef[a] * row[k]
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _solve(part, coef, multiplier, remaining, cutoff, tol):
     """Minimise over all given columns in place, the multiplier of a limit with them."""
     if remaining < 0:
@@ -186,7 +186,7 @@ def _solve(part, coef, multiplier, remaining, cutoff, tol):
     return best, best_multiplier
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _restricted(problem, state, at):
     """The relaxation over some columns: H, the columns, their states and M."""
     size = len(at)
@@ -198,7 +198,7 @@ def _restricted(problem, state, at):
     return gram, columns, states, problem.largest
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _activate(problem, state, coef, multiplier, descent, active):
     """Take what lowers the bound, and nearly does, into use; whether anything lowers it."""
     length = 0.0
@@ -275,7 +275,7 @@ def needs_columns(bound, lost, best, cutoff):
     return bound - lost < cutoff and hidden
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _refit(problem, members):
     """Objective of the subset ``members``, infinite where its columns are dependent."""
     size = len(members)
@@ -298,7 +298,7 @@ def _refit(problem, members):
     return value
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _largest(z):
     """The first column of the largest z, or -1 where none is positive."""
     largest, column = 0.0, -1
@@ -308,7 +308,7 @@ def _largest(z):
     return column
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _rounded(problem, node, state, coef, z, members):
     """List the subset nearest to a relaxation; its size, and the free column most in it, or -1."""
     for j in range(len(coef)):
@@ -334,14 +334,14 @@ def _rounded(problem, node, state, coef, z, members):
     return size, branch
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _copy_node(nodes, states, coefs, origin, to):
     nodes[to] = nodes[origin]
     for j in range(states.shape[1]):
         states[to, j], coefs[to, j] = states[origin, j], coefs[origin, j]
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _bound(problem, node, state, coef, best, cutoff, descent, over):
     """Solve a node; returns whether it needs more columns in the working set."""
     bound, node.multiplier = relax(
