@@ -47,7 +47,7 @@ class Sparse(NamedTuple):
     total: float
 
 
-class Groups(NamedTuple):
+class GroupBlocks(NamedTuple):
     pointers: np.ndarray
     offsets: np.ndarray
     blocks: np.ndarray

@@ -9,7 +9,6 @@ import numpy as np
 from sksparse._typing import Array, Indices
 from sksparse.solvers._centred import CentredColumns
 from sksparse.solvers._column_store import ColumnStore
-from sksparse.solvers._problem import Problem
 from sksparse.solvers.subset._correlations import Correlations
 
 
@@ -50,8 +49,6 @@ class ColumnsInUse:
 
     Parameters
     ----------
-    problem : Problem
-        Features, targets and weights.
     data : Correlations
         The problem in scale-free form.
     eager : bool
@@ -63,8 +60,8 @@ class ColumnsInUse:
         Whether the correlations are those with all features.
     """
 
-    def __init__(self, problem: Problem, data: Correlations, eager: bool) -> None:
-        self._problem, self._data, self._eager = problem, data, eager
+    def __init__(self, data: Correlations, eager: bool) -> None:
+        self._data, self._eager = data, eager
         nbytes = data.design.nbytes
         self._most_with_all = TUNING.with_all if eager else max(TUNING.with_all, nbytes)
         self._largest = max(TUNING.with_all, nbytes)

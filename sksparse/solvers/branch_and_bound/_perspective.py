@@ -31,7 +31,6 @@ import numpy as np
 
 from sksparse._interrupts import check
 from sksparse._typing import Array, Indices
-from sksparse.solvers._problem import Problem
 from sksparse.solvers.branch_and_bound._best_first import Branching, Incumbent, Node
 from sksparse.solvers.branch_and_bound._correlation_store import ColumnsInUse
 from sksparse.solvers.branch_and_bound._tuning import TUNING
@@ -71,10 +70,8 @@ class Perspective(Branching[RelaxedNode]):
 
     Parameters
     ----------
-    problem : Problem
-        Features, targets and weights.
     data : Correlations
-        The same in scale-free form.
+        The problem in scale-free form.
     shares : ndarray of shape (n_features,)
         The correlations less their diagonal matrix must be positive semidefinite. Positive where
         ``largest`` is infinite.
@@ -92,7 +89,6 @@ class Perspective(Branching[RelaxedNode]):
 
     def __init__(
         self,
-        problem: Problem,
         data: Correlations,
         shares: Array,
         penalties: Array,
@@ -107,7 +103,7 @@ class Perspective(Branching[RelaxedNode]):
         self._columns["target"], self._columns["share"] = data.target, shares
         self._columns["penalty"] = penalties
         self._largest, self._kept, self._limit = largest, kept, limit
-        self._use = ColumnsInUse(problem, data, eager=bool(np.isinf(largest)))
+        self._use = ColumnsInUse(data, eager=bool(np.isinf(largest)))
         strongest = np.argmax(np.abs(data.target), keepdims=True)
         self._use.use(np.unique(np.concatenate((working, kept, strongest))))
 

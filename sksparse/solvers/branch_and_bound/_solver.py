@@ -116,16 +116,14 @@ class BranchAndBound(Solver):
         elif not subsets.others.size or _is_exhausted(subsets, first):
             outcome = Outcome(Status.CONVERGED, best.value, 0)
         else:
-            outcome = self._search(problem, subsets, best, budget)
+            outcome = self._search(subsets, best, budget)
         return self._solution(problem, data, best, outcome)
 
-    def _search(
-        self, problem: Problem, subsets: Subsets, best: Incumbent, budget: Budget
-    ) -> Outcome:
+    def _search(self, subsets: Subsets, best: Incumbent, budget: Budget) -> Outcome:
         n_nodes = 0
         while True:
             largest = np.inf if self.big_m is None else self.big_m * subsets.largest(best.support)
-            outcome = _search_within(largest, problem, subsets, best, budget)
+            outcome = _search_within(largest, subsets, best, budget)
             n_nodes += outcome.n_nodes
             within = self.big_m is None or self.big_m * subsets.largest(best.support) <= largest
             if within or outcome.status is not Status.CONVERGED:
@@ -168,13 +166,11 @@ class BranchAndBound(Solver):
         )
 
 
-def _search_within(
-    largest: float, problem: Problem, subsets: Subsets, best: Incumbent, budget: Budget
-) -> Outcome:
+def _search_within(largest: float, subsets: Subsets, best: Incumbent, budget: Budget) -> Outcome:
     """Search among coefficients of at most ``largest``, for columns and a target of unit length."""
     outcome = Outcome(Status.STALLED, 0.0, 0)
     try:
-        searches = _branchings(problem, subsets, best, largest)
+        searches = _branchings(subsets, best, largest)
     except KeyboardInterrupt:
         if not worth_keeping():
             raise
@@ -261,9 +257,7 @@ def _descent(solver: BranchAndBound, problem: Problem, coef: Array | None) -> So
     return descent.solve(problem, coef)
 
 
-def _branchings(
-    problem: Problem, subsets: Subsets, best: Incumbent, largest: float
-) -> list[Branching]:
+def _branchings(subsets: Subsets, best: Incumbent, largest: float) -> list[Branching]:
     """The searches that know a bound, the one that suits the columns first."""
     data, features = subsets.data, np.concatenate((subsets.kept, subsets.others))
     # A little less than the ridge, so that rounding cannot make a difference indefinite.
@@ -278,7 +272,7 @@ def _branchings(
         return [] if leaps is None else [leaps]
     shares[np.isinf(data.lengths)] = 1.0
     limit = (subsets.kept, subsets.limit)
-    relaxed = Perspective(problem, data, shares, subsets.penalties, *limit, best.support, largest)
+    relaxed = Perspective(data, shares, subsets.penalties, *limit, best.support, largest)
     if leaps is None:
         return [relaxed]
     left = best.value - relaxed.root_bound(best)

@@ -106,12 +106,12 @@ class Working:
 
     def kernel_form(self, quadratic: Quadratic) -> Any:
         """Groups as the compiled loop takes them."""
-        from sksparse._kernels.block_descent import Groups
+        from sksparse._kernels.block_descent import GroupBlocks
 
         bounds = list(pairwise(self.penalty.blocks.pointers))
         blocks = [quadratic.block(start, stop) for start, stop in bounds]
         pairs = [_eigen(block) for block in blocks]
-        return Groups(
+        return GroupBlocks(
             pointers=self.penalty.blocks.pointers,
             offsets=np.concatenate(([0], np.cumsum([b.size for b in blocks]))).astype(np.intp),
             blocks=np.concatenate([b.ravel() for b in blocks]),
