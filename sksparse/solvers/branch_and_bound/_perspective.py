@@ -182,7 +182,8 @@ class Perspective(Branching[RelaxedNode]):
             use.use(np.union1d(node.features, new))
             state, coef = self._placed(node.features, node.state, node.coef)
             relaxation = self._relaxation()
-            descent, over = np.empty(len(relaxation.columns)), np.empty(len(self._columns))
+            descent: Array = np.empty(len(relaxation.columns))
+            over = np.empty(len(self._columns))
             start = (state, coef, node.multiplier, node.remaining)
             bound, node.multiplier = relax(relaxation, *start, best.value, best.cutoff, descent)
             if not use.sees_all:
