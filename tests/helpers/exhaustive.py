@@ -32,8 +32,8 @@ def tune(monkeypatch: pytest.MonkeyPatch, **changes: float) -> None:
 
 def exhaustive(problem: Problem, penalty: L0) -> float:
     """Least objective of all subsets, from the normal equations of each."""
-    X = problem.design.X
-    X = np.asarray(X.toarray() if sp.issparse(X) else X, dtype=float)
+    X = problem.design.columns(np.arange(problem.design.n_features))
+    X = X.toarray() if sp.issparse(X) else X
     s, y = problem.loss.weights, problem.loss.y
     if problem.fit_intercept:
         X, y = X - s @ X, y - s @ y

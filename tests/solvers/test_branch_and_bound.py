@@ -112,8 +112,8 @@ def test_small_steps_and_small_stores_change_nothing(
     tune(monkeypatch, work=0.0)
     for room in (0, 40 * 12 * 8):
         # X is read for every gradient; or the working set starts afresh now and then.
-        monkeypatch.setattr(_correlation_store, "_ROOM", room)
-        monkeypatch.setattr(_correlation_store, "_ROOM_AMONG", 8 * 20**2)
+        limits = _correlation_store.Tuning(with_all=room, among=8 * 20**2)
+        monkeypatch.setattr(_correlation_store, "TUNING", limits)
         tune(monkeypatch, max_entering=3)
         for form in (X, sp.csc_array(X)):
             stepwise = BranchAndBound(gap=0.0).solve(
