@@ -42,10 +42,9 @@ class Bounds(NamedTuple):
 
     Parameters
     ----------
-    l1 : ndarray of shape (m,)
-        Half the strength of the penalty on the magnitude of its coefficient.
-    positive : ndarray of shape (m,)
-        Whether its coefficient must not be negative.
+    l1, positive : ndarrays of shape (m,)
+        Half the strength of the penalty on the magnitude of its coefficient, and whether that must
+        not be negative.
     extra : ndarray of shape (m,)
         What is added to ``floor``; infinite for columns that may not enter.
     """
@@ -102,8 +101,7 @@ class Limits(NamedTuple):
     floor : float
         Schur complement up to which a column is collinear with the support.
     threshold : float
-        Smallest gain, relative to the loss that is left: a column that explains nearly all of it
-        hides no other.
+        Smallest gain, relative to the loss that is left.
     noise : float
         Smallest gain that is not rounding.
     max_moves : int
@@ -120,6 +118,13 @@ class Limits(NamedTuple):
 def _shrunk(descent, l1, positive):
     """What a soft threshold and a bound at zero leave of a descent."""
     return max((descent if positive else abs(descent)) - l1, 0.0)
+
+
+@njit(cache=True, **_VECTORISED)
+def _after_drop(schur, descent, projection, coef, scale):
+    """Schur complement and descent of a column once a feature has left; scale is ``1 / M_ii``."""
+    share = projection * scale
+    return schur + projection * share, descent + share * coef
 
 
 @njit(cache=True, **_VECTORISED)
@@ -140,22 +145,20 @@ def swap_gains(projections, coef, diagonal, drops, schur, descent, floor, bounds
     """Raise ``gains[j]`` to the best swap of a feature of the support for column j.
 
     ``coef`` and ``descent`` have one row for each output, ``diagonal`` is that of M and ``drops``
-    holds what each drop gains. ``leaving[j]`` becomes the entry that leaves where a swap is better
-    than ``gains[j]`` was. Without ``bounds`` (None) there is one output, and without ``leaving``
-    (None) nothing is noted: both are left out when this is compiled, so that they cost nothing.
+    holds what each drop gains. ``leaving[j]`` becomes the entry that leaves where ``gains[j]`` is
+    raised. ``bounds`` None (for one output) and ``leaving`` None cost nothing once compiled.
     """
     for i in range(diagonal.shape[0]):
         if drops[i] == -np.inf:
             continue
         row, first, scale, drop = projections[i], coef[0, i], 1.0 / diagonal[i], drops[i]
         for j in range(gains.shape[0]):
-            share = row[j] * scale
-            left = schur[j] + row[j] * share
-            square, least = (descent[0, j] + share * first) ** 2, floor
+            left, d = _after_drop(schur[j], descent[0, j], row[j], first, scale)
+            square, least = d * d, floor
             if bounds is not None:
                 square, least = 0.0, floor + bounds.extra[j]
                 for o in range(coef.shape[0]):
-                    d = descent[o, j] + share * coef[o, i]
+                    _, d = _after_drop(schur[j], descent[o, j], row[j], coef[o, i], scale)
                     square += _shrunk(d, bounds.l1[j], bounds.positive[j]) ** 2
             gain = square / left + drop
             gain = gain if left > least else -np.inf
@@ -242,29 +245,23 @@ def _best_column(gains, penalties):
 
 
 @njit(cache=True)
-def _best_add(table, penalties, floor, gains):
-    """Gain and column of the best add; ``gains`` is overwritten."""
-    add_gains(table.schur, table.descent.reshape((1, -1)), floor, None, gains)
-    return _best_column(gains, penalties)
-
-
-@njit(cache=True)
-def _best_swap(table, k, penalties, floor, drops, gains):
-    """Gain, leaving entry and entering column of the best swap; ``gains`` is overwritten."""
-    coef = table.coef[:k].copy().reshape((1, k))
-    support = (coef, np.diag(table.inverse)[:k].copy(), drops[:k])
-    schur, descent = table.schur, table.descent.reshape((1, -1))
+def _best_swap(table, k, penalties, floor, drops, gains, diagonal):
+    """Gain, leaving entry and column of the best swap; the last two arguments are overwritten."""
+    for i in range(k):
+        diagonal[i] = table.inverse[i, i]
+    coef, descent = table.coef[:k].reshape((1, k)), table.descent.reshape((1, -1))
+    inside, outside = (coef, diagonal[:k], drops[:k]), (table.schur, descent, floor, None)
     gains.fill(-np.inf)
-    swap_gains(table.projections[:k], *support, schur, descent, floor, None, gains, None)
+    swap_gains(table.projections[:k], *inside, *outside, gains, None)
     best, column = _best_column(gains, penalties)
-    if column < 0:
-        return best, -1, -1
     # Which entry leaves is found for this column alone: for all it would take a quarter longer.
-    projections = table.projections[:k, column].copy().reshape((k, 1))
-    here, leaving = np.full(1, -np.inf), np.full(1, -1)
-    schur, descent = schur[column : column + 1], descent[:, column : column + 1].copy()
-    swap_gains(projections, *support, schur, descent, floor, None, here, leaving)
-    return best, leaving[0], column
+    highest, entry = -np.inf, -1
+    for i in range(k if column >= 0 else 0):
+        v, scale = table.projections[i, column], 1.0 / diagonal[i]
+        left, d = _after_drop(table.schur[column], table.descent[column], v, table.coef[i], scale)
+        if left > floor and d * d / left + drops[i] > highest:
+            highest, entry = d * d / left + drops[i], i
+    return best, entry, column
 
 
 @njit(cache=True)
@@ -290,12 +287,14 @@ def local_search(objective, table, k, max_features, swaps, limits):
     and the number of moves, fewer than ``limits.max_moves`` where no move is left.
     """
     gains, drops = np.empty(table.schur.shape[0]), np.empty(table.coef.shape[0])
+    diagonal = np.empty(table.coef.shape[0])
     for move in range(limits.max_moves):
         least = _least_gain(_explained(table, objective.target, k), limits)
         saved, entry = _best_drop(table, k, objective.saved, drops)
         won, column = -np.inf, -1
         if k < max_features:
-            won, column = _best_add(table, objective.penalties, limits.floor, gains)
+            add_gains(table.schur, table.descent.reshape((1, -1)), limits.floor, None, gains)
+            won, column = _best_column(gains, objective.penalties)
         if entry >= 0 and (k > max_features or (saved > least and saved >= won)):
             _drop(table, k, entry)
             k -= 1
@@ -306,7 +305,8 @@ def local_search(objective, table, k, max_features, swaps, limits):
             continue
         if not swaps or k == 0:
             return k, move
-        won, entry, column = _best_swap(table, k, objective.penalties, limits.floor, drops, gains)
+        costs = (objective.penalties, limits.floor, drops)
+        won, entry, column = _best_swap(table, k, *costs, gains, diagonal)
         if not won > least:
             return k, move
         _drop(table, k, entry)
