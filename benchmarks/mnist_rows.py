@@ -60,7 +60,7 @@ def lenet(seed: int, **changes: Any) -> SparseMLPClassifier:
 def magnitude(seed: int, compression: float, **changes: Any) -> SparseMLPClassifier:
     """Gradual magnitude pruning with a small L1 penalty until the mask is final."""
     options: dict[str, Any] = {
-        "sparsifier": Magnitude(train_fraction=0.05, prune_fraction=0.7, l1=1e-4),
+        "sparsifier": Magnitude(train_fraction=0.05, sparsify_fraction=0.7, l1=1e-4),
         "target_sparsity": 1 - 1 / compression,
         "learning_rate_init": 4e-3,
         "weight_decay": 1e-4,
@@ -70,14 +70,14 @@ def magnitude(seed: int, compression: float, **changes: Any) -> SparseMLPClassif
 
 
 def gates_of_units(
-    seed: int, strengths: list[float] | None, *, gate_fraction: float = 0.7, **changes: Any
+    seed: int, strengths: list[float] | None, *, sparsify_fraction: float = 0.7, **changes: Any
 ) -> SparseMLPClassifier:
     """Hard-concrete gates of the input units of each layer, at the strength of the paper."""
     sparsifier = HardConcrete(
         granularity="input",
         droprate_init=[0.2, 0.5, 0.5],
-        gate_fraction=gate_fraction,
-        gate_travel=200,
+        sparsify_fraction=sparsify_fraction,
+        min_gate_displacement=200,
         layer_strengths=strengths,
     )
     options: dict[str, Any] = {
@@ -95,7 +95,7 @@ def ticket(
     seed: int, n_rounds: int, sparsity: float, max_iter: int, *, reinit: bool = False
 ) -> SparseMLPClassifier:
     """Pruning in rounds, each from the initial weights."""
-    sparsifier = LotteryTicket(n_rounds=n_rounds, weight_travel=0, reinit=reinit)
+    sparsifier = LotteryTicket(n_rounds=n_rounds, min_weight_displacement=0, reinit=reinit)
     return lenet(
         seed,
         sparsifier=sparsifier,
@@ -134,7 +134,7 @@ ROWS = {
     "magnitude, 150x": Row(lambda seed: magnitude(seed, 150), "asked: 2.2 %"),
     "l0, one strength": Row(
         lambda seed: gates_of_units(
-            seed, None, gate_fraction=0.75, dropout=[0.03, 0.1, 0.1], max_iter=180
+            seed, None, sparsify_fraction=0.75, dropout=[0.03, 0.1, 0.1], max_iter=180
         ),
         "Louizos 2018: 219-214-100, 1.4 %",
         n_seeds=1,
@@ -147,7 +147,7 @@ ROWS = {
     "surgery, 56x": Row(
         lambda seed: lenet(
             seed,
-            sparsifier=DynamicSurgery(train_fraction=0.1, cut_fraction=0.6),
+            sparsifier=DynamicSurgery(train_fraction=0.1, sparsify_fraction=0.6),
             target_sparsity=1 - 1 / 56,
             learning_rate="auto",
             weight_decay=1e-4,
@@ -221,7 +221,7 @@ ROWS = {
             sparsifier=BayesianGroups(
                 layer_strengths=[50, 1.2, 400],
                 threshold=[-8.25, -7.0, -8.65],
-                noise_fraction=0.31,
+                sparsify_fraction=0.31,
             ),
             alpha=0.5 / N_TRAIN,
             batch_size=100,

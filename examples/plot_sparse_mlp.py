@@ -5,7 +5,7 @@ A network with nine weights in ten removed
 A perceptron with 100 hidden units reads handwritten digits from 8 x 8 pixels.
 :class:`~sksparse.neural_network.SparseMLPClassifier` trains the same network, is asked for 90 % of
 exact zeros, and finds them in three ways: by a penalty that shrinks the weights (``"oscar"``, the
-default), by gates that are learnt with them (``"l0"``) or by removing the smallest of them during
+default), by gates that are learned with them (``"l0"``) or by removing the smallest of them during
 training (``"magnitude"``).
 """
 
@@ -34,8 +34,8 @@ def n_weights(model, X, y):
 
 
 # %%
-# Beside the dense network
-# ------------------------
+# Compared with the dense network
+# -------------------------------
 #
 # Three folds, so that each digit is read once by a network that has not seen it. All networks
 # have the same size, learning rate and rule for stopping.

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from sksparse.feature_selection import GroupLassoSelector
     from sksparse.linear_model import (
         OSCAR,
+        OSCARCV,
         L0Classifier,
         L0ClassifierCV,
+        L0PoissonRegressor,
+        L0PoissonRegressorCV,
         L0Regressor,
         L0RegressorCV,
     )
@@ -34,9 +37,12 @@ _ROOM_OF_NAME = {
     "GroupLassoSelector": "feature_selection",
     "L0Classifier": "linear_model",
     "L0ClassifierCV": "linear_model",
+    "L0PoissonRegressor": "linear_model",
+    "L0PoissonRegressorCV": "linear_model",
     "L0Regressor": "linear_model",
     "L0RegressorCV": "linear_model",
     "OSCAR": "linear_model",
+    "OSCARCV": "linear_model",
     "SparseMLPClassifier": "neural_network",
     "SparseMLPRegressor": "neural_network",
     "SparseNetClassifier": "neural_network",
@@ -55,9 +61,12 @@ _ROOMS = (
 
 __all__ = [
     "OSCAR",
+    "OSCARCV",
     "GroupLassoSelector",
     "L0Classifier",
     "L0ClassifierCV",
+    "L0PoissonRegressor",
+    "L0PoissonRegressorCV",
     "L0Regressor",
     "L0RegressorCV",
     "SparseMLPClassifier",

@@ -77,12 +77,17 @@ def check_weights(sample_weight: Any, X: Any) -> Array:
     """Non-negative sample weights, not all zero, as they were given."""
     if sample_weight is None:
         return np.ones(X.shape[0])
-    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    if not weights.any():
+    if not np.any(np.asarray(sample_weight)):
         raise ValueError(
             "sample_weight is zero for every sample; give at least one sample a positive weight."
         )
-    return np.asarray(weights)
+    weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    if (weights < 0).any():
+        raise ValueError(
+            f"sample_weight is {weights.min()} at position {weights.argmin()}; weights must be "
+            "zero or positive."
+        )
+    return weights
 
 
 def check_start(coef: Any, n_features: int) -> Array | None:
@@ -106,6 +111,11 @@ class Groups:
 
     names: Any
     labels: Indices
+
+    @property
+    def root_sizes(self) -> Array:
+        """Square root of the number of features of each group."""
+        return np.sqrt(np.bincount(self.labels))
 
 
 def check_groups(groups: Any, n_features: int, feature_names: Any) -> Groups:
@@ -200,25 +210,40 @@ def _position(column: Any, group: Any, n_features: int, known: dict[Any, int]) -
     return int(column)
 
 
-def check_penalty_weights(penalty_weights: Any, groups: Groups) -> Array:
-    """One non-negative finite factor per group; None means the square root of the group's size."""
+def check_penalty_weights(penalty_weights: Any, n: int, *, per: str) -> Array | None:
+    """Non-negative finite factors of a penalty, as many as there are features or groups.
+
+    Parameters
+    ----------
+    penalty_weights : array-like of shape (n,) or None
+        What the user passed; None stays None.
+    n : int
+        How many there are.
+    per : str
+        What each factor is for: "feature" or "group".
+
+    Raises
+    ------
+    ValueError
+        Where they cannot be used.
+    """
     if penalty_weights is None:
-        return np.sqrt(np.bincount(groups.labels))
-    n_groups = len(groups.names)
+        return None
     try:
         weights = np.asarray(penalty_weights, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"penalty_weights must be numbers, one per group; got {_short(penalty_weights)}."
+            f"penalty_weights must be numbers, one per {per}; got {_short(penalty_weights)}."
         ) from error
-    if weights.shape != (n_groups,):
+    if weights.shape != (n,):
         raise ValueError(
-            f"penalty_weights must hold one factor per group, shape ({n_groups},); got shape "
+            f"penalty_weights must hold one factor per {per}, shape ({n},); got shape "
             f"{weights.shape}."
         )
     if not np.all(np.isfinite(weights)) or np.any(weights < 0):
         raise ValueError(
-            f"penalty_weights must be finite and non-negative; got {_short(penalty_weights)}."
+            f"penalty_weights must be finite and non-negative; got a smallest of {weights.min()} "
+            f"and a largest of {weights.max()}."
         )
     return weights
 

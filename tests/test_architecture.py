@@ -31,6 +31,7 @@ BENEATH = {
     "solvers.branch_and_bound": ("solvers.local_search",),
     "linear_model": ("solvers.*",),
     "linear_model.l0": ("linear_model",),
+    "linear_model.counts": ("linear_model.l0",),
     "sparsifiers.parameters": ("penalties",),
     "sparsifiers.masks": ("sparsifiers.parameters",),
     "sparsifiers.structure": ("sparsifiers.masks",),
@@ -47,6 +48,9 @@ BENEATH = {
 }
 # Single modules that every room may import, lowest first; each may import those before it.
 LEAVES = ("_typing", "exceptions", "_interrupts", "_scaling", "_validation")
+
+# The files that read the feature matrix of a design; no other one may ask a design for it.
+READERS = {"_design.py", "_dense_design.py", "_sparse_design.py"}
 
 SUITESPARSE_NAMES = {
     "amd", "btf", "camd", "ccolamd", "cholmod", "colamd", "cxsparse", "graphblas", "klu",
@@ -175,6 +179,23 @@ def _is_cached(decorator: ast.expr) -> bool:
     )
 
 
+def raw_reads(package: Path) -> list[str]:
+    """Where files other than readers touch the matrix of a design."""
+    return [
+        f"{path.relative_to(package)}:{node.lineno}: {ast.unparse(node)}"
+        for path in source_files(package)
+        if path.name not in READERS
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and _is_raw_read(node)
+    ]
+
+
+def _is_raw_read(node: ast.Attribute) -> bool:
+    owner = ast.unparse(node.value)
+    private = node.attr == "_X" and owner != "self"
+    return private or (node.attr in ("X", "_X") and owner.endswith("design"))
+
+
 def plant(package: Path, files: dict[str, str]) -> Path:
     for name, text in files.items():
         path = package / name
@@ -209,6 +230,25 @@ def test_imports_are_absolute() -> None:
         if isinstance(node, ast.ImportFrom) and node.level
     ]
     assert found == []
+
+
+def test_only_readers_touch_the_feature_matrix() -> None:
+    assert {path.name for path in source_files(PACKAGE)} >= READERS
+    assert raw_reads(PACKAGE) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "design._X.T @ v",
+        "problem.design.X[:, 0]",
+        "self._design._X",
+        "getattr(self, 'data').design.X",
+    ],
+)
+def test_a_planted_read_of_the_feature_matrix_is_found(tmp_path: Path, line: str) -> None:
+    files = {"solvers/_design.py": "self._X", "solvers/_new.py": line}
+    assert len(raw_reads(plant(tmp_path / "sksparse", files))) == 1
 
 
 def test_no_room_grows_too_full() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from scipy.special import expit, xlogy
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
@@ -22,9 +23,10 @@ MODELS = {
         alpha, groups=GROUPS, l1_ratio=0.4, loss="squared"
     ),
     "logistic": lambda alpha: GroupLassoSelector(alpha, groups=GROUPS, loss="logistic"),
+    "poisson": lambda alpha: GroupLassoSelector(alpha, groups=GROUPS, loss="poisson"),
     "oscar": lambda alpha: OSCAR(alpha),
 }
-SQUARED = sorted(set(MODELS) - {"logistic"})
+SQUARED = sorted(set(MODELS) - {"logistic", "poisson"})
 
 
 def data(rng: np.random.Generator, n: int = 100) -> tuple[np.ndarray, np.ndarray]:
@@ -33,6 +35,8 @@ def data(rng: np.random.Generator, n: int = 100) -> tuple[np.ndarray, np.ndarray
 
 
 def target(name: str, y: np.ndarray) -> np.ndarray:
+    if name == "poisson":
+        return np.floor(np.exp(0.3 * y)).astype(int)
     return (y > 0).astype(int) if name == "logistic" else y
 
 
@@ -59,6 +63,8 @@ def objective(model: Any, X: Any, y: np.ndarray) -> float:
     if hasattr(model, "classes_"):
         y = (y == model.classes_[1]).astype(float)
         loss = np.mean(np.logaddexp(0.0, z) - y * z)
+    elif getattr(model, "loss", "") == "poisson":
+        loss = np.mean(np.exp(z) - y * z + xlogy(y, y) - y)
     else:
         loss = 0.5 * np.mean((y - z) ** 2)
     return float(loss) + penalty(model, w)
@@ -81,7 +87,8 @@ def test_one_column_of_another_scale_hides_no_other(
     assert 0.0 <= model.dual_gap_ <= 1e-4 * objective(model, X, y)
     # The certificate, again: a gradient as a correlation with what is left.
     z = X @ model.coef_ + model.intercept_
-    residual = y - (1 / (1 + np.exp(-z)) if name == "logistic" else z)
+    means = {"logistic": expit, "poisson": np.exp}.get(name, np.asarray)
+    residual = y - means(z)
     assert abs(residual.mean()) <= 1e-10 * residual.std()
 
 
@@ -152,7 +159,7 @@ def test_constant_columns_have_no_coefficient(
     if isinstance(model, OSCAR):
         assert not set(np.concatenate(model.clusters_).tolist()) & {5, 7, 8}
     others = np.delete(np.arange(12), [5, 7, 8])
-    if alpha == 0.0 and name != "logistic":
+    if alpha == 0.0 and name in SQUARED:
         exact = LinearRegression().fit(X[:, others], y).coef_
         np.testing.assert_allclose(model.coef_[others], exact, atol=1e-3)
 
@@ -190,7 +197,7 @@ def test_what_a_dominant_column_explains_changes_no_tolerance(
 
 @pytest.mark.parametrize("alpha", [1e-3, 1e-2, 0.1])
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("loss", ["logistic", "squared"])
+@pytest.mark.parametrize("loss", ["logistic", "squared", "poisson"])
 def test_raw_features_converge(loss: str, l1_ratio: float, alpha: float) -> None:
     X, y = load_breast_cancer(return_X_y=True)
     model = GroupLassoSelector(alpha, np.arange(30) // 10, l1_ratio=l1_ratio, loss=loss).fit(X, y)
@@ -224,7 +231,7 @@ def test_a_warm_start_far_away_finds_the_intercept(n_seeds: int, seed: int) -> N
 
 
 @pytest.mark.parametrize("factor", [1e4, 1e9, 1e80])
-@pytest.mark.parametrize("name", ["group", "logistic", "oscar"])
+@pytest.mark.parametrize("name", ["group", "logistic", "poisson", "oscar"])
 def test_a_start_from_features_of_other_units(
     name: str, factor: float, rng: np.random.Generator
 ) -> None:

@@ -65,8 +65,8 @@ def test_a_linear_estimator_never_imports_torch(estimator: type[BaseEstimator]) 
         "from sklearn.base import is_classifier\n"
         f"from {estimator.__module__} import {estimator.__name__} as Estimator\n"
         "rng = np.random.default_rng(0); X = rng.normal(size=(40, 6))\n"
-        "y = X[:, 0] + 0.1 * rng.normal(size=40)\n"
-        "Estimator().fit(X, y > 0 if is_classifier(Estimator()) else y)\n"
+        "y = 5.0 + X[:, 0] + 0.1 * rng.normal(size=40)\n"
+        "Estimator().fit(X, y > 5 if is_classifier(Estimator()) else y)\n"
         f"{LOADED}"
     )
     assert "torch" not in loaded

@@ -26,7 +26,7 @@ from sksparse._validation import (
     intact_on_failure,
     warn_unless_converged,
 )
-from sksparse.losses import LOSSES
+from sksparse.losses import LOSSES, Loss
 from sksparse.penalties import L1, BlockPenalty, Blocks, GroupL2, SparseGroup
 from sksparse.solvers import BlockDescent, Design, Problem, Solution
 from sksparse.solvers.convex._base import moderate
@@ -63,12 +63,13 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
     penalty_weights : array-like of shape (n_groups,), default=None
         Factor of each group's norm, in the order of ``groups``; labels are sorted. Zero means
         never penalised and always kept. None is the square root of the group's size.
-    loss : {"auto", "squared", "logistic"}, default="auto"
-        Half the squared error, or the log loss for two classes. "auto" takes the log loss when
+    loss : {"auto", "squared", "logistic", "poisson"}, default="auto"
+        Half the squared error; the log loss for two classes; or half the Poisson deviance of counts
+        or rates whose mean is ``exp(x_i w + b)``. "auto" takes the log loss when
         the targets are two distinct whole numbers, booleans or names, and the squared error for
         real numbers. Names, integers, and whole real numbers of at most 20 and ``sqrt(n_samples)``
-        distinct values are taken for classes, and more than two are refused: choose "squared" where
-        they are quantities.
+        distinct values are taken for classes, and more than two are refused: choose "squared" or
+        "poisson" where they are quantities.
     min_features : int, default=0
         Keep at least so many features where there are as many: whole groups are added to those of
         the model, first those that would enter it next at smaller ``alpha``. Their coefficients
@@ -107,7 +108,7 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
     dual_gap_ : float
         Duality gap, computed from the answer and the objective alone: the objective is at most this
         far above its minimum; nan where no bound is known, when ``alpha`` is 0 or groups that are
-        not penalised separate the classes.
+        not penalised separate the classes, or the samples with y = 0 of the Poisson loss.
     optimality_ : float
         Largest violation of the optimality conditions over groups, as a correlation; see ``tol``.
     n_iter_ : int
@@ -138,7 +139,9 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
     zero.
 
     The solver is block coordinate descent over a working set of groups with extrapolation, inside
-    proximal Newton steps for the log loss.
+    proximal Newton steps for losses other than the squared one.
+
+    For the Poisson loss a rate per unit of exposure has the exposure for its sample weight.
 
     References
     ----------
@@ -240,7 +243,7 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
             name, targets, classes = _check_targets(y, self.loss, weights)
             feature_names = getattr(self, "feature_names_in_", None)
             groups = check_groups(self.groups, X.shape[1], feature_names)
-            factors = check_penalty_weights(self.penalty_weights, groups)
+            factors = _factors(self.penalty_weights, groups)
             start = check_start(getattr(self, "coef_", None), X.shape[1])
             penalty = _make_penalty(groups, factors, self.l1_ratio)
             problem = Problem(
@@ -309,10 +312,18 @@ class GroupLassoSelector(SelectorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.target_tags.required = True
-        if self.loss != "squared":
-            # whole numbers are taken for classes
+        kind = LOSSES.get(self.loss)
+        if kind is None or kind.for_classes:
+            # with "auto", whole numbers are taken for classes
             tags.classifier_tags = ClassifierTags(multi_class=False)
+        else:
+            tags.target_tags.positive_only = not _takes(kind, -1.0)
         return tags
+
+
+def _factors(penalty_weights: Any, groups: Groups) -> Array:
+    factors = check_penalty_weights(penalty_weights, len(groups.names), per="group")
+    return groups.root_sizes if factors is None else factors
 
 
 def _make_penalty(groups: Groups, factors: Array, l1_ratio: float) -> BlockPenalty:
@@ -334,10 +345,19 @@ def _next_to_enter(solution: Solution, problem: Problem, penalty: BlockPenalty) 
     return order[strengths[order] > 0.0]
 
 
+def _takes(kind: type[Loss], target: float) -> bool:
+    """Whether a target is in the domain of a loss."""
+    try:
+        kind(np.array([target]), np.ones(1))
+    except ValueError:
+        return False
+    return True
+
+
 def _check_targets(y: Any, loss: str, weights: Array) -> tuple[str, Array, Any]:
     """Name of the loss, targets in its coding, and the classes of the log loss."""
-    if loss == "squared":
-        return loss, _as_numbers(y), None
+    if loss != "auto" and not LOSSES[loss].for_classes:
+        return loss, _as_numbers(y, loss), None
     kind = type_of_target(y, input_name="y", raise_unknown=True)
     values = np.unique(y[weights > 0])
     got = f"got {len(values)} class(es): {values[:5].tolist()}"
@@ -348,7 +368,7 @@ def _check_targets(y: Any, loss: str, weights: Array) -> tuple[str, Array, Any]:
                 "choose loss='squared' if a constant numeric target is meant."
             )
         if not _are_classes(y, kind, len(values)):
-            return "squared", _as_numbers(y), None
+            return "squared", _as_numbers(y, "squared"), None
     check_classification_targets(y)
     if len(values) != 2:
         raise ValueError(
@@ -367,12 +387,12 @@ def _are_classes(y: Any, kind: str, n_values: int) -> bool:
     return kind == "binary" or (kind == "multiclass" and few)
 
 
-def _as_numbers(y: Any) -> Array:
+def _as_numbers(y: Any, loss: str) -> Array:
     try:
         numbers = y.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"loss='squared' needs numeric targets, got y of dtype {y.dtype} with values like "
+            f"loss={loss!r} needs numeric targets, got y of dtype {y.dtype} with values like "
             f"{y[0]!r}; use loss='logistic' for two classes."
         ) from error
     check_target_scale(numbers)

@@ -56,8 +56,8 @@ def _parameter_of_network(estimator: Any, name: str) -> str:
     return min(full, key=len)
 
 
-def rival_of(estimator: Any, baseline: Any) -> Any:
-    """The estimator to fit for the baseline, or None where there is none to fit."""
+def baseline_estimator(estimator: Any, baseline: Any) -> Any:
+    """The estimator to fit for comparison, or None where there is none to fit."""
     if baseline is None or isinstance(baseline, Real):
         return None
     if not isinstance(baseline, str):

@@ -11,13 +11,13 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from sksparse._typing import Array, Indices
 from sksparse.inspection._common import divide, fitted_attribute, fitted_network
+from sksparse.inspection._path_choice import choice_curve, resolved_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_AXES = ("auto", "n_features", "alpha")
 _LABELS = {"n_features": "number of features", "alpha": "alpha"}
-# More lines than colours that can be told apart are drawn in grey.
+# Colours of matplotlib's default cycle; features in the legend beyond it differ in line style.
 _COLOURS = 10
 
 
@@ -44,7 +44,7 @@ class RegularizationPathDisplay:
     feature_names : array-like of shape (n_features,), default=None
         Names for the legend; by default ``x0``, ``x1``, ....
     xaxis : {"n_features", "alpha"}, default="n_features"
-        What `points` are. A price or strength has a logarithmic axis, from large to small.
+        What `points` are. Strengths have a logarithmic axis, from large to small.
 
     Attributes
     ----------
@@ -158,9 +158,9 @@ class RegularizationPathDisplay:
         remedy = "give an estimator that keeps its path, such as L0RegressorCV"
         coefs = fitted_attribute(estimator, "coef_path_", remedy)
         model = fitted_network(estimator)
-        xaxis = _resolved(xaxis, vars(model).get("sizes_"))
+        xaxis = resolved_axis(xaxis, vars(model).get("sizes_"))
         on_sizes = xaxis == "n_features"
-        curve, error, name = _choice(model)
+        curve, error, name = choice_curve(model)
         names = vars(model).get("feature_names_in_") if feature_names is None else feature_names
         display = cls(
             coefs,
@@ -189,8 +189,9 @@ class RegularizationPathDisplay:
 
         Parameters
         ----------
-        path : L0Path
-            What :func:`~sksparse.linear_model.l0_path` returned.
+        path : L0Path or ConvexPath
+            What :func:`~sksparse.linear_model.l0_path` or a function such as
+            :func:`~sksparse.linear_model.oscar_path` returned.
         xaxis : {"auto", "n_features", "alpha"}, default="auto"
             What the coefficients are drawn against; "auto" is what was asked for.
         feature_names : array-like of shape (n_features,), default=None
@@ -208,7 +209,7 @@ class RegularizationPathDisplay:
             The display, drawn.
         """
         check_matplotlib_support(f"{cls.__name__}.from_path")
-        xaxis = _resolved(xaxis, path.sizes)
+        xaxis = resolved_axis(xaxis, getattr(path, "sizes", None))
         display = cls(
             path.coefs,
             path.n_features if xaxis == "n_features" else path.alphas,
@@ -319,7 +320,7 @@ class RegularizationPathDisplay:
             )
 
     def _focus(self, coefs: Array, points: Array) -> None:
-        """Leave out of sight what only larger models than the chosen one reach."""
+        """Limit the vertical axis to coefficients of models no larger than the chosen one."""
         if self.chosen is None or not len(points):
             return
         sign = -1.0 if self.xaxis == "alpha" else 1.0
@@ -376,45 +377,6 @@ class RegularizationPathDisplay:
 
 
 def _without_zeros(coefs: Array) -> Array:
-    """Coefficients with nan where a feature is used neither at a point nor beside it."""
+    """Coefficients with nan where a feature is used neither at a point nor at its neighbours."""
     used = np.pad(coefs != 0.0, ((0, 0), (1, 1)))
     return np.where(used[:, 1:-1] | used[:, :-2] | used[:, 2:], coefs, np.nan)
-
-
-def _resolved(xaxis: str, sizes: Any) -> str:
-    if xaxis not in _AXES:
-        raise ValueError(f"xaxis={xaxis!r} is unknown; give one of {list(_AXES)}.")
-    if xaxis != "auto":
-        return xaxis
-    return "alpha" if sizes is None else "n_features"
-
-
-def _choice(model: Any) -> tuple[Array | None, Array | None, str]:
-    """The curve of a search, half the width of its band, and its name."""
-    attributes = vars(model)
-    if "criterion_path_" in attributes:
-        return _of_choice(model, model.criterion_path_, 1), None, model.criterion.upper()
-    for attribute, name in (("mse_path_", "mean squared error"), ("score_path_", "score")):
-        if attribute in attributes:
-            folds = _of_choice(model, attributes[attribute], 2)
-            n_folds = folds.shape[1]
-            error = folds.std(axis=1, ddof=1) / np.sqrt(n_folds) if n_folds > 1 else None
-            return folds.mean(axis=1), error, _score_name(model, name)
-    return None, None, ""
-
-
-def _of_choice(model: Any, table: Array, n_axes: int) -> Array:
-    """The part of a table that belongs to the ridge chosen, where several were tried."""
-    if table.ndim == n_axes:
-        return table
-    chosen = np.flatnonzero(np.asarray(model.l2) == model.l2_)[0]
-    return np.asarray(table[chosen])
-
-
-def _score_name(model: Any, name: str) -> str:
-    if name != "score":
-        return name
-    scoring = model.scoring
-    if scoring is None:
-        return "mean log likelihood"
-    return scoring.replace("_", " ") if isinstance(scoring, str) else name

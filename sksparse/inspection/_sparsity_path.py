@@ -1,4 +1,4 @@
-"""What sparsity costs: the score of a network against the share of its zeros."""
+"""The score of a network against the share of its zeros."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from sksparse._typing import Array
-from sksparse.inspection._fits import measure, rival_of, sized, splits
+from sksparse.inspection._fits import baseline_estimator, measure, sized, splits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -179,22 +179,22 @@ class SparsityPathDisplay:
             The display, drawn.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        rival = rival_of(estimator, baseline)
+        compared = baseline_estimator(estimator, baseline)
         scores, zeros = measure(
-            sized(estimator, sparsities) + ([] if rival is None else [rival]),
+            sized(estimator, sparsities) + ([] if compared is None else [compared]),
             splits(estimator, X, y, cv, X_test, y_test),
             scoring,
             n_jobs,
         )
-        n_points = len(scores) - (rival is not None)
+        n_points = len(scores) - (compared is not None)
         means, errors = scores.mean(axis=1), _standard_error(scores)
         display = cls(
             zeros[:n_points].mean(axis=1),
             means[:n_points],
             None if errors is None else errors[:n_points],
-            baseline=baseline if rival is None else float(means[-1]),
-            baseline_error=None if rival is None or errors is None else float(errors[-1]),
-            baseline_name=baseline if isinstance(baseline, str) else _network_name(rival),
+            baseline=baseline if compared is None else float(means[-1]),
+            baseline_error=None if compared is None or errors is None else float(errors[-1]),
+            baseline_name=baseline if isinstance(baseline, str) else _network_name(compared),
             name=_network_name(estimator) if name is None else name,
             score_name=_score_name(estimator, scoring) if score_name is None else score_name,
         )

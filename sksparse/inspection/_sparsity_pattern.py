@@ -59,7 +59,7 @@ class SparsityPatternDisplay:
 
     See Also
     --------
-    SparsityPathDisplay : What sparsity costs.
+    SparsityPathDisplay : The score against sparsity.
     TrainingHistoryDisplay : How a network became sparse.
 
     Examples

@@ -46,7 +46,7 @@ class TrainingHistoryDisplay:
     See Also
     --------
     SparsityPatternDisplay : Which weights are left.
-    SparsityPathDisplay : What sparsity costs.
+    SparsityPathDisplay : The score against sparsity.
 
     Examples
     --------

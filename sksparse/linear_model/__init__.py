@@ -1,18 +1,28 @@
 """Linear models that use few features."""
 
+from sksparse.linear_model._convex_path import ConvexPath
 from sksparse.linear_model._oscar import OSCAR
+from sksparse.linear_model._oscar_cv import OSCARCV, oscar_path
+from sksparse.linear_model.counts._l0 import L0PoissonRegressor
+from sksparse.linear_model.counts._l0_cv import L0PoissonRegressorCV
 from sksparse.linear_model.l0._classifier import L0Classifier
 from sksparse.linear_model.l0._classifier_cv import L0ClassifierCV
-from sksparse.linear_model.l0._path import L0Path, l0_path
+from sksparse.linear_model.l0._path import l0_path
+from sksparse.linear_model.l0._path_result import L0Path
 from sksparse.linear_model.l0._regressor import L0Regressor
 from sksparse.linear_model.l0._regressor_cv import L0RegressorCV
 
 __all__ = [
     "OSCAR",
+    "OSCARCV",
+    "ConvexPath",
     "L0Classifier",
     "L0ClassifierCV",
     "L0Path",
+    "L0PoissonRegressor",
+    "L0PoissonRegressorCV",
     "L0Regressor",
     "L0RegressorCV",
     "l0_path",
+    "oscar_path",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -17,6 +17,16 @@ from sksparse._typing import Array, Mask
 from sksparse._validation import check_data, check_start, intact_on_failure, warn_unless_converged
 from sksparse.losses import Squared
 from sksparse.solvers import Design, Solution
+
+#: Parameters of every estimator that fits one strength.
+FIT_CONSTRAINTS: dict[str, list[Any]] = {
+    "alpha": [Interval(Real, 0, None, closed="left")],
+    "fit_intercept": ["boolean"],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "warm_start": ["boolean"],
+    "verbose": ["verbose"],
+}
 
 
 class SupportMixin:
@@ -97,15 +107,6 @@ class SparseLinearRegressor(SparseRegressorMixin, BaseEstimator, ABC):
 
     fit_intercept: bool
     warm_start: bool
-
-    _common_constraints: ClassVar[dict[str, list[Any]]] = {
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "fit_intercept": ["boolean"],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "warm_start": ["boolean"],
-        "verbose": ["verbose"],
-    }
 
     @abstractmethod
     def _solve(self, design: Design, loss: Squared, start: Array | None) -> Solution:

@@ -4,10 +4,11 @@ Throughout, n is the number of samples that the weights stand for; D is the devi
 for a squared loss, whose variance is estimated by the weighted mean squared error of the fit
 itself, and ``2 n`` times the weighted mean log loss otherwise; df is the number of coefficients
 that are not zero, the intercept left out; k is the number of features that were chosen among the p
-with a price: those without one are always kept, so they count in df but not in k and p.
+with a positive penalty weight: those without one are always kept, so they count in df but not in k
+and p.
 
-A criterion compares how well subsets fit with what they cost as long as the search among them does
-not use up the samples; sizes at which it does are left out by :func:`trusted`.
+A criterion is meaningful as long as the search among subsets does not use up the samples; numbers
+of features at which it does are excluded by :func:`trusted`.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def gic(deviance: Array, df: Array, n: float, k: Array, p: int) -> Array:
     return deviance + df * np.log(max(p, 1)) * np.log(max(np.log(n), 1.0))
 
 
-# Rounding of a predictor, with room to spare.
+# An upper bound on the relative rounding error of a predictor.
 _ROUNDING = 1e-13
 
 #: A criterion takes deviance, df, n, k and p, and is to be minimised.
@@ -55,7 +56,7 @@ CRITERIA: dict[str, Callable[[Array, Array, float, Array, int], Array]] = {
 def deviance(losses: Array, n: float, null_loss: float, *, squared: bool) -> Array:
     """Deviance of weighted mean losses, half the mean squared error or the log loss.
 
-    A loss that rounding of the predictor may leave counts as that.
+    A loss is at least what rounding of the predictor may leave of a perfect fit.
     """
     losses = np.maximum(losses, (_ROUNDING**2 if squared else _ROUNDING) * null_loss)
     if not squared:
@@ -67,9 +68,9 @@ def deviance(losses: Array, n: float, null_loss: float, *, squared: bool) -> Arr
 def sample_count(weights: Array) -> float:
     """How many samples the weights stand for.
 
-    Whole numbers are repetitions, and count as these. Others have a scale without a meaning, such
-    as a sum of one: they stand for the effective number of samples, ``(sum w)^2 / sum w^2`` (Kish,
-    1965), which does not depend on it.
+    Whole numbers are repetitions, and their sum is the number. The scale of others has no meaning:
+    they stand for the effective number of samples, ``(sum w)^2 / sum w^2`` (Kish, 1965), which does
+    not depend on it.
     """
     if np.array_equal(weights, np.round(weights)):
         return float(weights.sum())
@@ -82,11 +83,11 @@ def trusted(
 ) -> Mask:
     """Where a criterion means something.
 
-    The best of the ``C(p, k)`` subsets of a size fits noise as if it had ``2 log C(p, k)`` more
-    coefficients. Where these and the intercept are not fewer than the samples, the fit says
-    nothing by itself: noise would fit as well. Such a size counts only if it improves on all
-    smaller ones by more than noise would, by the extended BIC with the charge for each feature
-    multiplied by the samples for each degree of freedom that is left (as in the corrected AIC).
+    The best of the ``C(p, k)`` subsets of k features fits noise as if it had ``2 log C(p, k)`` more
+    coefficients. Where these and the intercept are not fewer than the samples, a good fit is no
+    evidence: noise would fit as well. Such a k counts only if it improves on all smaller ones by
+    more than noise would, by the extended BIC with the term for each feature multiplied by the
+    samples per residual degree of freedom (as in the corrected AIC).
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ def trusted(
     Returns
     -------
     trusted : ndarray of shape (n_points,)
-        The smallest size always counts.
+        The smallest number of features always counts.
     """
     searched = 2.0 * (gammaln(p + 1.0) - gammaln(k + 1.0) - gammaln(p - k + 1.0))
     plain = df + intercept + searched < information

@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval
 
 from sksparse._typing import Array, Indices
 from sksparse._validation import check_target_scale
-from sksparse.linear_model._base import SparseLinearRegressor
+from sksparse.linear_model._base import FIT_CONSTRAINTS, SparseLinearRegressor
 from sksparse.losses import Squared
 from sksparse.penalties import SortedL1, oscar_weights
 from sksparse.solvers import Design, Problem, Solution, SortedDescent
@@ -84,6 +84,8 @@ class OSCAR(SparseLinearRegressor):
 
     See Also
     --------
+    OSCARCV : A strength that the data choose.
+    oscar_path : Many strengths.
     sksparse.feature_selection.GroupLassoSelector : Groups known beforehand.
     L0Regressor : Fewest features, no shrinkage.
 
@@ -122,7 +124,7 @@ class OSCAR(SparseLinearRegressor):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **SparseLinearRegressor._common_constraints,
+        **FIT_CONSTRAINTS,
         "pairwise": [Interval(Real, 0, 1, closed="both")],
     }
 
@@ -157,12 +159,12 @@ class OSCAR(SparseLinearRegressor):
         return solver.solve(problem, start)
 
     def _store(self, solution: Solution) -> None:
-        self.clusters_ = _clusters(self.coef_)
+        self.clusters_ = clusters_of(self.coef_)
         self.dual_gap_ = solution.gap
         self.optimality_ = solution.certificate.value
 
 
-def _clusters(coef: Array) -> list[Indices]:
+def clusters_of(coef: Array) -> list[Indices]:
     """Positions that share a non-zero magnitude, largest magnitude first."""
     used = np.flatnonzero(coef)
     order = used[np.argsort(-np.abs(coef[used]), kind="stable")]

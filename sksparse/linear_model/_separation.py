@@ -1,4 +1,4 @@
-"""Whether features separate the classes, so that a log loss without a norm has no minimum."""
+"""Whether features separate the classes, or zero counts: without a norm the loss has no minimum."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sksparse.losses import Loss
 from sksparse.penalties import L0
 from sksparse.solvers import Design
 
-# A mean log loss at most this share of that without features is as good as zero.
-_ZERO = 1e-6
-# Log odds that data rarely justify; where a Newton step still moves them by as much as the second
-# number, it does not come to an end: each step then moves them by about one.
-_SATURATED, _MOVING = 15.0, 0.1
-# Log odds per standard deviation of a feature that make no sense.
+# Log odds that data rarely justify, and logarithms of means below that of the least count.
+_LOG_ODDS, _LOG_MEANS = 15.0, 5.0
+# Where a Newton step moves predictors by this, it does not come to an end: each step then moves
+# them by about one.
+_MOVING = 0.1
+# Log odds, or logarithms of means, per standard deviation of a feature that make no sense.
 _ABSURD = 100.0
 
 
@@ -32,25 +32,29 @@ def separates(
     columns = design.columns(used)[weighted]
     columns = columns if isinstance(columns, np.ndarray) else columns.toarray()
     z = columns @ coef[:, used].T + intercept
-    small = type(loss)(loss.y[weighted], loss.weights[weighted])
+    small = loss.of_samples(weighted)
     flat = np.ascontiguousarray(z[:, 0] if len(coef) == 1 else z)
-    if small.value(flat) <= _ZERO * _null_value(small, fit_intercept, len(coef)):
-        return True
-    spread = float(np.ptp(z, axis=1).max()) if len(coef) > 1 else float(np.abs(z).max())
-    if spread <= _SATURATED:
+    if loss.for_classes:
+        null = _null_value(small, fit_intercept, len(coef))
+        if small.value(flat) <= loss.negligible * null:
+            return True
+    # only differences between outputs matter
+    spread = small.saturation(flat if len(coef) == 1 else z - z.min(axis=1, keepdims=True))
+    if spread <= (_LOG_ODDS if loss.for_classes else _LOG_MEANS):
         return False
     shifts = small.weights @ columns if fit_intercept else 0.0
     rows = np.column_stack((columns - shifts, np.ones((len(z), int(fit_intercept)))))
     rows /= np.maximum(np.sqrt(small.weights @ rows**2), np.finfo(float).tiny)
-    return float(np.abs(_newton_step(small, rows, flat)).max(initial=0.0)) > _MOVING
+    step = _newton_step if loss.for_classes else _newton_step_of_means
+    return float(np.abs(step(small, rows, flat)).max(initial=0.0)) > _MOVING
 
 
 def is_separated(
     design: Design, loss: Loss, penalty: L0, fit_intercept: bool, coef: Any, intercept: Any
 ) -> bool:
-    """Whether the features of a fit separate the classes, and no norm in their units says no."""
+    """Whether the loss goes on falling, and no norm in the features' units forbids it."""
     coef, intercept = np.atleast_2d(coef), np.atleast_1d(intercept)
-    if loss.quadratic or penalty.l2 > 0.0 or penalty.l1 > 0.0 or not coef.any():
+    if not loss.unbounded_if or penalty.l2 > 0.0 or penalty.l1 > 0.0 or not coef.any():
         return False
     return separates(design, loss, fit_intercept, coef, intercept)
 
@@ -72,11 +76,18 @@ def _newton_step(loss: Loss, rows: Array, z: Array) -> Array:
     return np.asarray(rows @ step.reshape(m, -1).T)
 
 
+def _newton_step_of_means(loss: Loss, rows: Array, z: Array) -> Array:
+    """The same for one output whose curvatures may be of very different magnitude."""
+    roots = np.sqrt(loss.curvature(z))
+    right = -np.divide(loss.gradient(z), roots, out=np.zeros(len(z)), where=roots > 0.0)
+    return np.asarray(rows @ np.linalg.lstsq(roots[:, None] * rows, right, rcond=None)[0])
+
+
 def separation_message(
     design: Design, loss: Loss, penalty: L0, fit_intercept: bool, fits: list[tuple[Any, Any]]
 ) -> str:
-    """Why a warning is due, if any of the fits (coefficients, intercepts) separates the classes."""
-    if loss.quadratic or penalty.l2 > 0.0 or penalty.l1 > 0.0:
+    """Why a warning is due, if the loss goes on falling at any (coefficients, intercepts)."""
+    if not loss.unbounded_if or penalty.l2 > 0.0 or penalty.l1 > 0.0:
         return ""
     found = []
     for coef, intercept in fits:
@@ -91,16 +102,16 @@ def separation_message(
     where = "" if len(fits) == 1 else f" at {len(found)} of {len(fits)} points"
     ridge = f" but for the ridge l2_={penalty.scaled_l2:.3g}" if penalty.scaled_l2 > 0.0 else ""
     return (
-        f"The features selected separate the classes{where}, at least in part: the log loss has "
+        f"The features selected {loss.unbounded_if}{where}, at least in part: the {loss.title} has "
         f"no minimum{ridge}, so coefficients (up to {max(found):.3g} per standard deviation of a "
-        "feature) and probabilities mean little. Remedy: a positive l2, such as 0.01 for features "
-        "of unit variance."
+        "feature) and extreme predictions mean little. Remedy: a positive l2, such as 0.01 for "
+        "features of unit variance."
     )
 
 
 def _in_deviations(design: Design, loss: Loss, coef: Array) -> Array:
     """Size of the coefficients for features of unit variance."""
     used = np.flatnonzero(coef.any(axis=0))
-    part = Design(design.X[:, used])
-    variances = part.variances(loss.weights, part.means(loss.weights))
+    part = design.select(used)
+    variances = part.variances(loss.weights, part.rmatvec(loss.weights))
     return np.asarray(np.abs(coef[:, used]) * np.sqrt(variances))

@@ -2,14 +2,16 @@
 
 A loss is built on the targets ``y`` of shape (n_samples,) and sample weights that already sum to
 one, so every value, gradient and curvature below carries the weights. A new loss is one file that
-derives from :class:`Loss`, and one line here.
+derives from :class:`Loss`, or from :class:`ConjugateLoss` where its Fenchel conjugate is known, and
+one line here.
 """
 
-from sksparse.losses._base import Loss
+from sksparse.losses._base import ConjugateLoss, Loss
 from sksparse.losses._logistic import Logistic
 from sksparse.losses._multinomial import Multinomial
+from sksparse.losses._poisson import Poisson
 from sksparse.losses._squared import Squared
 
-LOSSES: dict[str, type[Loss]] = {"squared": Squared, "logistic": Logistic}
+LOSSES: dict[str, type[Loss]] = {"squared": Squared, "logistic": Logistic, "poisson": Poisson}
 
-__all__ = ["LOSSES", "Logistic", "Loss", "Multinomial", "Squared"]
+__all__ = ["LOSSES", "ConjugateLoss", "Logistic", "Loss", "Multinomial", "Poisson", "Squared"]

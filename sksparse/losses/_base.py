@@ -3,15 +3,49 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, final
+from copy import copy
+from typing import Any, ClassVar, NamedTuple, Self, final
 
 import numpy as np
 
-from sksparse._typing import Array
+from sksparse._typing import Array, Indices
+
+
+class Tuning(NamedTuple):
+    """Limits of the search for the best shift, and of what a loss claims.
+
+    Parameters
+    ----------
+    steps, quadratic_steps : int
+        Newton steps at most; of a quadratic, the second one only removes rounding.
+    longest : float
+        Length of a step, in units of one plus the shift so far: where a loss is flat, steps would
+        be far too long.
+    slope : float
+        A slope of this share of the derivatives' magnitudes is rounding.
+    negative : float
+        A value so far below the bound, as a share of both magnitudes, is not rounding.
+    saturated : float
+        Saturation at which the loss hardly changes: 3e-7 of the derivative is left.
+    """
+
+    steps: int = 100
+    quadratic_steps: int = 2
+    longest: float = 100.0
+    slope: float = 1e-15
+    negative: float = 1e-6
+    saturated: float = 15.0
+
+
+TUNING = Tuning()
 
 
 class Loss(ABC):
     """A smooth convex data term, separable over samples.
+
+    A subclass says its value, gradient and curvature, and the number that no value is below. Where
+    it has parameters of its own, its constructor takes them after ``y`` and ``weights``, and keeps
+    them as attributes: copies for other weights or fewer samples then have them as well.
 
     Parameters
     ----------
@@ -19,31 +53,60 @@ class Loss(ABC):
         Targets in the coding that the loss documents.
     weights : ndarray of shape (n_samples,)
         Non-negative sample weights with sum one.
+
+    Raises
+    ------
+    ValueError
+        Where targets are outside the domain of the loss.
     """
 
     #: A constant curvature lets a solver cache Gram matrices and skip line searches.
-    quadratic: ClassVar[bool]
+    quadratic: ClassVar[bool] = False
+    #: Whether targets are codes of classes, and not quantities.
+    for_classes: ClassVar[bool] = False
+    #: What the loss is called in messages.
+    title: ClassVar[str] = "loss"
+    #: What features do where the loss has no minimum, a verb phrase; empty if it always has one.
+    unbounded_if: ClassVar[str] = ""
+    #: Share of the null model's value that counts as zero where the loss need not have a minimum.
+    negligible: ClassVar[float] = 1e-12
 
-    @final
     def __init__(self, y: Array, weights: Array) -> None:
         self.y = np.asarray(y, dtype=np.float64)
         self.weights = np.asarray(weights, dtype=np.float64)
+        self.check_targets(self.y)
+
+    def check_targets(self, y: Array) -> None:  # noqa: B027
+        """Raise a ValueError where targets are outside the domain of the loss."""
+
+    def with_weights(self, weights: Array) -> Self:
+        """The same loss for other sample weights with sum one."""
+        other = copy(self)
+        other.weights = np.asarray(weights, dtype=np.float64)
+        return other
+
+    def of_samples(self, samples: Indices) -> Self:
+        """The same loss for some of the samples, with the weights that they have."""
+        other = copy(self)
+        other.y, other.weights = self.y[samples], self.weights[samples]
+        return other
 
     @property
     def n_outputs(self) -> int:
         """Predictors per sample; ``z`` is a vector where this is one."""
         return 1
 
-    def metric(self, z: Array) -> Array:
-        """Second derivatives of each sample over its outputs, (n_samples, n_outputs, n_outputs).
+    @property
+    @abstractmethod
+    def lower_bound(self) -> float:
+        """A finite number that no value is below, best the value of a perfect fit.
 
-        In directions that do not change the loss, its mean curvature, so that all are definite.
+        What is left of a loss is its value above this: tolerances are relative to that.
         """
-        return self.curvature(z)[:, None, None]
 
     @abstractmethod
     def value(self, z: Array) -> float:
-        """Weighted mean loss at the predictor ``z`` of shape (n_samples,)."""
+        """Weighted mean loss at the predictor ``z`` of shape (n_samples,); infinite on overflow."""
 
     @abstractmethod
     def gradient(self, z: Array) -> Array:
@@ -53,9 +116,85 @@ class Loss(ABC):
     def curvature(self, z: Array) -> Array:
         """Second derivative of the value with respect to each ``z_i``."""
 
-    @abstractmethod
-    def curvature_bound(self) -> Array:
-        """Largest curvature that each sample can reach, whatever ``z``."""
+    def metric(self, z: Array) -> Array:
+        """Second derivatives of each sample over its outputs, (n_samples, n_outputs, n_outputs).
+
+        In directions that do not change the loss, its mean curvature, so that all are definite.
+        """
+        return self.curvature(z)[:, None, None]
+
+    @final
+    def excess(self, z: Array) -> float:
+        """The value above the lower bound.
+
+        Raises
+        ------
+        ValueError
+            Where the bound is not one: what a solver claims would be wrong.
+        """
+        value, bound = self.value(z), self.lower_bound
+        slack = TUNING.negative * (abs(value) + abs(bound))
+        if value < bound - slack or not np.isfinite(bound):
+            raise ValueError(
+                f"{type(self).__name__}.lower_bound={bound:.6g} is not a finite number that no "
+                f"value is below: the loss has the value {value:.6g}. Let lower_bound return one, "
+                "such as the value of a perfect fit."
+            )
+        return value - bound
+
+    def saturation(self, z: Array) -> float:
+        """How far the predictor is where the loss becomes flat without end.
+
+        The largest over the samples with a weight, in such a unit that about ``exp(-saturation)``
+        is left of the derivative; zero where the loss always has a minimum.
+        """
+        return 0.0
+
+    @final
+    def is_saturated(self, z: Array) -> bool:
+        """Whether the loss hardly changes at the predictor, though it goes on falling."""
+        return self.saturation(z) > TUNING.saturated
+
+    def best_shift(self, z: Array) -> float:
+        """What to add to the predictor so that no other constant lowers the loss.
+
+        Newton's method between two bounds on the root, which is moved to the middle of them where
+        a step leaves them or hardly changes the slope.
+        """
+        shift, lower, upper = 0.0, -np.inf, np.inf
+        for _ in range(TUNING.quadratic_steps if self.quadratic else TUNING.steps):
+            derivatives = self.gradient(z + shift)
+            slope = float(derivatives.sum())
+            if abs(slope) <= TUNING.slope * float(np.abs(derivatives).sum()):
+                break
+            lower, upper = (lower, shift) if slope > 0.0 else (shift, upper)
+            curvature = float(self.curvature(z + shift).sum())
+            longest = np.inf if self.quadratic else TUNING.longest * (1.0 + abs(shift))
+            known = curvature > 0.0 and np.isfinite([slope, curvature]).all()
+            step = -slope / curvature if known else -np.sign(slope) * np.inf
+            following = shift + float(np.clip(step, -longest, longest))
+            if following == shift:
+                break
+            if not lower < following < upper:
+                following = 0.5 * (lower + upper)
+            shift = following
+        return shift
+
+    def best_constant(self) -> Any:
+        """The intercept that minimises the value when every coefficient is zero.
+
+        For several outputs an array, with sum zero where only differences matter.
+
+        Raises
+        ------
+        ValueError
+            Where there is none.
+        """
+        return self.best_shift(np.zeros(len(self.y)))
+
+
+class ConjugateLoss(Loss):
+    """A loss whose Fenchel conjugate is known, which bounds the duality gap of an answer."""
 
     @abstractmethod
     def conjugate(self, u: Array) -> float:
@@ -67,7 +206,3 @@ class Loss(ABC):
         A loss that bounds a duality gap writes it without cancellation.
         """
         return self.value(z) + self.conjugate(u) - float(np.sum(z * u))
-
-    @abstractmethod
-    def best_constant(self) -> float:
-        """The intercept that minimises the value when every coefficient is zero."""

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import expit, kl_div, xlogy
 
 from sksparse._typing import Array
-from sksparse.losses._base import Loss
+from sksparse.losses._base import ConjugateLoss
 
 # Rounding can push y + u / s out of [0, 1] by a few ulps without the point being infeasible.
 _DOMAIN_SLACK = 1e-12
@@ -16,10 +16,21 @@ _DOMAIN_SLACK = 1e-12
 _NEAR = 30.0
 
 
-class Logistic(Loss):
+class Logistic(ConjugateLoss):
     """The log loss, ``loss(y, z) = log(1 + exp(z)) - y z``, for targets 0 and 1."""
 
-    quadratic: ClassVar[bool] = False
+    for_classes: ClassVar[bool] = True
+    title: ClassVar[str] = "log loss"
+    unbounded_if: ClassVar[str] = "separate the classes"
+    negligible: ClassVar[float] = 1e-6
+    lower_bound = 0.0
+
+    def check_targets(self, y: Array) -> None:
+        if y.size and not (y.min() >= 0.0 and y.max() <= 1.0):
+            raise ValueError(
+                "The log loss of two classes needs y from 0 to 1; got values from "
+                f"{y.min():.6g} to {y.max():.6g}. Code the classes 0 and 1."
+            )
 
     def value(self, z: Array) -> float:
         # log(1 + exp(z)) in a form that neither overflows nor costs what logaddexp does
@@ -33,8 +44,8 @@ class Logistic(Loss):
         p = expit(z)
         return self.weights * p * (1.0 - p)
 
-    def curvature_bound(self) -> Array:
-        return 0.25 * self.weights
+    def saturation(self, z: Array) -> float:
+        return float(np.max(np.abs(z), where=self.weights > 0.0, initial=0.0))
 
     def conjugate(self, u: Array) -> float:
         used = self.weights > 0

@@ -8,23 +8,45 @@ import numpy as np
 from scipy.special import softmax, xlogy
 
 from sksparse._typing import Array
-from sksparse.losses._base import Loss
+from sksparse.losses._base import ConjugateLoss
 
 _DOMAIN_SLACK = 1e-12
 
 
-class Multinomial(Loss):
+class Multinomial(ConjugateLoss):
     """The log loss, ``loss(y, z) = log(sum_c exp(z_c)) - z_y``, for targets 0, 1, ..., m - 1.
 
     Predictors and gradients have shape (n_samples, m). The same number added to all predictors of
     a sample changes nothing.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Codes of the classes, up to m - 1.
+    weights : ndarray of shape (n_samples,)
+        Non-negative sample weights with sum one.
     """
 
-    quadratic: ClassVar[bool] = False
+    for_classes: ClassVar[bool] = True
+    title: ClassVar[str] = "log loss"
+    unbounded_if: ClassVar[str] = "separate the classes"
+    negligible: ClassVar[float] = 1e-6
+    lower_bound = 0.0
+
+    def __init__(self, y: Array, weights: Array) -> None:
+        super().__init__(y, weights)
+        self._n_outputs = int(self.y.max()) + 1
+
+    def check_targets(self, y: Array) -> None:
+        if not (y.min() >= 0.0 and np.array_equal(y, np.floor(y))):
+            raise ValueError(
+                "The log loss of several classes needs whole y from 0 on; got a smallest y of "
+                f"{y.min():.6g}. Code the classes 0, 1, 2, ..."
+            )
 
     @property
     def n_outputs(self) -> int:
-        return int(self.y.max()) + 1
+        return self._n_outputs
 
     @property
     def _hits(self) -> Array:
@@ -52,8 +74,13 @@ class Multinomial(Loss):
         hessian *= self.weights[:, None, None]
         return np.asarray(hessian + self.curvature(z)[:, None, None] / z.shape[1])
 
-    def curvature_bound(self) -> Array:
-        return 0.5 * self.weights
+    def saturation(self, z: Array) -> float:
+        used = (self.weights > 0.0)[:, None]
+        return float(np.max(np.abs(z), where=used, initial=0.0))
+
+    def best_shift(self, z: Array) -> float:
+        """Zero: the same number added to all outputs changes nothing."""
+        return 0.0
 
     def conjugate(self, u: Array) -> float:
         used = self.weights > 0

@@ -7,13 +7,15 @@ from typing import ClassVar
 import numpy as np
 
 from sksparse._typing import Array
-from sksparse.losses._base import Loss
+from sksparse.losses._base import ConjugateLoss
 
 
-class Squared(Loss):
+class Squared(ConjugateLoss):
     """Half the squared error, ``loss(y, z) = (y - z)^2 / 2``, for real targets."""
 
     quadratic: ClassVar[bool] = True
+    title: ClassVar[str] = "squared loss"
+    lower_bound = 0.0
 
     def value(self, z: Array) -> float:
         residual = self.y - z
@@ -23,9 +25,6 @@ class Squared(Loss):
         return self.weights * (z - self.y)
 
     def curvature(self, z: Array) -> Array:
-        return self.weights
-
-    def curvature_bound(self) -> Array:
         return self.weights
 
     def conjugate(self, u: Array) -> float:

@@ -16,13 +16,13 @@ from torch import nn
 
 from sksparse._typing import Array
 from sksparse.neural_network._base import BaseSparseNet
-from sksparse.neural_network._units import Units, enter_units
+from sksparse.neural_network._standardisation import Standardisation, standardise_outputs
 from sksparse.neural_network.training._data import Rows
 from sksparse.neural_network.training._trainer import PREDICT_ROWS
-from sksparse.sparsifiers.structure._unit_chains import flat_layers
+from sksparse.sparsifiers.structure._unit_graph import flat_layers
 
 #: A module whose error is at most this share of the variance predicts the targets.
-_PREDICTS = 0.9
+_LARGEST_ERROR = 0.9
 
 
 class ModuleMixin(BaseSparseNet):
@@ -51,35 +51,37 @@ class ModuleMixin(BaseSparseNet):
             )
         return module
 
-    def _adopt_units(self, module: nn.Module, train: Rows, units: Units) -> None:
+    def _adopt_standardisation(
+        self, module: nn.Module, train: Rows, scaling: Standardisation
+    ) -> None:
         if not isinstance(self.module, nn.Module):
             return
-        as_numbers, as_values = _squared_errors(module.eval(), train, units)
-        if as_values > _PREDICTS or as_values > 0.5 * as_numbers:
+        as_standardised, as_values = _squared_errors(module.eval(), train, scaling)
+        if as_values > _LARGEST_ERROR or as_values > 0.5 * as_standardised:
             return
         last = flat_layers(module)[-1]
         if type(last) is nn.Linear and last.bias is not None:
-            enter_units(last, units)
+            standardise_outputs(last, scaling)
             return
         warnings.warn(
-            f"The module {type(module).__name__} predicts y already, but it is trained to put out "
+            f"The module {type(module).__name__} predicts y already, but it is trained to return "
             "(y - target_shift_) / target_scale_, and has no last nn.Linear with a bias in an "
-            "nn.Sequential into which these could be put; standardise y.",
+            "nn.Sequential that could hold these; standardise y.",
             ConvergenceWarning,
             stacklevel=6,
         )
 
     def _predict_values(self, X: Any) -> Array:
         check_is_fitted(self)
-        units = self._targets
-        # float32 would lose what is small beside a large shift
-        numbers = self._forward(X, double=units.is_wide).numpy()
-        return units.back(numbers).astype(numbers.dtype)
+        scaling = self._target_scaling
+        # float32 would lose what is small relative to a large shift
+        outputs = self._forward(X, double=scaling.is_wide).numpy()
+        return scaling.restore(outputs).astype(outputs.dtype)
 
-    def _describe(self, module: nn.Module, units: Units | None) -> dict[str, Any]:
-        if units is None:
+    def _describe(self, module: nn.Module, scaling: Standardisation | None) -> dict[str, Any]:
+        if scaling is None:
             return {}
-        return {"target_shift_": units.shift, "target_scale_": units.scale}
+        return {"target_shift_": scaling.shift, "target_scale_": scaling.scale}
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -87,14 +89,14 @@ class ModuleMixin(BaseSparseNet):
         return tags
 
 
-def _squared_errors(module: nn.Module, rows: Rows, units: Units) -> tuple[float, float]:
-    """Mean squared errors of outputs read as standardised numbers, and read as values."""
+def _squared_errors(module: nn.Module, rows: Rows, scaling: Standardisation) -> tuple[float, float]:
+    """Mean squared errors of outputs taken as standardised values, and taken as values."""
     sums = np.zeros(2)
     with torch.no_grad():
         for X, y, weight in rows.batches(PREDICT_ROWS):
             output = module(X).cpu().double().numpy()
-            numbers = y[:, : output.shape[1]].cpu().double().numpy()
+            truth = y[:, : output.shape[1]].cpu().double().numpy()
             share = np.ones(len(X)) if weight is None else weight.cpu().double().numpy()
-            for k, read in enumerate((output, units.into(output))):
-                sums[k] += share @ ((read - numbers) ** 2).mean(axis=1)
+            for k, read in enumerate((output, scaling.standardise(output))):
+                sums[k] += share @ ((read - truth) ** 2).mean(axis=1)
     return sums[0] / len(rows), sums[1] / len(rows)

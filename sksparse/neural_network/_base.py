@@ -22,8 +22,8 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from sksparse._typing import Array, Indices
 from sksparse.neural_network import _report
+from sksparse.neural_network._standardisation import Standardisation
 from sksparse.neural_network._targets import check_callbacks, strip_features
-from sksparse.neural_network._units import Units
 from sksparse.neural_network.training._adam import FusedAdam
 from sksparse.neural_network.training._data import (
     Rows,
@@ -45,8 +45,8 @@ from sksparse.sparsifiers._keep_zeros import KeepZeros
 
 
 @dataclass(frozen=True)
-class Problem:
-    """What the network has to learn: encoded targets, and how their fit is measured."""
+class TrainingTarget:
+    """What the network is trained for: encoded targets, and how their fit is measured."""
 
     y: Indices | Array
     n_outputs: int
@@ -54,15 +54,14 @@ class Problem:
     score: Score
     #: The class of each row, where a split is to be stratified.
     labels: Indices | None = None
-    #: The units of numbers that stand in `y`, where it is standardised.
-    units: Units | None = None
+    #: How `y` was standardised, where it was.
+    scaling: Standardisation | None = None
 
 
 class BaseSparseNet(BaseEstimator):
     """A network trained by a skorch net under a sparsifier.
 
-    A subclass says how its module is built (``_build_module``) and described
-    (``_describe``), and what it learns (``_pose``).
+    A subclass says how its module is built (``_build_module``) and described (``_describe``).
     """
 
     _parameter_constraints: dict = {
@@ -91,56 +90,56 @@ class BaseSparseNet(BaseEstimator):
         "random_state": ["random_state"],
     }
 
-    #: The units in which the network sees the features; None for their own.
-    _inputs: Units | None
-
-    @abstractmethod
-    def _pose(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Array, Problem]:
-        """Validated features, weights and the problem to learn."""
+    #: How the features are standardised for the network; None where they are not.
+    _input_scaling: Standardisation | None
 
     @abstractmethod
     def _build_module(self, n_features: int, n_outputs: int) -> nn.Module:
         """A module with new weights."""
 
-    def _describe(self, module: nn.Module, units: Units | None) -> dict[str, Any]:
+    def _describe(self, module: nn.Module, scaling: Standardisation | None) -> dict[str, Any]:
         """Fitted attributes that only this kind of network has."""
         return {}
 
     def _set_start(self, module: nn.Module) -> None:
-        """Let a new module put out about zero, where its last layer is known."""
+        """Let a new module return about zero, where its last layer is known."""
 
-    def _adopt_units(self, module: nn.Module, train: Rows, units: Units) -> None:
-        """Let a module that puts out values from the start put out numbers."""
+    def _adopt_standardisation(
+        self, module: nn.Module, train: Rows, scaling: Standardisation
+    ) -> None:
+        """Let a given module that predicts the targets return standardised values."""
 
-    def _enter_units(self, module: nn.Module, units: Units) -> None:
-        """Let a fitted module put out numbers instead of values, where they are kept in it."""
+    def _standardise_outputs(self, module: nn.Module, scaling: Standardisation) -> None:
+        """Let a fitted module return standardised values again, where it returns values."""
 
-    def _leave_units(self, module: nn.Module, units: Units) -> None:
-        """Let a trained module put out values, where they are kept in it."""
+    def _restore_outputs(self, module: nn.Module, scaling: Standardisation) -> None:
+        """Let a trained module return values, where its last layer can hold the scaling."""
 
-    def _train(self, X: Any, weight: Array, problem: Problem, *, partial: bool = False) -> None:
+    def _train(
+        self, X: Any, weight: Array, target: TrainingTarget, *, partial: bool = False
+    ) -> None:
         """Train on validated data and set the attributes that all estimators share."""
         device = resolve_device(self.device)
         check_callbacks(self.callbacks)
         goes_on = self._goes_on(partial=partial)
         X, inputs = strip_features(
-            X, weight, self._inputs if goes_on else None, goes_on=goes_on, partial=partial
+            X, weight, self._input_scaling if goes_on else None, goes_on=goes_on, partial=partial
         )
-        index, weight = merge_equal_rows(X, problem.y, weight)
+        index, weight = merge_equal_rows(X, target.y, weight)
         seed = draw_seed(self.random_state)
-        learn, check = (index, None) if partial else self._split(index, problem, seed)
+        learn, check = (index, None) if partial else self._split(index, target, seed)
         table = make_table(X, device)
-        train = make_rows(table, problem.y, weight, learn, device)
-        valid = None if check is None else make_rows(table, problem.y, weight, check, device)
+        train = make_rows(table, target.y, weight, learn, device)
+        valid = None if check is None else make_rows(table, target.y, weight, check, device)
         with training(seed, device) as use_threads:
-            module = self._start_module(X.shape[1], problem, partial=partial).to(device)
-            self._check_module(module, train, problem.n_outputs)
-            if problem.units is not None and not goes_on:
-                self._adopt_units(module, train, problem.units)
+            module = self._start_module(X.shape[1], target, partial=partial).to(device)
+            self._check_module(module, train, target.n_outputs)
+            if target.scaling is not None and not goes_on:
+                self._adopt_standardisation(module, train, target.scaling)
             use_threads(self._resolve_batch_size(len(train)), module)
-            net = self._make_net(module, train, problem, partial=partial)
+            net = self._make_net(module, train, target, partial=partial)
             interrupted = net.train_phases(train, valid)
-            constant = [] if partial else self._constant_outputs(module.eval(), train, problem)
+            constant = [] if partial else self._constant_outputs(module.eval(), train, target)
         if interrupted:
             warnings.warn(
                 f"Training was interrupted after {len(net.history)} epochs; the network was "
@@ -148,19 +147,21 @@ class BaseSparseNet(BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=5,
             )
-        self._inputs = inputs
+        self._input_scaling = inputs
         self.input_shift_ = 0.0 if inputs is None else inputs.shift
         self.input_scale_ = 1.0 if inputs is None else inputs.scale
-        self._take_over(module.cpu().eval(), net, problem.units, partial=partial)
+        self._take_over(module.cpu().eval(), net, target.scaling, partial=partial)
         if constant:
-            self._warn_of_constants(constant, problem.n_outputs)
+            self._warn_of_constants(constant, target.n_outputs)
         elif not (partial or interrupted or self.early_stopping):
             self._warn_if_still_falling()
 
-    def _constant_outputs(self, module: nn.Module, train: Rows, problem: Problem) -> list[int]:
+    def _constant_outputs(
+        self, module: nn.Module, train: Rows, target: TrainingTarget
+    ) -> list[int]:
         """Outputs that do not depend on the features, of targets that vary."""
         found = _report.constant_outputs(module, train)
-        if found and problem.units is not None:
+        if found and target.scaling is not None:
             y = train.y.index_select(0, train.index)
             found = [j for j in found if (y[:, j] != y[0, j]).any()]
         return found
@@ -195,10 +196,12 @@ class BaseSparseNet(BaseEstimator):
                 stacklevel=6,
             )
 
-    def _split(self, index: Indices, problem: Problem, seed: int) -> tuple[Indices, Indices | None]:
+    def _split(
+        self, index: Indices, target: TrainingTarget, seed: int
+    ) -> tuple[Indices, Indices | None]:
         if not self.early_stopping:
             return index, None
-        labels = None if problem.labels is None else problem.labels[index]
+        labels = None if target.labels is None else target.labels[index]
         n_valid = math.ceil(self.validation_fraction * len(index))
         parts = split_rows(index, labels, n_valid, seed)
         if parts is None:
@@ -214,10 +217,10 @@ class BaseSparseNet(BaseEstimator):
         """Whether the network of an earlier fit is trained on."""
         return (self.warm_start or partial) and hasattr(self, "module_")
 
-    def _start_module(self, n_features: int, problem: Problem, *, partial: bool) -> nn.Module:
-        module = self._build_module(n_features, problem.n_outputs)
+    def _start_module(self, n_features: int, target: TrainingTarget, *, partial: bool) -> nn.Module:
+        module = self._build_module(n_features, target.n_outputs)
         if not self._goes_on(partial=partial):
-            if problem.units is not None:
+            if target.scaling is not None:
                 self._set_start(module)
             return module
         before = {name: tuple(p.shape) for name, p in self.module_.named_parameters()}
@@ -230,8 +233,8 @@ class BaseSparseNet(BaseEstimator):
                 "units. Keep the layers, the features and the targets, or fit anew."
             )
         module = copy.deepcopy(self.module_)
-        if problem.units is not None:
-            self._enter_units(module, problem.units)
+        if target.scaling is not None:
+            self._standardise_outputs(module, target.scaling)
         return module
 
     def _check_module(self, module: nn.Module, train: Rows, n_outputs: int) -> None:
@@ -267,7 +270,7 @@ class BaseSparseNet(BaseEstimator):
             )
 
     def _make_net(
-        self, module: nn.Module, train: Rows, problem: Problem, *, partial: bool
+        self, module: nn.Module, train: Rows, target: TrainingTarget, *, partial: bool
     ) -> PhasedNet:
         batch_size = self._resolve_batch_size(len(train))
         task = Task(
@@ -284,7 +287,7 @@ class BaseSparseNet(BaseEstimator):
         moments = {"momentum": self.momentum, "nesterov": self.momentum > 0, "fused": True}
         net = PhasedNet(
             module,
-            criterion=problem.criterion,
+            criterion=target.criterion,
             optimizer=FusedAdam if adam else torch.optim.SGD,
             **{} if adam else {f"optimizer__{k}": v for k, v in moments.items()},
             lr=self.learning_rate_init,
@@ -294,7 +297,7 @@ class BaseSparseNet(BaseEstimator):
             verbose=int(self.verbose),
             callbacks=copy.deepcopy(self.callbacks),
             run=KeepZeros().attach(module, task) if partial else self._attach(module, task),
-            score=problem.score,
+            score=target.score,
             stopping=Stopping(self.n_iter_no_change, self.tol),
             updates=Updates(
                 self.learning_rate if not partial else "constant",
@@ -316,11 +319,11 @@ class BaseSparseNet(BaseEstimator):
         return min(n_rows, self.batch_size)
 
     def _take_over(
-        self, module: nn.Module, net: PhasedNet, units: Units | None, *, partial: bool
+        self, module: nn.Module, net: PhasedNet, scaling: Standardisation | None, *, partial: bool
     ) -> None:
-        described = self._describe(module, units)
-        if units is not None:
-            self._leave_units(module, units)
+        described = self._describe(module, scaling)
+        if scaling is not None:
+            self._restore_outputs(module, scaling)
         before = getattr(self, "history_", []) if partial else []
         self.module_ = module
         self.history_ = before + [
@@ -351,8 +354,8 @@ class BaseSparseNet(BaseEstimator):
         # A network trained on CUDA is served where there is none.
         device = resolve_device("cpu" if self.device == "cpu" else "auto")
         module = self.module_
-        if self._inputs is not None:
-            X = self._inputs.into(X).astype(X.dtype)
+        if self._input_scaling is not None:
+            X = self._input_scaling.standardise(X).astype(X.dtype)
         double = double or X.dtype == np.float64
         if double:
             X = X.astype(np.float64, copy=False)

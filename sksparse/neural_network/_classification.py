@@ -1,4 +1,4 @@
-"""What the network classifiers share: labels, class weights and lessons of a teacher."""
+"""What the network classifiers share: labels, class weights and targets of a teacher."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse._typing import Array, Indices
-from sksparse._validation import intact_on_failure
-from sksparse.neural_network._base import BaseSparseNet, Problem
-from sksparse.neural_network._targets import check_weights, lesson_of, validate
+from sksparse._validation import check_weights, intact_on_failure
+from sksparse.neural_network._base import BaseSparseNet, TrainingTarget
+from sksparse.neural_network._targets import teacher_outputs, validate
 from sksparse.neural_network.training._objectives import (
     DistilledCrossEntropy,
     WeightedCrossEntropy,
@@ -161,23 +161,25 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         # a sample without weight may carry a label of no class: its number is never used
         labels = np.searchsorted(classes, y).clip(max=len(classes) - 1)
         weight = weight * _class_factors(self.class_weight, classes, labels, weight)
-        self._train(X, weight, self._problem(raw, labels, classes), partial=partial)
+        self._train(X, weight, self._training_target(raw, labels, classes), partial=partial)
         self.classes_ = classes
 
-    def _problem(self, raw: Any, labels: Indices, classes: np.ndarray) -> Problem:
+    def _training_target(self, raw: Any, labels: Indices, classes: np.ndarray) -> TrainingTarget:
         if self.teacher is None or self.distill_weight == 0:
-            return Problem(labels, len(classes), WeightedCrossEntropy(), weighted_accuracy, labels)
+            return TrainingTarget(
+                labels, len(classes), WeightedCrossEntropy(), weighted_accuracy, labels
+            )
         taught = getattr(self.teacher, "classes_", classes)
         if not np.array_equal(taught, classes):
             raise ValueError(
                 f"The teacher {self.teacher!r} knows the classes {np.asarray(taught).tolist()}, "
                 f"but y holds {classes.tolist()}; give a teacher of the same classes."
             )
-        lesson = lesson_of(self.teacher, "predict_proba", raw, len(classes))
-        soft = soften(torch.from_numpy(lesson), self.temperature).numpy()
+        teacher_targets = teacher_outputs(self.teacher, "predict_proba", raw, len(classes))
+        soft = soften(torch.from_numpy(teacher_targets), self.temperature).numpy()
         y = np.column_stack([labels, soft]).astype(np.float32)
         criterion = DistilledCrossEntropy(self.temperature, self.distill_weight)
-        return Problem(y, len(classes), criterion, weighted_accuracy, labels)
+        return TrainingTarget(y, len(classes), criterion, weighted_accuracy, labels)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

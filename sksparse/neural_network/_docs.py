@@ -19,12 +19,12 @@ OBJECTIVE = r"""The objective is
     network.
 
     A fit depends on the samples only through their weighted distribution: equal rows of
-    equal target are merged and their weights added, and the order of the rows is of no
-    account. The network is trained in float32; predictions have the type of the features they
+    equal target are merged and their weights added, and the order of the rows does not
+    matter. The network is trained in float32; predictions have the type of the features they
     are made of, float32 or float64.
 
     Scale the features, for example with :class:`sklearn.preprocessing.StandardScaler`. Columns
-    that would be lost to the network are brought into reach: where all values lie farther from
+    that float32 would lose are standardised: where all values lie farther from
     zero than ten times their spread, where the spread is below 1e-2 or above 1e6, and constants
     above 1e3, it sees ``(X - input_shift_) / input_scale_`` instead. All other columns stay as
     they are. Features of more than two dimensions are one such column, and sparse ones are never
@@ -44,7 +44,7 @@ STRENGTH = """sparsifier : str, Sparsifier or None, default="oscar"
         takes the default of the sparsifier.
     target_sparsity : float, default=None
         Share of the weights to set to zero, from 0 up to but not including 1. Where it is
-        given, it governs and `alpha` is not used. Every output keeps a path of weights from an
+        given, `alpha` is not used. Every output keeps a path of weights from an
         input, where the number of weights allows it and the layers are one chain
         (``nn.Sequential``). With `warm_start` some methods keep the zeros of an earlier fit of
         higher sparsity."""
@@ -59,8 +59,8 @@ TRAINING = """solver : {"adam", "sgd"}, default="adam"
         Rows in a batch, at most: the batches of an epoch are of equal size, up to one row. "auto"
         is a tenth of the distinct training rows, at least 16 and at most 200.
     learning_rate : {"auto", "constant", "cosine", "step"}, default="auto"
-        Course of the learning rate. "auto" is what the sparsifier asks for in each of its
-        phases, raised where few updates are at hand. The others begin at
+        Schedule of the learning rate. "auto" is what the sparsifier asks for in each of its
+        phases, raised where there are few updates. The others begin at
         `learning_rate_init` and hold over all phases: unchanged, down to zero along half a
         cosine, or divided by ten at half and again at three quarters of `max_iter`.
     learning_rate_init : float, default=1e-3
@@ -79,7 +79,7 @@ TRAINING = """solver : {"adam", "sgd"}, default="adam"
         have the final sparsity. Otherwise the objective decides when to end.
     validation_fraction : float, default=0.1
         Share of the distinct rows set aside by `early_stopping`, stratified by class. Classes
-        that are too rare for it are learnt from only, with a warning.
+        that are too rare for it are only in the training rows, with a warning.
     n_iter_no_change : int, default=10
         Epochs without an improvement of `tol` after which a phase ends.
     tol : float, default=1e-4
@@ -87,8 +87,8 @@ TRAINING = """solver : {"adam", "sgd"}, default="adam"
         Neither depends on the units of the targets."""
 
 TEACHING = """teacher : estimator, default=None
-        A fitted model to learn from beside the targets (knowledge distillation), which knows
-        the same classes or targets. Where the student is cloned, as in a grid search,
+        A fitted model whose predictions are targets as well (knowledge distillation), for the
+        same classes or targets. Where the student is cloned, as in a grid search,
         wrap it in :class:`sklearn.frozen.FrozenEstimator`, or it is cloned unfitted.
     temperature : float, default=2.0
         Temperature at which a classifier matches the teacher's probabilities; larger values
@@ -100,7 +100,7 @@ TEACHING = """teacher : estimator, default=None
         begin and end of training, epochs and batches, and find the keys of ``history_`` in the
         history; those that predict or save by themselves (EpochScoring, Checkpoint) need
         more of skorch than there is. One that raises KeyboardInterrupt ends training, and the
-        network is made sparse as it stands.
+        network is made sparse as it is.
     warm_start : bool, default=False
         Whether to begin from the weights of the earlier fit, zeros included, instead of
         random ones; for example to raise the sparsity step by step.
@@ -120,8 +120,8 @@ FITTED = """sparsity_ : float
         For every epoch: epoch, phase, loss, sparsity, seconds and, with early stopping,
         valid_score.
     loss_ : float
-        The objective in the last epoch; where `target_sparsity` governs, without the price
-        of sparsity.
+        The objective in the last epoch; where `target_sparsity` is given, without the penalty
+        of the sparsifier.
     n_iter_ : int
         Number of epochs.
     n_features_in_ : int

@@ -14,7 +14,11 @@ from sksparse._typing import Array
 from sksparse.neural_network import _report
 from sksparse.neural_network._base import BaseSparseNet
 from sksparse.neural_network._modules import ACTIVATIONS, build_mlp
-from sksparse.neural_network._units import Units, enter_units, leave_units
+from sksparse.neural_network._standardisation import (
+    Standardisation,
+    restore_outputs,
+    standardise_outputs,
+)
 
 
 class PerceptronMixin(BaseSparseNet):
@@ -51,13 +55,13 @@ class PerceptronMixin(BaseSparseNet):
     def _set_start(self, module: nn.Module) -> None:
         last_linear(module).bias.data.zero_()
 
-    def _enter_units(self, module: nn.Module, units: Units) -> None:
-        enter_units(last_linear(module), units, self._bias_left)
+    def _standardise_outputs(self, module: nn.Module, scaling: Standardisation) -> None:
+        standardise_outputs(last_linear(module), scaling, self._bias_left)
 
-    def _leave_units(self, module: nn.Module, units: Units) -> None:
+    def _restore_outputs(self, module: nn.Module, scaling: Standardisation) -> None:
         # what a bias in float32 cannot hold of a target far from zero
-        left = leave_units(last_linear(module), units)
-        self._bias_left = left if units.is_wide else np.zeros_like(left)
+        left = restore_outputs(last_linear(module), scaling)
+        self._bias_left = left if scaling.is_wide else np.zeros_like(left)
 
     def _predict_values(self, X: Any) -> Array:
         check_is_fitted(self)
@@ -87,7 +91,7 @@ class PerceptronMixin(BaseSparseNet):
             )
         return rates
 
-    def _describe(self, module: nn.Module, units: Units | None) -> dict[str, Any]:
+    def _describe(self, module: nn.Module, scaling: Standardisation | None) -> dict[str, Any]:
         matrices = _report.path_matrices(module)
         return {
             "architecture_": _report.live_widths(matrices),

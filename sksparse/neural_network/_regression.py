@@ -1,4 +1,4 @@
-"""What the network regressors share: one or several targets, and lessons of a teacher."""
+"""What the network regressors share: one or several targets, and those of a teacher."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods
 
 from sksparse._typing import Array
-from sksparse._validation import intact_on_failure
-from sksparse.neural_network._base import BaseSparseNet, Problem
-from sksparse.neural_network._targets import check_weights, lesson_of, validate
-from sksparse.neural_network._units import Units, target_units
+from sksparse._validation import check_weights, intact_on_failure
+from sksparse.neural_network._base import BaseSparseNet, TrainingTarget
+from sksparse.neural_network._standardisation import Standardisation, target_standardisation
+from sksparse.neural_network._targets import teacher_outputs, validate
 from sksparse.neural_network.training._objectives import (
     DistilledSquaredError,
     WeightedSquaredError,
@@ -30,7 +30,7 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
         "teacher": [HasMethods("predict"), None],
     }
 
-    _targets: Units
+    _target_scaling: Standardisation
     _target_known: bool
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -105,38 +105,44 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
         X, y = validate(self, raw, y, reset=reset, multi_output=True, y_numeric=True)
         weight = check_weights(sample_weight, X)
         values = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
-        lesson = self._lesson(raw, values.shape[1])
-        share = 0.0 if lesson is None else self.distill_weight
-        # with a teacher the network learns the mean of what both say
-        learnt = values if lesson is None else (1 - share) * values + share * lesson
-        units, known = target_units(learnt, weight)
+        teacher_targets = self._teacher_targets(raw, values.shape[1])
+        share = 0.0 if teacher_targets is None else self.distill_weight
+        fitted = values
+        if teacher_targets is not None:
+            # the minimiser of the loss is the mean of both
+            fitted = (1 - share) * values + share * teacher_targets
+        scaling, known = target_standardisation(fitted, weight)
         if partial and getattr(self, "_target_known", False):
-            if len(units.shift) != len(self._targets.shift):
+            if len(scaling.shift) != len(self._target_scaling.shift):
                 raise ValueError(
-                    f"partial_fit cannot continue: y has {len(units.shift)} targets, but the "
-                    f"earlier fit had {len(self._targets.shift)}; fit a new estimator."
+                    f"partial_fit cannot continue: y has {len(scaling.shift)} targets, but the "
+                    f"earlier fit had {len(self._target_scaling.shift)}; fit a new estimator."
                 )
-            units, known = self._targets, True
-        problem = self._problem(values, lesson, units)
-        self._train(X, weight, problem, partial=partial)
-        self._targets, self._target_known = units, known
+            scaling, known = self._target_scaling, True
+        target = self._training_target(values, teacher_targets, scaling)
+        self._train(X, weight, target, partial=partial)
+        self._target_scaling, self._target_known = scaling, known
         self._is_multi_output = y.ndim == 2
         self.n_outputs_ = values.shape[1]
 
-    def _lesson(self, raw: Any, n_outputs: int) -> Array | None:
+    def _teacher_targets(self, raw: Any, n_outputs: int) -> Array | None:
         if self.teacher is None or self.distill_weight == 0:
             return None
-        return lesson_of(self.teacher, "predict", raw, n_outputs)
+        return teacher_outputs(self.teacher, "predict", raw, n_outputs)
 
-    def _problem(self, values: Array, lesson: Array | None, units: Units) -> Problem:
+    def _training_target(
+        self, values: Array, teacher_targets: Array | None, scaling: Standardisation
+    ) -> TrainingTarget:
         # rows of no weight may hold anything
         with np.errstate(over="ignore"):
-            y = units.into(values).astype(np.float32)
-        if lesson is None:
-            return Problem(y, y.shape[1], WeightedSquaredError(), weighted_r2, units=units)
+            y = scaling.standardise(values).astype(np.float32)
+        if teacher_targets is None:
+            return TrainingTarget(
+                y, y.shape[1], WeightedSquaredError(), weighted_r2, scaling=scaling
+            )
         taught = DistilledSquaredError(self.distill_weight)
-        both = np.column_stack([y, units.into(lesson).astype(np.float32)])
-        return Problem(both, y.shape[1], taught, weighted_r2, units=units)
+        both = np.column_stack([y, scaling.standardise(teacher_targets).astype(np.float32)])
+        return TrainingTarget(both, y.shape[1], taught, weighted_r2, scaling=scaling)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -10,11 +10,16 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import assert_all_finite
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import validate_data
 from skorch.callbacks import Callback
 
 from sksparse._typing import Array
-from sksparse.neural_network._units import FEW_ROWS, Units, feature_units, loses_columns
+from sksparse.neural_network._standardisation import (
+    FEW_ROWS,
+    Standardisation,
+    feature_standardisation,
+    loses_columns,
+)
 
 
 def validate(
@@ -37,9 +42,9 @@ def validate(
 
 
 def strip_features(
-    X: Any, weight: Array, earlier: Units | None, *, goes_on: bool, partial: bool
-) -> tuple[Any, Units | None]:
-    """Features in float32, and the units in which they stand there, where that is not their own.
+    X: Any, weight: Array, earlier: Standardisation | None, *, goes_on: bool, partial: bool
+) -> tuple[Any, Standardisation | None]:
+    """Features in float32, and how they were standardised, where they had to be.
 
     Parameters
     ----------
@@ -47,10 +52,10 @@ def strip_features(
         Features.
     weight : ndarray of shape (n_samples,)
         Weights of the samples.
-    earlier : Units or None
-        The units of the earlier fit.
+    earlier : Standardisation or None
+        That of the earlier fit.
     goes_on : bool
-        Whether the network of the earlier fit is trained on, and with it its units.
+        Whether the network of the earlier fit is trained further, with its standardisation.
     partial : bool
         Whether more rows may come.
 
@@ -58,24 +63,24 @@ def strip_features(
     -------
     X : {ndarray, csr_array}
         What the network sees.
-    units : Units or None
-        Its units.
+    scaling : Standardisation or None
+        How it was standardised.
     """
     is_small = partial and X.shape[0] < FEW_ROWS
-    units = earlier if goes_on else feature_units(X, weight, few=is_small)
-    if units is not None and not sparse.issparse(X):
-        X = units.into(X)
-    if sparse.issparse(X) and units is not None:
-        units = None
+    scaling = earlier if goes_on else feature_standardisation(X, weight, few=is_small)
+    if scaling is not None and not sparse.issparse(X):
+        X = scaling.standardise(X)
+    if sparse.issparse(X) and scaling is not None:
+        scaling = None
         _warn_of_lost_columns("X is sparse and has")
     elif goes_on and not is_small and loses_columns(X, weight):
         _warn_of_lost_columns("Unlike those of the earlier fit, the features have")
-    return in_float32(X), units
+    return in_float32(X), scaling
 
 
 def _warn_of_lost_columns(beginning: str) -> None:
     warnings.warn(
-        f"{beginning} columns whose spread is small beside their distance from zero, or that are "
+        f"{beginning} columns whose spread is small next to their distance from zero, or that are "
         "of extreme scale: float32, in which the network is trained, loses them. Scale X, for "
         "example with StandardScaler (MaxAbsScaler for sparse X).",
         ConvergenceWarning,
@@ -104,23 +109,10 @@ def check_callbacks(callbacks: list[Any] | None) -> None:
             )
 
 
-def check_weights(sample_weight: Any, X: Any) -> Array:
-    """Weights of the samples in float64, not negative and not all zero."""
-    if sample_weight is not None and not np.any(np.asarray(sample_weight)):
-        raise ValueError("sample_weight is zero for every sample; at least one must be positive.")
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-    if (weight < 0).any():
-        raise ValueError(
-            f"sample_weight is {weight.min()} at position {weight.argmin()}; weights must be zero "
-            "or positive."
-        )
-    return weight
-
-
-def lesson_of(teacher: Any, method: str, X: Any, n_outputs: int) -> Array:
-    """What a teacher says of the training samples, of shape (n_samples, n_outputs)."""
+def teacher_outputs(teacher: Any, method: str, X: Any, n_outputs: int) -> Array:
+    """Predictions of a teacher for the training samples, of shape (n_samples, n_outputs)."""
     try:
-        said = getattr(teacher, method)(X)
+        predicted = getattr(teacher, method)(X)
     except NotFittedError as error:
         raise ValueError(
             f"The teacher {teacher!r} is not fitted; fit it first. Where the student is cloned, as "
@@ -131,15 +123,15 @@ def lesson_of(teacher: Any, method: str, X: Any, n_outputs: int) -> Array:
             f"The teacher {teacher!r} cannot read X: {error} Give a teacher of the same features."
         ) from error
     try:
-        lesson = np.asarray(said, dtype=np.float64).reshape(len(said), -1)
+        outputs = np.asarray(predicted, dtype=np.float64).reshape(len(predicted), -1)
     except ValueError as error:
         raise ValueError(
-            f"The teacher {teacher!r} gives by {method} what are no numbers ({error}); give a "
+            f"The teacher {teacher!r} returns by {method} what are no numbers ({error}); give a "
             "teacher of the same targets."
         ) from error
-    if lesson.shape[1] != n_outputs:
+    if outputs.shape[1] != n_outputs:
         raise ValueError(
-            f"The teacher {teacher!r} gives {lesson.shape[1]} outputs by {method}, but the network "
-            f"has {n_outputs}; give a teacher of the same targets."
+            f"The teacher {teacher!r} returns {outputs.shape[1]} outputs by {method}, but the "
+            f"network has {n_outputs}; give a teacher of the same targets."
         )
-    return lesson
+    return outputs

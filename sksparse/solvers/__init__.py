@@ -8,10 +8,13 @@ the two, and one line here.
 """
 
 from sksparse.solvers._base import Iterate, IterativeSolver, Solver
+from sksparse.solvers._centred import CentredDesign
+from sksparse.solvers._dense_design import DenseDesign, MappedDesign
 from sksparse.solvers._design import Design
 from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import BoundedSolution, Certificate, Solution, Status, cut_short
+from sksparse.solvers._sparse_design import SparseDesign
 from sksparse.solvers.branch_and_bound._solver import BranchAndBound
 from sksparse.solvers.convex._block_descent import BlockDescent
 from sksparse.solvers.convex._sorted_descent import SortedDescent
@@ -32,9 +35,11 @@ __all__ = [
     "BlockDescent",
     "BoundedSolution",
     "BranchAndBound",
+    "CentredDesign",
     "Certificate",
     "CoordinateDescentL0",
     "Correlations",
+    "DenseDesign",
     "Design",
     "ForwardSelection",
     "GramCache",
@@ -42,10 +47,12 @@ __all__ = [
     "Iterate",
     "IterativeHardThresholding",
     "IterativeSolver",
+    "MappedDesign",
     "Problem",
     "Solution",
     "Solver",
     "SortedDescent",
+    "SparseDesign",
     "Splicing",
     "Status",
     "StepwiseNewton",

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 
-from sksparse._typing import Array, Indices
+from sksparse._typing import Array
 from sksparse.losses import Loss
 from sksparse.penalties import Penalty
-from sksparse.solvers._centred import CentredColumns
+from sksparse.solvers._centred import CentredDesign
 from sksparse.solvers._design import Design
-
-# Projections of two samples that differ by so many machine epsilons are of equal ones.
-_SAME_PLACE = 64.0
-# Columns that are looked at first.
-_FEW = 32
-# Columns further from zero than this, in units of their range, are shifted before.
-_FAR = 1e3
-
+from sksparse.solvers._distinct import distinct_samples
+from sksparse.solvers._moments import TUNING
 
 AnyPenalty = TypeVar("AnyPenalty", bound=Penalty)
 
@@ -49,6 +43,12 @@ class Problem:
     alpha: float
     fit_intercept: bool
 
+    def with_alpha(self, alpha: float) -> Problem:
+        """The same problem at another strength, sharing what is known of the features."""
+        other = replace(self, alpha=alpha)
+        vars(other).update(centred=self.centred, null_intercept=self.null_intercept)
+        return other
+
     def penalty_as(self, kind: type[AnyPenalty]) -> AnyPenalty:
         """The penalty, which must be of a kind.
 
@@ -70,13 +70,14 @@ class Problem:
         return 100.0 * float(np.finfo(self.design.dtype).eps)
 
     def objective(self, coef: Array, z: Array) -> float:
-        """Loss at the predictor ``z`` plus the penalty of ``coef``."""
-        return self.loss.value(z) + self.penalty.cost(coef, self.alpha)
+        """Loss at the predictor ``z``, above its lower bound, plus the penalty of ``coef``."""
+        return self.loss.excess(z) + self.penalty.cost(coef, self.alpha)
 
     @cached_property
-    def centred(self) -> CentredColumns:
+    def centred(self) -> CentredDesign:
         """The features around their means."""
-        return CentredColumns(self.design, self.loss.weights, self.fit_intercept)
+        weights, centre = self.loss.weights, self.fit_intercept
+        return CentredDesign(self.design, weights, centre, constant=TUNING.constant)
 
     @cached_property
     def null_intercept(self) -> float:
@@ -105,42 +106,7 @@ class Problem:
         the same answer, and so to the same limits.
         """
         used = np.flatnonzero(self.loss.weights > 0.0)
-        if len(used) <= 1:
-            return min(len(used), most)
-        for rows in (used[: 4 * most], used):
-            targets = len(np.unique(self.loss.y[rows]))
-            if targets >= most:
-                return most
-            if targets == len(used):
-                return targets
-            # as a rule a few columns tell enough samples apart
-            found = self._distinct_pairs(rows, min(_FEW, self.design.n_features))
-            if found < most and self.design.n_features > _FEW:
-                found = self._distinct_pairs(rows, self.design.n_features)
-            if found >= most or len(rows) == len(used):
-                break
-        return min(found, most)
-
-    def _distinct_pairs(self, rows: Indices, n_features: int) -> int:
-        """Number of different samples among some, told apart by a projection of some columns."""
-        X = self.design.X[:, :n_features]
-        part = X if len(rows) == self.design.n_samples else X[rows]
-        low, high = part.min(axis=0), part.max(axis=0)
-        if self.design.is_sparse:
-            low, high = low.toarray().ravel(), high.toarray().ravel()
-        # every column in its own scale, constants left out: a huge one would drown the others
-        ranges = np.asarray(high, dtype=np.float64) - low
-        direction = np.random.default_rng(0).standard_normal(n_features)
-        direction = np.where(ranges > 0.0, direction / np.clip(ranges, 1e-30, 1e30), 0.0)
-        if not self.design.is_sparse and np.any(np.abs(part[0] * direction) > _FAR):
-            part = part - part[0]
-        # equal rows may be added up in another order
-        places = np.asarray(part @ direction.astype(X.dtype), dtype=np.float64)
-        steps = _SAME_PLACE * float(np.finfo(X.dtype).eps) * max(np.abs(places).max(), 1e-300)
-        order = np.lexsort((places, self.loss.y[rows]))
-        apart = np.diff(places[order]) > steps
-        apart |= np.diff(self.loss.y[rows][order]) != 0.0
-        return 1 + int(np.count_nonzero(apart))
+        return distinct_samples(self.design, self.loss.y, used, most)
 
     def gradient_at(self, coef: Array, intercept: float) -> Array:
         """The same, of columns around their means, at an answer; zero for constant columns."""

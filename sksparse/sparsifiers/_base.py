@@ -1,20 +1,21 @@
 """What a sparsifier is: options that are cloned, and a run that is made for one fit.
 
 A ``Sparsifier`` holds options only. Its ``attach`` makes a ``SparsifierRun`` for one
-module; the run holds all state of one training and is thrown away afterwards, so that no
-scaffolding can remain in the fitted module or in its pickle.
+module; the run holds all state of one training and is discarded afterwards, so that nothing
+of it can remain in the fitted module or in its pickle.
 
 A run works on *prunable weights*, the parameters with two or more dimensions, of any module,
-as one flat tensor. The module is called with whatever values stand there: a method
-that trains with changed weights (gates, noise) keeps the weights that it learns elsewhere,
-in ``latent``, writes the changed ones before each batch, and turns the gradient by the
-changed ones into gradients by what it learns. Biases and the parameters of normalisation
+as one flat tensor. The module is called with the values in this tensor: a method
+that trains with changed weights (gates, noise) stores the weights that it learns elsewhere,
+in ``latent``, writes the changed ones before each batch, and converts the gradient by the
+changed ones into gradients by its own parameters. Biases and the parameters of normalisation
 layers are never pruned.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 
 import torch
 from sklearn.base import BaseEstimator
@@ -23,10 +24,11 @@ from torch import Tensor, nn
 from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
 from sksparse.sparsifiers.parameters._probe import Probe
-from sksparse.sparsifiers.structure._paths import keep_paths, wake_units
+from sksparse.sparsifiers.structure._paths import initialise_revived_units, keep_paths
+from sksparse.sparsifiers.structure._unit_graph import UnitGraph
 
-#: A weight that mends a path is not weaker than this share of an initial one.
-_WEAK = 0.1
+#: A weight that was added to complete a path is at least this share of a usual initial one.
+_LEAST_ADDED = 0.1
 
 
 class LargerSteps:
@@ -48,11 +50,11 @@ class LargerSteps:
         self._factor = factor
 
     def remember(self) -> None:
-        """Note where the step begins."""
+        """Store the tensor before the step."""
         self._before.copy_(self._tensor)
 
     def extend(self) -> None:
-        """Go the factor times as far from there."""
+        """Multiply the step by the factor."""
         torch.lerp(self._before, self._tensor, self._factor, out=self._tensor)
 
 
@@ -81,9 +83,9 @@ class Sparsifier(BaseEstimator, ABC):
 
 
 class SparsifierRun(ABC):
-    """One sparsified training: the verbs that the trainer calls, in this order.
+    """One sparsified training: the methods that the trainer calls, in this order.
 
-    For every phase ``begin_phase``, then ``learned`` for a fresh optimiser; for
+    For every phase ``begin_phase``, then ``learned`` for a new optimiser; for
     every batch ``before_batch``, ``after_backward`` and, after the update, ``after_step``;
     before each evaluation ``before_evaluation``; once an epoch ``penalty``; at the very
     end ``finalize``. Only ``phases`` and ``begin_phase`` must be written; the defaults of
@@ -135,6 +137,11 @@ class SparsifierRun(ABC):
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         """Prune, freeze or rewind what the phase asks for."""
 
+    @cached_property
+    def graph(self) -> UnitGraph:
+        """The units of the module and the layers that they connect."""
+        return UnitGraph(self.module, self.parameters)
+
     @property
     def weights(self) -> Tensor:
         """The weights of the module as one flat tensor that carries no gradient."""
@@ -165,7 +172,7 @@ class SparsifierRun(ABC):
         """Write the weights that the next batch is to see."""
 
     def after_backward(self) -> None:
-        """Turn the gradient by the weights in use into gradients by what is learned.
+        """Convert the gradient by the weights in use into gradients by what is learned.
 
         The gradient of the penalty is added here; by default, that of the weight decay.
         """
@@ -215,20 +222,20 @@ class SparsifierRun(ABC):
         """A mask with paths to all outputs, where the number of weights is given."""
         if not self.counted:
             return keep
-        kept = keep_paths(keep, scores, self.module, self.parameters)
-        spare = self._spare_weights()
-        # two zeros on a path have no gradient: what is kept begins anew where there is nothing
-        least = torch.where(kept & ~keep, _WEAK * spare, 0.0)
+        kept = keep_paths(keep, scores, self.graph)
+        usual = self._usual_weights()
+        # two zeros on a path have no gradient: kept weights that are zero begin anew
+        least = torch.where(kept & ~keep, _LEAST_ADDED * usual, 0.0)
         empty = kept & (self.weights.abs() <= least)
         if empty.any():
-            first = torch.where(self._first_weights == 0, spare, self._first_weights)
+            first = torch.where(self._first_weights == 0, usual, self._first_weights)
             self.weights.copy_(torch.where(empty, first, self.weights))
         if kept is not keep:
-            wake_units(keep, kept, self.module, self.parameters)
+            initialise_revived_units(keep, kept, self.graph)
         return kept
 
-    def _spare_weights(self) -> Tensor:
-        """A weight of usual size in each layer, where an earlier fit left a zero."""
+    def _usual_weights(self) -> Tensor:
+        """The usual magnitude of initial weights in each layer, in place of zeros of a fit."""
         sizes = [w[0].numel() ** -0.5 for w in self.tensors.values()]
         counts = torch.tensor(self.parameters.sizes, device=self.weights.device)
         return self.weights.new_tensor(sizes).repeat_interleave(counts)

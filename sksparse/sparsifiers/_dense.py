@@ -1,4 +1,4 @@
-"""No sparsification: the network that the others are compared with."""
+"""No sparsification: the network that others are compared with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Dense(Sparsifier):
 
     The objective is :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i + \frac{\eta}{2} \|W\|^2`
     with the weight decay :math:`\eta` of the estimator. There is nothing whose strength `alpha`
-    could be, so that a grid search may hold the dense network beside the others; a
+    could be, and it is not used, so that a grid search may include the dense network; a
     `target_sparsity` cannot be met and is refused.
 
     Raises

@@ -1,4 +1,4 @@
-"""One more epoch on a network as it is: what is zero stays zero."""
+"""One more epoch of a network with a fixed mask: what is zero stays zero."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A strength that is moved until the network has the density that was asked for."""
+"""A strength that is adapted until the network has the density that was asked for."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ class StrengthControl:
     start : float
         The strength to begin with, positive.
     target : float
-        The density to come to, positive.
+        The density to reach, positive.
     n_updates : int
-        Updates to come.
-    travel : float, default=12.0
-        How far the logarithm of the strength can come in all updates.
+        Updates that will be made.
+    log_range : float, default=12.0
+        By how much the logarithm of the strength can change in all updates.
     """
 
-    def __init__(self, start: float, target: float, n_updates: int, travel: float = 12.0) -> None:
+    def __init__(
+        self, start: float, target: float, n_updates: int, log_range: float = 12.0
+    ) -> None:
         self.strength = start
         self._target = target
-        self._gain = travel / max(1, n_updates)
+        self._gain = log_range / max(1, n_updates)
 
     def update(self, density: float) -> float:
-        """Take note of a density and return the strength for what follows."""
+        """Record a density and return the strength for the next updates."""
         error = math.log(max(density, 1e-12) / self._target)
         self.strength *= math.exp(self._gain * min(1.0, max(-1.0, error)))
         return self.strength

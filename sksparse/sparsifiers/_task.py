@@ -1,4 +1,4 @@
-"""What an estimator asks of a sparsifier, and the phases that it answers with."""
+"""What an estimator asks of a sparsifier, and the phases of training that result."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-#: Adam trains the weights of common networks steadily up to about this learning rate.
+#: Adam trains the weights of common networks stably up to about this learning rate.
 LARGEST_WEIGHT_RATE = 0.02
 
 
@@ -55,7 +55,7 @@ class Task:
     alpha : float or None
         The strength, in the meaning of the method; None for its default.
     target_sparsity : float or None
-        Share of the prunable weights to set to zero; governs in place of `alpha`.
+        Share of the prunable weights to set to zero; where it is given, `alpha` is not used.
     weight_decay : float
         Factor of half the squared norm of the prunable weights in the objective.
     learning_rate : float
@@ -79,19 +79,19 @@ class Task:
     n_samples: int
     scheduled: bool = False
 
-    def rate_to_travel(
-        self, distance: float, epochs: int, *, largest_rate: float = math.inf
+    def rate_for_displacement(
+        self, displacement: float, epochs: int, *, largest_rate: float = math.inf
     ) -> float:
-        """Factor, at least 1, on the learning rate that lets a parameter travel far enough.
+        """Factor, at least 1, on the learning rate at which a parameter can be displaced so far.
 
-        An update of Adam moves a parameter by about the learning rate. Where small data
-        gives few updates, the usual rate may not reach what has to be reached. A rate of the
-        estimator below the usual one scales the result down.
+        An update of Adam displaces a parameter by about the learning rate. Where small data
+        gives few updates, the usual rate may not suffice. A rate of the estimator below the usual
+        one scales the result down.
 
         Parameters
         ----------
-        distance : float
-            How far a parameter that always moves one way should come.
+        displacement : float
+            Minimum displacement of a parameter whose updates all have one sign.
         epochs : int
             Epochs at hand.
         largest_rate : float, default=inf
@@ -105,11 +105,19 @@ class Task:
         if self.scheduled:
             return 1.0
         steps = max(1, epochs * self.steps_per_epoch)
-        rate = min(distance / steps, largest_rate)
+        rate = min(displacement / steps, largest_rate)
         return max(1.0, rate / max(self.learning_rate, USUAL_RATE))
 
-    def weight_phase(self, name: str, epochs: int, travel: float, **options: Any) -> Phase:
-        """A phase at the rate that lets a weight travel far enough, within what trains steadily.
+    def weight_phase(
+        self,
+        name: str,
+        epochs: int,
+        displacement: float,
+        *,
+        rate_epochs: int | None = None,
+        **options: Any,
+    ) -> Phase:
+        """A phase at the rate of a minimum displacement of weights, as far as training is stable.
 
         Parameters
         ----------
@@ -117,8 +125,10 @@ class Task:
             The name of the phase.
         epochs : int
             Its epochs.
-        travel : float
-            How far a weight that always moves one way should come.
+        displacement : float
+            Minimum displacement of a weight whose updates all have one sign.
+        rate_epochs : int, default=None
+            Epochs in which the displacement is to be possible; None for those of the phase.
         **options
             The other fields of the phase.
 
@@ -127,5 +137,36 @@ class Task:
         phase : Phase
             The phase.
         """
-        rate = self.rate_to_travel(travel, epochs, largest_rate=LARGEST_WEIGHT_RATE)
+        rate = self.rate_for_displacement(
+            displacement,
+            epochs if rate_epochs is None else rate_epochs,
+            largest_rate=LARGEST_WEIGHT_RATE,
+        )
         return Phase(name, epochs, learning_rate=rate, **options)
+
+    def two_phases(
+        self, name: str, fraction: float, displacement: float, **options: Any
+    ) -> tuple[Phase, Phase]:
+        """A phase in which the network becomes sparse, and one that retrains what is left.
+
+        Parameters
+        ----------
+        name : str
+            The name of the first phase.
+        fraction : float
+            Share of the epochs that belong to it, rounded up.
+        displacement : float
+            As in ``weight_phase``, for each phase.
+        **options
+            The other fields of the first phase.
+
+        Returns
+        -------
+        phases : tuple of Phase
+            Both; the learning rate of the second falls to zero.
+        """
+        epochs = math.ceil(fraction * self.max_iter)
+        return (
+            self.weight_phase(name, epochs, displacement, **options),
+            self.weight_phase("retrain", self.max_iter - epochs, displacement, anneal=True),
+        )

@@ -23,6 +23,7 @@ from sksparse.feature_selection import GroupLassoSelector, one_hot_groups
         GroupLassoSelector(),
         GroupLassoSelector(loss="squared", warm_start=True),
         GroupLassoSelector(loss="logistic"),
+        GroupLassoSelector(loss="poisson"),
         GroupLassoSelector(l1_ratio=0.5),
         GroupLassoSelector(loss="logistic", l1_ratio=0.5),
         GroupLassoSelector(l1_ratio=1.0),
@@ -76,7 +77,7 @@ def test_orthonormal_groups_have_a_closed_form(rng: np.random.Generator) -> None
         np.testing.assert_allclose(model.coef_[groups == g], shrink * c, atol=1e-8)
 
 
-@pytest.mark.parametrize("loss", ["squared", "logistic"])
+@pytest.mark.parametrize("loss", ["squared", "logistic", "poisson"])
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.3])
 def test_optimality_conditions_by_hand(
     loss: str, l1_ratio: float, rng: np.random.Generator
@@ -84,15 +85,13 @@ def test_optimality_conditions_by_hand(
     n, alpha, tol = 80, 0.05, 1e-8
     X = StandardScaler().fit_transform(rng.standard_normal((n, 12)) @ rng.random((12, 12)))
     y = X[:, :3].sum(axis=1) + rng.standard_normal(n)
-    y = (
-        (y > 0).astype(int)
-        if loss == "logistic"
-        else StandardScaler().fit_transform(y[:, None])[:, 0]
-    )
+    y = StandardScaler().fit_transform(y[:, None])[:, 0]
+    if loss != "squared":
+        y = (y > 0).astype(int) if loss == "logistic" else rng.poisson(np.exp(0.5 * y))
     groups = np.repeat([0, 1, 2, 3], 3)
     model = fitted(X, y, alpha=alpha, groups=groups, l1_ratio=l1_ratio, loss=loss, tol=tol)
     z = X @ model.coef_ + model.intercept_
-    mean = z if loss == "squared" else 1 / (1 + np.exp(-z))
+    mean = {"squared": z, "logistic": 1 / (1 + np.exp(-z)), "poisson": np.exp(z)}[loss]
     gradient = X.T @ (mean - y) / n
     assert abs(np.mean(mean - y)) < 10 * tol
     assert model.coef_.any()
@@ -149,7 +148,7 @@ def test_whole_groups_are_kept_even_with_a_dead_column(rng: np.random.Generator)
     assert single.selected_groups_.tolist() == [0]
 
 
-@pytest.mark.parametrize("loss", ["squared", "logistic"])
+@pytest.mark.parametrize("loss", ["squared", "logistic", "poisson"])
 def test_groups_of_weight_zero_are_kept_and_not_shrunk(loss: str, rng: np.random.Generator) -> None:
     X = rng.standard_normal((100, 6))
     y = (X[:, 0] + rng.standard_normal(100) > 0).astype(int)
@@ -184,7 +183,7 @@ def test_weights_repeat_and_drop_rows(rng: np.random.Generator) -> None:
     X = rng.standard_normal((40, 8))
     y = (X[:, 0] + 0.5 * rng.standard_normal(40) > 0).astype(int)
     counts = rng.integers(0, 4, 40)
-    for loss in ("squared", "logistic"):
+    for loss in ("squared", "logistic", "poisson"):
         params = {"alpha": 0.02, "groups": np.arange(8) // 2, "loss": loss, "tol": 1e-10}
         weighted = GroupLassoSelector(**params).fit(X, y, sample_weight=counts)
         rows = np.repeat(np.arange(40), counts)
@@ -219,6 +218,46 @@ def test_selector_surface(diabetes: tuple) -> None:
     back = model.set_output(transform="default").inverse_transform(kept.to_numpy())
     np.testing.assert_array_equal(back[:, model.get_support()], kept.to_numpy())
     assert not back[:, ~model.get_support()].any()
+
+
+def test_counts_of_samples_that_a_category_singles_out(rng: np.random.Generator) -> None:
+    category = np.arange(120) % 4
+    X = np.column_stack((np.eye(4)[category], rng.standard_normal(120)))
+    y = rng.poisson(np.where(category == 1, 0.0, np.exp(1.0 + 0.5 * X[:, 4])))
+    model = fitted(X, y, alpha=0.01, groups=[[0, 1, 2, 3], [4]], loss="poisson", tol=1e-8)
+    assert model.selected_groups_.tolist() == [0, 1]
+    assert model.coef_[1] < -1.0
+    assert 0.0 <= model.dual_gap_ <= 1e-6
+    assert not hasattr(model, "classes_")
+
+
+def test_rates_of_an_exposure_equal_counts_of_its_parts(rng: np.random.Generator) -> None:
+    X, exposure = rng.standard_normal((80, 6)), rng.integers(1, 6, 80)
+    counts = rng.poisson(exposure * np.exp(X[:, 0]))
+    model = GroupLassoSelector(0.05, loss="poisson", tol=1e-10)
+    model.fit(X, counts / exposure, sample_weight=exposure)
+    rows = np.repeat(np.arange(80), exposure)
+    # the counts of each unit of exposure, however they fall among the units of a sample
+    parts = np.concatenate(
+        [rng.multinomial(c, np.full(e, 1 / e)) for c, e in zip(counts, exposure, strict=True)]
+    )
+    apart = fitted(X[rows], parts, alpha=0.05, loss="poisson")
+    np.testing.assert_allclose(model.coef_, apart.coef_, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "y, message",
+    [
+        (np.arange(40.0) - 1.0, "The Poisson loss needs y >= 0.*smallest y of -1"),
+        (np.zeros(40), "y is zero for every sample"),
+        (np.array(["a", "b"] * 20), "loss='poisson' needs numeric targets"),
+    ],
+)
+def test_counts_that_are_none_are_refused(
+    y: np.ndarray, message: str, rng: np.random.Generator
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        GroupLassoSelector(loss="poisson").fit(rng.standard_normal((40, 3)), y)
 
 
 def test_string_classes() -> None:

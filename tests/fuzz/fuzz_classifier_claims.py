@@ -12,9 +12,10 @@ from fuzz_l0_claims import draw_rules, parameters
 from fuzz_problems import Problem, draw
 from fuzz_subsets import (
     Rules,
-    logistic_refit,
+    explained,
     multinomial_loss,
     multinomial_slopes,
+    newton_refit,
     separated,
 )
 
@@ -128,7 +129,7 @@ def _judge_binary(report, data: Data, rules: Rules, model, ridges) -> None:
     slack = rounding(data, coef, intercept, np.finfo(model.coef_.dtype).eps)
     slack += (1e-5 if single else 2e-6) * null
     silent = not report.warned
-    best, bounded = logistic_refit(data, support, ridges, coef)
+    best, bounded = newton_refit(data, support, ridges, coef)
     here = best + rules.cost(support)
     report.claim(
         not silent or value <= here + 1e-6 * abs(here) + slack,
@@ -140,7 +141,7 @@ def _judge_binary(report, data: Data, rules: Rules, model, ridges) -> None:
         f"{np.abs(coef * data.spread).max():.3g} standard deviations",
     )
     free = [j for j in np.flatnonzero(data.spread) if rules.prices[j] == 0]
-    nothing = logistic_refit(data, free, ridges)[0] + rules.cost(free)
+    nothing = newton_refit(data, free, ridges)[0] + rules.cost(free)
     report.claim(
         not silent or model.solver == "backward" or value <= nothing * (1 + 1e-6) + slack,
         f"silent: {value:.8g} is worse than no features, {nothing:.8g}",
@@ -151,25 +152,15 @@ def _judge_binary(report, data: Data, rules: Rules, model, ridges) -> None:
         other = np.setxor1d(support, [j])
         if rules.prices[j] == 0 or not np.isfinite(rules.cost(other)):
             continue
-        if j in other and _explained(data, support, j):
+        if j in other and explained(data, support, j):
             continue
-        reached = logistic_refit(data, other, ridges, coef)[0] + rules.cost(other)
+        reached = newton_refit(data, other, ridges, coef)[0] + rules.cost(other)
         if not report.claim(
             value <= reached + 1e-5 * abs(reached) + slack,
             f"silent: {'drop' if j in support else 'add'} {j} leads from {value:.8g} to "
             f"{reached:.8g} (optimality_ {model.optimality_:.2g}, subset {support.tolist()})",
         ):
             return
-
-
-def _explained(data: Data, support, j: int) -> bool:
-    """Whether column j is, but for rounding, a combination of the others."""
-    if not support.size:
-        return False
-    A = data.Z[:, support] / data.spread[support]
-    x = data.Z[:, j] / data.spread[j]
-    r = x - A @ np.linalg.lstsq(A, x, rcond=1e-12)[0]
-    return float(r @ r) < 1e-6 * float(x @ x)
 
 
 def _judge_multinomial(report, problem: Problem, data: Data, model, ridges) -> None:

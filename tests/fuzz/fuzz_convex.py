@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import expit, xlogy
+from scipy.special import expit, logsumexp, xlogy
 from sklearn.isotonic import isotonic_regression
 
 EXTENDED = np.longdouble
@@ -26,10 +26,10 @@ class Data:
     X : ndarray of shape (n_samples, n_features)
         Features in float64.
     y : ndarray of shape (n_samples,)
-        Numbers, or 0 and 1 for the log loss.
+        Numbers; 0 and 1 for the log loss; numbers that are not negative for the Poisson loss.
     weights : ndarray of shape (n_samples,) or None
         Sample weights of any sum.
-    loss : {"squared", "logistic"}
+    loss : {"squared", "logistic", "poisson"}
         The loss.
     intercept : bool
         Whether the model has one.
@@ -69,6 +69,10 @@ class Data:
     def per_sample(self, z):
         if self.loss == "squared":
             return 0.5 * (self.y - z) ** 2
+        if self.loss == "poisson":
+            z, y = np.asarray(z, dtype=EXTENDED), self.y.astype(EXTENDED)
+            logs = np.log(np.where(y > 0, y, 1))
+            return np.where(y > 0, y * (np.expm1(z - logs) - (z - logs)), np.exp(z))
         return np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z))) - self.y * z
 
     def value(self, coef, intercept: float) -> float:
@@ -82,6 +86,8 @@ class Data:
             return 0.0
         if self.loss == "squared":
             return float(self.s @ (self.y - z))
+        if self.loss == "poisson":
+            return float(np.log(self.s @ self.y) - logsumexp(z, b=self.s))
 
         def slope(c):
             return float(self.s @ (expit(z + c) - self.y))
@@ -100,6 +106,8 @@ class Data:
         """Derivatives of the loss by the predictors, and second ones."""
         if self.loss == "squared":
             return self.s * (z - self.y), self.s
+        if self.loss == "poisson":
+            return self.s * (np.exp(z) - self.y), self.s * np.exp(z)
         p = expit(z)
         return self.s * (p - self.y), self.s * p * (1.0 - p)
 
@@ -122,6 +130,9 @@ class Data:
         if self.loss == "squared":
             return float(np.sum(0.5 * u * u / self.s + u * self.y))
         v = self.y + u / self.s
+        if self.loss == "poisson":
+            terms = xlogy(v, v) - v - xlogy(self.y, self.y) + self.y
+            return float(self.s @ terms) if v.min() >= 0.0 else np.inf
         if v.min() < 0.0 or v.max() > 1.0:
             return np.inf
         return float(self.s @ (xlogy(v, v) + xlogy(1.0 - v, 1.0 - v)))

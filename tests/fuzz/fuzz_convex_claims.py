@@ -15,7 +15,15 @@ from sksparse.linear_model import OSCAR
 
 def check_group_lasso(report: Report, rng: np.random.Generator) -> None:
     loss = str(rng.choice(["squared", "logistic"]))
-    problem = draw(rng, "regression" if loss == "squared" else "binary")
+    _check_groups(report, rng, loss, "regression" if loss == "squared" else "binary")
+
+
+def check_group_lasso_counts(report: Report, rng: np.random.Generator) -> None:
+    _check_groups(report, rng, "poisson", "counts")
+
+
+def _check_groups(report: Report, rng: np.random.Generator, loss: str, task: str) -> None:
+    problem = draw(rng, task)
     p = problem.X.shape[1]
     labels = np.arange(p) if rng.random() < 0.25 else draw_labels(rng, p)
     sizes = np.bincount(labels)
@@ -177,15 +185,17 @@ def judge(report: Report, problem: Problem, data: Data, norm, model) -> None:
 
 def rounding(data: Data, coef, intercept: float, eps: float) -> float:
     """How much the loss may change when coefficients and intercept are rounded to their type."""
-    moved = 2.0 * eps * (np.abs(data.Z) @ np.abs(coef) + abs(intercept) + np.abs(data.y).max())
-    slopes, _ = data.slopes(data.predictor(coef))
-    return float(np.abs(slopes) @ moved + 0.5 * data.s @ moved**2)
+    largest = np.abs(data.y).max()
+    largest = np.log1p(largest) if data.loss == "poisson" else largest
+    moved = 2.0 * eps * (np.abs(data.Z) @ np.abs(coef) + abs(intercept) + largest)
+    slopes, curvature = data.slopes(data.predictor(coef))
+    return float(np.abs(slopes) @ moved + 0.5 * np.maximum(data.s, curvature) @ moved**2)
 
 
 def scale_of_loss(data: Data) -> float:
     """Differences of the objective that nobody can care for: of what features can explain."""
     null = data.loss_at(np.zeros(data.Z.shape[1]))
-    if data.loss == "logistic":
+    if data.loss != "squared":
         return 1e-9 * null
     mean = float(data.s @ data.y)
     return 1e-9 * 0.5 * float(data.s @ (data.y - mean) ** 2) + 1e-13 * null

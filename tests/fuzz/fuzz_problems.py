@@ -78,7 +78,7 @@ class Problem:
 
 
 def draw(rng: np.random.Generator, task: str, *, most_features: int = 60) -> Problem:
-    """A problem for ``task``: regression, binary or multiclass."""
+    """A problem for ``task``: regression, binary, multiclass or counts."""
     n = int(rng.choice([1, 2, 3, 5])) if rng.random() < 0.04 else int(rng.integers(6, 201))
     if task != "regression":
         n = max(n, 8)
@@ -195,6 +195,8 @@ def _targets(
         elif kind == "constant":
             y = np.full(n, float(rng.choice([0.0, 3.7, -1e4])))
         return y
+    if task == "counts":
+        return _counts(rng, signal, words)
     words["y"] = kind = str(rng.choice(["noisy", "rare", "separable"], p=[0.6, 0.25, 0.15]))
     score = signal + (0.0 if kind == "separable" else 1.5) * rng.logistic(size=n)
     if task == "multiclass":
@@ -212,6 +214,20 @@ def _targets(
     return np.asarray(names[int(rng.integers(3))][codes])
 
 
+def _counts(rng: np.random.Generator, signal: np.ndarray, words: dict[str, Any]) -> np.ndarray:
+    levels = {"few": 1.0, "rare": -1.5, "many": 5.0, "large": 13.0, "rates": 1.0, "constant": 1.0}
+    words["y"] = kind = str(rng.choice(list(levels), p=[0.4, 0.2, 0.15, 0.1, 0.1, 0.05]))
+    means = np.exp(levels[kind] + np.clip(float(rng.choice([0.2, 0.5])) * signal, -4.0, 4.0))
+    y = rng.poisson(means).astype(float)
+    if kind == "rates":
+        y *= rng.uniform(1e-3, 2.0, len(y))
+    if kind == "constant":
+        y[:] = float(rng.choice([1.0, 3.7, 1e6]))
+    if not y.any():
+        y[int(rng.integers(len(y)))] = 1.0
+    return y
+
+
 def _weights(
     rng: np.random.Generator, n: int, y: np.ndarray, task: str, words: dict[str, Any]
 ) -> np.ndarray | None:
@@ -226,7 +242,9 @@ def _weights(
     if kind == "some zero":
         weights[rng.random(n) < 0.3] = 0.0
         # every class, and every count that the estimators need, is left with a weight
-        first = np.unique(y, return_index=True)[1] if task != "regression" else [0]
+        first = np.unique(y, return_index=True)[1]
+        if task in {"regression", "counts"}:
+            first = [0] if task == "regression" else [int(np.argmax(y))]
         weights[first] = 1.0
     if kind == "sum to one":
         weights /= weights.sum()

@@ -11,13 +11,15 @@ from fuzz_classifier_claims import (
     check_l0_classifier_cv,
     check_l0_log_path,
 )
-from fuzz_convex_claims import check_group_lasso, check_oscar
+from fuzz_convex_claims import check_group_lasso, check_group_lasso_counts, check_oscar
+from fuzz_count_claims import check_l0_counts
 from fuzz_harness import Report, run_one
 from fuzz_l0_claims import check_l0, check_l0_cv, check_l0_path
 from fuzz_network_claims import check_network
 
 CHECKS: dict[str, Callable[[Report, np.random.Generator], None]] = {
     "group_lasso": check_group_lasso,
+    "group_lasso_counts": check_group_lasso_counts,
     "oscar": check_oscar,
     "l0": check_l0,
     "l0_path": check_l0_path,
@@ -25,6 +27,7 @@ CHECKS: dict[str, Callable[[Report, np.random.Generator], None]] = {
     "l0_classifier": check_l0_classifier,
     "l0_classifier_cv": check_l0_classifier_cv,
     "l0_log_path": check_l0_log_path,
+    "l0_counts": check_l0_counts,
     "network": check_network,
 }
 

@@ -156,8 +156,8 @@ def all_subsets(rules: Rules, usable) -> Iterator[list[int]]:
             yield [*free, *subset]
 
 
-def logistic_refit(data: Data, support, ridges, coef=None, steps: int = 60):
-    """Smallest log loss plus ridge on a subset, by Newton steps; ``ridges`` holds one a feature.
+def newton_refit(data: Data, support, ridges, coef=None, steps: int = 60):
+    """Smallest loss plus ridge on a subset, by Newton steps; ``ridges`` holds one a feature.
 
     Returns the value and whether the coefficients stayed bounded.
     """
@@ -193,9 +193,19 @@ def logistic_refit(data: Data, support, ridges, coef=None, steps: int = 60):
             break
         done = value - new_value <= 1e-14 * value
         x, z, value = x - t * step, new_z, new_value
-        if done or value < 1e-7 * np.log(2.0):
+        if done or (data.loss == "logistic" and value < 1e-7 * np.log(2.0)):
             break
     return value, bool(np.abs(z).max() < 25.0)
+
+
+def explained(data: Data, support, j: int) -> bool:
+    """Whether column j is, but for rounding, a combination of the others."""
+    if not support.size:
+        return False
+    A = data.Z[:, support] / data.spread[support]
+    x = data.Z[:, j] / data.spread[j]
+    r = x - A @ np.linalg.lstsq(A, x, rcond=1e-12)[0]
+    return float(r @ r) < 1e-6 * float(x @ x)
 
 
 def separated(data: Data, support) -> bool:

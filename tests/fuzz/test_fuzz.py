@@ -11,6 +11,7 @@ from fuzz_registry import CHECKS, run
 # Problems in the fast and in the slow suite; the dear ones are fewer.
 COUNTS = {
     "group_lasso": (80, 2700),
+    "group_lasso_counts": (40, 900),
     "oscar": (60, 2000),
     "l0": (80, 2700),
     "l0_path": (30, 700),
@@ -18,6 +19,7 @@ COUNTS = {
     "l0_classifier": (40, 900),
     "l0_classifier_cv": (8, 150),
     "l0_log_path": (20, 300),
+    "l0_counts": (40, 900),
     "network": (10, 150),
 }
 CHUNK = 50

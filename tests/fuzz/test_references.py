@@ -51,7 +51,7 @@ def test_the_logistic_lasso_is_that_of_scikit_learn(rng: np.random.Generator) ->
     assert data.best_intercept(ours) == pytest.approx(theirs.intercept_[0], abs=1e-5)
 
 
-@pytest.mark.parametrize("loss", ["squared", "logistic"])
+@pytest.mark.parametrize("loss", ["squared", "logistic", "poisson"])
 @pytest.mark.parametrize("ratio", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize("free", [False, True])
 def test_both_certificates_of_a_polished_point_meet(
@@ -60,6 +60,8 @@ def test_both_certificates_of_a_polished_point_meet(
     X, y = regression(rng)
     if loss == "logistic":
         y = (y > np.median(y)).astype(float)
+    elif loss == "poisson":
+        y = rng.poisson(np.exp(0.3 * y)).astype(float)
     data = Data(X, y, None, loss, True)
     norm = blocks(np.array([0, 1, 0, 2, 2, 2, 3, 3]), ratio)
     if free:

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sksparse.inspection import RegularizationPathDisplay
-from sksparse.linear_model import L0ClassifierCV, L0RegressorCV, l0_path
+from sksparse.linear_model import OSCARCV, L0ClassifierCV, L0RegressorCV, l0_path, oscar_path
 
 COEFS = np.array([[0.0, 2.0, 1.0, 1.0], [0.0, 0.0, -3.0, -2.0], [0.0] * 4, [0.0, 0.0, 0.0, 9.0]])
 
@@ -182,3 +182,17 @@ def test_a_missing_matplotlib_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setitem(sys.modules, "matplotlib", None)
         with pytest.raises(ImportError, match=r"PathDisplay.plot requires matplotlib"):
             RegularizationPathDisplay(COEFS, range(4)).plot()
+
+
+def test_strengths_of_a_convex_family(diabetes: tuple[pd.DataFrame, pd.Series]) -> None:
+    X, y = diabetes
+    model = OSCARCV(alphas=6, cv=3).fit(X, y)
+    display = RegularizationPathDisplay.from_estimator(model, n_names=2)
+    assert display.ax_.get_xlabel() == "alpha"
+    assert display.curve_ax_.get_ylabel() == "mean squared error"
+    np.testing.assert_allclose(display.curve_.get_ydata(), model.mse_path_.mean(axis=1))
+    np.testing.assert_allclose(display.chosen_lines_[0].get_xdata(), model.alpha_)
+    path = oscar_path(X, y, alphas=6)
+    alone = RegularizationPathDisplay.from_path(path)
+    np.testing.assert_allclose(alone.curve_.get_ydata(), path.losses)
+    assert alone.ax_.get_xlabel() == "alpha"

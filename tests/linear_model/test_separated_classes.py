@@ -205,7 +205,7 @@ def test_coefficients_keep_their_meaning_by_default(rng: np.random.Generator) ->
 
 @pytest.mark.parametrize("cv", [None, 4])
 @pytest.mark.parametrize("grid", [{"max_features": 6}, {"alphas": 5}])
-def test_a_list_of_l2_is_searched_with_the_sizes(
+def test_a_list_of_l2_is_searched_with_the_numbers_of_features(
     rng: np.random.Generator, cv: Any, grid: dict[str, Any]
 ) -> None:
     X, y = wide(rng, 80, 60)

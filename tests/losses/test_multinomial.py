@@ -26,7 +26,6 @@ def test_derivatives_are_limits_of_differences(rng: np.random.Generator, loss: M
     used = loss.weights > 0
     eigenvalues = np.linalg.eigvalsh(loss.metric(z)[used])
     assert eigenvalues.min() > 0
-    assert np.all(eigenvalues.max(axis=1) <= loss.curvature_bound()[used] * (1 + 1e-9))
     # Three directions change the loss; the fourth has the mean curvature of these.
     np.testing.assert_allclose(eigenvalues.mean(axis=1), loss.curvature(z)[used])
 

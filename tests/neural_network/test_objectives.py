@@ -36,8 +36,8 @@ def teacher() -> torch.Tensor:
 
 
 def taught(labels: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
-    lesson = soften(teacher.softmax(dim=1), temperature)
-    return torch.cat([labels[:, None].double(), lesson], dim=1)
+    teacher_targets = soften(teacher.softmax(dim=1), temperature)
+    return torch.cat([labels[:, None].double(), teacher_targets], dim=1)
 
 
 def test_softening_is_division_of_the_logits(teacher: torch.Tensor) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from sksparse.penalties import (
 )
 from sksparse.solvers import (
     BlockDescent,
+    CentredDesign,
     Design,
     GramCache,
     Problem,
@@ -37,6 +40,10 @@ from reference import fista
 
 N, P = 60, 30
 LABELS = np.repeat(np.arange(10), 3)
+
+
+def tune(monkeypatch: pytest.MonkeyPatch, module: Any, **values: Any) -> None:
+    monkeypatch.setattr(module, "TUNING", replace(module.TUNING, **values))
 
 
 def make_penalty(name: str, p: int = P) -> ConvexPenalty:
@@ -160,8 +167,8 @@ def test_large_working_sets_go_through_their_columns(
     X = np.delete(X, [9, 10, 11], axis=1)
     penalty = make_penalty(name, P - 3)
     with_gram = solve(X, y, weights, loss, penalty, 0.05)[1]
-    monkeypatch.setattr(gram_module, "_LARGEST_GRAM", 0)
-    monkeypatch.setattr(block_module, "_LARGEST_NEWTON_GRAM", 0)
+    tune(monkeypatch, gram_module, largest_gram=0)
+    tune(monkeypatch, block_module, largest_newton_gram=0)
     without = solve(sp.csc_array(X) if sparse else X, y, weights, loss, penalty, 0.05)[1]
     assert without.status is Status.CONVERGED
     np.testing.assert_allclose(without.coef, with_gram.coef, atol=1e-6)
@@ -171,9 +178,8 @@ def test_large_working_sets_go_through_their_columns(
 def test_working_set_finds_the_answer_over_all_features(
     name: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sorted_module, "_SMALL", 0)
-    monkeypatch.setattr(sorted_module, "_FIRST_FEATURES", 2)
-    monkeypatch.setattr(block_module, "_FIRST_GROUPS", 1)
+    tune(monkeypatch, sorted_module, small=0, first_features=2)
+    tune(monkeypatch, block_module, first_groups=1)
     X, y, weights = make_data(rng, "squared")
     penalty = make_penalty(name)
     problem, solution = solve(X, y, weights, "squared", penalty, 0.05)
@@ -191,7 +197,7 @@ def test_gram_cache_grows_in_any_order(
     X = rng.standard_normal((20, 8)) + 1.0
     weights = rng.random(20)
     weights /= weights.sum()
-    cache = GramCache(Design(sp.csc_array(X) if sparse else X), weights, centre)
+    cache = GramCache(CentredDesign(Design(sp.csc_array(X) if sparse else X), weights, centre))
     means = weights @ X if centre else np.zeros(8)
     full = (X - means).T @ (weights[:, None] * (X - means))
     for features in ([5], [2, 5], [5, 1, 7, 2], [0, 1, 2, 3], list(range(8))):
@@ -238,7 +244,7 @@ def test_interruption_keeps_the_last_complete_iterate(
         step(problem, state)
 
     monkeypatch.setattr(solver, "step", interrupted)
-    monkeypatch.setattr(block_module, "_FIRST_GROUPS", 1)
+    tune(monkeypatch, block_module, first_groups=1)
     solution = solver.solve(problem)
     assert solution.status is Status.INTERRUPTED
     assert np.all(np.isfinite(solution.coef))

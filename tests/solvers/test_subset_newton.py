@@ -59,13 +59,14 @@ def smooth_value(problem: Problem, penalty: L0, solution: Solution) -> float:
 
 
 def predictor(problem: Problem, solution: Solution) -> np.ndarray:
-    return np.asarray(problem.design.X @ np.asarray(solution.coef).T + solution.intercept)
+    X = problem.design.columns(np.arange(problem.design.n_features))
+    return np.asarray(X @ np.asarray(solution.coef).T + solution.intercept)
 
 
 def reference_value(problem: Problem, penalty: L0, support: tuple[int, ...]) -> float:
     """Minimum of loss and norms on a support, by a general optimiser over split coefficients."""
     loss, m, k = problem.loss, problem.loss.n_outputs, len(support)
-    columns = problem.design.X[:, support]
+    columns = problem.design.columns(np.array(support, dtype=np.intp))
     signs = [1.0] if penalty.positive is not None else [1.0, -1.0]
     A = np.hstack([s * columns for s in signs])
     size = A.shape[1]

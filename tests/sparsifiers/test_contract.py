@@ -43,7 +43,7 @@ GRIDS = {
     "oscar": [1e-5, 1e-4, 1e-3, 1e-2],
 }
 LEVELS = [0.1, 0.5, 1.0, 2.0, 4.0]
-#: Methods whose units are groups meet a target to one in a hundred weights.
+#: Methods of whole units meet a target to one in a hundred weights.
 TOLERANCE = 0.01
 
 
@@ -209,5 +209,10 @@ def test_convolutions_and_recurrent_layers(data: Any, name: str) -> None:
     images.fit(X.reshape(-1, 2, 6), y)
     assert images.sparsity_ == pytest.approx(0.6, abs=0.02)
     series = SparseNetRegressor(Recurrent, sparsifier=name, **options)
+    if name in ("group", "sparse_group"):
+        # what reads the output units of an LSTM is not known, so those are not removed
+        with pytest.raises(ValueError, match=r"'lstm.weight_ih_l0' \(LSTM\)"):
+            series.fit(X.reshape(-1, 2, 6), X[:, 0])
+        series.set_params(sparsifier=SPARSIFIERS[name](granularity="input"))
     series.fit(X.reshape(-1, 2, 6), X[:, 0])
     assert series.sparsity_ == pytest.approx(0.6, abs=0.02)

@@ -12,9 +12,9 @@ import numpy as np
 
 from sksparse._typing import Array
 from sksparse.linear_model._classes import log_loss
-from sksparse.linear_model.l0._choice import Fold
+from sksparse.linear_model._cross_validation import Fold
+from sksparse.linear_model._path_protocol import PathFits
 from sksparse.linear_model.l0._classifier import L0Classifier
-from sksparse.linear_model.l0._task import Points
 
 
 def with_known_classes(folds: list[Fold], classes: Any, codes: Array) -> list[Fold]:
@@ -84,16 +84,15 @@ class NegativeScores:
     y: Any
     weights: Array | None
 
-    def __call__(self, points: Points, fold: Fold) -> Array:
-        pairs = zip(np.moveaxis(points.coefs, -1, 0), points.intercepts.T, strict=True)
-        return -np.array([self._score(*pair, fold) for pair in pairs], dtype=np.float64)
+    def __call__(self, fits: PathFits, fold: Fold) -> Array:
+        return -np.array([self._score(*fit, fold) for fit in fits.each()], dtype=np.float64)
 
     def check(self, folds: list[Fold]) -> None:
         """Refuse a score that is not defined on the test samples of a fold, before any work."""
         for fold in folds:
             known = len(self.classes if fold.classes is None else fold.classes)
             outputs = 1 if known == 2 else known
-            # different probabilities, but in no relation to the features
+            # a model without features whose classes differ in probability
             coef, intercept = np.zeros((outputs, self.X.shape[1])), np.arange(1.0, outputs + 1.0)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

@@ -12,21 +12,19 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sksparse._typing import Array
 from sksparse._validation import check_data, check_weights, intact_on_failure, warn_unless_converged
+from sksparse.linear_model._base import FIT_CONSTRAINTS
 from sksparse.linear_model._classes import SparseClassifierMixin, check_classes, log_loss
 from sksparse.linear_model._criteria import sample_count
 from sksparse.linear_model._ridge import check_ridge
 from sksparse.linear_model._separation import is_separated, separation_message
-from sksparse.linear_model.l0._options import check_subset_penalty
+from sksparse.linear_model.l0._options import (
+    SUBSET_CONSTRAINTS,
+    check_subset_penalty,
+    newton_solver,
+)
 from sksparse.losses import Loss
 from sksparse.penalties import L0
-from sksparse.solvers import (
-    Design,
-    Problem,
-    Solution,
-    Solver,
-    StepwiseNewton,
-    SubsetNewton,
-)
+from sksparse.solvers import Design, Problem, Solution
 
 
 class L0Classifier(SparseClassifierMixin, BaseEstimator):
@@ -40,14 +38,13 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
     or, for ``l2="auto"``, with a ridge ``l2_ / 2 * sum_j v_j w_j^2`` that does not depend on the
     scale of the features, v_j the variance of feature j. The loss is the log loss; for more than
     two classes it is the multinomial one, and w_j holds a coefficient of feature j for each class,
-    chosen together and priced once. With
-    ``max_features=k`` the term in ``alpha`` gives way to the constraint that at most k features
-    are used.
+    chosen together and penalised once. With ``max_features=k`` the term in ``alpha`` gives way to
+    the constraint that at most k features are used.
 
     Parameters
     ----------
     alpha : float, default=0.01
-        Price of a feature, non-negative, in units of the mean log loss: a feature is kept if
+        Penalty per feature, non-negative, in units of the mean log loss: a feature is kept if
         leaving it out would raise the log loss by more than ``alpha``. The model without features
         has a log loss of 0.69 for two balanced classes. The scale of the features does not matter
         unless ``l1`` or ``l2`` is a positive number.
@@ -139,21 +136,21 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    At the current fit, the loss is met by its quadratic model, as in iteratively reweighted least
-    squares, which tells the gain of every add, drop and swap at once. A descent on the model by
-    best moves proposes a subset; Newton steps refit it, and it is taken if the true objective
-    falls. Otherwise the best single moves of the model are tried: up to ``30 * effort`` that
-    promise a gain, and the best ``5 * effort`` of the others; with up to 30 features every add and
-    drop, and a swap for each feature outside; of the best end of all starts every single move if
-    they are few. The first start is a forward selection with the model
-    renewed whenever its size doubles; for a price, the best of the sizes of a path if that is
-    better. A pass over all features then brings those into the working set that the model says
-    would gain.
+    At the current fit, the loss is approximated by its quadratic model, as in iteratively
+    reweighted least squares, which gives the gain of every add, drop and swap at once. A local
+    search on the model proposes a subset; Newton steps refit it, and it is accepted if the true
+    objective falls. Otherwise the best single moves of the model are refitted: up to ``30 *
+    effort`` with a predicted gain, and the best ``5 * effort`` of the others; with up to 30
+    features every add and drop, and a swap for each feature outside; from the best local optimum of
+    all starts every single move if they are few. The first start is a forward selection with the
+    model renewed whenever the number of features doubles; for an ``alpha``, the best subset of a
+    path over all cardinalities if that is better. A pass over all features then adds those to the
+    working set whose entry would lower the model.
 
     The problem is NP-hard; the answer is a local optimum of the neighbourhood that ``optimality_``
-    describes. The model is exact only to second order: what it misses widely is not found. Constant
-    features are never selected, and with ``l2=0`` neither is a feature that is a linear combination
-    of those already selected (up to 1e-8 of its variance).
+    describes. The model is exact only to second order: moves that it underrates widely are not
+    found. Constant features are never selected, and with ``l2=0`` neither is a feature that is a
+    linear combination of those already selected (up to 1e-8 of its variance).
 
     Where the classes can be separated and no norm is added, the log loss has no minimum. The fit
     ends when it has fallen to 1e-6 of the model without features. Without an intercept, "auto"
@@ -181,20 +178,12 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        **FIT_CONSTRAINTS,
+        **SUBSET_CONSTRAINTS,
         "max_features": [Interval(Integral, 1, None, closed="left"), None],
-        "l1": [Interval(Real, 0, None, closed="left")],
         "l2": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "positive": ["boolean", "array-like"],
-        "penalty_weights": ["array-like", None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "solver": [StrOptions({"auto", "swap", "forward", "backward"})],
-        "effort": [Interval(Integral, 1, None, closed="left")],
-        "fit_intercept": ["boolean"],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "warm_start": ["boolean"],
-        "verbose": ["verbose"],
     }
 
     classes_: Any
@@ -291,18 +280,7 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         return self
 
     def _solve(self, design: Design, loss: Loss, penalty: L0) -> Solution:
-        budget: dict[str, Any] = {
-            "tol": self.tol,
-            "max_iter": self.max_iter,
-            "verbose": self.verbose,
-        }
-        solver: Solver
-        if self.solver in {"forward", "backward"}:
-            solver = StepwiseNewton(backward=self.solver == "backward", **budget)
-        else:
-            effort = self.effort * (self.solver == "auto")
-            solver = SubsetNewton(effort=effort, **budget)
         problem = Problem(design, loss, penalty, self.alpha, self.fit_intercept)
         known = getattr(self, "coef_", None) if self.warm_start else None
         fits = known is not None and known.shape[1] == design.n_features
-        return solver.solve(problem, known if fits else None)
+        return newton_solver(self).solve(problem, known if fits else None)

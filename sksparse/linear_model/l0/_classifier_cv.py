@@ -23,7 +23,7 @@ from sksparse.losses import Loss
 
 
 class L0ClassifierCV(SparseClassifierMixin, L0Search):
-    """Logistic regression on the best subset of the features, of a size that the data choose.
+    """Logistic regression on the best subset of as many features as the data choose.
 
     Minimises over coefficients w and intercept b, with s the sample weights::
 
@@ -38,14 +38,14 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     Parameters
     ----------
     max_features : int or array-like of int, default=None
-        The largest size to try, all smaller ones included down to 0, or a list of sizes. None is
-        ``n / (log(p) log(log(n)))`` for p features and a sum n of the sample weights, the
-        logarithms at least 1, and at most 100, or two less than the samples with a weight. None
-        and a largest size end at p.
+        The largest number of features to try, all smaller ones included down to 0, or a list of
+        numbers. None is ``n / (log(p) log(log(n)))`` for p features and a sum n of the sample
+        weights, the logarithms at least 1, and at most 100, or two less than the samples with a
+        weight. None and a largest number end at p.
     alphas : int or array-like of float, default=None
-        Prices to try instead of sizes, or how many: these are spaced evenly in the logarithm from
-        the price at which the first feature enters down to a thousandth of it, or to the log loss
-        without features divided by n where that is more.
+        Penalties per feature to try instead of numbers of features, or how many: these are spaced
+        evenly in the logarithm from the one at which the first feature enters down to a thousandth
+        of it, or to the log loss without features divided by n where that is more.
     cv : int, splitter or iterable, default=None
         How to split for cross-validation, as in scikit-learn; a number makes stratified folds, and
         ``criterion`` is then not used. None chooses by ``criterion``, on all samples. A fold whose
@@ -60,23 +60,24 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         those within one standard error of it.
     n_candidates : int, default=None
         Number of features from which those in X were chosen with a look at y, at least the number
-        in X: EBIC and GIC, and the largest size by default, then count the whole search. None
-        where there was no such selection.
+        in X: EBIC and GIC, and the largest number tried by default, then count the whole search.
+        None where there was no such selection.
     l1 : float, default=0.0
         Strength of an L1 norm, non-negative.
     l2 : float, "auto" or array-like of float, default="auto"
         Strength of a ridge penalty, non-negative, in units of the variance of a feature, or several
-        to choose from together with the size or price. "auto" is ``log(4 p / n) / n`` times the
-        variance of each feature for p features and n samples; with fewer features than samples
-        1e-8, or ``log(4) / n`` if the features then chosen separate the classes, as in
-        :class:`L0Classifier`. All points and folds have the same factor. With 0, features that
-        separate the classes end with coefficients without meaning, and a warning is issued.
+        to choose from together with the number of features or the penalty per feature. "auto" is
+        ``log(4 p / n) / n`` times the variance of each feature for p features and n samples; with
+        fewer features than samples 1e-8, or ``log(4) / n`` if the features then chosen separate the
+        classes, as in :class:`L0Classifier`. All points and folds have the same factor. With 0,
+        features that separate the classes end with coefficients without meaning, and a warning is
+        issued.
     positive : bool or array-like of shape (n_features,), default=False
         Features whose coefficient must not be negative, all or by a boolean mask; for two classes
         only.
     penalty_weights : array-like of shape (n_features,), default=None
         Factors on ``alpha``, non-negative. A feature with factor 0 is always kept and does not
-        count for a size. None is 1 for all.
+        count for ``max_features``. None is 1 for all.
     class_weight : dict or "balanced", default=None
         Factors on the sample weights by class; "balanced" gives all classes the same total.
     effort : int, default=1
@@ -98,22 +99,22 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     classes_ : ndarray of shape (n_classes,)
         The classes.
     n_features_ : int
-        Number of features chosen, those of price zero not counted.
+        Number of features chosen, those of penalty weight zero not counted.
     alpha_ : float
-        The price chosen. Where sizes were tried, a price at which this size is the best of the
-        path, nan where there is none.
+        The penalty per feature chosen. Where numbers of features were tried, one at which the
+        number chosen is the best of the path, nan where there is none.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
         Coefficients, in the float type of the features: :class:`L0Classifier` on all samples with
-        the size or price chosen.
+        the number of features or penalty chosen.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts.
     l2_ : float
         The strength of the ridge; for ``l2="auto"`` that on features of unit variance.
     alphas_ : ndarray of shape (n_points,)
-        The prices tried, decreasing; of sizes, the same as ``alpha_`` is of the one chosen, nan for
-        a size that is the best at no price.
+        The penalties per feature tried, decreasing; of numbers of features, the same as ``alpha_``
+        is of the one chosen, nan for a number that is the best at none.
     sizes_ : ndarray of shape (n_points,)
-        The sizes tried, increasing; only where there were any.
+        The numbers of features tried, increasing; only where there were any.
     n_features_path_ : ndarray of shape (n_points,)
         Number of features at each point, on all samples.
     score_path_ : ndarray of shape (n_points, n_folds) or (n_l2, n_points, n_folds)
@@ -151,15 +152,15 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     See Also
     --------
     L0RegressorCV : The same for a squared loss.
-    L0Classifier : One size, or one price.
+    L0Classifier : One number of features, or one penalty per feature.
     l0_path : The fits alone.
     sksparse.inspection.RegularizationPathDisplay : Draws the path and the choice.
 
     Notes
     -----
-    With k features chosen among the p of a positive price, df coefficients that are not zero,
-    those of price zero included (for m > 2 classes m - 1 a feature), n samples and L the weighted
-    mean log loss of the fit, the criteria are
+    With k features chosen among the p of a positive penalty weight, df coefficients that are not
+    zero, those of penalty weight zero included (for m > 2 classes m - 1 a feature), n samples and L
+    the weighted mean log loss of the fit, the criteria are
 
     =====  ============================================
     aic    ``2 n L + 2 df``
@@ -172,17 +173,17 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     the second derivatives H of the loss over the coefficients in use and the ridge R: a stronger
     ridge never fits better, but leaves less freedom.
 
-    The criteria ask which features are certain, at a price of ``2 log(p)`` for each: among
-    thousands of features few are. To predict well, choose by ``cv``.
+    EBIC asks which features are certain, and adds ``2 log(p)`` for each: among thousands of
+    features few are. To predict well, choose by ``cv``.
 
     Whole numbers as weights are repetitions, and n is their sum. Other weights are scaled to the
     effective number of samples, ``n = (sum_i s_i)^2 / sum_i s_i^2``, whatever they sum to. Class
     weights only shift weight between the classes.
 
     Where features are many for the samples, some separate the classes by chance, and no criterion
-    means anything. A size is therefore not chosen where df, an intercept, and ``2 log C(p, k)`` for
-    the search come to ``n L0 / log(2)`` or more, with L0 the loss without features, unless it
-    improves on all smaller sizes by more than noise would; see :class:`L0RegressorCV`.
+    means anything. A number of features is therefore not chosen where df, an intercept, and ``2 log
+    C(p, k)`` for the search come to ``n L0 / log(2)`` or more, with L0 the loss without features,
+    unless it improves on all smaller ones by more than noise would; see :class:`L0RegressorCV`.
 
     A fold costs a path. The samples outside it have weight zero, so X is not copied.
 
@@ -257,7 +258,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> L0ClassifierCV:
-        """Choose a size or a price, and fit the model.
+        """Choose a number of features or a penalty per feature, and fit the model.
 
         Parameters
         ----------
@@ -281,26 +282,29 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
             classes, codes, weights = check_classes(y, weights, self.class_weight)
             counts = check_weights(sample_weight, X)
-            ridges = self._ridges(X.shape[1], counts)
-            tasks = [self._with_ridge(X, log_loss(codes, weights), ridge) for ridge in ridges]
+            ridges, n = self._ridges(X.shape[1], counts), sample_count(counts)
+            loss = log_loss(codes, weights)
+            tasks = [self._with_ridge(X, loss, n, ridge) for ridge in ridges]
             folds = self._folds(X, y, weights)
             if folds:
                 folds = with_known_classes(folds, classes, codes)
             scores = self._scores(X, y, classes, None if sample_weight is None else counts)
             if scores is not None:
                 scores.check(folds)
-            n = sample_count(counts)
-            solution, chosen, message = self._search(tasks, folds, n, scores)
+            found = self._search_tasks(tasks, folds, scores)
+            answer = (found.solution.coef, found.solution.intercept)
             stronger = self.l2 == "auto" and ridges[0].once_separated(n)
-            if stronger and tasks[0].is_separated(solution.coef, solution.intercept):
-                ridges, tasks = [stronger], [self._with_ridge(X, tasks[0].loss, stronger)]
-                solution, chosen, message = self._search(tasks, folds, n, scores)
-            self.l2_ = ridges[chosen].strength
+            if stronger and tasks[0].is_separated(*answer):
+                ridges, tasks = [stronger], [self._with_ridge(X, loss, n, stronger)]
+                found = self._search_tasks(tasks, folds, scores)
+            self.l2_ = ridges[found.task].strength
             self.classes_ = classes
-            self.coef_ = np.atleast_2d(solution.coef).astype(X.dtype)
-            self.intercept_ = np.atleast_1d(solution.intercept).astype(X.dtype)
-        warn_unless_converged(message)
+            self.coef_ = np.atleast_2d(found.solution.coef).astype(X.dtype)
+            self.intercept_ = np.atleast_1d(found.solution.intercept).astype(X.dtype)
+        warn_unless_converged(found.message)
         return self
+
+    _error_per_loss = 1.0
 
     @property
     def _error_name(self) -> str:  # type: ignore[override]
@@ -330,8 +334,8 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
             )
         return [Ridge(l2=float(strength)) for strength in strengths]
 
-    def _with_ridge(self, X: Any, loss: Loss, ridge: Ridge) -> SubsetTask:
-        task = self._task(X, loss)
+    def _with_ridge(self, X: Any, loss: Loss, sample_count: float, ridge: Ridge) -> SubsetTask:
+        task = self._task(X, loss, sample_count)
         return replace(task, penalty=replace(task.penalty, **ridge._asdict()))
 
     def _scores(self, X: Any, y: Any, classes: Any, weights: Array | None) -> NegativeScores | None:

@@ -1,16 +1,16 @@
-"""Features that explain nearly all of a target must not hide what the others explain.
+"""Dominant features, which explain nearly all of a target.
 
-Solvers of least squares tell gains apart down to some 1e-14 of the loss without features. Where a
-column of huge scale, or of ones beside a target far from zero, explains more than that, they
-cannot see the others. What such features explain is then taken out of the target, and the search
-goes on with them as features that are always kept.
+Solvers of least squares resolve gains down to some 1e-14 of the loss without features. Where a
+column of huge scale, or of ones for a target far from zero, explains all but less than that, the
+gains of the other features are lost to rounding. What such features explain is then subtracted from
+the target, and the search is repeated on the residual with these features always kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -19,23 +19,49 @@ from sksparse.losses import Squared
 from sksparse.penalties import L0
 from sksparse.solvers import BoundedSolution, Problem, Solution, Status
 
-# A loss below this share of the null model's is looked at more closely, and one below that share
-# of the squares that were added up to it is rounding.
-_SMALL, _ROUNDING = 1e-9, 1e-28
-# A feature dominates if the loss rises by this multiple of itself when the feature is left out.
-_DOMINANT = 1e6
-# Each time what is left shrinks by a thousandth or more; it is rounding soon.
-_MOST_TIMES = 6
-# Where nothing can be taken out, a loss below this share leaves gains that are not seen.
-_HIDDEN = 1e-13
-_POLISHES = 2
-_SOME = 100
+
+class Tuning(NamedTuple):
+    """When features dominate a fit, and how the residual is searched.
+
+    Parameters
+    ----------
+    small : float
+        A loss below this share of the null model's is examined for dominant features.
+    rounding : float
+        A loss below this share of the squares that were added up to it is rounding.
+    dominant : float
+        A feature dominates if the loss without it is larger by this multiple of what is left.
+    most_times : int
+        Largest number of nested residual problems. Each explains all but a thousandth or less of
+        the one before; soon rounding is left.
+    lost : float
+        Where no residual problem can be made, gains are lost to rounding in a loss below this share
+        of the null model's.
+    refinements : int
+        Refits of the residual by least squares, for the digits that solvers lose on correlated
+        features.
+    first_rows : int
+        Samples whose squares are summed first, to see quickly that a fit is not exact.
+    """
+
+    small: float = 1e-9
+    rounding: float = 1e-28
+    dominant: float = 1e6
+    most_times: int = 6
+    lost: float = 1e-13
+    refinements: int = 2
+    first_rows: int = 100
+
+
+TUNING = Tuning()
 
 Solve = Callable[[Problem, Array | None], Solution]
 
 
-def solve_beyond(solve: Solve, problem: Problem, start: Array | None, times: int = 0) -> Solution:
-    """The answer of a solver, with what dominant features hide from it.
+def solve_with_dominant(
+    solve: Solve, problem: Problem, start: Array | None, times: int = 0
+) -> Solution:
+    """The answer of a solver, and of the residual problem where features dominate it.
 
     Parameters
     ----------
@@ -46,7 +72,7 @@ def solve_beyond(solve: Solve, problem: Problem, start: Array | None, times: int
     start : ndarray of shape (n_features,) or None
         Coefficients of an earlier fit.
     times : int, default=0
-        How often something was taken out of the target.
+        How often something was subtracted from the target already.
 
     Returns
     -------
@@ -54,23 +80,23 @@ def solve_beyond(solve: Solve, problem: Problem, start: Array | None, times: int
         Its certificate is that of the last solve.
     """
     found = solve(problem, start)
-    if found.status is Status.INTERRUPTED or times == _MOST_TIMES:
+    if found.status is Status.INTERRUPTED or times == TUNING.most_times:
         return found
-    if not nearly_all(problem, found.coef, found.intercept):
+    if not explains_nearly_all(problem, found.coef, found.intercept):
         return found
-    rest = Remainder.of(problem, found.coef, found.intercept)
+    rest = ResidualProblem.of(problem, found.coef, found.intercept)
     if rest is None or not rest.keeps_bounds(found):
-        message = found.message or hidden(problem, found.coef, found.intercept)
+        message = found.message or lost_gains_message(problem, found.coef, found.intercept)
         status = found.status if message == found.message else Status.STALLED
         return replace(found, message=message, status=status)
     if rest.penalty.max_features == 0:
         return found
     start = None if start is None else np.where(rest.coef != 0.0, 0.0, start)
-    return rest.better(found, solve_beyond(solve, rest.problem, start, times + 1))
+    return rest.better(found, solve_with_dominant(solve, rest.problem, start, times + 1))
 
 
 @dataclass(frozen=True)
-class Remainder:
+class ResidualProblem:
     """A problem without what dominant features explain.
 
     Parameters
@@ -78,12 +104,12 @@ class Remainder:
     before : Problem
         The problem as it was.
     problem : Problem
-        The same for the rest of the targets, its penalty such that the dominant features are
-        always kept and the others only are counted.
+        The same for the residual of the dominant features, which its penalty always keeps and does
+        not count.
     coef : ndarray of shape (n_features,)
-        Coefficients of what was taken out.
+        Coefficients of the dominant features in what was subtracted; zero elsewhere.
     intercept : float
-        Intercept of that.
+        Intercept of what was subtracted.
     """
 
     before: Problem
@@ -93,18 +119,17 @@ class Remainder:
 
     @classmethod
     def of(cls, problem: Problem, coef: Array, intercept: float) -> Self | None:
-        """What remains beside the dominant features of a fit; None where it has none."""
+        """The residual problem of the dominant features of a fit; None where it has none."""
         penalty, left = problem.penalty_as(L0), _left(problem, coef, intercept)
-        if left is None or not is_plain(penalty):
+        if left is None or not penalises_counts_only(penalty):
             return None
         dominant, p = _dominant(problem, coef, left), problem.design.n_features
         if not dominant.size:
             return None
-        prices = penalty.factors(p).copy()
-        size = penalty.max_features
-        if size is not None:
-            size -= int(np.count_nonzero(prices[dominant]))
-        prices[dominant] = 0.0
+        weights, most = penalty.factors(p).copy(), penalty.max_features
+        if most is not None:
+            most -= int(np.count_nonzero(weights[dominant]))
+        weights[dominant] = 0.0
         taken = np.zeros(p)
         taken[dominant] = coef[dominant]
         target = residual_of(problem, taken, 0.0)
@@ -112,19 +137,19 @@ class Remainder:
         rest = replace(
             problem,
             loss=Squared(target - mean, problem.loss.weights),
-            penalty=replace(penalty, penalty_weights=prices, max_features=size),
+            penalty=replace(penalty, penalty_weights=weights, max_features=most),
         )
         return cls(problem, rest, taken, mean)
 
     @property
     def penalty(self) -> L0:
-        """The penalty of what remains."""
+        """The penalty of the residual problem."""
         return self.problem.penalty_as(L0)
 
     def keeps_bounds(self, found: Solution) -> bool:
-        """Whether what is proved of the remainder is proved of the problem.
+        """Whether what is proved of the residual problem is proved of the problem.
 
-        It is if all other features together are worse without a dominant one than the answer.
+        It is if all other features together fit worse without a dominant one than the answer does.
         """
         if not isinstance(found, BoundedSolution):
             return True
@@ -140,7 +165,7 @@ class Remainder:
         return True
 
     def better(self, found: Solution, rest: Solution) -> Solution:
-        """The better of the fit as it was and of that of what remains."""
+        """The better of a fit as it was and of one of the residual problem."""
         coef: Array = self.coef + rest.coef
         intercept = self.intercept + rest.intercept
         n_iter = found.n_iter + rest.n_iter
@@ -149,18 +174,18 @@ class Remainder:
         elif self._objective(coef, intercept) > self._objective(found.coef, found.intercept):
             return found
         rest = replace(rest, coef=coef, intercept=intercept, n_iter=n_iter)
-        return self._with_prices(rest) if isinstance(rest, BoundedSolution) else rest
+        return self._with_penalty_of_dominant(rest) if isinstance(rest, BoundedSolution) else rest
 
-    def _with_prices(self, rest: BoundedSolution) -> BoundedSolution:
-        """Objective and bound with what the dominant features cost."""
-        paid = self.before.penalty.cost(self.coef, self.before.alpha)
-        objective, value = rest.objective + paid, rest.certificate.value
+    def _with_penalty_of_dominant(self, rest: BoundedSolution) -> BoundedSolution:
+        """Objective and bound with the penalty of the dominant features."""
+        added = self.before.penalty.cost(self.coef, self.before.alpha)
+        objective, value = rest.objective + added, rest.certificate.value
         if objective > 0.0:
             value = min(value, rest.gap / objective)
         return replace(
             rest,
             objective=objective,
-            lower_bound=rest.lower_bound + paid,
+            lower_bound=rest.lower_bound + added,
             certificate=replace(rest.certificate, value=value),
         )
 
@@ -169,20 +194,23 @@ class Remainder:
         return left + self.before.penalty.cost(coef, self.before.alpha)
 
 
-def is_plain(penalty: L0) -> bool:
-    """Whether there are prices only: norms and signs say what a large coefficient is."""
+def penalises_counts_only(penalty: L0) -> bool:
+    """Whether the penalty does not depend on magnitudes and signs of the coefficients.
+
+    Otherwise subtracting what dominant features explain would change it.
+    """
     norms = penalty.l1 > 0.0 or penalty.has_ridge
     return not norms and penalty.positive is None
 
 
-def hidden(problem: Problem, coef: Array, intercept: float) -> str:
-    """Why what other features explain cannot be told from rounding, if it cannot."""
+def lost_gains_message(problem: Problem, coef: Array, intercept: float) -> str:
+    """Why the gains of other features cannot be told from rounding, if they cannot; else empty."""
     left, null = _left(problem, coef, intercept), _null_loss(problem)
     if left is None or coef.all():
         return ""
     penalty = problem.penalty_as(L0)
     share = (left + penalty.cost(coef, 0.0)) / null
-    if share >= _HIDDEN:
+    if share >= TUNING.lost:
         return ""
     counted = penalty.factors(len(coef))[_dominant(problem, coef, left)] > 0.0
     most = penalty.max_features
@@ -195,48 +223,48 @@ def hidden(problem: Problem, coef: Array, intercept: float) -> str:
     )
 
 
-def nearly_all(problem: Problem, coef: Array, intercept: float) -> bool:
-    """Whether a fit explains all but a share of the target that is looked at more closely."""
-    small = _SMALL * _null_loss(problem)
+def explains_nearly_all(problem: Problem, coef: Array, intercept: float) -> bool:
+    """Whether a fit leaves so small a share of the null model's loss that features may dominate."""
+    small = TUNING.small * _null_loss(problem)
     # as a rule some samples alone leave more
-    if _squares_of_some(problem, coef, intercept) > small:
+    if _squares_of_first_rows(problem, coef, intercept) > small:
         return False
     return _squares(problem, residual_of(problem, coef, intercept)) < small
 
 
-def _squares_of_some(problem: Problem, coef: Array, intercept: float) -> float:
-    """What the first samples add to the loss, at least."""
-    rows, support = slice(0, _SOME), np.flatnonzero(coef)
-    columns = problem.design.X[rows][:, support]
+def _squares_of_first_rows(problem: Problem, coef: Array, intercept: float) -> float:
+    """A lower bound on the loss: what the first samples contribute."""
+    rows, support = slice(0, TUNING.first_rows), np.flatnonzero(coef)
+    columns = problem.design.head(TUNING.first_rows, support)
     loss, predictor = problem.loss, columns @ coef[support] + intercept
     return 0.5 * float(loss.weights[rows] @ (loss.y[rows] - predictor) ** 2)
 
 
 def _left(problem: Problem, coef: Array, intercept: float) -> float | None:
-    """The loss that the features of a fit leave, where that is nearly nothing but not rounding."""
+    """The loss of a refit on the features of a fit, where it is small but not rounding."""
     residual, null = residual_of(problem, coef, intercept), _null_loss(problem)
-    if not 0.0 < _squares(problem, residual) < _SMALL * null:
+    if not 0.0 < _squares(problem, residual) < TUNING.small * null:
         return None
     # solvers leave some digits of the coefficients of correlated features
     columns, roots = _scaled(problem, np.flatnonzero(coef))[0], np.sqrt(problem.loss.weights)
     if problem.fit_intercept:
         residual = residual - problem.loss.weights @ residual
     rest = roots * residual
-    for _ in range(_POLISHES):
+    for _ in range(TUNING.refinements):
         rest = rest - columns @ np.linalg.lstsq(columns, rest)[0]
     left = 0.5 * float(rest @ rest)
     return left if left > _rounding(problem, coef, intercept) else None
 
 
 def _dominant(problem: Problem, coef: Array, left: float) -> Indices:
-    """The features without which the loss would be a multiple of what is left."""
+    """The features without which the loss would be a large multiple of what is left."""
     support = np.flatnonzero(coef)
-    needed = np.full(len(support), _DOMINANT * left)
+    needed = np.full(len(support), TUNING.dominant * left)
     penalty = problem.penalty_as(L0)
     if penalty.max_features is None:
-        prices = penalty.factors(len(coef))[support]
-        needed = np.maximum(needed, problem.alpha * prices)
-    return support[_rises(problem, support, coef[support]) > needed]
+        weights = penalty.factors(len(coef))[support]
+        needed = np.maximum(needed, problem.alpha * weights)
+    return support[_loss_increases(problem, support, coef[support]) > needed]
 
 
 def residual_of(problem: Problem, coef: Array, intercept: float) -> Array:
@@ -266,15 +294,15 @@ def _null_loss(problem: Problem) -> float:
 
 
 def _rounding(problem: Problem, coef: Array, intercept: float) -> float:
-    """A loss that rounding of what is added up to the predictor may leave."""
-    sizes = np.abs(problem.loss.y) + abs(intercept)
+    """A loss that rounding of the terms of the predictor may leave."""
+    magnitudes = np.abs(problem.loss.y) + abs(intercept)
     for block in _blocks(np.flatnonzero(coef)):
-        sizes += abs(problem.design.columns(block)) @ np.abs(coef[block])
-    return _ROUNDING * _squares(problem, sizes)
+        magnitudes += abs(problem.design.columns(block)) @ np.abs(coef[block])
+    return TUNING.rounding * _squares(problem, magnitudes)
 
 
-def _rises(problem: Problem, support: Indices, coef: Array) -> Array:
-    """How much the loss rises as each feature is left out and the others are fitted again."""
+def _loss_increases(problem: Problem, support: Indices, coef: Array) -> Array:
+    """Increase of the loss as each feature is left out and the others are refitted."""
     columns, lengths = _scaled(problem, support)
     _, values, vectors = np.linalg.svd(columns, full_matrices=False)
     values = np.maximum(values, 1e-12)

@@ -1,27 +1,49 @@
-"""Which sizes or prices to try."""
+"""Which numbers of features, or which strengths, to try."""
 
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sksparse._typing import Array, Indices
-from sksparse.linear_model.l0._task import Grid, SubsetTask
+from sksparse.linear_model._path_protocol import Grid, check_alphas
+from sksparse.linear_model.l0._task import SubsetTask
 
-_LARGEST_SIZE = 100
-# Prices go down to this share of the largest, but not below what the null model loses a sample.
-_LOWEST_PRICE = 1e-3
-# So many features may explain all but that share of what is left, if not all but rounding; several
-# together, all but that share.
-_MOST_DOMINANT, _EXACT, _TOGETHER = 3, 1e-24, 1e-7
+
+class Tuning(NamedTuple):
+    """The grids that are tried by default.
+
+    Parameters
+    ----------
+    largest : int
+        Number of features up to which the grid goes at most.
+    lowest : float
+        Share of the largest strength at which a grid ends, unless the loss of the null model
+        divided by the number of samples is more.
+    most_dominant : int
+        Features with a strength of their own at most, because they explain nearly all.
+    exact : float
+        A loss below this share of the null model's is rounding.
+    together : float
+        Share of a loss that several such features leave at most; a first one leaves ``lowest``.
+    """
+
+    largest: int = 100
+    lowest: float = 1e-3
+    most_dominant: int = 3
+    exact: float = 1e-24
+    together: float = 1e-7
+
+
+TUNING = Tuning()
 
 
 def make_grid(
-    task: SubsetTask, max_features: Any, alphas: Any, n: float, n_candidates: int | None = None
+    task: SubsetTask, max_features: Any, alphas: Any, n_candidates: int | None = None
 ) -> Grid:
-    """The grid that the parameters describe; ``n`` is the number of samples.
+    """The grid that the parameters describe.
 
     Raises
     ------
@@ -29,19 +51,19 @@ def make_grid(
         Where both are given, or a value cannot be used.
     """
     if alphas is None:
-        return Grid(sizes=_sizes(task, max_features, n, n_candidates))
+        return Grid(max_features=_limits(task, max_features, n_candidates))
     if max_features is not None:
         raise ValueError(
             f"max_features={max_features!r} and alphas={alphas!r} exclude each other: give the "
-            "sizes to try, or the prices."
+            "numbers of features to try, or the strengths."
         )
     if isinstance(alphas, Integral):
-        return Grid(alphas=_price_grid(task, int(alphas), n))
-    return Grid(alphas=_prices(alphas))
+        return Grid(alphas=_geometric_alphas(task, int(alphas)))
+    return Grid(alphas=check_alphas(alphas))
 
 
 def candidates(task: SubsetTask, n_candidates: int | None) -> int:
-    """Number of features with a price among which was chosen, before and in X.
+    """Number of features with a positive penalty weight, in X and left out of it before.
 
     Raises
     ------
@@ -54,82 +76,71 @@ def candidates(task: SubsetTask, n_candidates: int | None) -> int:
             f"n_candidates={given} is less than X has: n_features={known}; give the number of "
             "features before the selection that led to X, or None where there was none."
         )
-    return int(task.priced.sum()) + (0 if given is None else given - known)
+    return int(task.penalised.sum()) + (0 if given is None else given - known)
 
 
-def largest_size(task: SubsetTask, n: float, n_candidates: int | None = None) -> int:
+def largest_limit(task: SubsetTask, n_candidates: int | None = None) -> int:
     """``n / (log(p) log(log(n)))``, at most 100, the number of features, or what data determine.
 
     The logarithms are at least one.
     """
-    p, searched = int(task.priced.sum()), candidates(task, n_candidates)
-    beside = int(task.fit_intercept) + 1
-    known = task.distinct(_LARGEST_SIZE + beside) - beside
+    n, p, searched = task.sample_count, int(task.penalised.sum()), candidates(task, n_candidates)
+    # an intercept, and a sample that is left to tell how well the others are fitted
+    reserved = int(task.fit_intercept) + 1
+    known = task.distinct(TUNING.largest + reserved) - reserved
     slow = max(np.log(max(np.log(max(n, 1.0)), 1.0)), 1.0)
     bound = n / (max(np.log(max(searched, 1)), 1.0) * slow)
-    return max(min(int(bound), p, known, _LARGEST_SIZE), min(p, 1))
+    return max(min(int(bound), p, known, TUNING.largest), min(p, 1))
 
 
-def _sizes(task: SubsetTask, max_features: Any, n: float, n_candidates: int | None) -> Indices:
-    p = int(task.priced.sum())
+def _limits(task: SubsetTask, max_features: Any, n_candidates: int | None) -> Indices:
+    p = int(task.penalised.sum())
     if max_features is None:
-        return np.arange(largest_size(task, n, n_candidates) + 1)
-    sizes = np.asarray(max_features)
-    if sizes.dtype.kind not in "iu" or sizes.ndim > 1 or not sizes.size:
+        return np.arange(largest_limit(task, n_candidates) + 1)
+    limits = np.asarray(max_features)
+    if limits.dtype.kind not in "iu" or limits.ndim > 1 or not limits.size:
         raise ValueError(
-            f"max_features={max_features!r} must be the largest size, or a list of sizes: integers."
+            f"max_features={max_features!r} must be the largest number of features, or a list of "
+            "numbers: integers."
         )
-    if sizes.ndim == 0:
-        sizes = np.arange(min(int(sizes), p) + 1)
-    if sizes.min() < 0 or sizes.max() > p:
+    if limits.ndim == 0:
+        limits = np.arange(min(int(limits), p) + 1)
+    if limits.min() < 0 or limits.max() > p:
         raise ValueError(
-            f"max_features={max_features!r} holds a size that is not from 0 to {p}, the number of "
-            "features with a positive price."
+            f"max_features={max_features!r} holds a number that is not from 0 to {p}, the number "
+            "of features with a positive penalty weight."
         )
-    return np.unique(sizes).astype(np.intp)
+    return np.unique(limits).astype(np.intp)
 
 
-def _prices(alphas: Any) -> Array:
-    try:
-        prices = np.asarray(alphas, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"alphas={alphas!r} must be numbers.") from error
-    if prices.ndim != 1 or not prices.size or not np.all(np.isfinite(prices) & (prices >= 0)):
-        raise ValueError(
-            f"alphas={alphas!r} must be a list of prices, finite and non-negative, or how many to "
-            "try."
-        )
-    return np.unique(prices)[::-1].copy()
+def _geometric_alphas(task: SubsetTask, number: int) -> Array:
+    """Evenly spaced in the logarithm, from where the first feature enters that does not dominate.
 
-
-def _price_grid(task: SubsetTask, number: int, n: float) -> Array:
-    """Geometric, from where the first feature enters that does not explain nearly all.
-
-    Those that do, such as a column of ones without an intercept, have a price of their own.
+    Those that do, such as a column of ones without an intercept, have a strength of their own.
     """
-    if not task.priced.any():
+    if not task.penalised.any():
         return np.geomspace(1.0, 0.1, number)
-    values = _first_values(task, _MOST_DOMINANT + 1)
-    gains = -np.diff(values) / float(
-        task.penalty.factors(task.design.n_features)[task.priced].min()
-    )
-    first, most = 0, min(_MOST_DOMINANT, len(gains) - 1, number - 1)
-    for size in range(most):
-        if _dominates(values, size, _LOWEST_PRICE if size == first else _TOGETHER):
-            first = size + 1
+    values = _first_values(task, TUNING.most_dominant + 1)
+    weights = task.penalty.factors(task.design.n_features)[task.penalised]
+    gains = -np.diff(values) / float(weights.min())
+    first, most = 0, min(TUNING.most_dominant, len(gains) - 1, number - 1)
+    for k in range(most):
+        if _dominates(values, k, TUNING.lowest if k == first else TUNING.together):
+            first = k + 1
     highest = float(gains[first]) if gains[first] > 0.0 else 1.0
-    lowest = min(max(_LOWEST_PRICE * highest, values[first] / n), 0.1 * highest)
+    lowest = min(max(TUNING.lowest * highest, values[first] / task.sample_count), 0.1 * highest)
     entered = np.sort(np.maximum(gains[:first], highest))[::-1]
     return np.concatenate((entered, np.geomspace(highest, lowest, number - first)))
 
 
-def _first_values(task: SubsetTask, size: int) -> Array:
-    """Loss and norms of the best fits of sizes from 0 to this."""
-    points = task.over(Grid(sizes=np.arange(min(size, int(task.priced.sum())) + 1)))
-    return task.losses(points) + task.norms(points)
+def _first_values(task: SubsetTask, most: int) -> Array:
+    """Loss and norms of the best fits of at most 0, 1, 2, ... features."""
+    limits = np.arange(min(most, int(task.penalised.sum())) + 1)
+    fits = task.fit_along(Grid(max_features=limits))
+    return task.losses(fits) + task.norms(fits)
 
 
-def _dominates(values: Array, size: int, share: float) -> bool:
+def _dominates(values: Array, k: int, share: float) -> bool:
     """Whether the next feature explains all but a share of a loss that is more than rounding."""
-    before, after = values[size : size + 2]
-    return bool(_EXACT * values[0] < after < share * before)
+    before, after = values[k : k + 2]
+    return bool(TUNING.exact * values[0] < after < share * before)

@@ -1,13 +1,26 @@
-"""The parameters that say what a subset may be, checked."""
+"""The parameters that say what a subset may be, checked, and how it is searched."""
 
 from __future__ import annotations
 
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from sklearn.utils._param_validation import Interval
 
-from sksparse._typing import Array, Mask
+from sksparse._typing import Mask
+from sksparse._validation import check_penalty_weights
 from sksparse.penalties import L0
+from sksparse.solvers import Solver, StepwiseNewton, SubsetNewton
+
+#: Parameters of what a subset may be, of every estimator that chooses one.
+SUBSET_CONSTRAINTS: dict[str, list[Any]] = {
+    "l1": [Interval(Real, 0, None, closed="left")],
+    "l2": [Interval(Real, 0, None, closed="left")],
+    "positive": ["boolean", "array-like"],
+    "penalty_weights": ["array-like", None],
+    "effort": [Interval(Integral, 1, None, closed="left")],
+}
 
 
 def check_subset_penalty(
@@ -32,31 +45,9 @@ def check_subset_penalty(
         l1=float(l1),
         l2=float(l2),
         scaled_l2=scaled_l2,
-        penalty_weights=_check_prices(penalty_weights, n_features),
+        penalty_weights=check_penalty_weights(penalty_weights, n_features, per="feature"),
         positive=_check_positive(positive, n_features, n_outputs),
     )
-
-
-def _check_prices(penalty_weights: Any, n_features: int) -> Array | None:
-    if penalty_weights is None:
-        return None
-    try:
-        prices = np.asarray(penalty_weights, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"penalty_weights must be numbers, one per feature; got {penalty_weights!r}."
-        ) from error
-    if prices.shape != (n_features,):
-        raise ValueError(
-            f"penalty_weights must hold one factor per feature, shape ({n_features},); got shape "
-            f"{prices.shape}."
-        )
-    if not np.all(np.isfinite(prices)) or np.any(prices < 0):
-        raise ValueError(
-            "penalty_weights must be finite and non-negative; got a smallest of "
-            f"{prices.min()} and a largest of {prices.max()}."
-        )
-    return prices
 
 
 def _check_positive(positive: Any, n_features: int, n_outputs: int) -> Mask | None:
@@ -74,3 +65,11 @@ def _check_positive(positive: Any, n_features: int, n_outputs: int) -> Mask | No
             "coefficient for every class. Leave it at False."
         )
     return np.broadcast_to(mask, n_features).copy()
+
+
+def newton_solver(estimator: Any) -> Solver:
+    """The solver of losses other than the squared one that the parameters of an estimator name."""
+    budget = {name: getattr(estimator, name) for name in ("tol", "max_iter", "verbose")}
+    if estimator.solver in {"forward", "backward"}:
+        return StepwiseNewton(backward=estimator.solver == "backward", **budget)
+    return SubsetNewton(effort=estimator.effort * (estimator.solver == "auto"), **budget)

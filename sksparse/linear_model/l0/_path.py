@@ -1,8 +1,8 @@
-"""Best subsets over a grid of sizes or prices."""
+"""Best subsets along a grid of numbers of features or of penalties per feature."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,55 +11,25 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.validation import check_X_y
 
 from sksparse._interrupts import interruptible
-from sksparse._typing import Array, Indices
+from sksparse._typing import Array
 from sksparse._validation import check_weights, warn_unless_converged
 from sksparse.linear_model._classes import check_classes, log_loss
 from sksparse.linear_model._criteria import sample_count
+from sksparse.linear_model._path_protocol import Grid, PathFits
 from sksparse.linear_model._ridge import Ridge, check_ridge
 from sksparse.linear_model.l0._grid import make_grid
-from sksparse.linear_model.l0._task import Grid, Points, SubsetTask
-from sksparse.losses import Loss, Squared
+from sksparse.linear_model.l0._path_result import L0Path
+from sksparse.linear_model.l0._task import SubsetTask
+from sksparse.losses import LOSSES, Loss
 
-
-@dataclass(frozen=True)
-class L0Path:
-    """The fits of :func:`l0_path`, ever more features.
-
-    Parameters
-    ----------
-    n_features : ndarray of shape (n_points,)
-        Number of features with a positive price that each fit uses.
-    alphas : ndarray of shape (n_points,)
-        Prices, decreasing. Where sizes were asked for, a price at which the fit of that size is
-        the best of the path, in the middle of such prices; nan where there is none.
-    coefs : ndarray of shape (n_features, n_points) or (n_classes, n_features, n_points)
-        Coefficients, in the float type of the features; the latter shape for more than two
-        classes.
-    intercepts : ndarray of shape (n_points,) or (n_classes, n_points)
-        Intercepts.
-    losses : ndarray of shape (n_points,)
-        Weighted mean loss of each fit, without what is added to it: half the mean squared error or
-        the log loss.
-    optimality : ndarray of shape (n_points,)
-        What `optimality_` says of a single fit; nan where it was not computed.
-    sizes : ndarray of shape (n_points,) or None
-        The sizes asked for, increasing; None where prices were.
-    """
-
-    n_features: Indices
-    alphas: Array
-    coefs: Array
-    intercepts: Array
-    losses: Array
-    optimality: Array
-    sizes: Indices | None = None
+_LOSSES_OF_NUMBERS = {name for name, kind in LOSSES.items() if not kind.for_classes}
 
 
 @validate_params(
     {
         "max_features": [Interval(Integral, 0, None, closed="left"), "array-like", None],
         "alphas": [Interval(Integral, 1, None, closed="left"), "array-like", None],
-        "loss": [StrOptions({"squared", "log"})],
+        "loss": [StrOptions({"log", *_LOSSES_OF_NUMBERS})],
         "l1": [Interval(Real, 0, None, closed="left")],
         "l2": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "positive": ["boolean", "array-like"],
@@ -92,13 +62,13 @@ def l0_path(
 ) -> L0Path:
     """Compute the best subsets of ever more features.
 
-    For each size k, or for each price alpha, minimises over coefficients w and intercept b, with s
-    the sample weights::
+    For each number of features k, or for each penalty per feature alpha, minimises over
+    coefficients w and intercept b, with s the sample weights::
 
         1 / (sum_i s_i) * sum_i s_i loss(y_i, x_i w + b) + l1 * ||w||_1 + l2 / 2 * ||w||_2^2
 
     with at most k features, or plus ``alpha * sum_{j: w_j != 0} penalty_weights_j``. The loss is
-    half the squared error or the log loss.
+    half the squared error, the log loss, or half the Poisson deviance.
 
     Parameters
     ----------
@@ -106,28 +76,28 @@ def l0_path(
         Features, float32 or float64, dense in any memory order or sparse; other types are
         converted. Never modified.
     y : array-like of shape (n_samples,)
-        Targets; classes for the log loss.
+        Targets; classes for the log loss, counts or rates for the Poisson loss.
     max_features : int or array-like of int, default=None
-        The largest size, all smaller ones included down to 0, or a list of sizes. None is
-        ``n / (log(p) log(log(n)))`` for p features and n samples [1]_, weighted as in
+        The largest number of features, all smaller ones included down to 0, or a list of numbers.
+        None is ``n / (log(p) log(log(n)))`` for p features and n samples [1]_, weighted as in
         :class:`L0RegressorCV`, the logarithms at least 1, and at most 100, or two less than the
-        samples with a weight. None and a largest size end at p.
+        samples with a weight. None and a largest number end at p.
     alphas : int or array-like of float, default=None
-        Prices to solve for instead of sizes, or how many: these are spaced evenly in the logarithm
-        from the price at which the first feature enters down to a thousandth of it, or to the loss
-        without features divided by n where that is more.
-    loss : {"squared", "log"}, default="squared"
+        Penalties per feature to solve for instead of numbers of features, or how many: these are
+        spaced evenly in the logarithm from the one at which the first feature enters down to a
+        thousandth of it, or to the loss without features divided by n where that is more.
+    loss : {"squared", "log", "poisson"}, default="squared"
         The loss.
     l1 : float, default=0.0
         Strength of an L1 norm, non-negative.
     l2 : float or "auto", default="auto"
-        Strength of a ridge penalty, non-negative. "auto" is 0 for the squared loss, and for the log
-        loss what it is in :class:`L0Classifier`.
+        Strength of a ridge penalty, non-negative. "auto" is what it is in :class:`L0Classifier`
+        for the log loss, and 0 for the others.
     positive : bool or array-like of shape (n_features,), default=False
         Features whose coefficient must not be negative, all or by a boolean mask.
     penalty_weights : array-like of shape (n_features,), default=None
         Factors on ``alpha``, non-negative. A feature with factor 0 is always kept and does not
-        count for a size. None is 1 for all.
+        count for ``max_features``. None is 1 for all.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights; an integer weight equals so many repetitions of the sample.
     fit_intercept : bool, default=True
@@ -154,8 +124,9 @@ def l0_path(
     Warns
     -----
     ConvergenceWarning
-        When a fit did not reach ``tol``, or features separate the classes and the ridge is 0, or so
-        small that coefficients exceed 100 per standard deviation, or the path was interrupted from
+        When a fit did not reach ``tol``, or features separate the classes (or single out samples
+        with ``y = 0`` of the Poisson loss) and the ridge is 0, or so small that coefficients exceed
+        100 per standard deviation, or the path was interrupted from
         the keyboard after a second or more. It is then shorter. Also when features leave less than
         1e-13 of a squared loss and norms or signs forbid to search the rest by itself.
 
@@ -167,10 +138,10 @@ def l0_path(
 
     Notes
     -----
-    The fit at a point does not depend on the other points asked for. At a price it is that of
-    :class:`L0Regressor` or :class:`L0Classifier`. Sizes share their work: the subset of each size
-    is a local optimum, proposed by smaller and larger ones that are always gone through, asked for
-    or not. A fit of that size alone is checked against all features.
+    The fit at a point does not depend on the other points asked for. At an ``alpha`` it is that of
+    :class:`L0Regressor` or :class:`L0Classifier`. Numbers of features share their work: the subset
+    of each cardinality is a local optimum, proposed by smaller and larger ones, which are always
+    computed, asked for or not. A fit of one number alone is checked against all features.
 
     References
     ----------
@@ -194,10 +165,10 @@ def l0_path(
     [0.0, 0.34, 0.46, 0.48, 0.49]
     """
     X, y = check_X_y(
-        X, y, accept_sparse="csc", dtype=[np.float64, np.float32], y_numeric=loss == "squared"
+        X, y, accept_sparse="csc", dtype=[np.float64, np.float32], y_numeric=loss != "log"
     )
     counts = check_weights(sample_weight, X)
-    ridge = Ridge() if loss == "squared" and l2 == "auto" else check_ridge(l2, X.shape[1], counts)
+    ridge = Ridge() if loss != "log" and l2 == "auto" else check_ridge(l2, X.shape[1], counts)
     task = SubsetTask.of(
         X,
         _loss(loss, y, counts / counts.sum()),
@@ -210,71 +181,30 @@ def l0_path(
         max_iter=max_iter,
         tol=tol,
         verbose=verbose,
+        sample_count=sample_count(counts),
     )
     with interruptible():
-        grid = make_grid(task, max_features, alphas, sample_count(counts))
-        points = task.over(grid)
-        stronger = l2 == "auto" and ridge.once_separated(sample_count(counts))
-        if stronger and loss == "log" and not points.interrupted:
-            points = _again_where_separated(task, stronger, grid, points)
-        path, message = as_path(task, points, grid), points.message or task.separation(points)
+        grid = make_grid(task, max_features, alphas)
+        fits = task.fit_along(grid)
+        stronger = l2 == "auto" and ridge.once_separated(task.sample_count)
+        if stronger and loss == "log" and not fits.interrupted:
+            fits = _again_where_separated(task, stronger, grid, fits)
+        path, message = task.path(grid, fits), fits.message or task.separation(fits)
     warn_unless_converged(message)
     return path
 
 
-def _again_where_separated(task: SubsetTask, ridge: Ridge, grid: Grid, points: Points) -> Points:
+def _again_where_separated(task: SubsetTask, ridge: Ridge, grid: Grid, fits: PathFits) -> PathFits:
     """The path with fits of a stronger ridge where features separate the classes."""
-    again = np.flatnonzero(
-        [
-            task.is_separated(coef, intercept)
-            for coef, intercept in zip(
-                np.moveaxis(points.coefs, -1, 0), points.intercepts.T, strict=True
-            )
-        ]
-    )
+    again = np.flatnonzero([task.is_separated(*fit) for fit in fits.each()])
     if not again.size:
-        return points
+        return fits
     bounded = replace(task, penalty=replace(task.penalty, **ridge._asdict()))
-    part = {name: values[again] for name, values in vars(grid).items() if values is not None}
-    return points.with_part(again, bounded.over(Grid(**part)))
+    return fits.with_part(again, bounded.fit_along(grid.part(again)))
 
 
 def _loss(name: str, y: Any, weights: Array) -> Loss:
-    if name == "squared":
-        return Squared(y, weights)
+    if name != "log":
+        return LOSSES[name](y, weights)
     _, codes, weights = check_classes(y, weights, None)
     return log_loss(codes, weights)
-
-
-def as_path(task: SubsetTask, points: Points, grid: Grid) -> L0Path:
-    """What the user is given, in the float type of the features."""
-    losses = task.losses(points)
-    number, dtype = len(losses), task.design.dtype
-    one = len(points.coefs) == 1
-    implied = implied_prices(losses + task.norms(points), task.costs(points))
-    return L0Path(
-        n_features=np.count_nonzero(points.used[task.priced], axis=0),
-        alphas=implied if grid.alphas is None else grid.alphas[:number],
-        coefs=(points.coefs[0] if one else points.coefs).astype(dtype),
-        intercepts=(points.intercepts[0] if one else points.intercepts).astype(dtype),
-        losses=losses,
-        optimality=points.optimality,
-        sizes=None if grid.sizes is None else grid.sizes[:number],
-    )
-
-
-def implied_prices(values: Array, costs: Array) -> Array:
-    """Price at which each point has the smallest ``values + price * costs``.
-
-    It is in the middle of such prices, or twice the smallest where none is the largest; nan where
-    there is none.
-    """
-    rise = values[None, :] - values[:, None]
-    saved = costs[:, None] - costs[None, :]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        price = rise / saved
-    upper = np.where(saved > 0, price, np.inf).min(axis=1)
-    lower = np.maximum(np.where(saved < 0, price, 0.0).max(axis=1), 0.0)
-    beaten = ((saved == 0) & (rise < 0)).any(axis=1)
-    middle = np.where(np.isinf(upper), 2.0 * lower, 0.5 * (lower + upper))
-    return np.where((lower <= upper) & ~beaten, middle, np.nan)

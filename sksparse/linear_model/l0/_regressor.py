@@ -9,10 +9,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sksparse._scaling import ScaleError
 from sksparse._typing import Array
-from sksparse.linear_model._base import SparseLinearRegressor
-from sksparse.linear_model.l0._dominant import solve_beyond
-from sksparse.linear_model.l0._options import check_subset_penalty
-from sksparse.linear_model.l0._scaling import Moderate
+from sksparse.linear_model._base import FIT_CONSTRAINTS, SparseLinearRegressor
+from sksparse.linear_model.l0._dominant import solve_with_dominant
+from sksparse.linear_model.l0._options import SUBSET_CONSTRAINTS, check_subset_penalty
+from sksparse.linear_model.l0._scaling import ScaledProblem
 from sksparse.losses import Squared
 from sksparse.penalties import L0
 from sksparse.solvers import (
@@ -54,12 +54,13 @@ class L0Regressor(SparseLinearRegressor):
     Parameters
     ----------
     alpha : float, default=0.01
-        Price of a feature, non-negative, in the units of half a squared target: a feature is kept
-        if leaving it out would raise half the mean squared error by more than ``alpha``. For a
-        target of unit variance the default asks each feature for 2 % of the variance; otherwise
-        multiply by ``y.var()``, or search a logarithmic grid. The scale of the features does not
-        matter unless ``l1`` or ``l2`` is positive. With 0 all features are used, up to the rank
-        of X.
+        Penalty per feature, non-negative, in the units of half a squared target: a feature is kept
+        if leaving it out would raise half the mean squared error by more than ``alpha``. It does
+        not mean what it means in :class:`sklearn.linear_model.Lasso`, where it is in units of the
+        target times the feature. For a target of unit variance the default asks each feature for 2
+        % of the variance; otherwise multiply by ``y.var()``, or search a logarithmic grid. The
+        scale of the features does not matter unless ``l1`` or ``l2`` is positive. With 0 all
+        features are used, up to the rank of X.
     max_features : int, default=None
         Largest number of features, from 1 to the number in X; ``alpha`` is then not used. The
         answer depends on nothing but this number and the data, unless ``warm_start`` is set.
@@ -79,20 +80,20 @@ class L0Regressor(SparseLinearRegressor):
             default="auto"
         How the subset is searched; the Notes say what each guarantees.
 
-        - "auto": supports of all sizes found together (or, for a size of at most a 20th of the
-          samples, forward selection among columns that join as they are missed), then single
-          moves over all features.
+        - "auto": supports of all cardinalities found together (or, for at most a 20th as many
+          features as samples, forward selection in a working set that grows where it lacks
+          features), then single moves over all features.
         - "swap": forward selection, then single moves over all features.
         - "splicing": exchanges of several features by their sacrifices [3]_.
-        - "cd": cyclic coordinate descent with hard thresholding along a path of prices [1]_.
+        - "cd": cyclic coordinate descent with hard thresholding along a path of ``alpha`` [1]_.
         - "forward", "backward": stepwise selection and elimination [2]_; "backward" needs more
           samples than features, or a positive ``l2``.
         - "iht": iterative hard thresholding [4]_.
         - "exact": branch and bound [5]_, which proves how good the answer is.
     effort : int, default=1
         For the solver "auto": how much is searched before the answer is checked. From 2 on with
-        more columns, more walks and random exchanges of up to four features; time grows tenfold
-        from 1 to 2, and with the square of the number after that.
+        more columns, more local searches and random exchanges of up to four features; time grows
+        tenfold from 1 to 2, and with the square of the number after that.
     gap : float, default=0.01
         For the solver "exact": the search ends when it has proved that no subset has an objective
         below ``1 - gap`` times that of the answer, up to rounding: 3e-9 of the loss of the model
@@ -130,10 +131,10 @@ class L0Regressor(SparseLinearRegressor):
         Intercept.
     optimality_ : float
         With "auto" and "swap" the largest gain that any single add, drop or swap over all features
-        has left, relative to the objective: a value of at most ``tol`` proves that none improves
-        it by more, up to 2e-14 of the loss without features. With "exact" the relative gap; with
-        the others the largest gain of the moves that the solver knows. Beside features that explain
-        nearly all, it is that of what they leave (see Notes).
+        has left, relative to the objective: a value of at most ``tol`` proves that none improves it
+        by more, up to 2e-14 of the loss without features. With "exact" the relative gap; with the
+        others the largest gain of the moves that the solver knows. Where features explain nearly
+        all, it is that of what they leave (see Notes).
     lower_bound_ : float
         With "exact": no subset has an objective below it; with ``big_m``, none with coefficients
         within that bound.
@@ -166,7 +167,7 @@ class L0Regressor(SparseLinearRegressor):
 
     - "auto" and "swap": no single add, drop or swap over all features lowers the objective, each
       judged by its exact refit. "auto" reaches the lower objective, on correlated features by far:
-      sizes are walked up and down in blocks, and improve each other.
+      supports of all cardinalities are searched up and down in blocks, and improve each other.
     - with ``l1`` or ``positive``, "auto" proposes moves by a quadratic model and decides by refits:
       the most promising moves were refitted, and none lowered the objective.
     - "splicing": no exchange of the features of least sacrifice for those of largest.
@@ -185,11 +186,12 @@ class L0Regressor(SparseLinearRegressor):
     what is proved or guaranteed is so among other subsets. Without an intercept, centre features
     whose mean is far above their standard deviation.
 
-    Where features explain all but 1e-9 of the loss (a column of huge scale, or of ones beside a
-    target far from zero), those without which the loss would be a million times larger are kept,
-    what they explain is taken out of the target, and the rest is searched again, so that they hide
-    nothing. This needs ``l1=0``, ``l2=0`` and ``positive=False``; "exact" also needs ``big_m=None``
-    and data that prove these features indispensable, and gives each search the ``time_limit``.
+    Where features explain all but 1e-9 of the loss (a column of huge scale, or of ones for a target
+    far from zero), those without which the loss would be a million times larger are kept, what they
+    explain is subtracted from the target, and the search is repeated on the residual, where the
+    gains of other features are not lost to rounding. This needs ``l1=0``, ``l2=0`` and
+    ``positive=False``; "exact" also needs ``big_m=None`` and data that prove these features
+    indispensable, and gives each search the ``time_limit``.
 
     References
     ----------
@@ -217,14 +219,10 @@ class L0Regressor(SparseLinearRegressor):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **SparseLinearRegressor._common_constraints,
+        **FIT_CONSTRAINTS,
+        **SUBSET_CONSTRAINTS,
         "max_features": [Interval(Integral, 1, None, closed="left"), None],
-        "l1": [Interval(Real, 0, None, closed="left")],
-        "l2": [Interval(Real, 0, None, closed="left")],
-        "positive": ["boolean", "array-like"],
-        "penalty_weights": ["array-like", None],
         "solver": [StrOptions({"auto", "swap", "exact", *_TEXTBOOK})],
-        "effort": [Interval(Integral, 1, None, closed="left")],
         "gap": [Interval(Real, 0, 1, closed="left")],
         "time_limit": [Interval(Real, 0, None, closed="neither"), None],
         "big_m": [Interval(Real, 1, None, closed="left"), None],
@@ -285,9 +283,9 @@ class L0Regressor(SparseLinearRegressor):
             if self.l1 > 0.0 or self.l2 > 0.0:
                 # these say what a large coefficient is
                 raise
-        scaled = Moderate.of(design, loss)
+        scaled = ScaledProblem.of(design, loss)
         problem = Problem(
-            scaled.design, scaled.loss, penalty, scaled.price(self.alpha), self.fit_intercept
+            scaled.design, scaled.loss, penalty, scaled.alpha(self.alpha), self.fit_intercept
         )
         return scaled.undo(self._search(problem, scaled.start(start)))
 
@@ -296,7 +294,7 @@ class L0Regressor(SparseLinearRegressor):
         if self.solver == "exact" and self.big_m is not None:
             # the bound on coefficients is for those of the problem as it is
             return solver.solve(problem, start)
-        return solve_beyond(solver.solve, problem, start)
+        return solve_with_dominant(solver.solve, problem, start)
 
     def _solver(self, penalty: L0) -> Solver:
         """The solver that the parameters ask for."""

@@ -13,7 +13,7 @@ from sksparse.losses import Squared
 
 
 class L0RegressorCV(SparseRegressorMixin, L0Search):
-    """Linear regression on the best subset of the features, of a size that the data choose.
+    """Linear regression on the best subset of as many features as the data choose.
 
     Minimises over coefficients w and intercept b, with s the sample weights::
 
@@ -26,16 +26,16 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     Parameters
     ----------
     max_features : int or array-like of int, default=None
-        The largest size to try, all smaller ones included down to 0, or a list of sizes. None is
-        ``n / (log(p) log(log(n)))`` for p features and n samples (see the notes), the logarithms
-        at least 1, and at most 100, or two less than the samples with a weight. None
-        and a largest size end at p.
+        The largest number of features to try, all smaller ones included down to 0, or a list of
+        numbers. None is ``n / (log(p) log(log(n)))`` for p features and n samples (see the notes),
+        the logarithms at least 1, and at most 100, or two less than the samples with a weight. None
+        and a largest number end at p.
     alphas : int or array-like of float, default=None
-        Prices to try instead of sizes, or how many: these are spaced evenly in the logarithm from
-        the price at which the first feature enters down to a thousandth of it, or to half the
-        variance of the target divided by n where that is more. Up to three features that explain
-        99.9 % of what is left, as a column of ones without an intercept may, have a price each, and
-        the even spacing begins behind them.
+        Penalties per feature to try instead of numbers of features, or how many: these are spaced
+        evenly in the logarithm from the one at which the first feature enters down to a thousandth
+        of it, or to half the variance of the target divided by n where that is more. Up to three
+        features that explain 99.9 % of what is left, as a column of ones without an intercept may,
+        have a penalty each, and the even spacing begins after them.
     cv : int, splitter or iterable, default=None
         How to split for cross-validation, as in scikit-learn; ``criterion`` is then not used. None
         chooses by ``criterion``, on all samples.
@@ -46,15 +46,15 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
         within one standard error of it.
     n_candidates : int, default=None
         Number of features from which those in X were chosen with a look at y, at least the number
-        in X: EBIC and GIC, and the largest size by default, then count the whole search. None
-        where there was no such selection.
+        in X: EBIC and GIC, and the largest number tried by default, then count the whole search.
+        None where there was no such selection.
     l1, l2 : float, default=0.0
         Strengths of an L1 norm and of a ridge penalty, non-negative.
     positive : bool or array-like of shape (n_features,), default=False
         Features whose coefficient must not be negative, all or by a boolean mask.
     penalty_weights : array-like of shape (n_features,), default=None
         Factors on ``alpha``, non-negative. A feature with factor 0 is always kept and does not
-        count for a size. None is 1 for all.
+        count for ``max_features``. None is 1 for all.
     effort : int, default=1
         How hard to try, as in :class:`L0Regressor`.
     fit_intercept : bool, default=True
@@ -72,20 +72,20 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     Attributes
     ----------
     n_features_ : int
-        Number of features chosen, those of price zero not counted.
+        Number of features chosen, those of penalty weight zero not counted.
     alpha_ : float
-        The price chosen. Where sizes were tried, a price at which this size is the best of the
-        path, nan where there is none.
+        The penalty per feature chosen. Where numbers of features were tried, one at which the
+        number chosen is the best of the path, nan where there is none.
     coef_ : ndarray of shape (n_features,)
         Coefficients, in the float type of the features: :class:`L0Regressor` on all samples with
-        the size or price chosen.
+        the number of features or penalty chosen.
     intercept_ : float
         Intercept.
     alphas_ : ndarray of shape (n_points,)
-        The prices tried, decreasing; of sizes, the same as ``alpha_`` is of the one chosen, nan for
-        a size that is the best at no price.
+        The penalties per feature tried, decreasing; of numbers of features, the same as ``alpha_``
+        is of the one chosen, nan for a number that is the best at none.
     sizes_ : ndarray of shape (n_points,)
-        The sizes tried, increasing; only where there were any.
+        The numbers of features tried, increasing; only where there were any.
     n_features_path_ : ndarray of shape (n_points,)
         Number of features at each point, on all samples.
     mse_path_ : ndarray of shape (n_points, n_folds)
@@ -120,14 +120,14 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     See Also
     --------
     L0ClassifierCV : The same for classes.
-    L0Regressor : One size, or one price.
+    L0Regressor : One number of features, or one penalty per feature.
     l0_path : The fits alone.
     sksparse.inspection.RegularizationPathDisplay : Draws the path and the choice.
 
     Notes
     -----
-    With k features chosen among the p of a positive price, df coefficients that are not zero,
-    those of price zero included, and n samples, the criteria are
+    With k features chosen among the p of a positive penalty weight, df coefficients that are not
+    zero, those of penalty weight zero included, and n samples, the criteria are
 
     =====  ==================================================
     aic    ``n log(mse) + 2 df``
@@ -137,16 +137,16 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     =====  ==================================================
 
     where mse is the weighted mean squared error of the fit. The search among p features finds some
-    that fit noise: BIC and AIC do not price that and choose too many where p is not small against
-    n. EBIC does, and is the default.
+    that fit noise: BIC and AIC do not account for that and choose too many where p is not small
+    against n. EBIC does, and is the default.
 
     Whole numbers as weights are repetitions, and n is their sum. Other weights are scaled to the
     effective number of samples, ``n = (sum_i s_i)^2 / sum_i s_i^2``, whatever they sum to.
 
     Near interpolation no criterion means anything: the logarithm of the error falls without a
-    bound, and all criteria would take the largest size. A size is therefore not chosen where df, an
-    intercept, and ``2 log C(p, k)`` for the search come to n or more, unless it improves on all
-    smaller sizes by more than noise would: by an EBIC in which the k-th feature is charged
+    bound, and all criteria would take the most features. A number of features is therefore not
+    chosen where df, an intercept, and ``2 log C(p, k)`` for the search come to n or more, unless it
+    improves on all smaller ones by more than noise would: by an EBIC in which the k-th feature adds
     ``(log(n) + 2 log(p)) n / (n - df - 2)``. A lasting choice among fewer features needs more
     samples, or ``cv``.
 
@@ -172,7 +172,6 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = L0Search._common_constraints
-    _error_name = "mean squared error"
 
     mse_path_: Array
 
@@ -214,7 +213,7 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> L0RegressorCV:
-        """Choose a size or a price, and fit the model.
+        """Choose a number of features or a penalty per feature, and fit the model.
 
         Parameters
         ----------
@@ -236,13 +235,10 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
             self._validate_params()
             self._check_choice()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True)
-            task = self._task(X, Squared(y, weights), self.l2)
-            n = sample_count(check_weights(sample_weight, X))
-            solution, _, message = self._search([task], self._folds(X, y, weights), n)
-            self.coef_ = solution.coef.astype(X.dtype)
-            self.intercept_ = X.dtype.type(solution.intercept)
-        warn_unless_converged(message)
+            count = sample_count(check_weights(sample_weight, X))
+            task = self._task(X, Squared(y, weights), count, self.l2)
+            found = self._search_tasks([task], self._folds(X, y, weights))
+            self.coef_ = found.solution.coef.astype(X.dtype)
+            self.intercept_ = X.dtype.type(found.solution.intercept)
+        warn_unless_converged(found.message)
         return self
-
-    def _store_errors(self, errors: Array) -> None:
-        self.mse_path_ = errors

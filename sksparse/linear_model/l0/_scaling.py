@@ -1,7 +1,7 @@
 """Targets and features so large or small that their squares leave the range of float64.
 
-Without norms the best subset does not depend on the scale of a feature, and a price is in squared
-units of the target. Multiplying by powers of two is exact, and so is undoing it.
+Without norms the best subset does not depend on the scale of a feature, and the penalty per feature
+is in squared units of the target. Multiplying by powers of two is exact, and so is undoing it.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from sksparse._scaling import largest_magnitudes, strength, times_powers_of_two
+from sksparse._scaling import strength
 from sksparse._typing import Array
 from sksparse.losses import Squared
 from sksparse.solvers import BoundedSolution, Design, Solution
 
 
 @dataclass(frozen=True)
-class Moderate:
-    """A problem whose features and targets are at most one.
+class ScaledProblem:
+    """Data with magnitudes of at most one, and how to undo the scaling.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Moderate:
     loss : Squared
         Targets times a power of two.
     columns : ndarray of shape (n_features,)
-        Exponents of what was taken out of the features.
+        Exponents of the powers of two that the features were divided by.
     target : int
         That of the targets.
     """
@@ -39,20 +39,20 @@ class Moderate:
     target: int
 
     @classmethod
-    def of(cls, design: Design, loss: Squared) -> Moderate:
+    def of(cls, design: Design, loss: Squared) -> ScaledProblem:
         """A scaled copy of a problem."""
-        columns = np.frexp(largest_magnitudes(design.X))[1]
+        columns = np.frexp(design.largest_magnitudes())[1]
         target = int(np.frexp(np.abs(loss.y).max())[1])
         y = np.ldexp(loss.y, -target)
         return cls(
-            Design(times_powers_of_two(design.X, -columns)),
+            design.times_powers_of_two(-columns),
             Squared(y, loss.weights),
             columns,
             target,
         )
 
-    def price(self, alpha: float) -> float:
-        """The price of a feature in the squared units of the scaled targets."""
+    def alpha(self, alpha: float) -> float:
+        """The penalty per feature in the squared units of the scaled targets."""
         return strength(alpha, -2 * self.target)
 
     def start(self, coef: Array | None) -> Array | None:

@@ -1,4 +1,4 @@
-"""A best-subset problem over a grid of sizes or of prices."""
+"""A best-subset problem along a grid of numbers of features or of strengths."""
 
 from __future__ import annotations
 
@@ -8,11 +8,23 @@ from typing import Any, Self
 
 import numpy as np
 
-from sksparse._interrupts import check, worth_keeping
 from sksparse._typing import Array, Indices, Mask
+from sksparse.linear_model._path_protocol import (
+    Grid,
+    PathFits,
+    PathTask,
+    solve_along,
+    value_at,
+)
 from sksparse.linear_model._separation import is_separated, separation_message
-from sksparse.linear_model.l0._dominant import Remainder, hidden, nearly_all, solve_beyond
+from sksparse.linear_model.l0._dominant import (
+    ResidualProblem,
+    explains_nearly_all,
+    lost_gains_message,
+    solve_with_dominant,
+)
 from sksparse.linear_model.l0._options import check_subset_penalty
+from sksparse.linear_model.l0._path_result import L0Path, implied_alphas
 from sksparse.losses import Loss
 from sksparse.penalties import L0
 from sksparse.solvers import (
@@ -24,102 +36,18 @@ from sksparse.solvers import (
     Status,
     SubsetDescent,
     SubsetNewton,
-    cut_short,
     subset_path,
 )
 
-
-@dataclass(frozen=True)
-class Grid:
-    """Sizes in increasing order, or prices in decreasing order: ever more features.
-
-    Parameters
-    ----------
-    sizes : ndarray of shape (n_points,) or None
-        Largest numbers of features.
-    alphas : ndarray of shape (n_points,) or None
-        Prices of a feature. One of the two is None.
-    """
-
-    sizes: Indices | None = None
-    alphas: Array | None = None
-
-    @property
-    def points(self) -> Any:
-        """The sizes or prices, whichever they are."""
-        return self.alphas if self.sizes is None else self.sizes
-
-    def __str__(self) -> str:
-        name = "alpha" if self.sizes is None else "size"
-        return f"{name} {self.points[0]:.3g} to {self.points[-1]:.3g}"
+_NOT_CHECKED = (
+    "The last fit was interrupted: the answer is that of the path, which was not checked against "
+    "all features. Remedy: fit again and wait longer."
+)
 
 
-@dataclass(frozen=True)
-class Points:
-    """The fits over a grid.
-
-    Parameters
-    ----------
-    coefs : ndarray of shape (n_outputs, n_features, n_points)
-        Coefficients.
-    intercepts : ndarray of shape (n_outputs, n_points)
-        Intercepts.
-    optimality : ndarray of shape (n_points,)
-        Certificates; nan where there is none.
-    message : str
-        What kept the first fit that did not converge from it.
-    interrupted : bool
-        Whether the grid was left early, from the keyboard.
-    """
-
-    coefs: Array
-    intercepts: Array
-    optimality: Array
-    message: str
-    interrupted: bool
-
-    @classmethod
-    def of(cls, solutions: list[Solution]) -> Points:
-        """Collect solutions."""
-        return cls(
-            coefs=np.stack([np.atleast_2d(found.coef) for found in solutions], axis=-1),
-            intercepts=np.stack([np.atleast_1d(found.intercept) for found in solutions], axis=-1),
-            optimality=np.array([found.certificate.value for found in solutions]),
-            message=next((found.message for found in solutions if found.message), ""),
-            interrupted=any(found.status is Status.INTERRUPTED for found in solutions),
-        )
-
-    def replaced(self, point: int, solution: Solution) -> Points:
-        """The same with another fit at one point."""
-        coefs, intercepts = self.coefs.copy(), self.intercepts.copy()
-        optimality = self.optimality.copy()
-        coefs[..., point], intercepts[:, point] = solution.coef, solution.intercept
-        optimality[point] = solution.certificate.value
-        return replace(self, coefs=coefs, intercepts=intercepts, optimality=optimality)
-
-    def with_part(self, at: Indices, part: Points) -> Points:
-        """The same with other fits at some points."""
-        coefs, intercepts = self.coefs.copy(), self.intercepts.copy()
-        optimality, found = self.optimality.copy(), len(part.optimality)
-        coefs[..., at[:found]], intercepts[:, at[:found]] = part.coefs, part.intercepts
-        optimality[at[:found]] = part.optimality
-        return replace(
-            self,
-            coefs=coefs,
-            intercepts=intercepts,
-            optimality=optimality,
-            message=self.message or part.message,
-        )
-
-    @property
-    def used(self) -> Mask:
-        """Which feature each point uses, shape (n_features, n_points)."""
-        return (self.coefs != 0.0).any(axis=0)
-
-
-@dataclass(frozen=True)
-class SubsetTask:
-    """Data, loss and rules, and how hard to try.
+@dataclass(frozen=True, kw_only=True)
+class SubsetTask(PathTask):
+    """Data, loss and penalty, and how hard to try.
 
     Parameters
     ----------
@@ -135,17 +63,17 @@ class SubsetTask:
         As in the solvers.
     tol : float
         As in the solvers.
+    sample_count : float
+        How many samples the weights stand for.
     verbose : int, default=0
         As in the solvers.
     """
 
-    design: Design
-    loss: Loss
     penalty: L0
-    fit_intercept: bool
     effort: int
     max_iter: int
     tol: float
+    sample_count: float
     verbose: int = 0
 
     @classmethod
@@ -166,17 +94,17 @@ class SubsetTask:
             n_outputs=loss.n_outputs,
             **norms,
         )
-        return cls(Design(X), loss, penalty, **options)
+        return cls(design=Design(X), loss=loss, penalty=penalty, **options)
 
     @cached_property
-    def priced(self) -> Mask:
-        """Features that are chosen, not just kept."""
+    def penalised(self) -> Mask:
+        """Features with a positive penalty weight: these are chosen, the others always kept."""
         return ~self.penalty.free(self.design.n_features)
 
     @cached_property
     def null_loss(self) -> float:
         """Loss of the intercept alone."""
-        return self._value(np.tile(self._constant, (self.design.n_samples, 1)), self.loss)
+        return value_at(self.loss, np.tile(self._constant, (self.design.n_samples, 1)))
 
     @property
     def _constant(self) -> Any:
@@ -187,101 +115,109 @@ class SubsetTask:
         """Number of different samples with a weight, at most ``most``."""
         return self._problem().distinct(most)
 
-    def with_weights(self, weights: Array) -> SubsetTask:
-        """The same task for other sample weights, with sum one."""
-        return replace(self, loss=type(self.loss)(self.loss.y, weights))
-
     def fit(
-        self, *, size: int | None = None, alpha: float = 0.0, start: Array | None = None
+        self, *, max_features: int | None = None, alpha: float = 0.0, start: Array | None = None
     ) -> Solution:
-        """The fit with at most so many features, or else at a price."""
-        if size == 0:
+        """The fit with at most so many features, or else at a strength."""
+        if max_features == 0:
             return self._without_choice()
-        problem = self._problem(alpha, None if size is None else int(size))
+        problem = self._problem(alpha, max_features)
         if not self.loss.quadratic:
             return self._solve(problem, start)
-        return solve_beyond(self._solve, problem, start)
+        return solve_with_dominant(self._solve, problem, start)
 
-    def over(self, grid: Grid) -> Points:
-        """The fits over a grid, each as if its point had been asked alone."""
-        points = self._over(grid)
-        last = points.coefs[0, :, -1], points.intercepts[0, -1]
-        if not self.loss.quadratic or not nearly_all(self._problem(), *last):
-            return points
-        return self._beyond_dominant(grid, points)
-
-    def _beyond_dominant(self, grid: Grid, points: Points) -> Points:
-        """The same fits, with what features that explain nearly all hide from them."""
-        fits = [
-            (
-                self._problem(
-                    0.0 if grid.alphas is None else float(grid.alphas[k]),
-                    None if grid.sizes is None else int(grid.sizes[k]),
-                ),
-                points.coefs[0, :, k],
-                float(points.intercepts[0, k]),
-            )
-            for k in range(len(points.optimality))
-        ]
-        found = {k: Remainder.of(*fit) for k, fit in enumerate(fits)}
-        rests = {k: rest for k, rest in found.items() if rest is not None}
-        messages = [points.message, *(hidden(*fits[k]) for k in found.keys() - rests.keys())]
-        points = replace(points, message=next(filter(None, messages), ""))
-        while rests and not points.interrupted:
-            first = next(iter(rests.values()))
-            # longer supports may do without what dominates a short one
-            alike = [k for k, rest in rests.items() if np.all(rest.coef[first.coef != 0.0] != 0.0)]
-            points = self._with_rest(grid, points, np.array(alike), first)
-            rests = {k: rest for k, rest in rests.items() if k not in alike}
-        return points
-
-    def _with_rest(self, grid: Grid, points: Points, at: Indices, rest: Remainder) -> Points:
-        """The fits with some replaced where what remains is explained better by itself."""
-        if grid.alphas is not None:
-            left, alphas = Grid(alphas=grid.alphas[at]), grid.alphas
+    def refit(self, grid: Grid, fits: PathFits, point: int) -> Solution:
+        """The fit of one point, checked against all features as those of a path are not."""
+        if grid.max_features is None:
+            found = self.fit(alpha=float(grid.points[point]))
         else:
-            sizes = grid.points[at] - np.count_nonzero(rest.coef[self.priced])
-            at, left = at[sizes > 0], Grid(sizes=sizes[sizes > 0])
-            alphas = np.zeros(len(grid.points))
+            start = fits.at(point)[0]
+            found = self.fit(max_features=int(grid.points[point]), start=start)
+        if found.status is not Status.INTERRUPTED:
+            return found
+        coef, intercept = fits.at(point)
+        return replace(found, coef=coef, intercept=intercept, message=_NOT_CHECKED)
+
+    def fit_along(self, grid: Grid) -> PathFits:
+        fits = self._fit_along(grid)
+        last = fits.coefs[0, :, -1], fits.intercepts[0, -1]
+        if not self.loss.quadratic or not explains_nearly_all(self._problem(), *last):
+            return fits
+        return self._search_residuals(grid, fits)
+
+    def _search_residuals(self, grid: Grid, fits: PathFits) -> PathFits:
+        """The same fits, or better ones of residual problems where features dominate."""
+        answers = [(self._problem_at(grid, k), *fits.at(k)) for k in range(len(fits))]
+        found = [ResidualProblem.of(*answer) for answer in answers]
+        lost = [
+            lost_gains_message(*answer)
+            for answer, rest in zip(answers, found, strict=True)
+            if rest is None
+        ]
+        fits = replace(fits, message=next(filter(None, [fits.message, *lost]), ""))
+        rests = {k: rest for k, rest in enumerate(found) if rest is not None}
+        while rests and not fits.interrupted:
+            first = next(iter(rests.values()))
+            # a feature that dominates a small support need not be in the larger ones
+            alike = [k for k, rest in rests.items() if np.all(rest.coef[first.coef != 0.0] != 0.0)]
+            fits = self._with_residual(grid, fits, np.array(alike), first)
+            rests = {k: rest for k, rest in rests.items() if k not in alike}
+        return fits
+
+    def _problem_at(self, grid: Grid, point: int) -> Problem:
+        if grid.max_features is None:
+            return self._problem(float(grid.points[point]))
+        return self._problem(max_features=int(grid.points[point]))
+
+    def _with_residual(
+        self, grid: Grid, fits: PathFits, at: Indices, rest: ResidualProblem
+    ) -> PathFits:
+        """The fits, some replaced by those of a residual problem where these are better."""
+        if grid.alphas is not None:
+            left, alphas = grid.part(at), grid.alphas
+        else:
+            limits = grid.points[at] - np.count_nonzero(rest.coef[self.penalised])
+            at, left = at[limits > 0], Grid(max_features=limits[limits > 0])
+            alphas = np.zeros(len(grid))
         if not at.size:
-            return points
+            return fits
         penalty = replace(rest.penalty, max_features=None)
-        found = replace(self, loss=rest.problem.loss, penalty=penalty).over(left)
+        found = replace(self, loss=rest.problem.loss, penalty=penalty).fit_along(left)
         found = replace(
             found,
             coefs=found.coefs + rest.coef[None, :, None],
             intercepts=found.intercepts + rest.intercept,
         )
-        whole = points.with_part(at, found)
-        prices = alphas[: len(points.optimality)]
-        values = [self.losses(each) + prices * self.costs(each) for each in (points, whole)]
-        worse = values[0] < values[1]
-        whole.coefs[..., worse] = points.coefs[..., worse]
-        whole.intercepts[:, worse] = points.intercepts[:, worse]
-        whole.optimality[worse] = points.optimality[worse]
-        return replace(whole, interrupted=points.interrupted or found.interrupted)
+        whole = fits.with_part(at, found)
+        alphas = alphas[: len(fits)]
+        values = [self.losses(each) + alphas * self.costs(each) for each in (fits, whole)]
+        worse = np.flatnonzero(values[0] < values[1])
+        whole = whole.with_part(worse, fits.part(worse))
+        return replace(whole, interrupted=fits.interrupted or found.interrupted)
 
-    def _over(self, grid: Grid) -> Points:
-        if grid.sizes is None:
-            return Points.of(self._over_alphas(grid.points))
-        null = [self._without_choice()] if grid.sizes[0] == 0 else []
-        sizes = [int(size) for size in grid.sizes if size > 0]
-        return Points.of(null + (self._over_sizes(sizes) if sizes else []))
+    def _fit_along(self, grid: Grid) -> PathFits:
+        if grid.max_features is None:
+            return PathFits.of(self._at_strengths(grid.points))
+        null = [self._without_choice()] if grid.points[0] == 0 else []
+        limits = [int(limit) for limit in grid.points if limit > 0]
+        return PathFits.of(null + (self._within_limits(limits) if limits else []))
 
-    def losses(self, points: Points, weights: Array | None = None) -> Array:
-        """Data term of each fit, shape (n_points,), for other weights where they are given."""
-        loss = self.loss if weights is None else type(self.loss)(self.loss.y, weights)
-        m, _, n_points = points.coefs.shape
-        used = np.flatnonzero(points.used.any(axis=1))
-        columns = self.design.columns(used)
-        flat = points.coefs[:, used].transpose(1, 0, 2).reshape(len(used), m * n_points)
-        z = np.asarray(columns @ flat).reshape(-1, m, n_points) + points.intercepts
-        return np.array([self._value(z[..., k], loss) for k in range(n_points)])
+    def path(self, grid: Grid, fits: PathFits) -> L0Path:
+        losses = self.losses(fits)
+        implied = implied_alphas(losses + self.norms(fits), self.costs(fits))
+        return L0Path(
+            **self.common_results(fits, losses),
+            alphas=implied if grid.alphas is None else grid.alphas[: len(fits)],
+            sizes=None if grid.max_features is None else grid.max_features[: len(fits)],
+        )
 
-    def norms(self, points: Points) -> Array:
+    def n_features(self, fits: PathFits) -> Indices:
+        return np.count_nonzero(fits.used[self.penalised], axis=0)
+
+    def norms(self, fits: PathFits) -> Array:
         """What ``l1`` and ``l2`` add to the loss of each fit."""
-        used = np.flatnonzero(points.used.any(axis=1))
-        coefs, l1, l2 = points.coefs[:, used], self.penalty.l1, self.ridge(used)[:, None]
+        used = np.flatnonzero(fits.used.any(axis=1))
+        coefs, l1, l2 = fits.coefs[:, used], self.penalty.l1, self.ridge(used)[:, None]
         # the square of a coefficient may be beyond the largest number
         ridge = 0.5 * (np.sqrt(l2) * coefs) ** 2
         return np.asarray(np.sum(l1 * np.abs(coefs) + ridge, (0, 1)))
@@ -290,16 +226,15 @@ class SubsetTask:
         """Strength of the ridge on each of some features."""
         if self.penalty.scaled_l2 == 0.0:
             return np.full(len(features), self.penalty.l2)
-        part = Design(self.design.X[:, features])
+        part = self.design.select(features)
         weights, centre = self.loss.weights, self.fit_intercept
-        means = part.means(weights) if centre else np.zeros(len(features))
+        means = part.rmatvec(weights) if centre else np.zeros(len(features))
         return self.penalty.l2 + self.penalty.scaled_l2 * part.variances(weights, means)
 
-    def separation(self, points: Points) -> str:
+    def separation(self, fits: PathFits) -> str:
         """Why the fits need a warning, if features separate the classes."""
-        fits = zip(np.moveaxis(points.coefs, -1, 0), points.intercepts.T, strict=True)
         return separation_message(
-            self.design, self.loss, self.penalty, self.fit_intercept, list(fits)
+            self.design, self.loss, self.penalty, self.fit_intercept, fits.each()
         )
 
     def is_separated(self, coef: Array, intercept: Any) -> bool:
@@ -307,13 +242,9 @@ class SubsetTask:
         answer = (coef, intercept)
         return is_separated(self.design, self.loss, self.penalty, self.fit_intercept, *answer)
 
-    def costs(self, points: Points) -> Array:
-        """Sum of the prices that each fit pays, in units of ``alpha``."""
-        return np.asarray(self.penalty.factors(self.design.n_features) @ points.used)
-
-    @staticmethod
-    def _value(z: Array, loss: Loss) -> float:
-        return loss.value(np.ascontiguousarray(z[:, 0] if loss.n_outputs == 1 else z))
+    def costs(self, fits: PathFits) -> Array:
+        """Sum of the penalty weights of the features that each fit uses."""
+        return np.asarray(self.penalty.factors(self.design.n_features) @ fits.used)
 
     @property
     def _is_plain(self) -> bool:
@@ -325,8 +256,8 @@ class SubsetTask:
         options = ("effort", "tol", "max_iter", "verbose")
         return {name: getattr(self, name) for name in options}
 
-    def _problem(self, alpha: float = 0.0, size: int | None = None) -> Problem:
-        penalty = replace(self.penalty, max_features=size)
+    def _problem(self, alpha: float = 0.0, max_features: int | None = None) -> Problem:
+        penalty = replace(self.penalty, max_features=max_features)
         return Problem(self.design, self.loss, penalty, alpha, self.fit_intercept)
 
     def _solve(
@@ -335,45 +266,35 @@ class SubsetTask:
         start: Array | None = None,
         **known: Any,
     ) -> Solution:
-        """``known`` is what prices share: ``data``, or ``sizes`` for other losses."""
+        """``known`` is what strengths share: ``data``, or ``sizes`` for other losses."""
         solver = SubsetDescent if self._is_plain else SubsetNewton
         return solver(**known, **self._budget).solve(problem, start)
 
-    def _over_sizes(self, sizes: list[int]) -> list[Solution]:
+    def _within_limits(self, limits: list[int]) -> list[Solution]:
         if self._is_plain:
-            return subset_path(self._problem(), sizes, **self._budget)
-        return SubsetNewton(**self._budget).path(self._problem(), sizes)
+            return subset_path(self._problem(), limits, **self._budget)
+        return SubsetNewton(**self._budget).path(self._problem(), limits)
 
-    def _over_alphas(self, alphas: Array) -> list[Solution]:
+    def _at_strengths(self, alphas: Array) -> list[Solution]:
         known: dict[str, Any] = {}
         if self._is_plain:
             known["data"] = Correlations(self._problem(), self.penalty.l2)
         else:
             newton = SubsetNewton(**self._budget)
             known["sizes"] = newton.grown_sizes(self._problem())
-        found: list[Solution] = []
-        try:
-            for alpha in alphas:
-                check()
-                found.append(self._solve(self._problem(float(alpha)), **known))
-                if self.verbose:
-                    used = np.count_nonzero(np.atleast_2d(found[-1].coef).any(axis=0))
-                    print(f"[path] {len(found)}/{len(alphas)}: alpha {alpha:.3g}, {used} features")
-                if found[-1].status is Status.INTERRUPTED:
-                    break
-        except KeyboardInterrupt:
-            if not found or not worth_keeping():
-                raise
-        return found if len(found) == len(alphas) else cut_short(found, len(alphas))
+        return solve_along(
+            alphas,
+            # without a warm start: a fit does not depend on the other strengths asked for
+            lambda alpha, _: self._solve(self._problem(alpha), **known),
+            self.verbose,
+        )
 
     def _without_choice(self) -> Solution:
         """The fit on the features that are always kept."""
-        free = np.flatnonzero(~self.priced)
+        free = np.flatnonzero(~self.penalised)
         if not free.size:
             return self._null_solution()
-        part = replace(
-            self, design=Design(self.design.X[:, free]), penalty=self._free_penalty(free)
-        )
+        part = replace(self, design=self.design.select(free), penalty=self._free_penalty(free))
         found = part._solve(part._problem())
         coef = np.zeros((*found.coef.shape[:-1], self.design.n_features))
         coef[..., free] = found.coef

@@ -149,9 +149,9 @@ def merge_equal_rows(
 def split_rows(
     index: Indices, labels: Indices | None, n_valid: int, seed: int
 ) -> tuple[Indices, Indices] | None:
-    """Rows to learn from and rows to validate with, stratified where the classes allow it.
+    """Rows to train on and rows to validate with, stratified where the classes allow it.
 
-    Classes that are too rare keep their rows, or one of them, among those to learn from.
+    Classes that are too rare keep their rows, or one of them, among those to train on.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def split_rows(
     if n_missing:
         warnings.warn(
             f"early_stopping=True: {n_missing} of {len(classes)} classes have too few distinct "
-            "samples to be in the validation rows; they are learnt from, but not scored. Raise "
+            "samples to be in the validation rows; they are trained on, but not scored. Raise "
             "validation_fraction or give more samples of them.",
             UserWarning,
             stacklevel=7,

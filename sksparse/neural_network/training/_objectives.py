@@ -1,8 +1,8 @@
-"""What a network learns: losses of a batch, scores, and the lessons of a teacher.
+"""What a network is trained for: losses of a batch, scores, and the targets of a teacher.
 
 A criterion takes predictions, targets and weights (None where all are 1) and returns the
-mean over the batch of weight times loss. Targets are one tensor, with the teacher's
-beside the true ones where there is a teacher.
+mean over the batch of weight times loss. Targets are one tensor, in which those of the
+teacher, where there is one, follow the true ones.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ class DistilledCrossEntropy(nn.Module):
         self.share = share
 
     def forward(self, logits: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
-        labels, lesson = y[:, 0].long(), y[:, 1:]
+        labels, teacher_targets = y[:, 0].long(), y[:, 1:]
         hard = F.cross_entropy(logits, labels, reduction="none")
         student = F.log_softmax(logits / self.temperature, dim=1)
-        soft = F.kl_div(student, lesson, reduction="none").sum(dim=1)
+        soft = F.kl_div(student, teacher_targets, reduction="none").sum(dim=1)
         loss = (1 - self.share) * hard + self.share * self.temperature**2 * soft
         return _weighted_mean(loss, weight)
 
@@ -70,9 +70,9 @@ class DistilledSquaredError(nn.Module):
         self.share = share
 
     def forward(self, output: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
-        truth, lesson = y.chunk(2, dim=1)
+        truth, teacher_targets = y.chunk(2, dim=1)
         loss = (1 - self.share) * (output - truth).square() + self.share * (
-            output - lesson
+            output - teacher_targets
         ).square()
         return _weighted_mean(0.5 * loss.mean(dim=1), weight)
 

@@ -39,7 +39,7 @@ def draw_seed(random_state: Any) -> int:
 
 @contextmanager
 def training(seed: int, device: torch.device) -> Iterator[Callable[[int, nn.Module], None]]:
-    """Have torch's random state and threads to oneself, and leave them as they were found.
+    """Isolate torch's random state and number of threads, and restore them afterwards.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ def training(seed: int, device: torch.device) -> Iterator[Callable[[int, nn.Modu
     Yields
     ------
     use_threads : callable
-        Takes the rows of a batch and the module, and computes small batches on one thread,
-        where waking a second costs more than it does.
+        Called with the number of rows of a batch and the module: small batches are computed on
+        one thread, where starting a second takes longer than it saves.
     """
     n_threads = torch.get_num_threads()
 

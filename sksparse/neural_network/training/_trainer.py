@@ -51,7 +51,7 @@ class Updates:
     Parameters
     ----------
     schedule : {"auto", "constant", "cosine", "step"}, default="auto"
-        Course of the learning rate over all epochs; "auto" is what the phases ask for.
+        Schedule of the learning rate over all epochs; "auto" is what the phases ask for.
     ema_decay : float, default=0.0
         Decay of the moving average of the weights that is evaluated and returned; 0 for none.
     max_grad_norm : float, default=None
@@ -90,7 +90,7 @@ class _Average:
 
     def update(self) -> None:
         self._updates += 1
-        # the usual correction: a short history is not drawn towards where it began
+        # the usual correction: a short history is not biased towards the first values
         decay = min(self._decay, self._updates / (10.0 + self._updates))
         torch._foreach_lerp_(self._values, self._tensors, 1.0 - decay)
 
@@ -100,7 +100,7 @@ class _Average:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Evaluate with the average, train on with what was there."""
+        """Evaluate with the average, and restore the current values afterwards."""
         now = [t.clone() for t in self._tensors]
         self.load()
         yield
@@ -117,7 +117,7 @@ class _Plateau:
     state: dict[str, Tensor] = field(default_factory=dict)
 
     def update(self, value: float) -> bool:
-        """Take note of a value and say whether it is the best so far."""
+        """Record a value and return whether it is the best so far."""
         self.stalled = 0 if value > self.best + self.stopping.tol else self.stalled + 1
         is_best = value > self.best
         self.best = max(value, self.best)

@@ -1,29 +1,51 @@
-"""Correlations of the columns in use, with all columns where there is room."""
+"""Correlations of the columns in use, with all columns where memory allows."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-import scipy.sparse as sp
 
 from sksparse._typing import Array, Indices
+from sksparse.solvers._centred import CentredColumns
+from sksparse.solvers._column_store import ColumnStore
 from sksparse.solvers._problem import Problem
-from sksparse.solvers.subset._correlations import Columns, Correlations
+from sksparse.solvers.subset._correlations import Correlations
 
-# Bytes that correlations may take: so many or, if few features are wanted, as many as X.
-_ROOM = 2**24
-# All columns come in when this share of them, one in so many, is wanted.
-_MANY = 4
-# Columns that are copied at once, at most.
-_COPIED = 256
-# Bytes of correlations among the columns in use, where X is read for all others.
-_ROOM_AMONG = 2**25
+
+@dataclass(frozen=True)
+class Tuning:
+    """How much memory correlations may take.
+
+    Parameters
+    ----------
+    with_all : int
+        Bytes of correlations with all columns, if few of these are wanted: so many or as many as X.
+    among : int
+        Bytes of correlations among the columns in use, where X is read for all others: so many or
+        as many as X.
+    many : int
+        All columns come in when one in so many is wanted.
+    share_copied, fewest_copied, most_copied : int
+        Columns that are copied at once: one in so many, within these limits.
+    """
+
+    with_all: int = 2**24
+    among: int = 2**25
+    many: int = 4
+    share_copied: int = 8
+    fewest_copied: int = 16
+    most_copied: int = 256
+
+
+TUNING = Tuning()
 
 
 class ColumnsInUse:
     """A working set, its correlations, and the gradient everywhere from coefficients on it.
 
-    While there is room the correlations with all features are stored, so that a gradient costs no
-    look at X. After that there are those among the working set only, which starts afresh when it
+    While memory allows the correlations with all features are stored, so that a gradient needs no
+    pass over X. After that there are those among the working set only, which starts afresh when it
     becomes too large.
 
     Parameters
@@ -37,94 +59,97 @@ class ColumnsInUse:
 
     Attributes
     ----------
-    features : ndarray of shape (m,)
-        The working set.
-    position : ndarray of shape (n_features,)
-        Where a feature stands in it, -1 for others.
-    rows : ndarray of shape (m, q)
-        Correlations with all features, or at least with the working set; the diagonal is 1.
     sees_all : bool
-        Which of the two it is.
+        Whether the correlations are those with all features.
     """
 
     def __init__(self, problem: Problem, data: Correlations, eager: bool) -> None:
         self._problem, self._data, self._eager = problem, data, eager
-        p = data.design.n_features
-        X = data.design.X
-        self._room = max(_ROOM, X.data.nbytes)
-        self._most_among = int(np.sqrt(max(_ROOM_AMONG, X.data.nbytes) / 8))
+        nbytes = data.design.nbytes
+        self._most_with_all = TUNING.with_all if eager else max(TUNING.with_all, nbytes)
+        self._largest = max(TUNING.with_all, nbytes)
+        self._most_among = int(np.sqrt(max(TUNING.among, nbytes) / 8))
         self.sees_all = True
-        self.position = np.full(p, -1, dtype=np.intp)
-        self._forget()
+        self._start_afresh()
+
+    @property
+    def features(self) -> Indices:
+        """The working set, m features."""
+        return self._store.features
+
+    @property
+    def position(self) -> Indices:
+        """Where a feature stands in the working set, -1 for others."""
+        return self._store.position
+
+    @property
+    def rows(self) -> Array:
+        """Correlations of the working set with all features, or at least with the working set.
+
+        Of shape (m, q), with a diagonal of 1.
+        """
+        return self._store.rows
 
     @property
     def rounding(self) -> float:
         """Size of the error in a gradient."""
         return 10.0 * float(np.finfo(self._data.design.dtype).eps)
 
-    @property
-    def rows(self) -> Array:
-        return self._store[: len(self.features)]
-
-    def _forget(self) -> None:
-        self.position[:] = -1
-        self.features = np.empty(0, dtype=np.intp)
-        self._store = np.empty((0, len(self.position) if self.sees_all else 0))
-        self._blocks: list[Columns] = []
+    def _start_afresh(self) -> None:
+        p = self._data.design.n_features
+        self._store = ColumnStore(p, p if self.sees_all else None)
+        self._blocks: list[CentredColumns] = []
 
     def use(self, wanted: Indices) -> None:
-        """Bring features in, all where there is room, and they are many or ``eager`` says so.
+        """Bring features in; all where memory allows, and they are many or ``eager`` says so.
 
-        Where there is no room for more, all others leave.
+        Where memory does not allow more, all others leave.
         """
-        new = wanted[self.position[wanted] < 0]
+        new = self._store.missing(wanted)
         if not new.size:
             return
-        p, total = len(self.position), len(self.features) + len(new)
-        many = self._eager or _MANY * total >= p
-        if self.sees_all and many and 8 * p**2 <= self._room:
-            new = np.flatnonzero(self.position < 0)
-        elif self.sees_all and 8 * p * total > (_ROOM if self._eager else self._room):
+        p, total = len(self.position), len(self._store) + len(new)
+        many = self._eager or TUNING.many * total >= p
+        if self.sees_all and many and 8 * p**2 <= self._largest:
+            new = np.flatnonzero(~self._store.known)
+        elif self.sees_all and 8 * p * total > self._most_with_all:
             self.sees_all = False
-            self._forget()
+            self._start_afresh()
             new = wanted
         elif not self.sees_all and total > self._most_among:
-            self._forget()
+            self._start_afresh()
             new = wanted
-        self._extend(new)
-
-    def _extend(self, new: Indices) -> None:
-        known, total = len(self.features), len(self.features) + len(new)
-        self.features = np.concatenate((self.features, new))
-        self.position[new] = np.arange(known, total)
-        if total > len(self._store):
-            p = len(self.position)
-            height = min(max(total, 2 * known), p)
-            store = np.empty((height, p if self.sees_all else height))
-            store[:known, : self._store.shape[1]] = self._store[:known]
-            self._store = store
         if self.sees_all:
-            # a few at a time: the columns are copied
-            step = int(np.clip(len(self.position) // 8, 16, _COPIED))
-            for start in range(0, len(new), step):
-                rows = slice(known + start, min(known + start + step, total))
-                for block, product in self._data.with_all(new[start : start + step]):
-                    self._store[rows, block] = product
-            # The correlation of a feature with itself carries the ridge too.
-            self._store[np.arange(known, total), new] = 1.0
-            return
+            self._extend_rows(new)
+        else:
+            self._extend_square(new)
+
+    def _extend_rows(self, new: Indices) -> None:
+        """Bring in features with their correlations with all, some at a time: they are copied."""
+        p, fresh = len(self.position), self._store.append(new)
+        share = p // TUNING.share_copied
+        step = int(np.clip(share, TUNING.fewest_copied, TUNING.most_copied))
+        for start in range(0, len(new), step):
+            part = new[start : start + step]
+            rows = self._store.matrix[fresh.start + start : fresh.start + start + len(part)]
+            for block, product in self._data.with_all(part):
+                rows[:, block] = product
+        # The correlation of a feature with itself carries the ridge too.
+        self._store.matrix[np.arange(fresh.start, fresh.stop), new] = 1.0
+
+    def _extend_square(self, new: Indices) -> None:
+        """Bring in features with their correlations among the working set."""
+        known, fresh = slice(0, len(self._store)), self._store.append(new)
         columns = self._data.columns(new)
-        weighed = self._data.columns(new)
-        weighed.weigh()
-        self._blocks.append(weighed)
-        cross = np.vstack([_products(block, columns) for block in self._blocks])
+        self._blocks.append(self._data.columns(new).weighted(self._data.weights))
+        cross = np.vstack([block.cross(columns) for block in self._blocks])
         cross /= self._data.lengths[self.features, None] * self._data.lengths[new]
-        self._store[:total, known:total] = cross
-        self._store[known:total, :known] = cross[:known].T
-        self._store[np.arange(known, total), np.arange(known, total)] = 1.0
+        np.fill_diagonal(cross[fresh], 1.0)
+        matrix = self._store.matrix
+        matrix[: fresh.stop, fresh], matrix[fresh, known] = cross, cross[known].T
 
     def descent(self, coef: Array) -> Array:
-        """Minus half the gradient of the smooth part over all features, by a look at X."""
+        """Minus half the gradient of the smooth part over all features, in one pass over X."""
         data, active = self._data, np.flatnonzero(coef)
         features = self.features[active]
         w = coef[active] * (data.target_length / data.lengths[features])
@@ -133,10 +158,3 @@ class ColumnsInUse:
         descent = data.products(data.weights * data.residual(coefs))
         descent[features] -= data.l2 * w / data.lengths[features]
         return descent / data.target_length
-
-
-def _products(weighed: Columns, columns: Columns) -> Array:
-    product = weighed.columns.T @ columns.columns
-    if sp.issparse(product):
-        return np.asarray(product.toarray() - np.outer(weighed.means, columns.means))
-    return np.asarray(product)

@@ -3,35 +3,63 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from sksparse._scaling import ScaleError, exponent_of, strength, times_powers_of_two
+from sksparse._scaling import ScaleError, strength
 from sksparse._typing import Array
-from sksparse.losses import Loss
 from sksparse.penalties import ConvexPenalty
 from sksparse.solvers._base import Iterate, IterativeSolver
-from sksparse.solvers._design import Design
 from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate, Solution
 from sksparse.solvers.convex._duality import duality_gap, excess_of_least_squares
 
-# An answer is accepted with a duality gap of this share of its objective, or so many times tol.
-_GAP, _GAP_PER_TOL = 1e-4, 10.0
-# Where violations do not become small, the gap is looked at in every step without progress, and
-# else once in so many.
-_GAP_EVERY = 10
-# A residual of this share of the null model's is rounding: there is nothing left to explain.
-_EXPLAINED = 1e-10
-# Steps without progress before the solver gives up. Progress is a certificate that falls by a
-# tenth, or an objective that falls by more than rounding.
-_PATIENCE = 5
-_BETTER, _LOWER = 0.9, 1e-10
-# Standard deviations from one over this to this are moderate.
-_LARGEST_SCALE = 1e30
-_CENTRING_STEPS, _LONGEST = 100, 100.0
+
+class Tuning(NamedTuple):
+    """When a convex solver accepts an answer, and when it gives up.
+
+    Parameters
+    ----------
+    gap, gap_per_tol : float
+        A duality gap of this share of the objective, or so many times ``tol``, is accepted.
+    gap_every : int
+        Where violations do not become small, the gap is computed in every step without progress,
+        and otherwise once in so many.
+    explained : float
+        A residual of this share of the null model's is rounding: nothing is left to explain.
+    rounding : float
+        A residual of this share of curvature times predictor is rounding.
+    patience : int
+        Steps without progress before the solver gives up. Progress is
+    better, lower : float
+        a certificate below this share of the best one, or an objective that falls by more than
+        this share, which is rounding.
+    largest_scale : float
+        Standard deviations from one over this to this are moderate.
+    inner, inner_target : float
+        A problem over a working set is solved to this share of the largest violation, or of the
+        certificate that is aimed at.
+    sharper : float
+        Share of the certificate that is aimed at where the duality gap is still too large.
+    """
+
+    gap: float = 1e-4
+    gap_per_tol: float = 10.0
+    gap_every: int = 10
+    explained: float = 1e-10
+    rounding: float = 1e-14
+    patience: int = 5
+    better: float = 0.9
+    lower: float = 1e-10
+    largest_scale: float = 1e30
+    inner: float = 1e-2
+    inner_target: float = 0.3
+    sharper: float = 0.1
+
+
+TUNING = Tuning()
 
 
 @dataclass
@@ -41,7 +69,7 @@ class ConvexIterate(Iterate):
     Parameters
     ----------
     level : float
-        The intercept beside centred columns.
+        The intercept for centred columns.
     z : ndarray of shape (n_samples,)
         Predictor.
     target : float
@@ -96,17 +124,20 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
         super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
         self.gram = gram
         self._known_gap: tuple[Array, float, float] | None = None
+        self._null_residual = np.nan
 
     def solve(self, problem: Problem, coef: Array | None = None) -> Solution:
         self.check(problem)
         self._known_gap = None
         scaled, exponent = moderate(problem)
+        self._null_residual = _null_residual(scaled)
         start = None if coef is None else np.ldexp(coef, exponent)
         solution = super().solve(scaled, start)
         message = solution.message
-        if message and np.isnan(solution.gap) and not problem.loss.quadratic:
+        loss = problem.loss
+        if message and np.isnan(solution.gap) and loss.unbounded_if:
             message += (
-                " Where classes are separated by features that are not penalised, the log loss has "
+                f" Where features that are not penalised {loss.unbounded_if}, the {loss.title} has "
                 "no minimum: give a positive alpha, and no penalty weight of zero."
             )
         return replace(solution, coef=np.ldexp(solution.coef, -exponent), message=message)
@@ -120,7 +151,7 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
         coef = np.where(usable, coef, 0.0)
         z = problem.centred.matvec(coef) + problem.null_intercept
         if problem.fit_intercept:
-            z += best_shift(problem.loss, z)
+            z += problem.loss.best_shift(z)
         with np.errstate(over="ignore"):
             value = problem.objective(coef, z)
         null = problem.objective(nothing, np.full(len(z), problem.null_intercept))
@@ -129,7 +160,7 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
     def certify(self, problem: Problem, state: AnyConvex) -> Certificate:
         columns = problem.centred
         if problem.fit_intercept:
-            shift = best_shift(problem.loss, state.z)
+            shift = problem.loss.best_shift(state.z)
             state.z, state.level = state.z + shift, state.level + shift
         state.intercept = state.level - float(columns.means @ state.coef)
         derivatives = problem.loss.gradient(state.z)
@@ -137,7 +168,7 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
         state.violations = problem.penalty_as(ConvexPenalty).violations(
             state.coef, state.gradient, problem.alpha, columns.scales
         )
-        state.residual = self._residual(problem, derivatives)
+        state.residual = self._residual(problem, state.z, derivatives)
         worst = float(state.violations.max(initial=0.0))
         if problem.fit_intercept:
             # the intercept is a column of length one
@@ -146,30 +177,29 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
         self._watch(problem, state, value)
         return Certificate("relative violation of the optimality conditions", value)
 
-    def _residual(self, problem: Problem, derivatives: Array) -> float:
-        null = problem.loss.gradient(np.full(len(derivatives), problem.null_intercept))
-        scale = _root_mean_square(null, problem.loss.weights)
+    def _residual(self, problem: Problem, z: Array, derivatives: Array) -> float:
         residual = _root_mean_square(derivatives, problem.loss.weights)
-        # (a log loss is never at its minimum there: it has none where classes are separated)
-        explained = problem.loss.quadratic and residual <= _EXPLAINED * scale
-        unit = scale if explained else residual
+        # a saturated predictor is not at a minimum: the loss goes on falling, ever more slowly
+        small = residual <= TUNING.explained * self._null_residual
+        explained = small and not problem.loss.is_saturated(z)
+        unit = self._null_residual if explained else residual
         return max(unit, float(np.finfo(np.float64).tiny))
 
     @staticmethod
     def _watch(problem: Problem, state: AnyConvex, value: float) -> None:
         objective = problem.objective(state.coef, state.z)
-        better = value < _BETTER * state.best
-        lower = objective < state.lowest - _LOWER * abs(state.lowest)
+        better = value < TUNING.better * state.best
+        lower = objective < state.lowest - TUNING.lower * abs(state.lowest)
         first = np.isinf(state.lowest)
         state.stale = 0 if better or lower or first else state.stale + 1
         state.steps += 1
         state.best, state.lowest = min(state.best, value), min(state.lowest, objective)
-        state.progress = state.progress and state.stale < _PATIENCE
+        state.progress = state.progress and state.stale < TUNING.patience
 
     def accepts(self, problem: Problem, state: AnyConvex, certificate: Certificate) -> bool:
         tol = self.tolerance(problem)
         small = certificate.value <= min(state.target, tol)
-        if not (small or state.stale or state.steps % _GAP_EVERY == 0):
+        if not (small or state.stale or state.steps % TUNING.gap_every == 0):
             return False
         gap = self.gap(problem, state.coef, state.intercept)
         # a gap as small as tol proves enough by itself, where violations are hard to make small
@@ -177,16 +207,18 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
             return gap <= self._largest_gap(problem, state, tol)
         if problem.alpha == 0.0:
             gap = excess_of_least_squares(problem, state.coef, state.intercept)
-        if np.isnan(gap) or gap <= self._largest_gap(problem, state, max(_GAP, _GAP_PER_TOL * tol)):
+        if np.isnan(gap) or gap <= self._largest_gap(
+            problem, state, max(TUNING.gap, TUNING.gap_per_tol * tol)
+        ):
             return True
-        state.target = 0.1 * min(state.target, certificate.value)
+        state.target = TUNING.sharper * min(state.target, certificate.value)
         return False
 
     @staticmethod
     def _largest_gap(problem: Problem, state: AnyConvex, share: float) -> float:
         """A gap that is such a share of the objective, or rounding."""
-        null = problem.loss.value(np.full(len(state.z), problem.null_intercept))
-        rounding = max(_EXPLAINED, problem.precision) ** 2
+        null = problem.loss.excess(np.full(len(state.z), problem.null_intercept))
+        rounding = max(TUNING.explained, problem.precision) ** 2
         return max(share * problem.objective(state.coef, state.z), rounding * null)
 
     def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
@@ -206,7 +238,7 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
     def inner_tolerance(self, state: AnyConvex) -> float:
         """How exactly the problem over a working set is worth solving, in units of violations."""
         worst = float(state.violations.max(initial=0.0))
-        return max(1e-2 * worst, 0.3 * state.target * state.residual)
+        return max(TUNING.inner * worst, TUNING.inner_target * state.target * state.residual)
 
 
 def moderate(problem: Problem) -> tuple[Problem, int]:
@@ -219,39 +251,26 @@ def moderate(problem: Problem) -> tuple[Problem, int]:
         largest = float(problem.centred.scales.max(initial=0.0))
     except ScaleError:
         largest = np.inf
-    if largest == 0.0 or 1.0 / _LARGEST_SCALE < largest < _LARGEST_SCALE:
+    if largest == 0.0 or 1.0 / TUNING.largest_scale < largest < TUNING.largest_scale:
         return problem, 0
-    exponent = exponent_of(problem.design.X, constants=not problem.fit_intercept)
-    design = Design(times_powers_of_two(problem.design.X, -exponent))
+    exponent = problem.design.exponent(constants=not problem.fit_intercept)
+    design = problem.design.times_powers_of_two(-exponent)
     return replace(problem, design=design, alpha=strength(problem.alpha, -exponent)), exponent
+
+
+def _null_residual(problem: Problem) -> float:
+    """Root mean square of the derivatives without features, the unit of violations.
+
+    Where it is rounding, as of constant counts, it is that of what is rounded.
+    """
+    loss, z = problem.loss, np.full(problem.design.n_samples, problem.null_intercept)
+    residual = _root_mean_square(loss.gradient(z), loss.weights)
+    if loss.quadratic:
+        return residual
+    magnitude = _root_mean_square(loss.curvature(z) * (1.0 + np.abs(z)), loss.weights)
+    return residual if residual > TUNING.rounding * magnitude else magnitude
 
 
 def _root_mean_square(derivatives: Array, weights: Array) -> float:
     used = weights > 0
     return float(np.sqrt(np.sum(derivatives[used] ** 2 / weights[used])))
-
-
-def best_shift(loss: Loss, z: Array) -> float:
-    """What to add to the predictor so that no other constant lowers the loss.
-
-    Newton's method between two bounds on the root, which is moved to the middle of them where a
-    step leaves them or hardly changes the slope.
-    """
-    shift, lower, upper = 0.0, -np.inf, np.inf
-    for _ in range(2 if loss.quadratic else _CENTRING_STEPS):
-        derivatives = loss.gradient(z + shift)
-        slope = float(derivatives.sum())
-        if abs(slope) <= 1e-15 * float(np.abs(derivatives).sum()):
-            break
-        lower, upper = (lower, shift) if slope > 0.0 else (shift, upper)
-        curvature = float(loss.curvature(z + shift).sum())
-        # where a loss is flat, a step would be far too long
-        longest = np.inf if loss.quadratic else _LONGEST * (1.0 + abs(shift))
-        step = -slope / curvature if curvature > 0.0 else -np.sign(slope) * np.inf
-        following = shift + float(np.clip(step, -longest, longest))
-        if following == shift:
-            break
-        if not lower < following < upper:
-            following = 0.5 * (lower + upper)
-        shift = following
-    return shift

@@ -1,8 +1,8 @@
 """Working-set block coordinate descent for block penalties.
 
-The outer loop reads all of X once per step, for the gradient; everything else happens on the
+The outer loop makes one pass over X per step, for the gradient; everything else happens on the
 groups that violate optimality. A squared loss keeps its Gram matrix over the working set; other
-losses are met by proximal Newton steps (Lee, Sun and Saunders, 2014) with a line search.
+losses are minimised by proximal Newton steps (Lee, Sun and Saunders, 2014) with a line search.
 """
 
 from __future__ import annotations
@@ -16,19 +16,10 @@ from sksparse._typing import Array, Indices
 from sksparse.penalties import BlockPenalty
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver
-from sksparse.solvers.convex._block_subproblem import Working, minimise
+from sksparse.solvers.convex._block_subproblem import TUNING, Working, minimise
 from sksparse.solvers.convex._quadratic_model import quadratic_from_columns
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
-
-# Groups that the first working set may hold; it doubles from there.
-_FIRST_GROUPS = 10
-# A Newton model is used once, so its Gram matrix has to pay at once.
-_LARGEST_NEWTON_GRAM = 600
-_NEWTON_STEPS = 10
-_LINE_SEARCH_STEPS = 30
-# Curvature below this share of the largest is raised to it, which keeps Newton models bounded.
-_CURVATURE_FLOOR = 1e-8
 
 
 @dataclass
@@ -72,7 +63,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         return state
 
     def step(self, problem: Problem, state: BlockIterate) -> None:
-        state.groups = enlarge(state.groups, state.violations, _FIRST_GROUPS)
+        state.groups = enlarge(state.groups, state.violations, TUNING.first_groups)
         working = Working(problem.penalty_as(BlockPenalty), state.groups, problem.centred.scales)
         tol = self.inner_tolerance(state)
         if problem.loss.quadratic:
@@ -96,33 +87,30 @@ class BlockDescent(ConvexSolver[BlockIterate]):
     ) -> None:
         features = working.features
         columns = problem.centred.columns(features)
-        means = problem.centred.means[features]
         state.progress = False
-        for _ in range(_NEWTON_STEPS):
+        for _ in range(TUNING.newton_steps):
             check()
             before = state.coef[features]
             gradient = problem.loss.gradient(state.z)
             curvature = problem.loss.curvature(state.z)
-            curvature = np.maximum(curvature, _CURVATURE_FLOOR * curvature.max())
+            curvature = np.maximum(curvature, TUNING.curvature_floor * curvature.max())
             quadratic = quadratic_from_columns(
                 columns,
                 gradient,
                 curvature,
                 before,
                 centre=problem.fit_intercept,
-                gram=len(features) <= _LARGEST_NEWTON_GRAM,
+                gram=len(features) <= TUNING.largest_newton_gram,
             )
             delta = minimise(quadratic, working, problem.alpha, before, 0.1 * tol) - before
-            move = np.asarray(columns @ delta)
-            if problem.design.is_sparse:
-                move -= means @ delta
+            move = columns.matvec(delta)
             shift = 0.0
             if problem.fit_intercept:
                 shift = -float(gradient.sum() + curvature @ move) / float(curvature.sum())
             if not _line_search(problem, state, features, delta, move + shift, shift):
                 return
             state.progress = True
-            inner = columns.T @ problem.sample_gradient(state.z)
+            inner = columns.rmatvec(problem.sample_gradient(state.z))
             left = working.violations(state.coef[features], inner, problem.alpha)
             if left.max() <= tol:
                 return
@@ -136,11 +124,13 @@ def _line_search(
     move: Array,
     shift: float,
 ) -> bool:
-    """Go the largest tried share of a step that does not raise the objective, if there is one."""
+    """Take the largest tried share of a step that does not raise the objective, if there is one."""
     # Close to the optimum a good step changes the objective by less than its rounding.
-    bound = problem.objective(state.coef, state.z) * (1.0 + 8.0 * np.finfo(np.float64).eps)
+    rounding = 8.0 * np.finfo(np.float64).eps
+    bound = problem.objective(state.coef, state.z) * (1.0 + rounding)
+    bound += rounding * abs(problem.loss.lower_bound)
     coef, share = state.coef.copy(), 1.0
-    for _ in range(_LINE_SEARCH_STEPS):
+    for _ in range(TUNING.line_search_steps):
         coef[features] = state.coef[features] + share * delta
         z = state.z + share * move
         if problem.objective(coef, z) <= bound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -15,16 +16,58 @@ from sksparse.penalties import BlockPenalty, Blocks
 from sksparse.solvers.convex._quadratic_model import Quadratic
 from sksparse.solvers.convex._scaled_solve import scaled_solve
 
-# Epochs between extrapolations, each of which combines this many iterates.
-_MEMORY = 6
-_MAX_ROUNDS = 2000
-# Rounds without a violation that is smaller by a tenth, after which no more is to be had.
-_PATIENCE, _BETTER = 20, 0.9
-# From this round on, Newton steps on the coefficients in use are tried, up to so many of them.
-_NEWTON_FROM, _LARGEST_NEWTON = 2, 1000
-_SHARES = (1.0, 0.5, 0.25, 0.0625)
-# Values of the objective this close, as a share, are equal.
-_ROUNDING = 1e-14
+
+@dataclass(frozen=True)
+class Tuning:
+    """When block descent does what.
+
+    Parameters
+    ----------
+    first_groups : int
+        Groups that the first working set may hold; it doubles from there.
+    memory : int
+        Epochs between extrapolations, each of which combines so many iterates.
+    max_rounds : int
+        Extrapolations over one working set.
+    patience : int
+        Rounds in which the violations have not become ``better`` times smaller, after which they
+        are at the level of rounding.
+    better : float
+        Share of the violations that counts as progress.
+    newton_from : int
+        Round from which Newton steps on the coefficients in use are tried.
+    largest_newton : int
+        Coefficients up to which they are, since each solves a dense system.
+    shares : tuple of float
+        Shares of a Newton step that are tried.
+    rounding : float
+        Values of the objective this close, as a share, are equal.
+    largest_newton_gram : int
+        Columns up to which a proximal Newton step forms a Gram matrix. It is used once, so fewer
+        than for a squared loss.
+    newton_steps, line_search_steps : int
+        Proximal Newton steps on one working set, and halvings of each.
+    curvature_floor : float
+        Curvatures below this share of the largest are raised to it, which keeps Newton models
+        bounded.
+    """
+
+    first_groups: int = 10
+    memory: int = 6
+    max_rounds: int = 2000
+    patience: int = 20
+    better: float = 0.9
+    newton_from: int = 2
+    largest_newton: int = 1000
+    shares: tuple[float, ...] = (1.0, 0.5, 0.25, 0.0625)
+    rounding: float = 1e-14
+    largest_newton_gram: int = 600
+    newton_steps: int = 10
+    line_search_steps: int = 30
+    curvature_floor: float = 1e-8
+
+
+TUNING = Tuning()
 
 
 class Working:
@@ -93,8 +136,8 @@ def minimise(
     """Coordinates of the working set that minimise ``quadratic + alpha * penalty``.
 
     Cyclic block descent with Anderson extrapolation every few epochs, and Newton steps on the
-    coefficients in use where that takes long. Stops when the violations over the working set are
-    at most ``tol``, or become no smaller.
+    coefficients in use where that takes long. Stops when the violations over the working set are at
+    most ``tol``, or no longer fall.
     """
     from sksparse._kernels.block_descent import block_descent
 
@@ -102,18 +145,18 @@ def minimise(
         return coef
     form, groups = quadratic.kernel_form(), working.kernel_form(quadratic)
     point = _Point(quadratic, working, alpha, coef.copy())
-    history = np.empty((_MEMORY, len(coef)))
+    history = np.empty((TUNING.memory, len(coef)))
     best, stale = np.inf, 0
-    for n_round in range(_MAX_ROUNDS):
+    for n_round in range(TUNING.max_rounds):
         check()
         block_descent(form, groups, alpha, point.state, point.coef, history)
         point = _Point(quadratic, working, alpha, point.coef, point.state)
-        stale = 0 if point.worst < _BETTER * best else stale + 1
+        stale = 0 if point.worst < TUNING.better * best else stale + 1
         best = min(best, point.worst)
-        if point.worst <= tol or stale > _PATIENCE:
+        if point.worst <= tol or stale > TUNING.patience:
             break
         trials = _extrapolate(history)
-        if n_round >= _NEWTON_FROM:
+        if n_round >= TUNING.newton_from:
             trials += _newton(point)
         for trial in trials:
             other = _Point(quadratic, working, alpha, trial)
@@ -153,18 +196,18 @@ class _Point:
         """Whether the value is lower or, where rounding hides that, the violations are smaller."""
         if self.value < other.value:
             return True
-        level = self.value <= other.value + _ROUNDING * abs(other.value)
-        return level and self.worst < _BETTER * other.worst
+        level = self.value <= other.value + TUNING.rounding * abs(other.value)
+        return level and self.worst < TUNING.better * other.worst
 
 
 def _extrapolate(history: Array) -> list[Array]:
     """Affine combination of the iterates whose differences cancel best (Anderson, 1965)."""
     steps = np.diff(history, axis=0)
     system = steps @ steps.T
-    size = np.trace(system)
-    if size == 0:
+    trace = np.trace(system)
+    if trace == 0:
         return []
-    system[np.diag_indices_from(system)] += 1e-12 * size
+    system[np.diag_indices_from(system)] += 1e-12 * trace
     weights = np.linalg.solve(system, np.ones(len(system)))
     return [(weights / weights.sum()) @ history[1:]]
 
@@ -180,17 +223,17 @@ def _newton(point: _Point) -> list[Array]:
     # in a group that the L1 norm leaves alone, a zero is a value like any other
     l1, l2 = alpha * penalty.l1, alpha * penalty.l2[labels]
     used = np.flatnonzero((coef != 0.0) | ((l1 == 0.0) & ((norms > 0.0) | (l2 == 0.0))))
-    if not 0 < used.size <= _LARGEST_NEWTON:
+    if not 0 < used.size <= TUNING.largest_newton:
         return []
     gradient = l1 * np.sign(coef) - point.quadratic.descent(point.state)
-    pull = np.divide(l2, norms, out=np.zeros_like(norms), where=norms > 0)
-    gradient += pull * coef
+    shrinkage = np.divide(l2, norms, out=np.zeros_like(norms), where=norms > 0)
+    gradient += shrinkage * coef
     basis = sp.csc_array((np.ones(used.size), (used, np.arange(used.size))), (len(coef), used.size))
     matrix = point.quadratic.reduced(basis)
     unit = np.divide(coef, norms, out=np.zeros_like(norms), where=norms > 0)[used]
     same = labels[used][:, None] == labels[used]
-    matrix[np.diag_indices(used.size)] += pull[used]
-    matrix -= same * np.outer(pull[used] * unit, unit)
+    matrix[np.diag_indices(used.size)] += shrinkage[used]
+    matrix -= same * np.outer(shrinkage[used] * unit, unit)
     step = scaled_solve(matrix, gradient[used])
     if step is None:
         return []
@@ -203,7 +246,7 @@ def _ends(coef: Array, used: Indices, step: Array, signed: Mask) -> list[Array]:
     before = coef[used]
     turning = signed & ((before + step) * before < 0.0)
     ends = []
-    for share in _SHARES:
+    for share in TUNING.shares:
         moved = before + share * step
         ends.append(np.where(signed & (moved * before < 0.0), 0.0, moved))
     if turning.any():

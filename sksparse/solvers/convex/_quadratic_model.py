@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from sksparse._typing import Array
-from sksparse.solvers._design import scaled_columns
+from sksparse.solvers._centred import CentredColumns
 
 
 class Quadratic(ABC):
@@ -151,28 +151,41 @@ class SparseQuadratic(Quadratic):
 
 
 def quadratic_from_columns(
-    columns: Any, gradient: Array, curvature: Array, coef: Array, centre: bool, gram: bool
+    columns: CentredColumns,
+    gradient: Array,
+    curvature: Array,
+    coef: Array,
+    centre: bool,
+    gram: bool,
 ) -> Quadratic:
     """Second-order model of a loss around ``coef``, the intercept minimised out if ``centre``.
 
-    ``columns`` is a float64 Fortran-ordered array or a CSC matrix. ``gradient`` and ``curvature``
-    are the loss's, per sample; ``gram`` asks for H itself.
+    ``gradient`` and ``curvature`` are the loss's, per sample; ``gram`` asks for H itself.
     """
-    total = curvature.sum()
-    roots = np.sqrt(curvature)
-    means = columns.T @ curvature / total if centre else np.zeros(columns.shape[1])
+    stored, total, roots = columns.matrix, curvature.sum(), np.sqrt(curvature)
+    means = np.zeros(len(coef))
     if centre:
+        means = stored.T @ curvature / total
         gradient = gradient - curvature * (gradient.sum() / total)
+    scaled = _scaled(stored, roots, means)
     if gram:
-        descent = -(columns.T @ gradient)
-        scaled = scaled_columns(columns, roots, means)
         matrix = scaled.T @ scaled
         if sp.issparse(matrix):
             matrix = matrix.toarray() - total * np.outer(means, means)
-        return GramQuadratic(np.ascontiguousarray(matrix), descent, coef)
-    scaled = scaled_columns(columns, roots, means)
+        return GramQuadratic(np.ascontiguousarray(matrix), -(stored.T @ gradient), coef)
     # A sample without weight has neither curvature nor gradient.
     residual = np.divide(-gradient, roots, out=np.zeros_like(roots), where=roots > 0)
     if sp.issparse(scaled):
         return SparseQuadratic(scaled, roots, means, residual, coef)
     return DenseQuadratic(scaled, residual, coef)
+
+
+def _scaled(columns: Any, roots: Array, means: Array) -> Any:
+    """``diag(roots) (columns - means)`` in the same order; sparse keeps its means implicit."""
+    if sp.issparse(columns):
+        scaled = columns.copy()
+        scaled.data *= roots[scaled.indices]
+        return scaled
+    scaled = columns - means
+    scaled *= roots[:, None]
+    return scaled

@@ -12,7 +12,7 @@ _JITTER = 1e-13
 
 
 def scaled_solve(matrix: Array, right: Array) -> Array | None:
-    """Solution of a system; a long one where it is singular, and None where it is not definite."""
+    """Solution of a system; one of large norm where it is singular, None where it is indefinite."""
     roots = np.sqrt(np.maximum(np.diag(matrix), 0.0))
     if not (roots > 0.0).all():
         return None
@@ -23,6 +23,6 @@ def scaled_solve(matrix: Array, right: Array) -> Array | None:
     except np.linalg.LinAlgError:
         return None
     x = scipy.linalg.cho_solve(factor, right / roots, check_finite=False) / roots
-    # what the jitter took away
+    # one refinement against the system without the jitter
     left = (right - matrix @ x) / roots
     return np.asarray(x + scipy.linalg.cho_solve(factor, left, check_finite=False) / roots)

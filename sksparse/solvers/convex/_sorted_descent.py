@@ -10,13 +10,9 @@ from sksparse._typing import Array, Indices
 from sksparse.penalties import SortedL1
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver
-from sksparse.solvers.convex._sorted_subproblem import minimise_sorted
+from sksparse.solvers.convex._sorted_subproblem import TUNING, minimise_sorted
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
-
-# Up to this many features the working set is everything from the start.
-_SMALL = 300
-_FIRST_FEATURES = 100
 
 
 @dataclass
@@ -57,12 +53,12 @@ class SortedDescent(ConvexSolver[SortedIterate]):
             quadratics=SquaredQuadratics(self.gram),
         )
         state.z = problem.centred.matvec(coef) + level
-        small = np.count_nonzero(usable) <= _SMALL
+        small = np.count_nonzero(usable) <= TUNING.small
         state.features = np.flatnonzero(usable if small else coef)
         return state
 
     def step(self, problem: Problem, state: SortedIterate) -> None:
-        state.features = enlarge(state.features, state.violations, _FIRST_FEATURES)
+        state.features = enlarge(state.features, state.violations, TUNING.first_features)
         features = state.features
         before = state.coef[features]
         quadratic = state.quadratics.at(problem, state, features)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sksparse._typing import Indices
 from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
@@ -12,8 +14,21 @@ from sksparse.solvers.convex._quadratic_model import (
     quadratic_from_columns,
 )
 
-# Larger working sets are met through their columns: a Gram matrix must fit and pay.
-_LARGEST_GRAM = 4000
+
+@dataclass(frozen=True)
+class Tuning:
+    """When a Gram matrix is formed.
+
+    Parameters
+    ----------
+    largest_gram : int
+        Columns above which it is not: it would take more memory and time than it saves.
+    """
+
+    largest_gram: int = 4000
+
+
+TUNING = Tuning()
 
 
 class SquaredQuadratics:
@@ -22,7 +37,8 @@ class SquaredQuadratics:
     Parameters
     ----------
     gram : GramCache or None
-        Cache to share; a new one is made at first use otherwise.
+        Cache to share between problems that differ in penalty or strength only. A problem with
+        other features or weights, or none given, gets a cache of its own.
     """
 
     def __init__(self, gram: GramCache | None) -> None:
@@ -31,11 +47,9 @@ class SquaredQuadratics:
     def at(self, problem: Problem, state: ConvexIterate, features: Indices) -> Quadratic:
         """The loss over ``features`` around an iterate whose gradient is known."""
         coef, weights = state.coef[features], problem.loss.weights
-        if len(features) <= _LARGEST_GRAM:
-            if self._gram is None:
-                means = problem.centred.means
-                self._gram = GramCache(problem.design, weights, problem.fit_intercept, means)
-            return GramQuadratic(self._gram.matrix(features), -state.gradient[features], coef)
+        if len(features) <= TUNING.largest_gram:
+            matrix = self._cache(problem).matrix(features)
+            return GramQuadratic(matrix, -state.gradient[features], coef)
         return quadratic_from_columns(
             problem.centred.columns(features),
             problem.loss.gradient(state.z),
@@ -44,3 +58,10 @@ class SquaredQuadratics:
             centre=problem.fit_intercept,
             gram=False,
         )
+
+    def _cache(self, problem: Problem) -> GramCache:
+        """The cache for a problem."""
+        about = (problem.design, problem.loss.weights, problem.fit_intercept)
+        if self._gram is None or not self._gram.centred.matches(*about):
+            self._gram = GramCache(problem.centred)
+        return self._gram

@@ -25,6 +25,6 @@ def enlarge(current: Indices, violations: Array, first: int) -> Indices:
     outside = violations.copy()
     outside[current] = 0.0
     largest = outside.max()
-    room = max(first, len(current), np.count_nonzero(outside == largest))
-    new = np.argsort(-outside, kind="stable")[:room]
+    most = max(first, len(current), np.count_nonzero(outside == largest))
+    new = np.argsort(-outside, kind="stable")[:most]
     return np.concatenate((current, new[outside[new] > 0])).astype(np.intp)

@@ -19,14 +19,11 @@ from sksparse.solvers._base import IterativeSolver
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate
 from sksparse.solvers.subset._checks import independent, require_least_squares, require_rank
-from sksparse.solvers.subset._correlations import JITTER, Correlations
+from sksparse.solvers.subset._correlations import Correlations
 from sksparse.solvers.subset._factorised_support import relative_gain
 from sksparse.solvers.subset._scaled_penalty import ScaledPenalty
 from sksparse.solvers.subset._support_iterate import SupportIterate, least_gain
 from sksparse.solvers.subset._tuning import TUNING
-
-# Numbers in a block of rows that is centred while a Gram matrix is added up.
-_BLOCK = 2**18
 
 
 @dataclass
@@ -129,7 +126,7 @@ class BackwardElimination(IterativeSolver[BackwardIterate]):
     def start(self, problem: Problem, coef: Array | None) -> BackwardIterate:
         data = Correlations(problem, problem.penalty_as(L0).l2)
         penalty = ScaledPenalty.of(problem, data)
-        gram = _correlations(data)
+        gram = data.among_once(data.usable)
         state = BackwardIterate(
             coef=np.zeros(problem.design.n_features),
             intercept=0.0,
@@ -167,23 +164,3 @@ class BackwardElimination(IterativeSolver[BackwardIterate]):
         state.factorise()
         if state.surplus <= threshold:
             state.move(state.support, state.data.refit(state.support))
-
-
-def _correlations(data: Correlations) -> Array:
-    """Correlations of the columns that are not constant, from one pass over X.
-
-    Rows are met in blocks, so that no centred copy of X is needed.
-    """
-    usable, design = data.usable, data.design
-    if design.is_sparse:
-        return data.among(usable)
-    gram = np.zeros((len(usable), len(usable)))
-    means, lengths, roots = data.means[usable], data.lengths[usable], np.sqrt(data.weights)
-    height = max(_BLOCK // max(len(usable), 1), 64)
-    for start in range(0, design.n_samples, height):
-        rows = slice(start, start + height)
-        block = (design.X[rows][:, usable] - means) / lengths
-        block *= roots[rows, None]
-        gram += block.T @ block
-    gram[np.diag_indices_from(gram)] = 1.0 + JITTER
-    return gram

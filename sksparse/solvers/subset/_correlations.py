@@ -7,62 +7,50 @@ With l2 regularisation a column's length includes it, ``sqrt(x_j^T S x_j + l2)``
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 from scipy.linalg import lapack
 
 from sksparse._scaling import ScaleError
 from sksparse._typing import Array, Indices
-from sksparse.solvers._design import shifted
+from sksparse.solvers._centred import CentredColumns, CentredDesign
+from sksparse.solvers._design import Design
 from sksparse.solvers._gram_cache import GramCache
-from sksparse.solvers._moments import CONSTANT, Moments
+from sksparse.solvers._moments import TUNING as MOMENTS
 from sksparse.solvers._problem import Problem
 
-# Columns copied at once where a predictor is added up.
-_COLUMNS = 256
-_REFINEMENTS = 5
-# Where every column keeps a larger share of its squared length beside those before it, coefficients
-# need not be refined.
-_WELL_CONDITIONED = 1e-4
-# Relative changes of coefficients that need no further refinement.
-_REFINED = 1e-14
-# The square of a shorter target has lost digits.
-_SHORTEST = 1e-125
-# Added to the squared length of each column, and far above rounding: what the Gram matrix says of
-# nearly dependent columns, by way of large cancelling coefficients, would be noise otherwise.
-JITTER = 1e-12
 
+@dataclass(frozen=True)
+class Tuning:
+    """How exact coefficients and correlations are.
 
-class Columns:
-    """Centred columns, met through products; sparse ones keep their means implicit.
-
-    ``columns`` is consumed.
+    Parameters
+    ----------
+    refinements : int
+        Refinements of the coefficients of nearly dependent columns, at most.
+    well_conditioned : float
+        Columns of which each keeps a larger share of its squared length given those before it (the
+        Schur complement) need none.
+    refined : float
+        Relative changes of coefficients that end the refinement.
+    shortest : float
+        The square of a shorter target has lost digits.
+    jitter : float
+        Added to the squared length of each column, and far above rounding: what the Gram matrix
+        says of nearly dependent columns, by way of large cancelling coefficients, would be noise
+        otherwise.
     """
 
-    def __init__(self, columns: Any, weights: Array, means: Array) -> None:
-        self.means = means
-        if not sp.issparse(columns):
-            columns -= means
-            self.means = np.zeros(len(means))
-        self.columns, self.weights = columns, weights
+    refinements: int = 5
+    well_conditioned: float = 1e-4
+    refined: float = 1e-14
+    shortest: float = 1e-125
+    jitter: float = 1e-12
 
-    def matvec(self, coef: Array) -> Array:
-        """Combination of the columns."""
-        return np.asarray(self.columns @ coef - self.means @ coef)
 
-    def rmatvec(self, v: Array) -> Array:
-        """Weighted inner product of each column with ``v``."""
-        v = self.weights * v
-        return np.asarray(self.columns.T @ v - self.means * v.sum())
-
-    def weigh(self) -> None:
-        """Multiply the stored columns by the sample weights, in place."""
-        if sp.issparse(self.columns):
-            self.columns.data *= self.weights[self.columns.indices]
-        else:
-            self.columns *= self.weights[:, None]
+TUNING = Tuning()
+JITTER = TUNING.jitter
 
 
 class Correlations:
@@ -91,8 +79,7 @@ class Correlations:
     """
 
     def __init__(self, problem: Problem, l2: float) -> None:
-        self.design, self.weights, self.l2 = problem.design, problem.loss.weights, l2
-        self._centre = problem.fit_intercept
+        self.weights, self.l2 = problem.loss.weights, l2
         self._target_mean = problem.null_intercept
         self._residual = problem.loss.y - self._target_mean
         with np.errstate(over="ignore"):
@@ -102,83 +89,61 @@ class Correlations:
                 "The squares of y are beyond the largest number of float64. Scale y, to unit "
                 "variance for example."
             )
-        if length < _SHORTEST and np.any(self._residual[self.weights > 0.0]):
+        if length < TUNING.shortest and np.any(self._residual[self.weights > 0.0]):
             raise ScaleError(
                 "The squares of y are below the smallest number of float64. Scale y, to unit "
                 "variance for example."
             )
-        constant = length <= CONSTANT * abs(self._target_mean)
+        constant = length <= MOMENTS.constant * abs(self._target_mean)
         self.target_length = 1.0 if constant else length
         self.null_loss = 0.5 * self.target_length**2
-        self._measure()
-        self.target /= self.lengths * (np.inf if constant else length)
+        covariances = self._measure(problem)
+        self.target = covariances / (self.lengths * (np.inf if constant else length))
 
-    def _measure(self) -> None:
-        measured = Moments.of(self.design, self.weights, self._residual, self._centre)
-        self.means, self.target = measured.means.copy(), measured.covariances
-        self._shift = np.zeros(len(self.means))
-        if self.design.is_sparse and measured.far_from_zero:
-            far = np.flatnonzero(measured.far)
-            self._shift[far] = measured.means[far]
-            self.design = shifted(self.design, far, measured.means[far])
-            self.means[far] = 0.0
-        lengths = np.sqrt(measured.variances + self.l2)
-        self.lengths = np.where(measured.varying, lengths, np.inf)
-        self.usable = np.flatnonzero(measured.varying)
-        self._far = measured.far_from_zero
-        known = (self.means, 1.0 / self.lengths)
-        self._gram = GramCache(self.design, self.weights, self._centre, *known)
+    def _measure(self, problem: Problem) -> Array:
+        """Look at all columns once; covariances with the target."""
+        centre = problem.fit_intercept
+        self.centred = CentredDesign(problem.design, self.weights, centre, target=self._residual)
+        lengths = np.sqrt(self.centred.variances + self.l2)
+        self.lengths = np.where(self.centred.usable, lengths, np.inf)
+        self.usable = np.flatnonzero(self.centred.usable)
+        #: Correlations of the columns in use, with ``1 + JITTER`` on the diagonal.
+        self.gram = GramCache(self.centred, scales=1.0 / self.lengths, diagonal=1.0 + JITTER)
+        return self.centred.covariances
+
+    @property
+    def design(self) -> Design:
+        """The features."""
+        return self.centred.design
 
     def among(self, features: Indices) -> Array:
         """Correlations between the given columns; the diagonal is ``1 + JITTER``."""
-        matrix = self.between(features, features).copy()
-        matrix[np.diag_indices_from(matrix)] = 1.0 + JITTER
+        return self.gram.block(features, features).copy()
+
+    def among_once(self, features: Indices) -> Array:
+        """The same, for many columns of which no use is made again."""
+        matrix = self.centred.gram(features, 1.0 / self.lengths)
+        np.fill_diagonal(matrix, 1.0 + JITTER)
         return matrix
 
-    def between(self, left: Indices, right: Indices) -> Array:
-        """Correlations of some columns with others; not to be written to."""
-        return self._gram.block(left, right)
-
-    def columns(self, features: Indices) -> Columns:
+    def columns(self, features: Indices) -> CentredColumns:
         """The given columns, centred."""
-        return Columns(self.design.columns(features), self.weights, self.means[features])
+        return self.centred.columns(features)
 
     def with_all(self, features: Indices) -> Iterator[tuple[slice, Array]]:
         """Correlations of the given columns with all, a block of those at a time."""
-        chosen = self.columns(features)
-        chosen.weigh()
-        copies = self._far or self.design.dtype != np.float64
-        height = self.design.n_samples if copies else len(features)
-        for block in self.design.blocks(height):
-            columns = self.design.X[:, block]
-            if self.design.is_sparse:
-                product = (chosen.columns.T @ columns).toarray()
-                product -= np.outer(chosen.means, self.means[block])
-            else:
-                if copies:
-                    columns = columns - self.means[block]
-                product = chosen.columns.T @ columns
+        for block, product in self.centred.weighted_products(features):
             product /= self.lengths[features, None]
             product /= self.lengths[block]
             yield block, product
 
     def products(self, v: Array) -> Array:
         """Inner product of ``v``, of shape (n_samples,), with every column, in one pass over X."""
-        if self._far and not self.design.is_sparse:
-            X, products = self.design.X, np.empty(self.design.n_features)
-            for block in self.design.blocks(self.design.n_samples):
-                products[block] = (X[:, block] - self.means[block]).T @ v
-        else:
-            products = self.design.rmatvec(v) - self.means * v.sum()
-        return products / self.lengths
+        return self.centred.rmatvec(v) / self.lengths
 
     def residual(self, coef: Array) -> Array:
         """Targets less the predictor, with the best intercept; adds up the columns in use."""
-        support, residual = np.flatnonzero(coef), self._residual.copy()
-        for start in range(0, len(support), _COLUMNS):
-            part = support[start : start + _COLUMNS]
-            residual -= self.columns(part).matvec(coef[part])
-        return residual
+        return self._residual - self.centred.matvec(coef, exact=True)
 
     def unexplained(self, features: Indices, coef: Array) -> Array:
         """How much each column correlates with what a model leaves of the target.
@@ -191,7 +156,7 @@ class Correlations:
 
     def intercept(self, coef: Array) -> float:
         """The best intercept for given coefficients, zero where none is fitted."""
-        return self._target_mean - float((self.means + self._shift) @ coef)
+        return self._target_mean - float(self.centred.means @ coef)
 
     def refit(self, features: Indices, slope: Array | float = 0.0) -> Array:
         """Least-squares (or ridge) coefficients of independent columns, in their own units.
@@ -204,18 +169,18 @@ class Correlations:
             return np.empty(0)
         lengths, among = self.lengths[features], self.among(features)
         factor, _ = lapack.dpotrf(among, lower=1)
-        if np.diag(factor).min() ** 2 > _WELL_CONDITIONED:
+        if np.diag(factor).min() ** 2 > TUNING.well_conditioned:
             right = self.target[features] * self.target_length - slope / lengths
             coef, _ = lapack.dpotrs(factor, right, lower=1)
             right -= among @ coef - JITTER * coef
             coef += lapack.dpotrs(factor, right, lower=1)[0]
             return np.asarray(coef / lengths)
         columns, coef = self.columns(features), np.zeros(len(features))
-        for _ in range(_REFINEMENTS):
+        for _ in range(TUNING.refinements):
             residual = self._residual - columns.matvec(coef)
-            gradient = columns.rmatvec(residual) - self.l2 * coef - slope
+            gradient = columns.rmatvec(self.weights * residual) - self.l2 * coef - slope
             step = lapack.dpotrs(factor, gradient / lengths, lower=1)[0] / lengths
             coef += step
-            if np.all(np.abs(step) <= _REFINED * np.abs(coef)):
+            if np.all(np.abs(step) <= TUNING.refined * np.abs(coef)):
                 break
         return coef

@@ -182,7 +182,7 @@ class SubsetSearch:
             inside = inside.without_drops
         adds = self.capacity(fit.support, self.budget.limit) > 0
         centred = columns.rows[fit.support] - own.means[:, None]
-        for block, found in columns.all_beside(metric.curvature, centred, metric.gradient):
+        for block, found in columns.all_products(metric.curvature, centred, metric.gradient):
             penalties = self.penalties(block)
             roots = np.sqrt(found.squares + penalties.l2)
             lengths = np.where(penalties.usable & (found.squares > 0), roots, np.inf)

@@ -18,6 +18,7 @@ import scipy.linalg
 from scipy.linalg import lapack
 
 from sksparse._typing import Array, Indices, Mask
+from sksparse.solvers._column_store import ColumnStore
 from sksparse.solvers.subset._correlations import JITTER
 from sksparse.solvers.subset._factorised_support import COLLINEAR
 from sksparse.solvers.subset_newton._tuning import TUNING
@@ -219,8 +220,7 @@ class LocalModel:
         self.penalties = penalties._replace(usable=penalties.usable & (squares > 0))
         root = np.sqrt(np.maximum(squares, 0.0) + penalties.l2)
         self.lengths = np.where(self.penalties.usable, root, np.inf)
-        self._correlations = np.empty((0, len(rows)))
-        self._slot = np.full(len(rows), -1, dtype=np.intp)
+        self._correlations = ColumnStore(len(rows), len(rows))
         self._target = -(rows @ metric.gradient) / self.lengths[:, None]
         if len(support):
             lengths = self.lengths[support][:, None]
@@ -230,16 +230,17 @@ class LocalModel:
 
     def _cross(self, columns: Indices) -> Array:
         """Correlations of some columns (rows of the answer) with all."""
-        new = columns[self._slot[columns] < 0]
+        store = self._correlations
+        new = store.missing(columns)
         if new.size:
-            self._slot[new] = len(self._correlations) + np.arange(len(new))
             fresh = (self._rows[new] * self._metric.curvature) @ self._rows.T
             fresh -= np.outer(self._shift[new], self.means)
             fresh[np.arange(len(new)), new] += self.penalties.l2[new]
             fresh /= self.lengths
             fresh /= self.lengths[new, None]
-            self._correlations = np.concatenate((self._correlations, fresh))
-        return self._correlations[self._slot[columns]]
+            added = store.append(new)
+            store.matrix[added] = fresh
+        return store.matrix[store.position[columns]]
 
     def given(self, support: Indices, signs: Array) -> tuple[SupportModel, Candidates]:
         """A support whose coefficients have given signs, and all columns given it."""

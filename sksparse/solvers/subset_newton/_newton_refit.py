@@ -16,7 +16,7 @@ from sksparse.losses import Loss
 _MAX_STEPS = 100
 _MAX_HALVINGS = 40
 # After the first Newton step, the following ones together gain at most so many times what the
-# second-order model expects of one, unless classes come to be separated.
+# second-order model expects of one, unless the loss has no minimum.
 _MORE = 3.0
 # Added to the diagonal, as a share of it: rounding must not make the matrix indefinite.
 _JITTER = 1e-13
@@ -26,11 +26,9 @@ _MAX_PATTERNS = 100
 # Newton steps that expect to gain less than this share of the value need no check, and it would
 # drown in rounding.
 _ROUNDING = 1e-11
-#: Predictors beyond this hardly change a log loss: classes are separated, at least in part.
-SATURATED = 15.0
 # Steps that gain less than this share of the value are not worth going far.
 _FLAT = 1e-7
-# Predictors move by no more than this in a step: where a log loss is flat, steps would overflow.
+# Predictors move by no more than this in a step: where a loss is flat, steps would overflow.
 _LONGEST = 1e4
 
 
@@ -45,7 +43,12 @@ class Outputs:
         return z[:, 0] if self.n_outputs == 1 else z
 
     def value(self, z: Array) -> float:
-        return self.loss.value(self._flat(z))
+        """The loss above its lower bound."""
+        return self.loss.excess(self._flat(z))
+
+    def is_saturated(self, z: Array) -> bool:
+        """Whether the loss hardly changes at a predictor, though it goes on falling."""
+        return self.loss.is_saturated(self._flat(z))
 
     def gradient(self, z: Array) -> Array:
         return self.loss.gradient(self._flat(z)).reshape(z.shape)
@@ -78,7 +81,7 @@ class RefitOptions(NamedTuple):
     accuracy : float
         Square root of a gain that does not matter.
     patient : bool
-        Whether to wait and see if classes come to be separated, which takes many steps.
+        Whether to wait where the loss is saturated and goes on falling, which takes many steps.
     """
 
     l1: float
@@ -153,7 +156,7 @@ def refit(
             break
         step, expected = smooth.newton_step(theta, z)
         hopeless = n_step and value - _MORE * expected > target > -np.inf
-        if hopeless and not (options.patient and outputs.reach(z) > SATURATED):
+        if hopeless and not (options.patient and outputs.is_saturated(z)):
             break
         moved = smooth.search(theta, z, value, step, expected)
         if moved is None:
@@ -184,6 +187,8 @@ class _Smooth:
         self.lower = lower
         # Early steps on a bounded problem need not be exact.
         self._accuracy = 1e6 * options.accuracy
+        # what rounding of a value is relative to, besides the value above it
+        self._offset = abs(outputs.loss.lower_bound)
         self.bounded = options.l1 > 0 or bool(options.positive.any())
 
     def value(self, theta: Array, z: Array) -> float:
@@ -247,18 +252,14 @@ class _Smooth:
     ) -> tuple[Array, Array, float] | None:
         """Halve the step until the value falls; None where rounding hides any fall.
 
-        None as well where classes are separated in part, and a long step gains nothing: the loss
-        has no minimum in its direction.
+        None as well where the loss is saturated and a long step gains nothing: it has no minimum in
+        that direction.
         """
         along = self.rows.T @ step
-        length, small = 1.0, expected <= _ROUNDING * abs(value)
+        length, small = 1.0, expected <= _ROUNDING * (abs(value) + self._offset)
         if not self.outputs.loss.quadratic:
             longest = self.outputs.reach(along)
-            if (
-                longest > 1.0
-                and expected <= _FLAT * abs(value)
-                and self.outputs.reach(z) > SATURATED
-            ):
+            if longest > 1.0 and expected <= _FLAT * abs(value) and self.outputs.is_saturated(z):
                 return None
             length = min(1.0, _LONGEST / max(longest, _LONGEST))
         for _ in range(_MAX_HALVINGS):

@@ -65,8 +65,8 @@ class StepwiseNewton(IterativeSolver[StepwiseNewtonIterate]):
     The certificate is the relative fall of the objective in the last step, infinite while there
     are too many features, and zero at the end of the rule. It says nothing about other subsets.
 
-    Where a loss has fallen to 1e-6 of the null model's and no norm is added, it counts as zero, and
-    forward selection ends.
+    Where a loss that need not have a minimum has fallen to its negligible share of the null model's
+    and no norm is added, it counts as zero, and forward selection ends.
 
     References
     ----------
@@ -89,9 +89,9 @@ class StepwiseNewton(IterativeSolver[StepwiseNewtonIterate]):
             fit = fits.fit(_independent(fits), fit)
             if fits.finished(fit):
                 raise ValueError(
-                    "solver='backward' starts from the fit on all features, and these separate the "
-                    "classes: without a norm their coefficients have no bound. Give a positive l2, "
-                    "or use solver='forward'."
+                    "solver='backward' starts from the fit on all features, and these "
+                    f"{problem.loss.unbounded_if}: without a norm their coefficients have no "
+                    "bound. Give a positive l2, or use solver='forward'."
                 )
         coef, intercept = fits.solution(fit)
         return StepwiseNewtonIterate(coef, intercept, search=search, fit=fit)

@@ -14,7 +14,6 @@ from sksparse.solvers.subset._checks import largest_rank
 from sksparse.solvers.subset_newton._columns import SubsetColumns
 from sksparse.solvers.subset_newton._move_gains import ColumnPenalties, Metric
 from sksparse.solvers.subset_newton._newton_refit import (
-    SATURATED,
     Fit,
     Outputs,
     RefitOptions,
@@ -42,7 +41,7 @@ class SubsetFits:
     free : ndarray of shape (n_features,)
         Features that are always kept, and not counted.
     scale : float
-        Loss of the model without features.
+        Loss of the model without features, above its lower bound as all losses here.
     floor : float
         Loss that counts as zero; minus infinity where the objective has a minimum.
     """
@@ -61,8 +60,8 @@ class SubsetFits:
         shape = (problem.design.n_samples, self.outputs.n_outputs)
         null = self.outputs.value(np.full(shape, problem.null_intercept))
         self.scale = max(null, float(np.finfo(np.float64).tiny))
-        bounded = penalty.l1 > 0 or penalty.has_ridge or problem.loss.quadratic
-        self.floor = -np.inf if bounded else TUNING.separated * self.scale
+        bounded = penalty.l1 > 0 or penalty.has_ridge or not problem.loss.unbounded_if
+        self.floor = -np.inf if bounded else problem.loss.negligible * self.scale
 
     def tells_apart(self, n_features: int) -> bool:
         """Whether the samples, or a ridge, determine the coefficients of so many features."""
@@ -167,10 +166,10 @@ class SubsetFits:
     def polish(self, fit: Fit) -> Fit:
         """The same support to full precision.
 
-        From nothing where classes are separated, at least in part: the loss has no minimum, and the
-        end of the steps would depend on their start.
+        From nothing where the loss is saturated: it need not have a minimum, and the end of the
+        steps would depend on their start.
         """
-        flat = not self.problem.loss.quadratic and self.outputs.reach(fit.z) > SATURATED
+        flat = self.outputs.is_saturated(fit.z)
         return self.fit(fit.support, None if flat else fit, exact=True)
 
     def metric(self, fit: Fit) -> Metric:
@@ -202,8 +201,7 @@ class SubsetFits:
         features = self.columns.features[fit.support]
         coef = np.zeros((self.outputs.n_outputs, self.problem.design.n_features))
         coef[:, features] = fit.coef.T
-        means = self.columns.means[features] + self.columns.shift[features]
-        intercept = fit.intercept - means @ fit.coef
+        intercept = fit.intercept - self.columns.means[features] @ fit.coef
         if self.outputs.n_outputs == 1:
             return coef[0], float(intercept[0])
         return coef, intercept

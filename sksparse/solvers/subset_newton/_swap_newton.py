@@ -96,8 +96,8 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
     of a feature in use and another can change places. For a squared loss without ``l1`` and
     ``positive`` the model is exact.
 
-    Where a loss has fallen to 1e-6 of the null model's and no norm is added, it counts as zero and
-    the fit ends: on separable data it has no minimum.
+    Where a loss that need not have a minimum has fallen to its negligible share of the null model's
+    and no norm is added, it counts as zero and the fit ends.
     """
 
     def __init__(

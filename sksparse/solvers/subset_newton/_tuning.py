@@ -11,9 +11,6 @@ class Tuning:
 
     Parameters
     ----------
-    separated : float
-        A loss at most this share of the null model's counts as zero where it need not have a
-        minimum.
     trial, final : float
         Newton steps of a trial, and of an answer, end when they expect to gain this share of the
         loss: what is then left is about its square.
@@ -63,12 +60,13 @@ class Tuning:
         ``path_longest`` at most.
     path_checkpoints : tuple of int
         Numbers of features at which a path passes over all columns.
+    certified : int
+        Features that are entered, in the certificate, to see by how much the objective falls.
     per_step : int
         Features that enter or leave in one step of the stepwise rules, or half of those in use: an
         interruption loses no more.
     """
 
-    separated: float = 1e-6
     trial: float = 1e-7
     final: float = 1e-13
     nothing: float = 1e-20
@@ -96,6 +94,7 @@ class Tuning:
     path_beyond: int = 4
     path_longest: int = 100
     path_checkpoints: tuple[int, ...] = tuple(2**e for e in range(2, 30))
+    certified: int = 3
     per_step: int = 10
 
 

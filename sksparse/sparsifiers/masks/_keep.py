@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-#: Share of the weights to keep that is shared out over the tensors by their sizes.
-_SECURE = 0.3
+#: Share of the weights to keep that is apportioned to the tensors by their sizes.
+_QUOTA = 0.3
 
 
 def n_kept(n_weights: int, sparsity: float) -> int:
@@ -20,7 +20,7 @@ def n_kept(n_weights: int, sparsity: float) -> int:
 def keep_above_deviation(weights: Tensor, sizes: Sequence[int], quality: float) -> Tensor:
     """Keep ``|w| >= quality * std(W)`` in each tensor (Han et al., 2015), but no zero.
 
-    A weight that is pruned stays so, also where its whole tensor is and the deviation is zero.
+    A pruned weight stays so, also where its whole tensor is pruned and the deviation is zero.
     """
     return torch.cat(
         [(w.abs() >= quality * w.std(correction=0)) & (w != 0) for w in weights.split(sizes)]
@@ -84,19 +84,19 @@ def _ranks(order: Tensor) -> Tensor:
     return ranks
 
 
-def secure_counts(sizes: Sequence[int], count: int) -> list[int]:
-    """Of `count` weights to keep, those that each tensor is sure of, by its size."""
+def layer_quotas(sizes: Sequence[int], count: int) -> list[int]:
+    """Of `count` weights to keep, how many each tensor keeps at least, by its size."""
     total = sum(sizes)
-    return [min(n, math.ceil(_SECURE * count * n / total)) for n in sizes]
+    return [min(n, math.ceil(_QUOTA * count * n / total)) for n in sizes]
 
 
-def secure_ranks(scores: Tensor, sizes: Sequence[int], count: int) -> Tensor:
+def ranks_with_quotas(scores: Tensor, sizes: Sequence[int], count: int) -> Tensor:
     """Ranks from 1 for the least score, where the best of each tensor come before all others.
 
-    A score whose scale differs from tensor to tensor may empty one of them, and with it the
-    network. Of a share of the weights to keep, each tensor therefore has its part secure.
+    A score whose scale differs from tensor to tensor may leave one of them without weights, and
+    the network without paths. A share of the weights to keep is therefore a quota of each tensor.
     """
     ranks = _ranks(torch.argsort(scores, stable=True))
-    for part, n_secure in zip(ranks.split(sizes), secure_counts(sizes, count), strict=True):
-        part[torch.topk(part, n_secure).indices] += len(scores)
+    for part, quota in zip(ranks.split(sizes), layer_quotas(sizes, count), strict=True):
+        part[torch.topk(part, quota).indices] += len(scores)
     return ranks

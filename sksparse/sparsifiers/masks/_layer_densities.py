@@ -12,16 +12,16 @@ def apportion(quotas: Sequence[float], total: int, most: Sequence[int]) -> list[
     Parameters
     ----------
     quotas : sequence of float
-        What each should get; their sum is about `total`.
+        The shares before rounding; their sum is about `total`.
     total : int
-        What there is, at most the sum of `most`.
+        What is shared out, at most the sum of `most`.
     most : sequence of int
-        What each can get.
+        The largest share of each.
 
     Returns
     -------
     counts : list of int
-        What each gets.
+        The shares.
     """
     counts = [min(m, math.floor(q)) for q, m in zip(quotas, most, strict=True)]
     by_remainder = sorted(range(len(quotas)), key=lambda i: counts[i] - quotas[i])

@@ -1,4 +1,4 @@
-r"""The optimal brain surgeon: the weights that stay make up for those that go.
+r"""The optimal brain surgeon: the weights that are kept compensate for those that are removed.
 
 With the loss a quadratic of Hessian H around the weights w, zeroing :math:`w_q` at the least
 cost changes all weights by :math:`-\frac{w_q}{[H^{-1}]_{qq}} H^{-1} e_q` and adds
@@ -9,6 +9,8 @@ that a sample of rows gives it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -17,23 +19,37 @@ from sksparse.sparsifiers.masks._saliency import gauss_newton_rows
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
 from sksparse.sparsifiers.parameters._probe import Probe
 
-#: Up to this many weights in use the inverse is exact, and they go one by one.
-FEW_WEIGHTS = 512
 
-#: Rows of the training data whose curvature is used, for few weights and for many.
-ROWS_FOR_FEW, ROWS_FOR_MANY = 256, 32
+@dataclass(frozen=True)
+class Tuning:
+    """Where the exact inverse gives way to an approximation, and how much data is used.
 
-#: Rows times weights whose gradients are held at once.
-_LARGEST_SAMPLE = 2**23
+    Parameters
+    ----------
+    few_weights : int
+        Up to this many weights in use the inverse is exact, and they are removed one by one.
+    rows_for_few, rows_for_many : int
+        Rows of the training data whose curvature is used, for few weights and for many.
+    largest_sample : int
+        Rows times weights whose gradients are held at once.
+    damping : float
+        The multiple of the identity that is added, as a share of the mean curvature.
+    n_steps : int
+        Rounds in which many weights are removed: the saliencies are computed again in each.
+    block : int
+        Gradients that enter the inverse together.
+    """
 
-#: The multiple of the identity, as a share of the mean curvature.
-DAMPING = 1e-2
+    few_weights: int = 512
+    rows_for_few: int = 256
+    rows_for_many: int = 32
+    largest_sample: int = 2**23
+    damping: float = 1e-2
+    n_steps: int = 3
+    block: int = 64
 
-#: Rounds in which many weights go: the saliencies are computed again in each.
-_STEPS = 3
 
-#: Gradients that enter the inverse together.
-_BLOCK = 64
+TUNING = Tuning()
 
 
 def inverse_hessian(rows: Tensor, n_rows: int, damping: float) -> Tensor:
@@ -54,7 +70,7 @@ def inverse_hessian(rows: Tensor, n_rows: int, damping: float) -> Tensor:
         Symmetric.
     """
     inverse = torch.eye(rows.shape[1], dtype=rows.dtype, device=rows.device) / damping
-    for block in rows.split(_BLOCK):
+    for block in rows.split(TUNING.block):
         image = block @ inverse
         inner = image @ block.T
         inner.diagonal().add_(n_rows)
@@ -63,7 +79,7 @@ def inverse_hessian(rows: Tensor, n_rows: int, damping: float) -> Tensor:
 
 
 def saliencies(weights: Tensor, inverse_diagonal: Tensor) -> Tensor:
-    """``L_q``, what zeroing each weight adds to the loss when the others make up for it."""
+    """``L_q``, what zeroing each weight adds to the loss when the others are adapted."""
     return 0.5 * weights.square() / inverse_diagonal
 
 
@@ -93,7 +109,7 @@ def surgery(weights: Tensor, inverse: Tensor, n_pruned: int) -> Tensor:
         column = inverse[:, q] / inverse[q, q]
         weights -= weights[q] * column
         inverse -= torch.outer(column, inverse[q].clone())
-        # rounding must not bring back what is gone
+        # rounding must not change removed weights
         alive[q] = False
         weights[q] = 0.0
         inverse[q], inverse[:, q], inverse[q, q] = 0.0, 0.0, 1.0
@@ -163,15 +179,19 @@ def optimal_brain_surgeon(
     used = parameters.weights.nonzero().flatten()
     if len(used) <= count:
         return parameters.weights != 0
-    few = len(used) <= FEW_WEIGHTS
-    limit = ROWS_FOR_FEW if few else min(ROWS_FOR_MANY, 1 + _LARGEST_SAMPLE // len(used))
+    few = len(used) <= TUNING.few_weights
+    limit = (
+        TUNING.rows_for_few
+        if few
+        else min(TUNING.rows_for_many, 1 + TUNING.largest_sample // len(used))
+    )
     n_rows = min(limit, sum(len(X) for X, _, _ in probe.batches()))
     rows = torch.stack([g[used] for g in gauss_newton_rows(probe, parameters, limit)])
     curvature = float(rows.square().sum() / n_rows / len(used))
-    damping = DAMPING * curvature + weight_decay + torch.finfo(rows.dtype).tiny
+    damping = TUNING.damping * curvature + weight_decay + torch.finfo(rows.dtype).tiny
     weights = parameters.weights[used]
     if few:
-        # the downdates of the inverse add up their rounding
+        # rounding errors of the downdates of the inverse add up
         inverse = inverse_hessian(rows.double(), n_rows, damping)
         weights = surgery(weights.double(), inverse, len(used) - count).to(rows.dtype)
     else:
@@ -184,8 +204,8 @@ def _in_steps(weights: Tensor, rows: Tensor, n_rows: int, damping: float, count:
     """Prune many weights in steps that each remove the same share of what is left."""
     start = len(weights)
     alive = torch.ones_like(weights, dtype=torch.bool)
-    for step in range(1, _STEPS + 1):
-        left = round(start * (count / start) ** (step / _STEPS))
+    for step in range(1, TUNING.n_steps + 1):
+        left = round(start * (count / start) ** (step / TUNING.n_steps))
         cost = saliencies(weights, low_rank_inverse_diagonal(rows * alive, n_rows, damping))
         keep = keep_largest(torch.where(alive, cost, -1.0), left)
         weights = low_rank_update(weights, ~keep, rows * alive, n_rows, damping)

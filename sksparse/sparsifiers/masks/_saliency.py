@@ -1,4 +1,4 @@
-"""How much each weight matters: scores as functions, and the statistics they are made of.
+"""Saliencies of weights: scores as functions, and the statistics that they need.
 
 The scores are functions of the flat weights and of one statistic of the training data. The
 statistics belong to single rows: at the end of training the gradients of the rows

@@ -1,4 +1,4 @@
-"""The training data as a run may look at them."""
+"""Access of a run to the training data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
 
 @dataclass(frozen=True)
 class Probe:
-    """The training data as a run may look at them when a phase begins.
+    """The training data, which a run may use when a phase begins.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
 """Training with a penalty whose proximal operator sets weights to exactly zero.
 
-The loss is followed by Adam, the penalty by its proximal operator every few updates. Adam divides
-the gradient of every weight by its root mean square; the prox has to step in the same metric,
-or strong and weak gradients would be held to different strengths of the penalty. The mean squares
-are estimated from the gradients at hand where the prox is taken, and averaged over what is shrunk
-together: a group of weights or a tensor.
+Adam minimises the loss, and the proximal operator of the penalty is applied every few updates. Adam
+divides the gradient of every weight by its root mean square; the prox is taken in the same metric,
+or the penalty would be stronger for weights with small gradients. The mean squares are estimated
+from the gradients of the batches at which the prox is taken, and averaged over the weights that are
+shrunk together: a group or a tensor.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 
 import torch
@@ -22,20 +23,39 @@ from sksparse.penalties._operators import block_factors
 from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
 from sksparse.sparsifiers._strength_control import StrengthControl
 from sksparse.sparsifiers._task import Phase, Task
-from sksparse.sparsifiers.masks._keep import n_kept, ranks_of, secure_counts, secure_ranks
+from sksparse.sparsifiers.masks._keep import layer_quotas, n_kept, ranks_of, ranks_with_quotas
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters, UnitGates
 from sksparse.sparsifiers.parameters._probe import Probe
-from sksparse.sparsifiers.structure._dead_units import keep_alive, links, remove_dead_units
+from sksparse.sparsifiers.structure._dead_units import keep_alive, remove_dead_units
 
-#: How much of its mean squared gradients Adam keeps in an update.
-_MEMORY = 0.999
-_TINY = 1e-30
-#: The strength with which the way to a target begins, and the updates beyond which it is
-#: weaker in proportion: what a penalty removes adds up over the updates.
-_START = 1e-3
-_MANY_UPDATES = 1000
-#: How far the logarithm of the strength can come while it follows a target.
-_TRAVEL = 6.0
+
+@dataclass(frozen=True)
+class Tuning:
+    """How proximal steps are scaled, and how a target sparsity is reached.
+
+    Parameters
+    ----------
+    memory : float
+        Share of its mean squared gradients that Adam keeps in an update.
+    first_strength : float
+        The strength with which the control begins.
+    n_updates : int
+        Updates beyond which the first strength is weaker in proportion: what a penalty removes
+        adds up over the updates.
+    log_range : float
+        By how much the logarithm of the strength can change in all updates.
+    least_divisor : float
+        Norms and root mean squares are divided by no less.
+    """
+
+    memory: float = 0.999
+    first_strength: float = 1e-3
+    n_updates: int = 1000
+    log_range: float = 6.0
+    least_divisor: float = 1e-30
+
+
+TUNING = Tuning()
 
 
 class ProximalSparsifier(Sparsifier):
@@ -44,8 +64,8 @@ class ProximalSparsifier(Sparsifier):
     _parameter_constraints: dict = {
         "layer_strengths": ["array-like", None],
         "prox_every": [Interval(Integral, 1, None, closed="left")],
-        "shrink_fraction": [Interval(Real, 0, 1, closed="right")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "sparsify_fraction": [Interval(Real, 0, 1, closed="right")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
     #: Strength where the estimator leaves ``alpha=None``.
@@ -53,12 +73,12 @@ class ProximalSparsifier(Sparsifier):
 
     layer_strengths: Sequence[float] | None
     prox_every: int
-    shrink_fraction: float
-    weight_travel: float
+    sparsify_fraction: float
+    min_weight_displacement: float
 
 
-class Groups:
-    """The groups of one kind, such as all rows of all tensors.
+class WeightGroups:
+    """The groups of weights of one kind, such as all rows of all tensors.
 
     Parameters
     ----------
@@ -102,20 +122,21 @@ class Groups:
         self.scale(norms / (before + (before == 0)))
 
     def relative_norms(self, penalised: Tensor) -> Tensor:
-        """At each weight the norm of its group over the mean norm in the tensor, zeros aside.
+        """At each weight the norm of its group over the mean norm in the tensor, without zeros.
 
-        Ties, which cannot be ranked, are broken by position; groups that are not
-        penalised are larger than all others.
+        Ties are broken by position; groups that are not penalised rank above all others.
         """
         norms = self.norms().double()
         for part in norms.split(self.units.counts):
-            part.div_((part.sum() / (part != 0).sum().clamp(min=1)).clamp_(min=_TINY))
+            part.div_(
+                (part.sum() / (part != 0).sum().clamp(min=1)).clamp_(min=TUNING.least_divisor)
+            )
             part.mul_(1 + 1e-6 * torch.linspace(0, 1, len(part)).to(part))
         return self.units.spread(norms.add_(~penalised * (1.0 + norms.max())))
 
 
 class ProximalRun(SparsifierRun):
-    """A phase in which the prox is taken, and one that retrains what is left without it.
+    """A phase in which the prox is applied, and one that retrains what is left without it.
 
     Parameters
     ----------
@@ -134,8 +155,8 @@ class ProximalRun(SparsifierRun):
         The same at every weight.
     """
 
-    #: The penalty is led to a density so many times the target; ranking does the rest.
-    headroom = 1.0
+    #: The control aims at this multiple of the density asked for; ranking removes the rest.
+    density_margin = 1.0
 
     def __init__(self, options: ProximalSparsifier, module: nn.Module, task: Task) -> None:
         super().__init__(module, task)
@@ -154,15 +175,32 @@ class ProximalRun(SparsifierRun):
         if task.target_sparsity is not None:
             self._last_weights = self.weights.clone()
             self._n_kept = n_kept(self.n_weights, task.target_sparsity)
-            self._secure = secure_counts(self.parameters.sizes, self._n_kept)
-            density = min(1.0, self.headroom * max(self._n_kept, 1) / self.n_weights)
-            self._course = density
+            self._quotas = layer_quotas(self.parameters.sizes, self._n_kept)
+            density = min(1.0, self.density_margin * max(self._n_kept, 1) / self.n_weights)
+            self._final_density = density
             per_epoch = math.ceil(task.steps_per_epoch / options.prox_every)
             self._n_updates = max(1, self.phases[0].epochs * per_epoch)
             self._n_done = 0
-            many = self.phases[0].epochs * task.steps_per_epoch / _MANY_UPDATES
-            self._strength = _START / max(1.0, many)
-            self._control = StrengthControl(self._strength, density, self._n_updates, _TRAVEL)
+            excess = self.phases[0].epochs * task.steps_per_epoch / TUNING.n_updates
+            self._strength = TUNING.first_strength / max(1.0, excess)
+            self._control = StrengthControl(
+                self._strength, density, self._n_updates, TUNING.log_range
+            )
+
+    def require_units(self, granularity: str) -> None:
+        """Refuse modules whose units of this kind are not known.
+
+        Parameters
+        ----------
+        granularity : {"weight", "input", "output", "both"}
+            What a group is.
+        """
+        option = f"{type(self._options).__name__} with granularity={granularity!r}"
+        if granularity in ("output", "both"):
+            remedy = "Set granularity='input', which zeroes the weights that leave a unit."
+            self.graph.require_chain(option, remedy)
+        remedy = "Choose a sparsifier of single weights, such as 'oscar'."
+        self.graph.require_axis(granularity, option, remedy)
 
     @abstractmethod
     def penalty_value(self) -> float:
@@ -170,26 +208,27 @@ class ProximalRun(SparsifierRun):
 
     @abstractmethod
     def shrink(self, strength: float, step: float) -> None:
-        """Take the prox of the penalty times a strength, with a step of Adam, in place."""
+        """Apply the prox of the penalty times a strength, with a step of Adam, in place."""
 
     @abstractmethod
     def group_scores(self) -> Tensor:
-        """For every weight, how much its groups matter: those with the least go first."""
+        """For every weight the score of its groups; those of least score are removed first."""
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        task, travel = self.task, self._options.weight_travel
-        epochs = math.ceil(self._options.shrink_fraction * task.max_iter)
-        free = task.target_sparsity is None
-        return (
-            task.weight_phase("shrink", epochs, travel, may_stop=free, average=False),
-            task.weight_phase("retrain", task.max_iter - epochs, travel, anneal=True),
+        options, free = self._options, self.task.target_sparsity is None
+        return self.task.two_phases(
+            "shrink",
+            options.sparsify_fraction,
+            options.min_weight_displacement,
+            may_stop=free,
+            average=False,
         )
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         if phase.name == "retrain" and self.mask is None:
             if self._pending:
-                self._take_prox()
+                self._apply_prox()
             if self.mask is None:
                 self._fix_zeros()
 
@@ -198,12 +237,12 @@ class ProximalRun(SparsifierRun):
         if self.mask is None:
             self._pending += 1
             if self._pending == self._options.prox_every:
-                self._take_prox()
+                self._apply_prox()
 
     def before_evaluation(self) -> None:
         super().before_evaluation()
         if self.mask is None and self._pending:
-            self._take_prox()
+            self._apply_prox()
 
     def penalty(self) -> float:
         decay = super().penalty()
@@ -211,20 +250,20 @@ class ProximalRun(SparsifierRun):
         free = self.mask is None and self._control is None
         return decay + self._strength * self.penalty_value() if free else decay
 
-    def step_beside_adam(self, strength: Tensor | float, squares: Tensor, step: float) -> Tensor:
-        """The step of the prox where gradients have these mean squares, times the strength.
+    def step_in_adam_metric(self, strength: Tensor | float, squares: Tensor, step: float) -> Tensor:
+        """The step of the prox times the strength, where gradients have these mean squares.
 
-        It is divided like the gradient of the loss, but by no less than half the strength: a
-        weight that has no other gradient shrinks by twice the learning rate in an update, and one
-        that is zero stays zero where Adam, which moves it by about the learning rate,
-        follows gradients smaller than the strength.
+        It is divided by the root mean square like the gradient of the loss, but by no less than
+        half the strength: a weight without other gradients shrinks by twice the learning rate in
+        an update. A zero weight stays zero while its gradients are smaller than the strength,
+        because Adam moves it by about the learning rate.
 
         Parameters
         ----------
         strength : float or torch.Tensor
             Strength of the penalty per root of a weight.
         squares : torch.Tensor
-            Means of ``gradient_squares`` over what is shrunk together.
+            Means of ``gradient_squares`` over the weights that are shrunk together.
         step : float
             The sum of the learning rates since the last prox.
 
@@ -234,20 +273,20 @@ class ProximalRun(SparsifierRun):
             In the shape of `squares`.
         """
         strength = torch.as_tensor(strength, dtype=squares.dtype, device=squares.device)
-        size = torch.maximum(squares.sqrt(), 0.5 * strength).clamp_(min=_TINY)
+        size = torch.maximum(squares.sqrt(), 0.5 * strength).clamp_(min=TUNING.least_divisor)
         return step * strength / size
 
     def gradient_squares(self) -> Tensor:
         """The mean squared gradient of every weight, flat."""
-        return self._squares / max(self._share_seen, _TINY)
+        return self._squares / max(self._share_seen, TUNING.least_divisor)
 
-    def _take_prox(self) -> None:
-        kept = _MEMORY**self._pending
+    def _apply_prox(self) -> None:
+        kept = TUNING.memory**self._pending
         self._squares.lerp_(self.latent_gradient.square(), 1 - kept)
         self._share_seen = kept * self._share_seen + 1 - kept
         if self._strength > 0:
             self.shrink(self._strength, self.rate * self._pending)
-            remove_dead_units(self.module)
+            remove_dead_units(self.graph.connections)
         self._pending = 0
         if self._control is not None:
             self._follow_target(self._control)
@@ -257,12 +296,12 @@ class ProximalRun(SparsifierRun):
         left = [int(torch.count_nonzero(part)) for part in parts]
         n_left = sum(left)
         self._n_done += 1
-        # the density is led down evenly, by the same share of what is left in each update
-        ahead = self._course ** max(0.0, 1 - self._n_done / self._n_updates)
+        # the density asked for falls by the same factor in each update
+        ahead = self._final_density ** max(0.0, 1 - self._n_done / self._n_updates)
         self._strength = control.update(n_left / self.n_weights * ahead)
-        too_few = any(n < least for n, least in zip(left, self._secure, strict=True))
+        too_few = any(n < least for n, least in zip(left, self._quotas, strict=True))
         if n_left <= self._n_kept or too_few:
-            # one step too far, for all or for one tensor: the weights before it are ranked
+            # too many zeros, in all or in one tensor: the weights before this step are ranked
             self.weights.copy_(self._last_weights)
             self._fix_zeros()
         else:
@@ -272,8 +311,8 @@ class ProximalRun(SparsifierRun):
         if self._control is None:
             self.freeze(self.weights != 0)
             return
-        # zeros go first, also those in a group that stays
+        # zeros have the lowest rank, also those in a group that is kept
         ranks = ranks_of(self.group_scores(), self.weights.abs())
-        ranks = secure_ranks(ranks, self.parameters.sizes, self._n_kept)
+        ranks = ranks_with_quotas(ranks, self.parameters.sizes, self._n_kept)
         ranks.masked_fill_(self.weights == 0, 0)
-        self.settle(keep_alive(ranks, self._n_kept, self.parameters, links(self.module)), ranks)
+        self.settle(keep_alive(ranks, self._n_kept, self.graph), ranks)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sksparse.penalties._operators import soft_threshold
 from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._task import Task
-from sksparse.sparsifiers.proximal._base import Groups, ProximalRun, ProximalSparsifier
+from sksparse.sparsifiers.proximal._base import ProximalRun, ProximalSparsifier, WeightGroups
 
 
 class GroupShrinkage(ProximalSparsifier):
@@ -27,25 +27,30 @@ class GroupShrinkage(ProximalSparsifier):
 
     over the groups :math:`g` of each tensor, of :math:`|g|` weights: its rows, with all weights
     that enter an output unit (filter), and its columns, with all weights that leave an input
-    unit (channel). Whole units go, and the tensors can be replaced by smaller ones. The rows of
-    the last tensor are left out: its outputs are no units to remove.
+    unit (channel). Whole units are removed, and the tensors can be replaced by smaller ones. The
+    rows of the last tensor are not penalised: the outputs of the network cannot be removed.
 
-    The loss is followed by Adam, the penalty by its proximal operator, block soft
-    thresholding, so that zeros are exact: a group is zero if its norm does not exceed the
-    threshold. Rows and columns overlap, and the penalty is the sum of both; its prox is taken
-    as that of the rows and then that of the columns, which differs from the prox of the sum in
-    second order of the small step. That step is the learning rate since the last prox,
+    Adam minimises the loss, and the proximal operator of the penalty, block soft
+    thresholding, makes zeros exact: a group is zero if its norm does not exceed the
+    threshold. Rows and columns overlap, and the penalty is the sum of both; its prox is that of
+    the rows followed by that of the columns, which differs from the prox of the sum in
+    second order of the small step. That step is the sum of the learning rates since the last prox,
     divided as Adam divides gradients: by the root mean square of the gradients of the
     group, but at least by half of `alpha`. The prox thus weighs the penalty against the loss as the
     objective does, and a zero group stays zero as long as the mean gradient of its
     weights is below `alpha`, because Adam moves it by less than the threshold.
 
-    With `target_sparsity` the strength follows the density, which is led down along a course. When
-    it arrives, or after `shrink_fraction` of the epochs, groups are zeroed in the order of
-    their norms relative to the mean norm in their tensor, and in the last one the smallest
-    weights, until the number is met. What is left is retrained without the penalty, which
-    takes its bias away. Units that have lost their inputs or their outputs are removed with all
-    their weights, where the network is an ``nn.Sequential`` of linear layers.
+    With `target_sparsity` the strength is adapted so that the density falls to the target by the
+    same factor in each update. When it is reached, or after `sparsify_fraction` of the epochs,
+    groups are zeroed in the order of their norms relative to the mean norm in their tensor, and in
+    the last one the smallest weights, until the number is met. What is left is retrained without
+    the penalty, which removes its bias.
+
+    Units that have lost their inputs or their outputs are removed with all their weights, where
+    linear layers and convolutions follow each other in an ``nn.Sequential``, with activations,
+    batch normalisation, dropout, pooling and ``nn.Flatten`` between them; constants that such
+    units emit move into the next biases. Elsewhere it is not known what reads the output units of
+    a layer, and groups of rows are refused: set ``granularity="input"``.
 
     Parameters
     ----------
@@ -56,10 +61,10 @@ class GroupShrinkage(ProximalSparsifier):
         all alike; a tensor of factor 0 is pruned last.
     prox_every : int, default=5
         Updates between two proximal steps, which are so many times larger, and end each epoch.
-    shrink_fraction : float, default=0.6
+    sparsify_fraction : float, default=0.6
         Share of the epochs with the penalty; the rest retrains.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in each phase; it raises the learning rate,
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in each phase; it raises the learning rate,
         up to 0.02, where there are few updates.
 
     References
@@ -90,14 +95,14 @@ class GroupShrinkage(ProximalSparsifier):
         granularity: str = "both",
         layer_strengths: Sequence[float] | None = None,
         prox_every: int = 5,
-        shrink_fraction: float = 0.6,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.6,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.granularity = granularity
         self.layer_strengths = layer_strengths
         self.prox_every = prox_every
-        self.shrink_fraction = shrink_fraction
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -128,8 +133,8 @@ class SparseGroupShrinkage(ProximalSparsifier):
         \alpha \Bigl(\lambda \|W\|_1
         + (1 - \lambda) \sum_g \sqrt{|g|} \, \|W_g\|_2\Bigr)
 
-    where :math:`\lambda` is `l1_ratio`: whole units go, and single weights within those that
-    stay. The prox of a group is soft thresholding of its weights, each with a step divided by
+    where :math:`\lambda` is `l1_ratio`: whole units are removed, and single weights of the
+    others. The prox of a group is soft thresholding of its weights, each with a step divided by
     the root mean square of its own gradients, and block soft thresholding after that.
 
     Parameters
@@ -143,15 +148,15 @@ class SparseGroupShrinkage(ProximalSparsifier):
         all alike; a tensor of factor 0 is pruned last.
     prox_every : int, default=5
         Updates between two proximal steps, which are so many times larger, and end each epoch.
-    shrink_fraction : float, default=0.6
+    sparsify_fraction : float, default=0.6
         Share of the epochs with the penalty; the rest retrains.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in each phase; it raises the learning rate,
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in each phase; it raises the learning rate,
         up to 0.02, where there are few updates.
 
     See Also
     --------
-    GroupShrinkage : How the prox is taken beside Adam, and how a target is met.
+    GroupShrinkage : How the prox is combined with Adam, and how a target is met.
 
     References
     ----------
@@ -182,15 +187,15 @@ class SparseGroupShrinkage(ProximalSparsifier):
         granularity: str = "both",
         layer_strengths: Sequence[float] | None = None,
         prox_every: int = 5,
-        shrink_fraction: float = 0.6,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.6,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.l1_ratio = l1_ratio
         self.granularity = granularity
         self.layer_strengths = layer_strengths
         self.prox_every = prox_every
-        self.shrink_fraction = shrink_fraction
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -223,9 +228,10 @@ class _GroupRun(ProximalRun):
         l1_ratio: float,
     ) -> None:
         super().__init__(options, module, task)
+        self.require_units(options.granularity)
         self._l1_ratio = l1_ratio
         kinds = ("output", "input") if options.granularity == "both" else (options.granularity,)
-        self._groups = [Groups(self.parameters, kind) for kind in kinds]
+        self._groups = [WeightGroups(self.parameters, kind) for kind in kinds]
         self._group_factors = []
         for kind, groups in zip(kinds, self._groups, strict=True):
             factors = self.factors.clone()
@@ -243,15 +249,15 @@ class _GroupRun(ProximalRun):
         squares = self.gradient_squares()
         if self._l1_ratio > 0:
             strengths = strength * self._l1_ratio * self.weight_factors
-            steps = self.step_beside_adam(strengths, squares, step)
+            steps = self.step_in_adam_metric(strengths, squares, step)
             self.weights.copy_(soft_threshold(self.weights, steps))
         if self._l1_ratio < 1:
             share = strength * (1 - self._l1_ratio)
             for groups, factors in zip(self._groups, self._group_factors, strict=True):
-                steps = self.step_beside_adam(share * factors, groups.mean(squares), step)
+                steps = self.step_in_adam_metric(share * factors, groups.mean(squares), step)
                 groups.shrink(steps.mul_(groups.roots))
 
     def group_scores(self) -> Tensor:
         pairs = zip(self._groups, self._group_factors, strict=True)
-        # a weight goes with the first of its groups
+        # a weight is removed with the first of its groups
         return torch.stack([groups.relative_norms(f > 0) for groups, f in pairs]).amin(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
@@ -22,10 +23,25 @@ from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.proximal._base import ProximalSparsifier
 from sksparse.sparsifiers.proximal._oscar import SortedRun
 
-#: Share of the units of a tensor, times the root of the density, that are pruned after all others.
-_SECURE = 0.6
-#: Larger than the salience of a unit over the mean.
-_FIRST = 1e6
+
+@dataclass(frozen=True)
+class Tuning:
+    """How units are ranked for a target sparsity.
+
+    Parameters
+    ----------
+    protected_share : float
+        Share of the units of a tensor, times the root of the density, that are pruned after all
+        others.
+    offset : float
+        Added to the scores of these: larger than the saliency of a unit over the mean.
+    """
+
+    protected_share: float = 0.6
+    offset: float = 1e6
+
+
+TUNING = Tuning()
 
 
 class GrOWL(ProximalSparsifier):
@@ -44,19 +60,19 @@ class GrOWL(ProximalSparsifier):
     the units and stay there. Units whose inputs are strongly correlated get weights of equal
     norm, then equal weights, where those factors differ.
 
-    The loss is followed by Adam, the penalty by its proximal operator: the norms of a tensor are
-    sorted and pooled, and the weights scaled to the new norms, so that zeros are exact. Its
-    step is that of :class:`OscarShrinkage`.
+    Adam minimises the loss, and the proximal operator of the penalty makes zeros exact: the norms
+    of a tensor are sorted and pooled, and the weights scaled to the new norms. Its step is that
+    of :class:`OscarShrinkage`.
 
-    With `target_sparsity` the strength follows the density. When it arrives, or after
-    `shrink_fraction` of the epochs, the units that matter least are zeroed, but each tensor
+    With `target_sparsity` the strength is adapted to the density. When the target is reached, or
+    after `sparsify_fraction` of the epochs, the units of least saliency are zeroed, but each tensor
     keeps a share, and in the last one the smallest weights, until the number is met. Norms are
-    equal where they were pooled, so it is the norm times the root mean square of its gradients,
-    relative to the tensor, that counts. Hidden units that nothing leaves are removed with the
+    equal where they were pooled, so the saliency is the norm times the root mean square of its
+    gradients, relative to the tensor. Hidden units without outgoing weights are removed with the
     weights that enter them. Then the units of each tensor that are left are clustered by affinity
     propagation; the similarity is
     :math:`w_i^T w_k / \max(\|w_i\|^2, \|w_k\|^2)`, which is 1 for equal weights only. Every unit
-    takes the mean weights of its cluster, and is trained on with the mean of their gradients:
+    takes the mean weights of its cluster, and is trained further with the mean of their gradients:
     its weights stay equal to those of the others, and one copy is enough
     (:func:`stored_weights` counts them).
 
@@ -74,10 +90,10 @@ class GrOWL(ProximalSparsifier):
     prox_every : int, default=5
         Updates between two proximal steps, which are so many times larger, and end each epoch;
         a large number gives one prox an epoch, as in the paper.
-    shrink_fraction : float, default=0.6
+    sparsify_fraction : float, default=0.6
         Share of the epochs with the penalty; the rest trains tied weights.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in each phase; it raises the learning rate,
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in each phase; it raises the learning rate,
         up to 0.02, where there are few updates.
 
     References
@@ -109,16 +125,16 @@ class GrOWL(ProximalSparsifier):
         sorted_fraction: float = 0.3,
         layer_strengths: Sequence[float] | None = None,
         prox_every: int = 5,
-        shrink_fraction: float = 0.6,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.6,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.preference = preference
         self.pairwise = pairwise
         self.sorted_fraction = sorted_fraction
         self.layer_strengths = layer_strengths
         self.prox_every = prox_every
-        self.shrink_fraction = shrink_fraction
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -205,8 +221,8 @@ def stored_weights(module: nn.Module) -> dict[str, int]:
 class _GrOWLRun(SortedRun):
     _options: GrOWL
 
-    # inputs alone would have to bear a strong penalty before the hidden units that it spares go
-    headroom = 2.5
+    # a penalty that removes hidden units as well is too strong for the features
+    density_margin = 2.5
 
     def __init__(self, options: GrOWL, module: nn.Module, task: Task) -> None:
         super().__init__(options, module, task, granularity="input")
@@ -216,18 +232,20 @@ class _GrOWLRun(SortedRun):
         return falling_weights(n, self._options.pairwise, self._options.sorted_fraction)
 
     def group_scores(self) -> Tensor:
-        """Salience relative to the tensor: pooled norms are equal and rank nothing."""
+        """Saliency relative to the tensor: pooled norms are equal and cannot be ranked."""
         units = self.groups.units
-        salience = self.groups.norms() * self.groups.mean(self.gradient_squares()).sqrt()
-        # the best of each tensor stay, or one tensor is emptied for the sake of the others
-        secure = _SECURE * (self._n_kept / self.n_weights) ** 0.5
+        saliency = self.groups.norms() * self.groups.mean(self.gradient_squares()).sqrt()
+        # the best units of each tensor are protected, or one tensor might lose all of them
+        share = TUNING.protected_share * (self._n_kept / self.n_weights) ** 0.5
         scores = []
-        for part in salience.split(units.counts):
+        for part in saliency.split(units.counts):
             mean = part.sum() / (part != 0).sum().clamp(min=1)
-            best = part.argsort().argsort() >= (1 - secure) * len(part)
-            scores.append(part / mean.clamp(min=torch.finfo(part.dtype).tiny) + _FIRST * best)
-        spared = self.factors[units.layer] == 0
-        return units.spread(torch.cat(scores) + 2 * _FIRST * spared)
+            best = part.argsort().argsort() >= (1 - share) * len(part)
+            scores.append(
+                part / mean.clamp(min=torch.finfo(part.dtype).tiny) + TUNING.offset * best
+            )
+        unpenalised = self.factors[units.layer] == 0
+        return units.spread(torch.cat(scores) + 2 * TUNING.offset * unpenalised)
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         super().begin_phase(phase, probe)
@@ -276,7 +294,7 @@ class _Ties:
     def __init__(self, leaders: Tensor) -> None:
         own = torch.arange(len(leaders), device=leaders.device)
         counts = torch.bincount(leaders, minlength=len(leaders))
-        # only clusters of two and more need any work
+        # clusters of one weight need no averaging
         self._members = torch.nonzero(counts[leaders] > 1).flatten()
         self._leaders, self._cluster = torch.unique(leaders[self._members], return_inverse=True)
         self._sizes = counts[self._leaders]

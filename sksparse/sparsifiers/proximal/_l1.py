@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from numbers import Real
 
 import torch
@@ -9,24 +10,39 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
 from sksparse.penalties._operators import soft_threshold
-from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
+from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._strength_control import StrengthControl
 from sksparse.sparsifiers._task import Task
-from sksparse.sparsifiers.masks._keep import n_kept, ranks_of, secure_ranks
-from sksparse.sparsifiers.pruning._schedule import Course, GradualRun
-from sksparse.sparsifiers.structure._dead_units import keep_alive, links
-
-#: A survivor that is zero when the mask is fixed restarts at this share of its initial weight.
-_LEAST_SHARE = 0.01
-#: The control aims at this multiple of the density asked for; ranking removes the rest.
-_HEADROOM = 1.25
-#: The strength that a control starts from.
-_START = 0.05
-#: Updates between two looks at the density.
-_LOOK_EVERY = 8
+from sksparse.sparsifiers.masks._keep import n_kept, ranks_of, ranks_with_quotas
+from sksparse.sparsifiers.parameters._probe import Probe
+from sksparse.sparsifiers.pruning._schedule import CuttingRun, GradualSparsifier
+from sksparse.sparsifiers.structure._dead_units import keep_alive
 
 
-class L1Shrinkage(Sparsifier):
+@dataclass(frozen=True)
+class Tuning:
+    """How a target sparsity is reached.
+
+    Parameters
+    ----------
+    first_strength : float
+        The strength with which the control begins.
+    density_margin : float
+        The control aims at this multiple of the density asked for; ranking removes the rest.
+    restart : float
+        A kept weight that is zero when the mask is fixed restarts at this share of its initial
+        value.
+    """
+
+    first_strength: float = 0.05
+    density_margin: float = 1.25
+    restart: float = 0.01
+
+
+TUNING = Tuning()
+
+
+class L1Shrinkage(GradualSparsifier):
     r"""Shrink all weights towards zero by the same amount after every update.
 
     After each update of the optimiser on :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i +
@@ -56,10 +72,10 @@ class L1Shrinkage(Sparsifier):
         this magnitude, or of one shrinkage, are pruned in the end, and count as zero before.
     train_fraction : float, default=0.1
         Share of the epochs before the shrinkage.
-    cut_fraction : float, default=0.5
+    sparsify_fraction : float, default=0.5
         Share of the epochs with shrinkage.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in each phase after the first; it raises the
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in each phase after the first; it raises the
         learning rate, up to 0.02, where there are few updates.
 
     References
@@ -75,15 +91,15 @@ class L1Shrinkage(Sparsifier):
     """
 
     _parameter_constraints: dict = {
+        **GradualSparsifier._parameter_constraints,
         "solver": [StrOptions({"shrinkage", "subgradient"})],
         "threshold": [Interval(Real, 0, None, closed="left")],
-        "train_fraction": [Interval(Real, 0, 1, closed="left")],
-        "cut_fraction": [Interval(Real, 0, 1, closed="left")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
     }
 
     #: The strength where the estimator leaves ``alpha=None``.
     default_alpha = 0.3
+    #: Batches between two checks of the density.
+    update_every = 8
 
     def __init__(
         self,
@@ -91,14 +107,14 @@ class L1Shrinkage(Sparsifier):
         solver: str = "shrinkage",
         threshold: float = 0.01,
         train_fraction: float = 0.1,
-        cut_fraction: float = 0.5,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.5,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.solver = solver
         self.threshold = threshold
         self.train_fraction = train_fraction
-        self.cut_fraction = cut_fraction
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -113,33 +129,34 @@ class L1Shrinkage(Sparsifier):
         Returns
         -------
         run : SparsifierRun
-            A run of a dense phase, one with shrinkage and one that trains the survivors.
+            A run of a dense phase, one with shrinkage and one that trains what is left.
         """
         self._validate_params()
         return _L1Run(self, module, task)
 
 
-class _L1Run(GradualRun):
+class _L1Run(CuttingRun):
     def __init__(self, options: L1Shrinkage, module: nn.Module, task: Task) -> None:
-        course = Course(
-            options.train_fraction, options.cut_fraction, options.weight_travel, _LOOK_EVERY
-        )
-        super().__init__(module, task, course)
+        super().__init__(module, task)
+        self._options = options
         self._crosses = options.solver == "subgradient"
         self._threshold = options.threshold if self._crosses else 0.0
         self._initial = self.weights.clone()
         self._control: StrengthControl | None = None
         self._strength = options.default_alpha if task.alpha is None else task.alpha
 
-    def begin_cut(self) -> None:
+    def begin_updates(self, probe: Probe) -> None:
+        super().begin_updates(probe)
         target = self.task.target_sparsity
         if target is not None:
-            self._strength = _START
-            density = min(1.0, _HEADROOM * max(n_kept(self.n_weights, target), 1) / self.n_weights)
-            self._control = StrengthControl(self._strength, density, self._n_batches // _LOOK_EVERY)
+            self._strength = TUNING.first_strength
+            n_left = max(n_kept(self.n_weights, target), 1)
+            density = min(1.0, TUNING.density_margin * n_left / self.n_weights)
+            n_updates = self._n_batches // self._interval
+            self._control = StrengthControl(self._strength, density, n_updates)
 
     def after_step(self) -> None:
-        if self.cutting:
+        if self.updating:
             amount = self.rate * self._strength
             if self._crosses:
                 self.weights.sub_(self.weights.sign(), alpha=amount)
@@ -148,18 +165,18 @@ class _L1Run(GradualRun):
         super().after_step()
 
     def cut(self) -> None:
-        """The weights go by themselves; look at how many are left."""
+        """Adapt the strength to the number of weights left: shrinkage zeroes them by itself."""
         if self._control is not None:
             self._strength = self._control.update(self.density())
 
     def density(self) -> float:
-        if self.cutting:
+        if self.updating:
             return int(self._left().sum()) / self.n_weights
         return super().density()
 
     def penalty(self) -> float:
         value = super().penalty()
-        if self.cutting and self._control is None:
+        if self.updating and self._control is None:
             value += self._strength * float(self.weights.abs().sum())
         return value
 
@@ -168,10 +185,10 @@ class _L1Run(GradualRun):
         if target is None:
             return self._left()
         count, sizes = n_kept(self.n_weights, target), self.parameters.sizes
-        ranks = secure_ranks(ranks_of(self.weights.abs(), self._initial.abs()), sizes, count)
-        keep = keep_alive(ranks, count, self.parameters, links(self.module))
+        ranks = ranks_with_quotas(ranks_of(self.weights.abs(), self._initial.abs()), sizes, count)
+        keep = keep_alive(ranks, count, self.graph)
         revived = keep & (self.weights == 0)
-        self.weights.copy_(torch.where(revived, _LEAST_SHARE * self._initial, self.weights))
+        self.weights.copy_(torch.where(revived, TUNING.restart * self._initial, self.weights))
         return keep
 
     def _left(self) -> Tensor:

@@ -16,7 +16,7 @@ from sksparse.penalties import SortedL1, oscar_weights
 from sksparse.penalties._operators import sorted_magnitudes
 from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._task import Task
-from sksparse.sparsifiers.proximal._base import Groups, ProximalRun, ProximalSparsifier
+from sksparse.sparsifiers.proximal._base import ProximalRun, ProximalSparsifier, WeightGroups
 
 
 class OscarShrinkage(ProximalSparsifier):
@@ -37,16 +37,17 @@ class OscarShrinkage(ProximalSparsifier):
     With `granularity` the :math:`|w_j|` are Euclidean norms of rows or columns, times the root
     of their size.
 
-    The loss is followed by Adam, the penalty by its proximal operator, the pooling of
-    adjacent violators among the sorted magnitudes, so that zeros are exact. Its step is the
-    learning rate since the last prox, divided as Adam divides gradients: by the root mean
+    Adam minimises the loss, and the proximal operator of the penalty, the pooling of adjacent
+    violators among the sorted magnitudes, makes zeros exact. Its step is the sum of the
+    learning rates since the last prox, divided as Adam divides gradients: by the root mean
     square of the gradients of the tensor, but at least by half of `alpha`. A zero weight stays
     zero as long as Adam moves it by less than the smallest threshold.
 
-    With `target_sparsity` the strength follows the density, which is led down along a course. When
-    it arrives, or after `shrink_fraction` of the epochs, the weights (groups) that are
-    smallest relative to the mean in their tensor are zeroed until the number is met. What is
-    left is retrained without the penalty, which takes away its bias and the ties.
+    With `target_sparsity` the strength is adapted so that the density falls to the target by the
+    same factor in each update. When it is reached, or after `sparsify_fraction` of the epochs, the
+    weights (groups) that are smallest relative to the mean in their tensor are zeroed until the
+    number is met. What is left is retrained without the penalty, which removes its bias and the
+    ties.
 
     Parameters
     ----------
@@ -54,18 +55,20 @@ class OscarShrinkage(ProximalSparsifier):
         Share of the pairwise term, from 0 (the lasso) to 1.
     granularity : {"weight", "input", "output"}, default="weight"
         Whether single weights are sorted, or the norms of the columns of each tensor, with the
-        weights that leave an input unit, or those of its rows; the rows of the last tensor, one
-        for each output, are left out.
+        weights that leave an input unit, or those of its rows, with the weights that enter an
+        output unit; the rows of the last tensor are not penalised. As in
+        :class:`GroupShrinkage`, dead units are removed, and rows need a module in which it is
+        known what reads the output units.
     layer_strengths : sequence of float, default=None
         Factors on `alpha` for the prunable tensors, in the order of the module. None weighs
         all alike; a tensor of factor 0 is pruned last.
     prox_every : int, default=20
         Updates between two proximal steps, which are so many times larger, and end each epoch.
         Sorting all weights takes longer than a small update.
-    shrink_fraction : float, default=0.6
+    sparsify_fraction : float, default=0.6
         Share of the epochs with the penalty; the rest retrains.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in each phase; it raises the learning rate,
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in each phase; it raises the learning rate,
         up to 0.02, where there are few updates.
 
     See Also
@@ -102,15 +105,15 @@ class OscarShrinkage(ProximalSparsifier):
         granularity: str = "weight",
         layer_strengths: Sequence[float] | None = None,
         prox_every: int = 20,
-        shrink_fraction: float = 0.6,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.6,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.pairwise = pairwise
         self.granularity = granularity
         self.layer_strengths = layer_strengths
         self.prox_every = prox_every
-        self.shrink_fraction = shrink_fraction
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -132,7 +135,7 @@ class OscarShrinkage(ProximalSparsifier):
 
 
 class SortedRun(ProximalRun):
-    """The prox of the sorted norm in each tensor, of the norms of its groups.
+    """The prox of the sorted L1 norm in each tensor, of the norms of its groups.
 
     Parameters
     ----------
@@ -150,10 +153,11 @@ class SortedRun(ProximalRun):
         self, options: ProximalSparsifier, module: nn.Module, task: Task, *, granularity: str
     ) -> None:
         super().__init__(options, module, task)
+        self.require_units(granularity)
         if granularity == "output":
             # every output of the network is needed
             self.factors[-1] = 0.0
-        self.groups = Groups(self.parameters, granularity)
+        self.groups = WeightGroups(self.parameters, granularity)
         self._penalties = [SortedL1(self.sorted_weights(n)) for n in self.groups.units.counts]
         self._tensor_roots = [
             (w.numel() / n) ** 0.5
@@ -172,7 +176,7 @@ class SortedRun(ProximalRun):
     def shrink(self, strength: float, step: float) -> None:
         squares = self.gradient_squares().split(self.parameters.sizes)
         mean_squares = torch.stack([part.mean() for part in squares])
-        steps = self.step_beside_adam(strength * self.factors, mean_squares, step).tolist()
+        steps = self.step_in_adam_metric(strength * self.factors, mean_squares, step).tolist()
         parts = zip(self._norms(), self._penalties, self._tensor_roots, steps, strict=True)
         shrunk = [
             sorted_magnitudes(norms, s * root * penalty.weights)

@@ -8,13 +8,14 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
-from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
+from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._task import Task
 from sksparse.sparsifiers.masks._keep import keep_largest, n_kept
-from sksparse.sparsifiers.pruning._schedule import Course, GradualRun
+from sksparse.sparsifiers.parameters._probe import Probe
+from sksparse.sparsifiers.pruning._schedule import CuttingRun, GradualSparsifier
 
 
-class DynamicSurgery(Sparsifier):
+class DynamicSurgery(GradualSparsifier):
     r"""Cut weights below a threshold, and splice back those that grow above another.
 
     The network is trained on :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i +
@@ -43,15 +44,15 @@ class DynamicSurgery(Sparsifier):
     c : float, default=1.5
         Standard deviations between the mean and the threshold, where there is no target.
     gamma : float, default=1e-4
-        How fast changes of the mask become rare.
+        Rate at which changes of the mask become rare.
     power : float, default=1.0
         Exponent of the same.
     hysteresis : float, default=0.1
         Half the width of the band in which the mask stays, relative to the threshold.
     splice_decay : float, default=0.01
         Share by which the values of cut weights shrink in each update, so that those return
-        whose gradients insist. An optimiser such as Adam moves every weight by about its
-        learning rate, and noise alone would lead many back; 0 is the paper.
+        whose gradients keep their sign. An optimiser such as Adam moves every weight by about its
+        learning rate, and noise alone would bring many back; 0 is the paper.
     scope : {"global", "layer"}, default="global"
         How a target is met: by one threshold for all layers, or by a common :math:`c` in the
         thresholds of the layers.
@@ -59,10 +60,10 @@ class DynamicSurgery(Sparsifier):
         Updates between two attempts to change the mask. None is from 4 to 16, to have 200 or more.
     train_fraction : float, default=0.2
         Share of the epochs before the surgery.
-    cut_fraction : float, default=0.4
+    sparsify_fraction : float, default=0.4
         Share of the epochs with surgery.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in each phase after the first; it raises the
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in each phase after the first; it raises the
         learning rate, up to 0.02, where there are few updates.
 
     References
@@ -77,6 +78,7 @@ class DynamicSurgery(Sparsifier):
     """
 
     _parameter_constraints: dict = {
+        **GradualSparsifier._parameter_constraints,
         "c": [Interval(Real, None, None, closed="neither")],
         "gamma": [Interval(Real, 0, None, closed="left")],
         "power": [Interval(Real, 0, None, closed="left")],
@@ -84,9 +86,6 @@ class DynamicSurgery(Sparsifier):
         "splice_decay": [Interval(Real, 0, 1, closed="both")],
         "scope": [StrOptions({"global", "layer"})],
         "update_every": [Interval(Integral, 1, None, closed="left"), None],
-        "train_fraction": [Interval(Real, 0, 1, closed="left")],
-        "cut_fraction": [Interval(Real, 0, 1, closed="left")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
     }
 
     #: Factor on the thresholds where the estimator leaves ``alpha=None``.
@@ -103,8 +102,8 @@ class DynamicSurgery(Sparsifier):
         scope: str = "global",
         update_every: int | None = None,
         train_fraction: float = 0.2,
-        cut_fraction: float = 0.4,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.4,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.c = c
         self.gamma = gamma
@@ -114,8 +113,8 @@ class DynamicSurgery(Sparsifier):
         self.scope = scope
         self.update_every = update_every
         self.train_fraction = train_fraction
-        self.cut_fraction = cut_fraction
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -136,19 +135,13 @@ class DynamicSurgery(Sparsifier):
         return _SurgeryRun(self, module, task)
 
 
-class _SurgeryRun(GradualRun):
+class _SurgeryRun(CuttingRun):
     def __init__(self, options: DynamicSurgery, module: nn.Module, task: Task) -> None:
-        course = Course(
-            options.train_fraction,
-            options.cut_fraction,
-            options.weight_travel,
-            options.update_every,
-        )
-        super().__init__(module, task, course)
+        super().__init__(module, task)
         self._options = options
         self._factor = options.default_alpha if task.alpha is None else task.alpha
         self.in_use = torch.ones_like(self.weights)
-        self._forgetting = self.in_use.clone()
+        self._decay = self.in_use.clone()
         self._measure()
 
     def _measure(self) -> None:
@@ -160,18 +153,19 @@ class _SurgeryRun(GradualRun):
                 size = w.new_zeros(1)
             self._moments.append((float(size.mean()), float(size.std(correction=0))))
 
-    def begin_cut(self) -> None:
+    def begin_updates(self, probe: Probe) -> None:
+        super().begin_updates(probe)
         # the gradient by the masked weights is the gradient of all
         self._learn(self.weights.clone(), self.parameters.weight_gradient)
         self._measure()
 
     def before_batch(self) -> None:
-        if self.cutting:
+        if self.updating:
             torch.mul(self.latent.data, self.in_use, out=self.weights)
 
     def after_step(self) -> None:
-        if self.cutting and self._options.splice_decay:
-            self.latent.data.mul_(self._forgetting)
+        if self.updating and self._options.splice_decay:
+            self.latent.data.mul_(self._decay)
         super().after_step()
 
     def before_evaluation(self) -> None:
@@ -179,7 +173,7 @@ class _SurgeryRun(GradualRun):
         self.before_batch()
 
     def density(self) -> float:
-        if self.cutting:
+        if self.updating:
             return float(self.in_use.mean())
         return super().density()
 
@@ -187,13 +181,13 @@ class _SurgeryRun(GradualRun):
         options = self._options
         probability = (1.0 + options.gamma * self._batch) ** -options.power
         if float(torch.rand(())) < probability:
-            self._use(self._chosen(self.on_the_way(1.0)))
+            self._use(self._chosen(self.scheduled(1.0)))
 
     def _use(self, keep: Tensor) -> None:
-        """Take a mask over; cut weights are forgotten from now on."""
+        """Use a mask; the values of cut weights decay from now on."""
         self.in_use.copy_(keep)
         decay = self._options.splice_decay
-        self._forgetting = self.in_use.mul(decay).add_(1.0 - decay)
+        self._decay = self.in_use.mul(decay).add_(1.0 - decay)
 
     def final_mask(self) -> Tensor:
         keep = self._chosen(1.0)
@@ -202,7 +196,7 @@ class _SurgeryRun(GradualRun):
         return keep
 
     def _chosen(self, share: float) -> Tensor:
-        """The mask after a change, when a share of the way to the end has been gone."""
+        """The mask after a change, at a share of the final threshold or sparsity."""
         # a kept weight is cut below 0.9 of a threshold, a cut one spliced from 1.1 of it
         band = self._options.hysteresis
         size = self.latent.data.abs().div_(1.0 + band - 2.0 * band * self.in_use)

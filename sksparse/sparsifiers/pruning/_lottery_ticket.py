@@ -17,8 +17,8 @@ from sksparse.sparsifiers.parameters._probe import Probe
 
 #: Rounds where neither they nor a strength nor a sparsity is asked for.
 _DEFAULT_ROUNDS = 10
-#: Han's factor on the learning rate of fine-tuning.
-_FINE_TUNING = 0.1
+#: Factor on the learning rate of fine-tuning, that of Han et al. (2015).
+_FINE_TUNING_RATE = 0.1
 
 
 class LotteryTicket(Sparsifier):
@@ -27,7 +27,7 @@ class LotteryTicket(Sparsifier):
     The network is trained on :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i +
     \frac{\eta}{2} \|W\|^2`; then, in every round, the share `rate` of the weights of each
     layer that are left, those of least magnitude, is pruned (half of it in the output layer),
-    the survivors go back to where they began, and the network is trained again. All trainings
+    the others are reset to their initial values, and the network is trained again. All trainings
     have the same length, ``max_iter // (n_rounds + 1)`` epochs, and a learning rate that
     falls to zero.
 
@@ -44,20 +44,20 @@ class LotteryTicket(Sparsifier):
     rate : float, default=0.2
         Share of the weights of a layer that one round removes; half in the last layer.
     rewind_to : {"init", "final"} or int, default="init"
-        What the survivors go back to: the initial weights, those after this number of
+        What the remaining weights are reset to: the initial weights, those after this number of
         epochs of the first training (or its end, if it is shorter), or none ("final"), which
         is pruning with retraining.
     rewind_learning_rate : bool, default=True
-        Whether every round begins the schedule of the learning rate anew. If not, the rounds
+        Whether every round restarts the schedule of the learning rate. If not, the rounds
         train at a tenth of it, which makes sense where weights are not rewound.
     reinit : bool, default=False
         Whether the last training starts from random weights in place of the initial
-        ones, a permutation of those of each layer: the control that tells what the initial
-        weights contribute beyond the mask.
+        ones, a permutation of those of each layer: the control experiment that shows what the
+        initial weights contribute beyond the mask.
     scope : {"layer", "global"}, default="layer"
         Whether the weights of least magnitude are those of each layer or of the network.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in one training; it raises the learning rate,
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in one training; it raises the learning rate,
         up to 0.02, where there are few updates.
 
     References
@@ -85,7 +85,7 @@ class LotteryTicket(Sparsifier):
         "rewind_learning_rate": ["boolean"],
         "reinit": ["boolean"],
         "scope": [StrOptions({"layer", "global"})],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
     def __init__(
@@ -97,7 +97,7 @@ class LotteryTicket(Sparsifier):
         rewind_learning_rate: bool = True,
         reinit: bool = False,
         scope: str = "layer",
-        weight_travel: float = 10.0,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.n_rounds = n_rounds
         self.rate = rate
@@ -105,7 +105,7 @@ class LotteryTicket(Sparsifier):
         self.rewind_learning_rate = rewind_learning_rate
         self.reinit = reinit
         self.scope = scope
-        self.weight_travel = weight_travel
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -148,7 +148,7 @@ class Rates:
 
     def rounds_to(self, count: int) -> float:
         """After how many rounds `count` weights are left in all."""
-        # the half weight is lost in rounding; none is left only after infinitely many rounds
+        # half a weight rounds to none, which is left only after infinitely many rounds
         wanted = max(count, 0.5)
         low, high = 0.0, 1.0
         while sum(self.quotas(high)) > wanted:
@@ -205,10 +205,10 @@ class _LotteryRun(SparsifierRun):
     def phases(self) -> tuple[Phase, ...]:
         options, n_rounds = self._options, len(self.counts)
         epochs = self.task.max_iter // (n_rounds + 1)
-        full = self.task.rate_to_travel(
-            options.weight_travel, max(1, epochs), largest_rate=LARGEST_WEIGHT_RATE
+        full = self.task.rate_for_displacement(
+            options.min_weight_displacement, max(1, epochs), largest_rate=LARGEST_WEIGHT_RATE
         )
-        again = full if options.rewind_learning_rate else _FINE_TUNING * full
+        again = full if options.rewind_learning_rate else _FINE_TUNING_RATE * full
         rounds = [
             Phase(
                 f"round {r}",
@@ -246,7 +246,7 @@ class _LotteryRun(SparsifierRun):
             self._early = self._state()
 
     def _winners(self, counts: list[int]) -> Tensor:
-        """The largest weights; one that is pruned stays so, also beside a survivor of zero."""
+        """The largest weights; a pruned one stays so even where one in use is zero."""
         scores = self.weights.abs()
         if self.mask is not None:
             scores = torch.where(self.mask > 0, scores, -1.0)

@@ -7,13 +7,17 @@ from numbers import Integral, Real
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
-from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
+from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._task import Task
 from sksparse.sparsifiers.masks._saliency import CRITERIA
-from sksparse.sparsifiers.pruning._magnitude_runs import GradualPruning, PruningInRounds
+from sksparse.sparsifiers.pruning._magnitude_runs import (
+    GradualPruning,
+    PruningInRounds,
+    PruningOptions,
+)
 
 
-class Magnitude(Sparsifier):
+class Magnitude(PruningOptions):
     r"""Prune the weights that matter least and retrain the others.
 
     The network is trained on :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i +
@@ -21,18 +25,18 @@ class Magnitude(Sparsifier):
     fixed. Weights are ranked by their magnitude or another score, `criterion`, and pruned:
 
     * with `alpha`, the quality :math:`q`, the weights of layer :math:`l` with
-      :math:`|w| < q \, \mathrm{std}(W_l)` go; for other scores than the magnitude, those whose
+      :math:`|w| < q \, \mathrm{std}(W_l)`; for other scores than the magnitude, those whose
       score is less than q times the root mean square of the scores of the layer ("obs" keeps as
       many as the magnitudes would);
-    * with `target_sparsity` :math:`s`, the weights of least score go until just the share s
+    * with `target_sparsity` :math:`s`, the weights of least score, so that exactly the share s
       is zero.
 
     The `schedule` is "one_shot", all at once; "iterative", in rounds r of R after each of which
-    the survivors are retrained, with the quality :math:`q \frac{r}{R}` or the sparsity
+    the remaining weights are retrained, with the quality :math:`q \frac{r}{R}` or the sparsity
     :math:`1 - (1 - s)^{r/R}`; or "gradual", while the network is trained, with the share
     :math:`1 - (1 - t)^3` of q or s when the share t of the pruning is over. In the gradual
-    schedule, masks are computed anew again and again, and a weight that was pruned comes back
-    at its old value when others have become less than it, until the mask is final.
+    schedule, masks are updated repeatedly: all pruned weights are restored at their old values,
+    all are scored again, and those of least score are masked, until the mask is final.
 
     Biases are never pruned, and a weight that is pruned for good stays exactly zero.
     Dropout modules are corrected under each mask, :math:`D_r = D_o \sqrt{C_r / C_o}` with the
@@ -45,8 +49,8 @@ class Magnitude(Sparsifier):
         square of its input. "gradient": the mean over rows of :math:`|\partial \ell_i /
         \partial w|`. "taylor": that times :math:`|w|`. "obd", optimal brain damage:
         :math:`\frac{1}{2} h w^2` with the diagonal h of the Gauss-Newton matrix. "obs", optimal
-        brain surgeon, also adapts the weights that stay when others go. All but the
-        first are computed from up to 2048 training rows.
+        brain surgeon, also adapts the weights that are kept. All but the first are computed from
+        up to 2048 training rows.
     schedule : {"gradual", "iterative", "one_shot"}, default="gradual"
         How the sparsity grows. "obs" needs "iterative" or "one_shot".
     scope : {"global", "layer", "erdos_renyi"}, default="global"
@@ -58,24 +62,24 @@ class Magnitude(Sparsifier):
         number of times that the statistics of the criterion are computed.
     train_fraction : float, default=0.2
         Share of the epochs spent before the first pruning.
-    prune_fraction : float, default=0.5
+    sparsify_fraction : float, default=0.5
         Share of the epochs in which the gradual schedule prunes; with `train_fraction` below
         1. The rest retrains under the final mask.
     update_every : int, default=50
         Updates of the weights between two masks of the gradual schedule, fewer where there
         are few updates.
-    retrain_travel : float, default=10.0
-        Least distance that a weight can travel in all retraining. The paper lowers the
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in all retraining. The paper lowers the
         learning rate to retrain after long training; small data gives few updates, and the
-        survivors have to grow, so the rate is raised where it would not reach so far,
-        up to 0.02. At last it falls to zero.
+        remaining weights have to grow, so the rate is raised, up to 0.02, where it would not
+        suffice. In the end it falls to zero.
     l1 : float, default=0.0
         Strength of the L1 penalty in the mean loss until the mask is final.
     remove_dead : bool, default=True
-        Whether to give up the connections of hidden units that have no inputs or no outputs
+        Whether to remove the connections of hidden units that have no inputs or no outputs
         left. Constants that such units emit move into the next biases. With
-        `target_sparsity` other weights are kept in their place. Units are followed through
-        linear layers in ``nn.Sequential``.
+        `target_sparsity` other weights are kept in their place. Units and channels are known
+        where linear layers and convolutions follow each other in ``nn.Sequential``.
 
     References
     ----------
@@ -101,14 +105,12 @@ class Magnitude(Sparsifier):
     """
 
     _parameter_constraints: dict = {
+        **PruningOptions._parameter_constraints,
         "criterion": [StrOptions({*CRITERIA, "obs"})],
         "schedule": [StrOptions({"gradual", "iterative", "one_shot"})],
         "scope": [StrOptions({"global", "layer", "erdos_renyi"})],
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
-        "train_fraction": [Interval(Real, 0, 1, closed="left")],
-        "prune_fraction": [Interval(Real, 0, 1, closed="left")],
         "update_every": [Interval(Integral, 1, None, closed="left")],
-        "retrain_travel": [Interval(Real, 0, None, closed="left")],
         "l1": [Interval(Real, 0, None, closed="left")],
         "remove_dead": ["boolean"],
     }
@@ -124,9 +126,9 @@ class Magnitude(Sparsifier):
         scope: str = "global",
         n_rounds: int = 10,
         train_fraction: float = 0.2,
-        prune_fraction: float = 0.5,
+        sparsify_fraction: float = 0.5,
         update_every: int = 50,
-        retrain_travel: float = 10.0,
+        min_weight_displacement: float = 10.0,
         l1: float = 0.0,
         remove_dead: bool = True,
     ) -> None:
@@ -135,9 +137,9 @@ class Magnitude(Sparsifier):
         self.scope = scope
         self.n_rounds = n_rounds
         self.train_fraction = train_fraction
-        self.prune_fraction = prune_fraction
+        self.sparsify_fraction = sparsify_fraction
         self.update_every = update_every
-        self.retrain_travel = retrain_travel
+        self.min_weight_displacement = min_weight_displacement
         self.l1 = l1
         self.remove_dead = remove_dead
 
@@ -171,13 +173,13 @@ class Magnitude(Sparsifier):
             return PruningInRounds(self, module, task)
         if self.criterion == "obs":
             raise ValueError(
-                "criterion='obs' adapts the weights that stay and cannot take pruned ones back, "
+                "criterion='obs' adapts the weights that are kept and cannot restore pruned ones, "
                 "as schedule='gradual' does; set schedule='iterative', or criterion='obd'."
             )
-        if self.train_fraction + self.prune_fraction >= 1:
+        if self.train_fraction + self.sparsify_fraction >= 1:
             raise ValueError(
-                f"train_fraction={self.train_fraction!r} and prune_fraction="
-                f"{self.prune_fraction!r} leave no epochs to retrain in; lower one of them: they "
-                "must add up to less than 1."
+                f"train_fraction={self.train_fraction!r} and sparsify_fraction="
+                f"{self.sparsify_fraction!r} leave no epochs to retrain in; lower one of them: "
+                "they must add up to less than 1."
             )
         return GradualPruning(self, module, task)

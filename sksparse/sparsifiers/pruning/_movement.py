@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
-from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
+from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._task import Task
 from sksparse.sparsifiers.masks._keep import keep_top
-from sksparse.sparsifiers.pruning._schedule import Course, GradualRun, asked_sparsity
+from sksparse.sparsifiers.parameters._probe import Probe
+from sksparse.sparsifiers.pruning._schedule import CuttingRun, GradualSparsifier, asked_sparsity
 
 
-class Movement(Sparsifier):
+class Movement(GradualSparsifier):
     r"""Keep the weights that training moves away from zero, whatever their size.
 
     The objective is :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i + \frac{\eta}{2} \|W\|^2`.
@@ -25,7 +26,7 @@ class Movement(Sparsifier):
     over all updates, which grows while the gradient pushes the weight away from zero. After a
     dense phase the mask :math:`M` keeps the weights of the largest scores, fewer and fewer
     along a cubic; the scores of masked weights are collected as well (straight-through), so
-    that a weight may come back, with the value that it had. In the last phase the mask is
+    that a weight may be used again, with its old value. In the last phase the mask is
     fixed.
 
     `alpha` is the logarithm of the compression: a share :math:`e^{-\alpha}` of the weights
@@ -40,10 +41,10 @@ class Movement(Sparsifier):
         Whether the largest scores are those of the network or those of each layer.
     train_fraction : float, default=0.2
         Share of the epochs before the first mask; scores are collected here, too.
-    cut_fraction : float, default=0.4
+    sparsify_fraction : float, default=0.4
         Share of the epochs in which the mask changes.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in each phase after the first; it raises the
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in each phase after the first; it raises the
         learning rate, up to 0.02, where there are few updates.
 
     References
@@ -59,11 +60,9 @@ class Movement(Sparsifier):
     """
 
     _parameter_constraints: dict = {
+        **GradualSparsifier._parameter_constraints,
         "update_every": [Interval(Integral, 1, None, closed="left"), None],
         "scope": [StrOptions({"global", "layer"})],
-        "train_fraction": [Interval(Real, 0, 1, closed="left")],
-        "cut_fraction": [Interval(Real, 0, 1, closed="left")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
     }
 
     def __init__(
@@ -72,14 +71,14 @@ class Movement(Sparsifier):
         update_every: int | None = None,
         scope: str = "global",
         train_fraction: float = 0.2,
-        cut_fraction: float = 0.4,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.4,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.update_every = update_every
         self.scope = scope
         self.train_fraction = train_fraction
-        self.cut_fraction = cut_fraction
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -100,35 +99,31 @@ class Movement(Sparsifier):
         return _MovementRun(self, module, task)
 
 
-class _MovementRun(GradualRun):
+class _MovementRun(CuttingRun):
     counted = True
 
     def __init__(self, options: Movement, module: nn.Module, task: Task) -> None:
-        course = Course(
-            options.train_fraction,
-            options.cut_fraction,
-            options.weight_travel,
-            options.update_every,
-        )
-        super().__init__(module, task, course)
+        super().__init__(module, task)
+        self._options = options
         self._per_tensor = options.scope == "layer"
         self._sparsity = asked_sparsity(task)
         self._collecting = True
         self.scores = torch.zeros_like(self.weights)
 
-    def begin_cut(self) -> None:
-        # masked weights keep their values, with which they collect scores and come back
+    def begin_updates(self, probe: Probe) -> None:
+        super().begin_updates(probe)
+        # masked weights keep their values: they collect scores and may be used again
         self._learn(self.weights.clone(), self.parameters.weight_gradient)
         self._keep = torch.ones_like(self.weights)
 
     def before_batch(self) -> None:
-        if self.cutting:
+        if self.updating:
             torch.mul(self.latent.data, self._keep, out=self.weights)
 
     def after_backward(self) -> None:
         if self._collecting:
             self.scores.addcmul_(self.latent.data, self.parameters.weight_gradient, value=-1)
-        if self.cutting:
+        if self.updating:
             self.latent_gradient.mul_(self._keep)
         super().after_backward()
 
@@ -137,7 +132,7 @@ class _MovementRun(GradualRun):
         self.before_batch()
 
     def cut(self) -> None:
-        self._keep.copy_(self._best(self.on_the_way(self._sparsity)))
+        self._keep.copy_(self._best(self.scheduled(self._sparsity)))
 
     def final_mask(self) -> Tensor:
         self._collecting = False

@@ -17,7 +17,7 @@ from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.pruning._schedule import asked_sparsity
 
 _COUNTS = {"erdos_renyi": erdos_renyi_counts, "uniform": uniform_counts}
-#: Changes of the masks that a training should have at least, however few its updates.
+#: Changes of the masks that a training has at least, unless it has fewer updates.
 _LEAST_CHANGES = 40
 
 
@@ -30,7 +30,7 @@ class RigL(Sparsifier):
     .. math:: \frac{d}{2} \left(1 + \cos \frac{\pi t}{T}\right)
 
     of its connections, those of least magnitude, and grows as many where the gradient of
-    the mean loss, by all weights, is largest; these start at zero. After `move_fraction` of the
+    the mean loss, by all weights, is largest; these start at zero. After `sparsify_fraction` of the
     epochs, :math:`T` updates, the masks are fixed.
 
     `alpha` is the logarithm of the compression: a share :math:`e^{-\alpha}` of the weights
@@ -47,17 +47,17 @@ class RigL(Sparsifier):
     update_every : int, default=None
         Updates from one change to the next. None is 100, and fewer where the training would
         have less than 40 changes.
-    move_fraction : float, default=0.75
+    sparsify_fraction : float, default=0.75
         Share of the epochs in which connections move.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in each phase; it raises the learning rate,
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in each phase; it raises the learning rate,
         up to 0.02, where there are few updates.
 
     Notes
     -----
     The moments of the optimiser are kept for all weights, with the gradients that are
-    computed anyway. A connection that grows is therefore neither moved by stale moments nor by
-    the outsize first steps of fresh ones.
+    computed anyway. A connection that grows is therefore moved neither by outdated moments nor by
+    the too large first steps of new ones.
 
     References
     ----------
@@ -75,8 +75,8 @@ class RigL(Sparsifier):
         "densities": [StrOptions(set(_COUNTS))],
         "drop_fraction": [Interval(Real, 0, 1, closed="both")],
         "update_every": [Interval(Integral, 1, None, closed="left"), None],
-        "move_fraction": [Interval(Real, 0, 1, closed="left")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "sparsify_fraction": [Interval(Real, 0, 1, closed="left")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
     def __init__(
@@ -85,14 +85,14 @@ class RigL(Sparsifier):
         densities: str = "erdos_renyi",
         drop_fraction: float = 0.3,
         update_every: int | None = None,
-        move_fraction: float = 0.75,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.75,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.densities = densities
         self.drop_fraction = drop_fraction
         self.update_every = update_every
-        self.move_fraction = move_fraction
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -129,22 +129,23 @@ class _RigLRun(SparsifierRun):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        task, travel = self.task, self._options.weight_travel
-        moving = min(round(self._options.move_fraction * task.max_iter), task.max_iter - 1)
-        # an average would mix connections that were there at different times
-        move = task.weight_phase("move", moving, travel, may_stop=False, average=False)
-        return (move, task.weight_phase("retrain", task.max_iter - moving, travel, anneal=True))
+        task, displacement = self.task, self._options.min_weight_displacement
+        moving = min(round(self._options.sparsify_fraction * task.max_iter), task.max_iter - 1)
+        # an average would mix connections that exist at different times
+        move = task.weight_phase("move", moving, displacement, may_stop=False, average=False)
+        left = task.max_iter - moving
+        return (move, task.weight_phase("retrain", left, displacement, anneal=True))
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         self._moving = phase.name == "move"
         if self._moving:
             self.settle(self._first_mask())
         else:
-            # connections that moved may have left an output without a path
+            # an output may have lost all its paths when connections moved
             self.settle(self.weights != 0 if self.mask is None else self.mask > 0)
 
     def _first_mask(self) -> Tensor:
-        """Random masks; in a network with zeros, the weights that are left come first."""
+        """Random masks; in a network with zeros, weights that are not zero come first."""
         scores = torch.rand_like(self.weights) + (self.weights != 0)
         return keep_counts(scores, self.parameters.sizes, self.counts)
 

@@ -1,23 +1,43 @@
-"""A training in three phases: dense, cut towards a sparsity, retrained with a fixed mask."""
+"""Training in three phases: dense, sparsified gradually, retrained with a fixed mask."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
+from numbers import Real
 
+from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 
-from sksparse.sparsifiers._base import SparsifierRun
+from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
 from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.parameters._probe import Probe
 
-#: Batches between two cuts, which cost about as much as a batch, and how many cuts to aim at.
-_OFTEN = 4
-_SELDOM = 16
-_MANY_CUTS = 200
 #: The logarithm of the compression where neither a strength nor a sparsity is asked for.
 DEFAULT_LOG_COMPRESSION = math.log(10.0)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How often masks are updated where the user leaves it open.
+
+    Parameters
+    ----------
+    shortest_interval : int
+        Batches between two updates at least: an update costs about as much as a batch.
+    longest_interval : int
+        Batches between two updates at most.
+    n_updates : int
+        Updates of the mask to aim at between these bounds.
+    """
+
+    shortest_interval: int = 4
+    longest_interval: int = 16
+    n_updates: int = 200
+
+
+TUNING = Tuning()
 
 
 def asked_sparsity(task: Task) -> float:
@@ -43,104 +63,118 @@ def cubic_rise(progress: float) -> float:
     return 1.0 - (1.0 - min(1.0, progress)) ** 3
 
 
-@dataclass(frozen=True)
-class Course:
-    """How the epochs are shared out.
+class GradualSparsifier(Sparsifier):
+    """The options of the three phases and of the updates in the second."""
 
-    Parameters
-    ----------
-    train_fraction : float
-        Share of the epochs spent on the dense network.
-    cut_fraction : float
-        Share of the epochs in which weights are cut.
-    travel : float
-        Least distance that a weight can travel in each phase after the first.
-    update_every : int or None
-        Batches between two cuts; None is from 4 to 16, to have 200 cuts or more.
-    """
+    _parameter_constraints: dict = {
+        "train_fraction": [Interval(Real, 0, 1, closed="left")],
+        "sparsify_fraction": [Interval(Real, 0, 1, closed="left")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
+    }
 
     train_fraction: float
-    cut_fraction: float
-    travel: float
+    sparsify_fraction: float
+    min_weight_displacement: float
+    #: Batches between two updates of the mask; None leaves it to the run.
     update_every: int | None
 
 
 class GradualRun(SparsifierRun):
-    """Train densely, cut every some batches, then retrain with a fixed mask.
+    """Train densely, become sparse gradually, then retrain with a fixed mask.
 
-    A subclass writes ``cut`` and ``final_mask``, and in ``begin_cut`` what the phase needs.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        The network.
-    task : Task
-        What the estimator asks for.
-    course : Course
-        How the epochs are shared out.
+    A subclass sets ``_options`` and writes ``end_updates``, and in ``begin_updates`` what the
+    second phase needs.
 
     Attributes
     ----------
-    cutting : bool
-        Whether the phase of cuts is on.
+    updating : bool
+        Whether the second phase, in which the mask is updated, is on.
     """
 
-    def __init__(self, module: nn.Module, task: Task, course: Course) -> None:
+    #: Name of the second phase in the history.
+    phase_name = "cut"
+    #: Whether weights reach the minimum displacement in the last two phases together, not in each.
+    shares_displacement = False
+
+    _options: GradualSparsifier
+
+    def __init__(self, module: nn.Module, task: Task) -> None:
         super().__init__(module, task)
-        self.cutting = False
-        self._course = course
+        self.updating = False
         self._batch = 0
         self._n_batches = 1
-        self._every = course.update_every or _SELDOM
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        course, task = self._course, self.task
-        dense = round(course.train_fraction * task.max_iter)
-        cut = round(course.cut_fraction * task.max_iter)
+        options, task = self._options, self.task
+        dense = round(options.train_fraction * task.max_iter)
+        left = task.max_iter - dense
         # at least one epoch is left to train the final network
-        cut = max(0, min(cut, task.max_iter - dense - 1))
+        n = max(0, min(round(options.sparsify_fraction * task.max_iter), left - 1))
+        displacement = options.min_weight_displacement
+        shared = left if self.shares_displacement else None
         return (
             Phase("train", dense, strength=0.0),
             # what is zero changes until the end, so that an average would have no zeros
-            task.weight_phase("cut", cut, course.travel, may_stop=False, average=False),
-            task.weight_phase("retrain", task.max_iter - dense - cut, course.travel, anneal=True),
+            task.weight_phase(
+                self.phase_name, n, displacement, rate_epochs=shared, may_stop=False, average=False
+            ),
+            task.weight_phase("retrain", left - n, displacement, rate_epochs=shared, anneal=True),
         )
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
-        if phase.name == "cut":
+        if phase.name == self.phase_name:
             self._n_batches = max(1, phase.epochs * self.task.steps_per_epoch)
-            if self._course.update_every is None:
-                self._every = max(_OFTEN, min(_SELDOM, self._n_batches // _MANY_CUTS))
-            self.cutting = True
-            self.begin_cut()
+            self.updating = True
+            self.begin_updates(probe)
         elif phase.name == "retrain":
-            self.cutting = False
-            self.settle(self.final_mask())
+            self.updating = False
+            self.end_updates(probe)
 
     def after_step(self) -> None:
         super().after_step()
-        if not self.cutting:
-            return
-        self._batch += 1
-        if self._batch % self._every == 0:
-            self.cut()
+        if self.updating:
+            self._batch += 1
 
     @property
     def progress(self) -> float:
-        """Share of the phase of cuts that is over."""
+        """Share of the second phase that is over."""
         return min(1.0, self._batch / self._n_batches)
 
-    def on_the_way(self, final: float) -> float:
-        """What rises from 0 to its final value in the first half of the phase of cuts."""
-        return final * cubic_rise(2.0 * self.progress)
+    def begin_updates(self, probe: Probe) -> None:
+        """Prepare the second phase."""
 
-    def begin_cut(self) -> None:
-        """Prepare the phase of cuts."""
+    @abstractmethod
+    def end_updates(self, probe: Probe) -> None:
+        """Fix the final mask."""
+
+
+class CuttingRun(GradualRun):
+    """A gradual run whose mask is updated every some batches.
+
+    A subclass writes ``cut`` and ``final_mask``.
+    """
+
+    def after_step(self) -> None:
+        super().after_step()
+        if self.updating and self._batch % self._interval == 0:
+            self.cut()
+
+    def begin_updates(self, probe: Probe) -> None:
+        shortest, longest = TUNING.shortest_interval, TUNING.longest_interval
+        usual = max(shortest, min(longest, self._n_batches // TUNING.n_updates))
+        self._interval = self._options.update_every or usual
+
+    def end_updates(self, probe: Probe) -> None:
+        self.settle(self.final_mask())
+
+    def scheduled(self, final: float) -> float:
+        """What rises from 0 to its final value in the first half of the second phase."""
+        return final * cubic_rise(2.0 * self.progress)
 
     @abstractmethod
     def cut(self) -> None:
-        """Choose the weights in use anew, between two batches."""
+        """Update the mask between two batches."""
 
     @abstractmethod
     def final_mask(self) -> Tensor:

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
 from sksparse.sparsifiers._task import Phase, Task
-from sksparse.sparsifiers.masks._keep import keep_top, n_kept, secure_ranks
+from sksparse.sparsifiers.masks._keep import keep_top, n_kept, ranks_with_quotas
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.pruning._schedule import asked_sparsity
-from sksparse.sparsifiers.structure._dead_units import keep_alive, links
+from sksparse.sparsifiers.structure._dead_units import keep_alive
 
 
 class SNIP(Sparsifier):
@@ -32,8 +32,8 @@ class SNIP(Sparsifier):
     ----------
     scope : {"global", "layer"}, default="global"
         Whether the most sensitive weights are those of the network or those of each layer.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in training; it raises the learning rate, up to
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in training; it raises the learning rate, up to
         0.02, where there are few updates.
 
     References
@@ -50,12 +50,12 @@ class SNIP(Sparsifier):
 
     _parameter_constraints: dict = {
         "scope": [StrOptions({"global", "layer"})],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, *, scope: str = "global", weight_travel: float = 10.0) -> None:
+    def __init__(self, *, scope: str = "global", min_weight_displacement: float = 10.0) -> None:
         self.scope = scope
-        self.weight_travel = weight_travel
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -85,8 +85,8 @@ class _SNIPRun(SparsifierRun):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        task, travel = self.task, self._options.weight_travel
-        return (task.weight_phase("retrain", task.max_iter, travel, anneal=True),)
+        task, displacement = self.task, self._options.min_weight_displacement
+        return (task.weight_phase("retrain", task.max_iter, displacement, anneal=True),)
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         slope = torch.zeros_like(self.weights)
@@ -99,5 +99,5 @@ class _SNIPRun(SparsifierRun):
         if self._options.scope == "layer":
             return keep_top(scores, sparsity, sizes=sizes, per_tensor=True)
         count = n_kept(self.n_weights, sparsity)
-        ranks = secure_ranks(scores, sizes, count)
-        return keep_alive(ranks, count, self.parameters, links(self.module))
+        ranks = ranks_with_quotas(scores, sizes, count)
+        return keep_alive(ranks, count, self.graph)

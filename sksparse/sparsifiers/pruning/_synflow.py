@@ -16,8 +16,8 @@ from sksparse.sparsifiers.parameters._flat_parameters import prunable_tensors
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.pruning._schedule import asked_sparsity
 
-#: Activations that are not linear for positive inputs, and are left out of the flow.
-_BENT = (nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Softplus, nn.ELU, nn.SELU, nn.CELU)
+#: Activations that are not linear for positive inputs: replaced by the identity in the flow.
+_NONLINEAR = (nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Softplus, nn.ELU, nn.SELU, nn.CELU)
 
 
 class SynFlow(Sparsifier):
@@ -27,7 +27,7 @@ class SynFlow(Sparsifier):
     feature the network returns :math:`R = 1^T |W_L| \cdots |W_1| 1`, the sum of the products
     along all paths. A weight carries the flow :math:`|w_j| \, \partial R / \partial |w_j|`.
     In `n_rounds` rounds the weights of least flow are removed, in each the same share of
-    what is left, so that no layer is cut through while another still has weights to spare. Then
+    what is left, so that no layer loses all its weights while another still has many. Then
     the network is trained on :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i +
     \frac{\eta}{2} \|W\|^2` at a learning rate that falls to zero.
 
@@ -39,8 +39,8 @@ class SynFlow(Sparsifier):
     ----------
     n_rounds : int, default=100
         Number of times to compute the flow and prune.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in training; it raises the learning rate, up to
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in training; it raises the learning rate, up to
         0.02, where there are few updates.
 
     References
@@ -57,12 +57,12 @@ class SynFlow(Sparsifier):
 
     _parameter_constraints: dict = {
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, *, n_rounds: int = 100, weight_travel: float = 10.0) -> None:
+    def __init__(self, *, n_rounds: int = 100, min_weight_displacement: float = 10.0) -> None:
         self.n_rounds = n_rounds
-        self.weight_travel = weight_travel
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -92,8 +92,8 @@ class _SynFlowRun(SparsifierRun):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        task, travel = self.task, self._options.weight_travel
-        return (task.weight_phase("retrain", task.max_iter, travel, anneal=True),)
+        task, displacement = self.task, self._options.min_weight_displacement
+        return (task.weight_phase("retrain", task.max_iter, displacement, anneal=True),)
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         X, _, _ = next(iter(probe.batches()))
@@ -122,7 +122,7 @@ class SynapticFlow:
         self._module = copy.deepcopy(module).double().eval()
         self._ones = ones.double() if ones.is_floating_point() else ones
         for part in self._module.modules():
-            if isinstance(part, _BENT):
+            if isinstance(part, _NONLINEAR):
                 part.register_forward_hook(lambda _, inputs, __: inputs[0])
         for name, p in self._module.named_parameters():
             p.copy_(torch.zeros_like(p) if "bias" in name else p.abs())
@@ -135,12 +135,12 @@ class SynapticFlow:
         Parameters
         ----------
         keep : torch.Tensor of shape (n_weights,)
-            Where the network has weights.
+            The weights in use.
 
         Returns
         -------
         flow : torch.Tensor of shape (n_weights,)
-            The same in each layer of a chain of layers, when summed.
+            Its sum is the same for each layer of a chain of layers.
         """
         parts = keep.split([w.numel() for w in self._weights])
         for tensor, weight, part in zip(self._tensors, self._weights, parts, strict=True):

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Integral
 
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
-from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
+from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._task import Task
 from sksparse.sparsifiers.masks._keep import keep_top
-from sksparse.sparsifiers.pruning._schedule import Course, GradualRun, asked_sparsity
+from sksparse.sparsifiers.pruning._schedule import CuttingRun, GradualSparsifier, asked_sparsity
 
 
-class TopK(Sparsifier):
+class TopK(GradualSparsifier):
     r"""Train with all but the largest weights set to zero every some updates.
 
     The objective is :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i + \frac{\eta}{2} \|W\|^2`
     subject to :math:`\|W\|_0 \le t`. After a dense phase, every `update_every` updates the
     `t` weights of largest magnitude are kept, equal ones by index, and the others are set to
-    zero. In between all weights are trained, so that a zero may come back: with one update
+    zero. In between all weights are trained, so that a zero may change: with one update
     in between this is iterative hard thresholding. `t` falls along a cubic to its final value
     in the first half of that phase. In the last phase the zeros are fixed.
 
@@ -35,10 +35,10 @@ class TopK(Sparsifier):
         Whether the largest weights are those of the network or those of each layer.
     train_fraction : float, default=0.2
         Share of the epochs before the first projection.
-    cut_fraction : float, default=0.4
+    sparsify_fraction : float, default=0.4
         Share of the epochs with projections.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in each phase after the first; it raises the
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in each phase after the first; it raises the
         learning rate, up to 0.02, where there are few updates.
 
     References
@@ -54,11 +54,9 @@ class TopK(Sparsifier):
     """
 
     _parameter_constraints: dict = {
+        **GradualSparsifier._parameter_constraints,
         "update_every": [Interval(Integral, 1, None, closed="left"), None],
         "scope": [StrOptions({"global", "layer"})],
-        "train_fraction": [Interval(Real, 0, 1, closed="left")],
-        "cut_fraction": [Interval(Real, 0, 1, closed="left")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
     }
 
     def __init__(
@@ -67,14 +65,14 @@ class TopK(Sparsifier):
         update_every: int | None = None,
         scope: str = "global",
         train_fraction: float = 0.2,
-        cut_fraction: float = 0.4,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.4,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.update_every = update_every
         self.scope = scope
         self.train_fraction = train_fraction
-        self.cut_fraction = cut_fraction
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -95,23 +93,18 @@ class TopK(Sparsifier):
         return _TopKRun(self, module, task)
 
 
-class _TopKRun(GradualRun):
+class _TopKRun(CuttingRun):
     counted = True
 
     def __init__(self, options: TopK, module: nn.Module, task: Task) -> None:
-        course = Course(
-            options.train_fraction,
-            options.cut_fraction,
-            options.weight_travel,
-            options.update_every,
-        )
-        super().__init__(module, task, course)
+        super().__init__(module, task)
+        self._options = options
         self._per_tensor = options.scope == "layer"
         self._sparsity = asked_sparsity(task)
         self._density = 1.0
 
     def cut(self) -> None:
-        sparsity = self.on_the_way(self._sparsity)
+        sparsity = self.scheduled(self._sparsity)
         self.weights.mul_(self._largest(sparsity))
         self._density = 1.0 - sparsity
 
@@ -119,8 +112,8 @@ class _TopKRun(GradualRun):
         return self._largest(self._sparsity)
 
     def density(self) -> float:
-        # zeros that come back do so only until the next projection
-        return self._density if self.cutting else super().density()
+        # weights that are not zero any more are projected again soon
+        return self._density if self.updating else super().density()
 
     def _largest(self, sparsity: float) -> Tensor:
         return keep_top(

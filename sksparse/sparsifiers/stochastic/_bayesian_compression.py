@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Real
 
 import torch
@@ -22,19 +23,36 @@ from sksparse.sparsifiers.stochastic._scale_posteriors import (
     NormalJeffreys,
     ScalePosterior,
 )
-from sksparse.sparsifiers.structure._unit_chains import Chains
+from sksparse.sparsifiers.structure._unit_masks import UnitMasks
 
-_FIRST_LOG_VARIANCE = -9.0
-#: Batches that share one strength.
-_CONTROL_EVERY = 4
-#: Where the strength begins with a target, in units of the variational bound, and
-#: how far its logarithm can come.
-_FIRST_STRENGTH = 0.5
-_TRAVEL = 3.0
+
+@dataclass(frozen=True)
+class Tuning:
+    """How posteriors begin, and how a target sparsity is reached.
+
+    Parameters
+    ----------
+    first_log_variance : float
+        The logarithm of the variance of a weight at the beginning.
+    control_interval : int
+        Batches that share one strength.
+    first_strength : float
+        The first strength with a target, in units of the variational bound.
+    log_range : float
+        By how much the logarithm of that strength can change.
+    """
+
+    first_log_variance: float = -9.0
+    control_interval: int = 4
+    first_strength: float = 0.5
+    log_range: float = 3.0
+
+
+TUNING = Tuning()
 
 
 class BayesianGroups(Sparsifier):
-    r"""Give each input unit of a layer a random scale whose prior wants it to be zero.
+    r"""Give each input unit of a layer a random scale with a prior that favours zero.
 
     All weights that leave unit :math:`i` are :math:`w_{ij} = z_i v_{ij}`. The scales have
     the prior :math:`1 / |z|` ("normal_jeffreys") or a product of half-Cauchy priors of the
@@ -51,11 +69,11 @@ class BayesianGroups(Sparsifier):
     Linear and convolution layers draw scales and what they compute anew in each row;
     the weights of other layers are drawn once a batch.
 
-    After `noise_fraction` of the epochs units are removed whose scale is as good as zero,
-    with all weights that leave them and, in an ``nn.Sequential``, those that enter them;
-    with `target_sparsity` those that are most so until it is met, the last one in
+    After `sparsify_fraction` of the epochs units are removed whose scale is beyond `threshold`,
+    with all weights that leave them and, where layers follow each other in an ``nn.Sequential``,
+    those that enter them; with `target_sparsity` as many as it takes, the last one in
     part: by magnitude, to one weight. Means of scales and weights are multiplied, and what is
-    left is trained on without noise. With `target_sparsity`, `alpha` is not used: the
+    left is trained further without noise. With `target_sparsity`, `alpha` is not used: the
     strength begins at ``0.5 / n_samples`` and rises while too few units are
     beyond the threshold, and falls while too many are.
 
@@ -65,8 +83,8 @@ class BayesianGroups(Sparsifier):
         The prior of the scales.
     layer_strengths : sequence of float, default=None
         Factors on the divergence of the scales of the prunable tensors, in the order of the
-        module: where units are few and their weights many, those of the weights would decide
-        alone. None weighs all alike.
+        module: where units have many weights, the divergence of these dominates. None weighs all
+        alike.
     threshold : float or sequence of float, default=None
         A unit is removed from here on: by the logarithm of variance over squared mean of its
         scale ("normal_jeffreys", None is 0) or by the negative logarithm of its mode
@@ -77,12 +95,12 @@ class BayesianGroups(Sparsifier):
         Scale of the half-Cauchy prior of a layer in the horseshoe.
     warmup_fraction : float, default=0.1
         Share of the epochs with noise in which the strength rises from 0.
-    noise_fraction : float, default=0.7
+    sparsify_fraction : float, default=0.7
         Share of the epochs in which noise is learned; the rest trains what is left.
-    noise_travel : float, default=20.0
-        Least distance that the logarithm of a variance or a scale can travel while noise is
+    min_noise_displacement : float, default=20.0
+        Minimum displacement that the logarithm of a variance or a scale can make while noise is
         learned. It raises their learning rate where there are few updates.
-    weight_travel : float, default=10.0
+    min_weight_displacement : float, default=10.0
         The same for a weight in each of the two phases, up to a rate of 0.02.
 
     References
@@ -103,9 +121,9 @@ class BayesianGroups(Sparsifier):
         "threshold": [Real, "array-like", None],
         "tau": [Interval(Real, 0, 1, closed="neither")],
         "warmup_fraction": [Interval(Real, 0, 1, closed="both")],
-        "noise_fraction": [Interval(Real, 0, 1, closed="right")],
-        "noise_travel": [Interval(Real, 0, None, closed="left")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "sparsify_fraction": [Interval(Real, 0, 1, closed="right")],
+        "min_noise_displacement": [Interval(Real, 0, None, closed="left")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
     def __init__(
@@ -116,18 +134,18 @@ class BayesianGroups(Sparsifier):
         threshold: float | Sequence[float] | None = None,
         tau: float = 1e-5,
         warmup_fraction: float = 0.1,
-        noise_fraction: float = 0.7,
-        noise_travel: float = 20.0,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.7,
+        min_noise_displacement: float = 20.0,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.prior = prior
         self.layer_strengths = layer_strengths
         self.threshold = threshold
         self.tau = tau
         self.warmup_fraction = warmup_fraction
-        self.noise_fraction = noise_fraction
-        self.noise_travel = noise_travel
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_noise_displacement = min_noise_displacement
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -153,8 +171,9 @@ class _BayesianRun(SparsifierRun):
         super().__init__(module, task)
         self._options = options
         self.separate()
+        self.graph.require_axis("input", "BayesianGroups", "Choose 'variational' instead.")
         self._units = UnitGates(self.parameters, "input")
-        self._chains = Chains(module, self.parameters, self._units)
+        self._unit_masks = UnitMasks(self.graph, self._units)
         self.scales = self._make_scales()
         strengths = options.layer_strengths
         self._factors = self.parameters.per_tensor(
@@ -164,7 +183,7 @@ class _BayesianRun(SparsifierRun):
         self._threshold = self.parameters.per_tensor("threshold", threshold, least=-math.inf)[
             self._units.layer
         ]
-        self.log_variance = nn.Parameter(torch.full_like(self.weights, _FIRST_LOG_VARIANCE))
+        self.log_variance = nn.Parameter(torch.full_like(self.weights, TUNING.first_log_variance))
         self._slope = self.log_variance.grad = torch.zeros_like(self.weights)
         self._variance = torch.exp(self.log_variance.data)
         self._layers = {name: i for i, name in enumerate(self.tensors)}
@@ -188,7 +207,10 @@ class _BayesianRun(SparsifierRun):
     def _plan_noise(self) -> None:
         """Set the rates and strengths of the first phase."""
         task, options, noisy = self.task, self._options, self.phases[0]
-        rate = task.rate_to_travel(options.noise_travel, noisy.epochs) / noisy.learning_rate
+        rate = (
+            task.rate_for_displacement(options.min_noise_displacement, noisy.epochs)
+            / noisy.learning_rate
+        )
         noise = (self.log_variance.data, self.scales.values.data)
         self._noise_steps = [LargerSteps(values, rate) for values in noise]
         n_batches = noisy.epochs * task.steps_per_epoch
@@ -196,21 +218,19 @@ class _BayesianRun(SparsifierRun):
         self._strength = 1.0 / task.n_samples if task.alpha is None else task.alpha
         self._control: StrengthControl | None = None
         if task.target_sparsity is not None:
-            self._strength = _FIRST_STRENGTH / task.n_samples
-            n_updates = n_batches // _CONTROL_EVERY
+            self._strength = TUNING.first_strength / task.n_samples
+            n_updates = n_batches // TUNING.control_interval
             self._control = StrengthControl(
-                self._strength, 1 - task.target_sparsity, n_updates, travel=_TRAVEL
+                self._strength, 1 - task.target_sparsity, n_updates, log_range=TUNING.log_range
             )
         self._batch = 0
         self._training_noise = True
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        task, travel = self.task, self._options.weight_travel
-        n_noisy = math.ceil(self._options.noise_fraction * task.max_iter)
-        return (
-            task.weight_phase("noise", n_noisy, travel, may_stop=False),
-            task.weight_phase("retrain", task.max_iter - n_noisy, travel, anneal=True),
+        options = self._options
+        return self.task.two_phases(
+            "noise", options.sparsify_fraction, options.min_weight_displacement, may_stop=False
         )
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
@@ -253,7 +273,7 @@ class _BayesianRun(SparsifierRun):
         self._batch += 1
         if self._control is None or self._batch < self._warmup_batches:
             return
-        if self._batch % _CONTROL_EVERY == 0:
+        if self._batch % TUNING.control_interval == 0:
             self._strength = self._control.update(self.density())
 
     def after_step(self) -> None:
@@ -288,7 +308,7 @@ class _BayesianRun(SparsifierRun):
     def density(self) -> float:
         if not self._training_noise:
             return super().density()
-        return self._chains.count(self._is_used()) / self.n_weights
+        return self._unit_masks.count(self._is_used()) / self.n_weights
 
     def _remove_noise(self) -> None:
         """Fix which units are removed and go on with the means of the others."""
@@ -296,10 +316,10 @@ class _BayesianRun(SparsifierRun):
         self._noise.remove()
         self._write_means(self.scales.mean())
         if self.task.target_sparsity is None:
-            keep = self._chains.live(self._is_used())
+            keep = self._unit_masks.live(self._is_used())
         else:
             count = n_kept(self.n_weights, self.task.target_sparsity)
-            keep = self._chains.keep_best(self.scales.score(), self.weights.abs(), count)
+            keep = self._unit_masks.keep_best(self.scales.score(), self.weights.abs(), count)
         self.unite()
         self.settle(keep)
 

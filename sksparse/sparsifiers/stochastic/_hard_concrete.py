@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Real
 
 import torch
@@ -22,15 +23,34 @@ from sksparse.sparsifiers.stochastic._hard_concrete_distribution import (
 )
 from sksparse.sparsifiers.stochastic._per_sample_gates import LocalGates
 
-_LOG_ALPHA_BOUND = math.log(1e2)
-#: What the multiplier gains while gates are trained at an excess density of 1 throughout.
-_ASCENT = 50.0
-#: An initial probability nearer to 0 or 1 than this would fix a gate for good.
-_NEVER = 1e-6
-#: Batches that share one gradient of the penalty, which hardly changes in an update.
-_PENALTY_EVERY = 4
-#: A survivor whose own gate is closed keeps this share of its weight to be retrained from.
-_LEAST_GATE = 0.01
+
+@dataclass(frozen=True)
+class Tuning:
+    """How gates are trained and closed.
+
+    Parameters
+    ----------
+    log_alpha_bound : float
+        Bound on the magnitude of ``log_alpha``.
+    ascent : float
+        By how much the multiplier rises if the density exceeds the target by 1 as long as gates
+        are trained.
+    least_probability : float
+        Initial probabilities are at least so far from 0 and 1, where a gate could not change.
+    penalty_interval : int
+        Batches that share one gradient of the penalty, which hardly changes in an update.
+    least_gate : float
+        A kept weight whose own gate is closed is retrained from this share of its value.
+    """
+
+    log_alpha_bound: float = math.log(1e2)
+    ascent: float = 50.0
+    least_probability: float = 1e-6
+    penalty_interval: int = 4
+    least_gate: float = 0.01
+
+
+TUNING = Tuning()
 
 
 class HardConcrete(Sparsifier):
@@ -45,7 +65,7 @@ class HardConcrete(Sparsifier):
         + \sum_j P(z_j \neq 0) \left(\alpha + \frac{\eta}{2} w_j^2\right)
 
     over the weights :math:`j`, with the weight decay :math:`\eta` of the estimator: `alpha`
-    is the price of one expected non-zero weight in units of the mean loss, by default
+    is the penalty of one expected non-zero weight in units of the mean loss, by default
     ``1 / n_samples`` of distinct training samples (the paper uses 0.1 and 1 over it). The
     gradients are exact for the sampled gates and written out, not traced; every second
     batch sees the mirror image of the noise before it, which lowers their variance.
@@ -53,17 +73,17 @@ class HardConcrete(Sparsifier):
     With `target_sparsity`, `alpha` is not used: it is replaced by a Lagrange multiplier
     that rises while the expected density is above the target and falls while it is below.
 
-    After `gate_fraction` of the epochs the gates are fixed: with `alpha` those closed in
-    the deterministic network stay closed; with `target_sparsity` exactly the required number
-    of weights stays open, ranked by gate and within equal gates by magnitude. The survivors
-    are multiplied by their gates and retrained.
+    After `sparsify_fraction` of the epochs the gates are fixed: with `alpha` those that are closed
+    in the deterministic network remain closed; with `target_sparsity` exactly the required number
+    of weights is kept, ranked by gate and within equal gates by magnitude. These are multiplied by
+    their gates and retrained.
 
     Parameters
     ----------
     granularity : {"weight", "input", "output"}, default="weight"
         Whether a gate belongs to one weight, to an input unit of a layer (an input channel
         of a convolution) with all weights that leave it, or to an output unit with all
-        weights that enter it.
+        weights that enter it. The weights on the other side of a unit have gates of their own.
     gate_samples : {"shared", "local"}, default="shared"
         Whether one gate sample serves a batch or each row has its own, which makes the
         gradients of wide batches less noisy; only for units of linear and convolution layers.
@@ -79,12 +99,12 @@ class HardConcrete(Sparsifier):
     droprate_init : float or sequence of float, default=0.2
         The initial ``log_alpha`` is ``log(1 - d) - log(d)`` for this value d, up to noise;
         a sequence has one value for each prunable tensor.
-    gate_fraction : float, default=0.6
-        Share of the epochs in which gates are trained; the rest retrains the survivors.
-    gate_travel : float, default=20.0
-        Least distance that a ``log_alpha`` can travel while gates are trained. It raises
+    sparsify_fraction : float, default=0.6
+        Share of the epochs in which gates are trained; the rest retrains what is left.
+    min_gate_displacement : float, default=20.0
+        Minimum displacement that a ``log_alpha`` can make while gates are trained. It raises
         the learning rate of the gates where there are few updates.
-    weight_travel : float, default=10.0
+    min_weight_displacement : float, default=10.0
         The same for a weight in each of the two phases, up to a rate of 0.02: the fewer
         weights are left, the larger they have to grow.
 
@@ -111,9 +131,9 @@ class HardConcrete(Sparsifier):
         "gamma": [Interval(Real, None, 0, closed="neither")],
         "zeta": [Interval(Real, 1, None, closed="neither")],
         "droprate_init": ["array-like", Interval(Real, 0, 1, closed="neither")],
-        "gate_fraction": [Interval(Real, 0, 1, closed="right")],
-        "gate_travel": [Interval(Real, 0, None, closed="neither")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "sparsify_fraction": [Interval(Real, 0, 1, closed="right")],
+        "min_gate_displacement": [Interval(Real, 0, None, closed="neither")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
     def __init__(
@@ -126,9 +146,9 @@ class HardConcrete(Sparsifier):
         gamma: float = -0.1,
         zeta: float = 1.1,
         droprate_init: float | Sequence[float] = 0.2,
-        gate_fraction: float = 0.6,
-        gate_travel: float = 20.0,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.6,
+        min_gate_displacement: float = 20.0,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.granularity = granularity
         self.gate_samples = gate_samples
@@ -137,9 +157,9 @@ class HardConcrete(Sparsifier):
         self.gamma = gamma
         self.zeta = zeta
         self.droprate_init = droprate_init
-        self.gate_fraction = gate_fraction
-        self.gate_travel = gate_travel
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_gate_displacement = min_gate_displacement
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -154,7 +174,7 @@ class HardConcrete(Sparsifier):
         Returns
         -------
         run : SparsifierRun
-            A run of a phase that trains gates and one that retrains the survivors.
+            A run of a phase that trains gates and one that retrains what is left.
         """
         self._validate_params()
         if self.gate_samples == "local" and self.granularity == "weight":
@@ -174,9 +194,17 @@ class _HardConcreteRun(SparsifierRun):
         self._gates = HardConcreteDistribution(
             options.beta, options.gamma, options.zeta, self.weights.dtype
         )
+        self.graph.require_axis(
+            options.granularity,
+            f"HardConcrete with granularity={options.granularity!r}",
+            "Set granularity='weight'.",
+        )
         self._units = UnitGates(self.parameters, options.granularity)
         rates = self.parameters.per_tensor(
-            "droprate_init", options.droprate_init, least=_NEVER, most=1 - _NEVER
+            "droprate_init",
+            options.droprate_init,
+            least=TUNING.least_probability,
+            most=1 - TUNING.least_probability,
         )[self._units.layer]
         start = -rates.logit() + 0.01 * torch.randn_like(self._units.sizes)
         self.log_alpha = nn.Parameter(start)
@@ -187,9 +215,9 @@ class _HardConcreteRun(SparsifierRun):
         self._decay, self._penalty_slope = (torch.zeros_like(start) for _ in range(2))
         self._batch = 0
         gating = self.phases[0]
-        rate = task.rate_to_travel(options.gate_travel, gating.epochs)
+        rate = task.rate_for_displacement(options.min_gate_displacement, gating.epochs)
         self._gate_steps = LargerSteps(self.log_alpha.data, rate / gating.learning_rate)
-        self._set_prices()
+        self._set_penalties()
         self._training_gates = True
         self._local: LocalGates | None = None
         if options.gate_samples == "local":
@@ -201,7 +229,7 @@ class _HardConcreteRun(SparsifierRun):
         self._make_views()
 
     def _make_views(self) -> None:
-        """The views in which weights and units are multiplied: made once, not in every batch."""
+        """Make the views in which weights and units are multiplied once for all batches."""
         units, like = self._units, self.weights
         self._product = torch.empty_like(like)
         self._of = {
@@ -215,8 +243,8 @@ class _HardConcreteRun(SparsifierRun):
             "decay": units.unit_views(self._decay),
         }
 
-    def _set_prices(self) -> None:
-        """The price of each open gate: fixed, or proportional to a multiplier that moves."""
+    def _set_penalties(self) -> None:
+        """The penalty of each open gate: fixed, or proportional to the Lagrange multiplier."""
         task, sizes = self.task, self._units.sizes
         strengths = self._options.layer_strengths
         if strengths is not None:
@@ -224,17 +252,15 @@ class _HardConcreteRun(SparsifierRun):
             sizes = sizes * factors[self._units.layer]
         alpha = 1.0 / task.n_samples if task.alpha is None else task.alpha
         self._multiplier = torch.zeros_like(sizes[0])
-        self._unit_price = sizes / self.n_weights
-        self._price = alpha * sizes if task.target_sparsity is None else 0 * sizes
-        self._ascent = _ASCENT / max(1, self.phases[0].epochs * task.steps_per_epoch)
+        self._unit_share = sizes / self.n_weights
+        self._gate_penalty = alpha * sizes if task.target_sparsity is None else 0 * sizes
+        self._ascent = TUNING.ascent / max(1, self.phases[0].epochs * task.steps_per_epoch)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        task, travel = self.task, self._options.weight_travel
-        gate_epochs = math.ceil(self._options.gate_fraction * task.max_iter)
-        return (
-            task.weight_phase("gates", gate_epochs, travel, may_stop=task.target_sparsity is None),
-            task.weight_phase("retrain", task.max_iter - gate_epochs, travel, anneal=True),
+        options, free = self._options, self.task.target_sparsity is None
+        return self.task.two_phases(
+            "gates", options.sparsify_fraction, options.min_weight_displacement, may_stop=free
         )
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
@@ -265,7 +291,7 @@ class _HardConcreteRun(SparsifierRun):
             torch.mul(self.parameters.weight_gradient, self.latent.data, out=self._product)
             sums = self._unit_sums()
             self._gates.slope(self._s, self._z, sums, out=self._gate_gradient)
-        if self._batch % _PENALTY_EVERY == 0:
+        if self._batch % TUNING.penalty_interval == 0:
             self._refresh_penalty_gradients()
         self._batch += 1
         self._gate_gradient.add_(self._penalty_slope)
@@ -281,25 +307,27 @@ class _HardConcreteRun(SparsifierRun):
         return self._sums
 
     def _refresh_penalty_gradients(self) -> None:
-        """What the penalty adds to the gradients in the batches up to the next refreshment."""
+        """Compute what the penalty adds to the gradients until this is called again."""
         probability = self._gates.probability_nonzero(self.log_alpha.data)
         if self.task.target_sparsity is not None:
             excess = probability.dot(self._units.sizes) / self.n_weights
             excess -= 1 - self.task.target_sparsity
-            self._multiplier.add_(excess, alpha=_PENALTY_EVERY * self._ascent).clamp_(min=0.0)
-            torch.mul(self._unit_price, self._multiplier, out=self._price)
-        price = self._price
+            self._multiplier.add_(excess, alpha=TUNING.penalty_interval * self._ascent).clamp_(
+                min=0.0
+            )
+            torch.mul(self._unit_share, self._multiplier, out=self._gate_penalty)
+        penalty = self._gate_penalty
         if self.task.weight_decay:
             torch.mul(self.latent.data, self.latent.data, out=self._product)
-            price = price.add(self._unit_sums(), alpha=0.5 * self.task.weight_decay)
+            penalty = penalty.add(self._unit_sums(), alpha=0.5 * self.task.weight_decay)
             torch.mul(probability, self.task.weight_decay, out=self._decay)
         torch.addcmul(probability, probability, probability, value=-1, out=self._penalty_slope)
-        self._penalty_slope.mul_(price)
+        self._penalty_slope.mul_(penalty)
 
     def after_step(self) -> None:
         if self._training_gates:
             self._gate_steps.extend()
-            self.log_alpha.data.clamp_(-_LOG_ALPHA_BOUND, _LOG_ALPHA_BOUND)
+            self.log_alpha.data.clamp_(-TUNING.log_alpha_bound, TUNING.log_alpha_bound)
         else:
             super().after_step()
 
@@ -313,11 +341,11 @@ class _HardConcreteRun(SparsifierRun):
             return super().penalty()
         probability = self._gates.probability_nonzero(self.log_alpha)
         torch.mul(self.latent, self.latent, out=self._product)
-        price = 0.5 * self.task.weight_decay * self._unit_sums()
+        penalty = 0.5 * self.task.weight_decay * self._unit_sums()
         if self.task.target_sparsity is None:
             # with a target the multiplier belongs to a constraint, not to the objective
-            price = price + self._price
-        return float(probability @ price)
+            penalty = penalty + self._gate_penalty
+        return float(probability @ penalty)
 
     def density(self) -> float:
         if not self._training_gates:
@@ -347,6 +375,6 @@ class _HardConcreteRun(SparsifierRun):
         else:
             count = n_kept(self.n_weights, self.task.target_sparsity)
             keep = keep_ranked(self._units.spread(log_alpha), size, count)
-        self.weights.copy_(self.latent.detach() * torch.where(gates > 0, gates, _LEAST_GATE))
+        self.weights.copy_(self.latent.detach() * torch.where(gates > 0, gates, TUNING.least_gate))
         self.unite()
         self.settle(keep)

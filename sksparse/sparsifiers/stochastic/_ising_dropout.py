@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
@@ -15,126 +13,17 @@ from torch import Tensor, nn
 from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
 from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.masks._keep import n_kept, rank_shares
-from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters, UnitGates
+from sksparse.sparsifiers.parameters._flat_parameters import UnitGates
 from sksparse.sparsifiers.parameters._probe import Probe
-from sksparse.sparsifiers.structure._unit_chains import Chains
-
-#: Prices between which units are ranked by their field alone.
-_LADDER = 16
-#: Weight of what was known before in the averages over batches.
-_MEMORY = 0.7
-_TINY = 1e-12
-
-
-def energy(
-    states: Sequence[Tensor], couplings: Sequence[Tensor], fields: Sequence[Tensor]
-) -> float:
-    """The energy of states 0 or 1 in layers, with couplings between consecutive layers.
-
-    Parameters
-    ----------
-    states : sequence of torch.Tensor of shape (n_units,)
-        Zeros and ones, one tensor for each layer.
-    couplings : sequence of torch.Tensor of shape (n_units, n_units_next)
-        Between a layer and the next; one less than there are layers.
-    fields : sequence of torch.Tensor of shape (n_units,)
-        What a state of one is worth by itself.
-
-    Returns
-    -------
-    energy : float
-        Minus the sum of fields and couplings of states that are one.
-    """
-    total = -sum(s @ b for s, b in zip(states, fields, strict=True))
-    for (before, after), coupling in zip(pairwise(states), couplings, strict=True):
-        total = total - before @ coupling @ after
-    return float(total)
-
-
-def local_field(
-    i: int, states: Sequence[Tensor], couplings: Sequence[Tensor], fields: Sequence[Tensor]
-) -> Tensor:
-    """By how much the energy of each unit of layer i falls when its state becomes one."""
-    field = fields[i]
-    if i + 1 < len(states):
-        field = field + couplings[i] @ states[i + 1]
-    if i:
-        field = field + states[i - 1] @ couplings[i - 1]
-    return field
-
-
-def descend(
-    states: Sequence[Tensor], couplings: Sequence[Tensor], fields: Sequence[Tensor]
-) -> list[Tensor]:
-    """Flip states while that lowers the energy: no single flip lowers that of the result.
-
-    Units of one layer are not coupled, so that all of them are flipped at once.
-    """
-    states = [s.clone() for s in states]
-    moved = True
-    while moved:
-        moved = False
-        for i, old in enumerate(states):
-            field = local_field(i, states, couplings, fields)
-            new = torch.where(field == 0, old, (field > 0).to(old.dtype))
-            moved |= not torch.equal(new, old)
-            states[i] = new
-    return states
-
-
-def solve(
-    couplings: Sequence[Tensor], fields: Sequence[Tensor], *, n_random: int = 8
-) -> list[Tensor]:
-    """The best state found by descent from all ones, all zeros and random starts."""
-    starts = [[torch.ones_like(b) for b in fields], [torch.zeros_like(b) for b in fields]]
-    starts += [[torch.rand_like(b).round() for b in fields] for _ in range(n_random)]
-    ends = [descend(start, couplings, fields) for start in starts]
-    return min(ends, key=lambda states: energy(states, couplings, fields))
-
-
-def mean_fields(couplings: Sequence[Tensor], fields: Sequence[Tensor]) -> list[Tensor]:
-    """The mean local field of each layer while all states are one."""
-    states = [torch.ones_like(b) for b in fields]
-    return [local_field(i, states, couplings, fields).mean() for i in range(len(fields))]
-
-
-def with_prices(fields: Sequence[Tensor], means: Sequence[Tensor], price: float) -> list[Tensor]:
-    """Fields less the price of a one, in units of the means; the last layer stays at one."""
-    priced = [b - price * mean for b, mean in zip(fields[:-1], means[:-1], strict=True)]
-    return [*priced, torch.full_like(fields[-1], torch.inf)]
-
-
-def uselessness(couplings: Sequence[Tensor], fields: Sequence[Tensor]) -> Tensor:
-    """Rank units: those first dropped as the price of a one rises have the largest score.
-
-    Parameters
-    ----------
-    couplings, fields : sequence of torch.Tensor
-        As in ``energy``; the states of the last layer stay at one.
-
-    Returns
-    -------
-    score : torch.Tensor of shape (n_units,)
-        Of the units of all layers but the last.
-    """
-    means = mean_fields(couplings, fields)
-    states = [torch.ones_like(b) for b in fields]
-
-    def relative_fields() -> Tensor:
-        layers = [local_field(i, states, couplings, fields) for i in range(len(fields) - 1)]
-        pairs = zip(layers, means[:-1], strict=True)
-        return torch.cat([field / mean.clamp(min=_TINY) for field, mean in pairs])
-
-    highest = float(relative_fields().max())
-    score = torch.zeros_like(torch.cat(list(fields[:-1])))
-    for rung in range(1, _LADDER + 1):
-        gains = relative_fields()
-        # a share below 1 orders those that are dropped at the same price
-        rank = -rung - gains / (highest + 1)
-        score = torch.where(torch.cat(states[:-1]) > 0, rank, score)
-        prices = with_prices(fields, means, rung / _LADDER * highest)
-        states = descend(states, couplings, prices)
-    return score
+from sksparse.sparsifiers.stochastic._ising_model import (
+    TUNING,
+    mean_fields,
+    penalised_fields,
+    removal_scores,
+    solve,
+)
+from sksparse.sparsifiers.structure._unit_graph import UnitGraph
+from sksparse.sparsifiers.structure._unit_masks import UnitMasks
 
 
 class IsingDropout(Sparsifier):
@@ -150,19 +39,19 @@ class IsingDropout(Sparsifier):
 
     over the edges between consecutive layers. The coupling :math:`J_{ij}` is :math:`|w_{ij}|`
     times the standard deviation of what unit :math:`i` passes on, and the field :math:`b_i` is
-    that deviation: units that are idle or saturated pass on a constant and are cheap to drop.
+    that deviation: units whose output hardly varies have small ones and are dropped first.
     In each layer both are scaled to a mean of 1, over units, of their sum over successors. `alpha`
-    is the price of a unit, by default 0.7, in units of :math:`m_i`: of what a unit of its
+    is the penalty of a unit, by default 0.7, in units of :math:`m_i`: of what a unit of its
     layer adds on average while all states are 1.
 
     Every `solve_every` batches one batch is trained with all units, from which the couplings
-    and fields are taken; a descent by flips then finds the state for a price that
-    rises to `alpha`, and until the next solution the units that are off take no part
+    and fields are computed; a descent by flips then finds the state for a penalty that
+    rises to `alpha`, and until the next solution the units that are off are masked
     and their weights are not trained. With `target_sparsity`, the units of each layer are
-    ranked by the price at which they are dropped, and the same share of each layer is, so
-    many that a sparsity that rises to the target is met: the last unit in part, by
-    magnitude, to one weight. After
-    `dropout_fraction` of the epochs the state is final, and what is left is trained on.
+    ranked by the penalty at which they are dropped, and the same share of each layer is dropped,
+    so many that a sparsity that rises to the target is met: the last unit in part, by
+    magnitude, to one weight. After `sparsify_fraction` of the epochs the state is final, and
+    what is left is trained further.
 
     The paper leaves the energy and its optimiser partly open; this is an interpretation
     and may change. It works on ``nn.Sequential`` modules of linear layers and activations.
@@ -170,16 +59,16 @@ class IsingDropout(Sparsifier):
     Parameters
     ----------
     coupling : float, default=1.0
-        Factor :math:`\lambda` of the couplings. The larger it is, the more units
-        that feed each other stay or go together.
+        Factor :math:`\lambda` of the couplings. The larger it is, the more units that are
+        connected have the same state.
     solve_every : int, default=50
         Batches from one solution to the next.
     ramp_fraction : float, default=0.8
-        Share of the epochs with dropout in which price or target rise, from 0.
-    dropout_fraction : float, default=0.6
+        Share of the epochs with dropout in which penalty or target rise, from 0.
+    sparsify_fraction : float, default=0.6
         Share of the epochs with dropout; the rest trains what is left.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in each of the two phases. It raises the
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in each of the two phases. It raises the
         learning rate, up to 0.02, where there are few updates.
 
     References
@@ -198,11 +87,11 @@ class IsingDropout(Sparsifier):
         "coupling": [Interval(Real, 0, None, closed="left")],
         "solve_every": [Interval(Integral, 2, None, closed="left")],
         "ramp_fraction": [Interval(Real, 0, 1, closed="both")],
-        "dropout_fraction": [Interval(Real, 0, 1, closed="right")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "sparsify_fraction": [Interval(Real, 0, 1, closed="right")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
-    #: The price of a unit where the estimator leaves ``alpha=None``.
+    #: The penalty of a unit where the estimator leaves ``alpha=None``.
     default_alpha = 0.7
 
     def __init__(
@@ -211,14 +100,14 @@ class IsingDropout(Sparsifier):
         coupling: float = 1.0,
         solve_every: int = 50,
         ramp_fraction: float = 0.8,
-        dropout_fraction: float = 0.6,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.6,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.coupling = coupling
         self.solve_every = solve_every
         self.ramp_fraction = ramp_fraction
-        self.dropout_fraction = dropout_fraction
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -228,7 +117,7 @@ class IsingDropout(Sparsifier):
         module : torch.nn.Module
             The network about to be trained.
         task : Task
-            What the estimator asks for; `alpha` is the price of a unit.
+            What the estimator asks for; `alpha` is the penalty of a unit.
 
         Returns
         -------
@@ -262,7 +151,7 @@ class UnitStatistics:
                 return
             values = args[0].detach()
             now = values.reshape(-1, values.shape[-1]).std(dim=0, correction=0)
-            self._deviations[i] = torch.lerp(now, self._deviations.get(i, now), _MEMORY)
+            self._deviations[i] = torch.lerp(now, self._deviations.get(i, now), TUNING.memory)
 
         return hook
 
@@ -276,9 +165,9 @@ class UnitStatistics:
         couplings, fields = [], []
         for layer, deviation in zip(self._layers, self._deviations.values(), strict=True):
             coupling = layer.weight.data.abs().t() * deviation[:, None]
-            scale = strength * len(coupling) / coupling.sum().clamp(min=_TINY)
+            scale = strength * len(coupling) / coupling.sum().clamp(min=TUNING.least_mean)
             couplings.append(coupling * scale)
-            fields.append(deviation / deviation.mean().clamp(min=_TINY))
+            fields.append(deviation / deviation.mean().clamp(min=TUNING.least_mean))
         return couplings, [*fields, torch.zeros_like(couplings[-1][0])]
 
     def remove(self) -> None:
@@ -287,17 +176,17 @@ class UnitStatistics:
             handle.remove()
 
 
-def chain_of_linear_layers(
-    module: nn.Module, parameters: FlatParameters, chains: Chains
-) -> list[Any]:
+def chain_of_linear_layers(graph: UnitGraph) -> list[Any]:
     """The layers of a perceptron, or an error for any other module."""
-    layers = [module.get_submodule(name.rpartition(".")[0]) for name in parameters.tensors]
-    if not chains.is_one_chain or any(type(layer) is not nn.Linear for layer in layers):
-        raise ValueError(
-            f"IsingDropout needs an nn.Sequential of linear layers and activations, not "
-            f"{type(module).__name__} with {', '.join(parameters.tensors)}; choose another "
-            "sparsifier, such as 'targeted' with granularity='unit'."
-        )
+    remedy = "Choose another sparsifier, such as 'targeted' with granularity='unit'."
+    graph.require_chain("IsingDropout", remedy)
+    layers = [graph.owner(name) for name in graph.parameters.tensors]
+    for name, layer in zip(graph.parameters.tensors, layers, strict=True):
+        if type(layer) is not nn.Linear:
+            raise ValueError(
+                "IsingDropout has states for the units of linear layers alone, and "
+                f"{name!r} belongs to a {type(layer).__name__}. {remedy}"
+            )
     return layers
 
 
@@ -305,10 +194,10 @@ class _IsingRun(SparsifierRun):
     def __init__(self, options: IsingDropout, module: nn.Module, task: Task) -> None:
         super().__init__(module, task)
         self._options = options
-        self._price = options.default_alpha if task.alpha is None else task.alpha
+        self._unit_penalty = options.default_alpha if task.alpha is None else task.alpha
         self._units = UnitGates(self.parameters, "input")
-        self._chains = Chains(module, self.parameters, self._units)
-        layers = chain_of_linear_layers(module, self.parameters, self._chains)
+        self._unit_masks = UnitMasks(self.graph, self._units)
+        layers = chain_of_linear_layers(self.graph)
         self._statistics = UnitStatistics(layers)
         ramp = options.ramp_fraction * self.phases[0].epochs * task.steps_per_epoch
         self._ramp_batches = round(ramp)
@@ -319,11 +208,9 @@ class _IsingRun(SparsifierRun):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        task, travel = self.task, self._options.weight_travel
-        n_dropping = math.ceil(self._options.dropout_fraction * task.max_iter)
-        return (
-            task.weight_phase("dropout", n_dropping, travel, may_stop=False),
-            task.weight_phase("retrain", task.max_iter - n_dropping, travel, anneal=True),
+        options = self._options
+        return self.task.two_phases(
+            "dropout", options.sparsify_fraction, options.min_weight_displacement, may_stop=False
         )
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
@@ -341,17 +228,17 @@ class _IsingRun(SparsifierRun):
         self.settle(self._passes > 0)
 
     def _solve(self, progress: float) -> None:
-        """Find which weights take part at a share of the final price or sparsity."""
+        """Find which weights are in use at a share of the final penalty or sparsity."""
         couplings, fields = self._statistics.model(self._options.coupling)
         if self.task.target_sparsity is not None:
             count = n_kept(self.n_weights, progress * self.task.target_sparsity)
-            scores = uselessness(couplings, fields).split(self._units.counts)
+            scores = removal_scores(couplings, fields).split(self._units.counts)
             shares = torch.cat([rank_shares(score[None]) for score in scores])
-            keep = self._chains.keep_best(shares, self.weights.abs(), count)
+            keep = self._unit_masks.keep_best(shares, self.weights.abs(), count)
         else:
-            prices = with_prices(fields, mean_fields(couplings, fields), progress * self._price)
-            states = solve(couplings, prices)
-            keep = self._chains.live(torch.cat(states[:-1]) > 0)
+            means, penalty = mean_fields(couplings, fields), progress * self._unit_penalty
+            states = solve(couplings, penalised_fields(fields, means, penalty))
+            keep = self._unit_masks.live(torch.cat(states[:-1]) > 0)
         self._passes.copy_(keep)
 
     def before_batch(self) -> None:

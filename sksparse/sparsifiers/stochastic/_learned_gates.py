@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Real
 
 import torch
@@ -15,14 +15,28 @@ from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.masks._keep import keep_ranked, n_kept
 from sksparse.sparsifiers.parameters._probe import Probe
 
-#: What the multiplier gains while gates are trained at an excess density of 1 throughout.
-_ASCENT = 50.0
-#: Batches between two updates of the multiplier.
-_CONTROL_EVERY = 4
+
+@dataclass(frozen=True)
+class Tuning:
+    """How the multiplier of a target sparsity is updated.
+
+    Parameters
+    ----------
+    ascent : float
+        By how much it rises if the density exceeds the target by 1 as long as gates are trained.
+    control_interval : int
+        Batches between two updates.
+    """
+
+    ascent: float = 50.0
+    control_interval: int = 4
+
+
+TUNING = Tuning()
 
 
 class LearnedGates(Sparsifier):
-    r"""Learn a real gate for every weight and let the weight pass where it is 1/2 or more.
+    r"""Learn a real gate for every weight, which is in use where the gate is at least 1/2.
 
     The objective is
 
@@ -35,32 +49,32 @@ class LearnedGates(Sparsifier):
     over the weights :math:`j` and their gates :math:`g_j \in [0, 1]`, with the `bimodality`
     :math:`\rho` and the weight decay :math:`\eta` of the estimator. The first penalty is the
     expected number of open gates, were they drawn with probability :math:`g_j`; `alpha` is
-    the price of one, by default ``0.1 / n_samples``. The second is the variance of such a draw:
+    the penalty of one, by default ``0.1 / n_samples``. The second is the variance of such a draw:
     it drives gates to 0 or 1. The step at 1/2 has no slope, so gates learn as if it were
     the identity on [0, 1], to which they are clipped after each update.
 
     With `target_sparsity`, `alpha` is not used: it is replaced by a multiplier that rises
     while the mean gate is above the target density and restarts from zero below it.
 
-    After `gate_fraction` of the epochs the gates are fixed: with `alpha` those below 1/2 are
+    After `sparsify_fraction` of the epochs the gates are fixed: with `alpha` those below 1/2 are
     closed; with `target_sparsity` exactly the required number stays open, ranked by
     gate and within equal gates by magnitude. The weights that are left are trained on.
 
     Parameters
     ----------
     bimodality : float, default=0.5
-        Price :math:`\rho` of the variance, in multiples of `alpha`. Where no data speak, a
-        gate falls from below :math:`(\rho + 1) / 2 \rho` and rises from above, so that
-        below 1 all gates fall.
+        Penalty :math:`\rho` of the variance, in multiples of `alpha`. Without a gradient of the
+        loss, a gate falls from below :math:`(\rho + 1) / 2 \rho` and rises from above, so that
+        for :math:`\rho < 1` all gates fall.
     gate_init : float or sequence of float, default=1.0
         Initial gates, from 0.5 to 1: one number, or one for each prunable tensor in the order
         of the module.
-    gate_fraction : float, default=0.6
+    sparsify_fraction : float, default=0.6
         Share of the epochs in which gates are trained; the rest trains what is left.
-    gate_travel : float, default=5.0
-        Least distance that a gate can travel while gates are trained. It raises the
+    min_gate_displacement : float, default=5.0
+        Minimum displacement that a gate can make while gates are trained. It raises the
         learning rate of the gates where there are few updates.
-    weight_travel : float, default=10.0
+    min_weight_displacement : float, default=10.0
         The same for a weight in each of the two phases, up to a rate of 0.02.
 
     References
@@ -78,9 +92,9 @@ class LearnedGates(Sparsifier):
     _parameter_constraints: dict = {
         "bimodality": [Interval(Real, 0, None, closed="left")],
         "gate_init": [Interval(Real, 0.5, 1, closed="both"), "array-like"],
-        "gate_fraction": [Interval(Real, 0, 1, closed="right")],
-        "gate_travel": [Interval(Real, 0, None, closed="left")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "sparsify_fraction": [Interval(Real, 0, 1, closed="right")],
+        "min_gate_displacement": [Interval(Real, 0, None, closed="left")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
     def __init__(
@@ -88,15 +102,15 @@ class LearnedGates(Sparsifier):
         *,
         bimodality: float = 0.5,
         gate_init: float | Sequence[float] = 1.0,
-        gate_fraction: float = 0.6,
-        gate_travel: float = 5.0,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.6,
+        min_gate_displacement: float = 5.0,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.bimodality = bimodality
         self.gate_init = gate_init
-        self.gate_fraction = gate_fraction
-        self.gate_travel = gate_travel
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_gate_displacement = min_gate_displacement
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -106,7 +120,7 @@ class LearnedGates(Sparsifier):
         module : torch.nn.Module
             The network about to be trained.
         task : Task
-            What the estimator asks for; `alpha` is the price of an open gate.
+            What the estimator asks for; `alpha` is the penalty of an open gate.
 
         Returns
         -------
@@ -126,11 +140,11 @@ class _LearnedGatesRun(SparsifierRun):
         self._gate_gradient = self.gates.grad = torch.zeros_like(self.weights)
         self._open = torch.ones_like(self.weights)
         gating = self.phases[0]
-        rate = task.rate_to_travel(options.gate_travel, gating.epochs)
+        rate = task.rate_for_displacement(options.min_gate_displacement, gating.epochs)
         self._gate_steps = LargerSteps(self.gates.data, rate / gating.learning_rate)
         alpha = 0.1 / task.n_samples if task.alpha is None else task.alpha
-        self._price = self.weights.new_tensor(alpha if task.target_sparsity is None else 0.0)
-        self._ascent = _ASCENT / max(1, gating.epochs * task.steps_per_epoch)
+        self._gate_penalty = self.weights.new_tensor(alpha if task.target_sparsity is None else 0.0)
+        self._ascent = TUNING.ascent / max(1, gating.epochs * task.steps_per_epoch)
         self._batch = 0
         self._training_gates = True
 
@@ -143,12 +157,13 @@ class _LearnedGatesRun(SparsifierRun):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        task, travel = self.task, self._options.weight_travel
-        n_gating = math.ceil(self._options.gate_fraction * task.max_iter)
-        may_stop = task.target_sparsity is None
-        return (
-            task.weight_phase("gates", n_gating, travel, may_stop=may_stop, average=False),
-            task.weight_phase("retrain", task.max_iter - n_gating, travel, anneal=True),
+        options, free = self._options, self.task.target_sparsity is None
+        return self.task.two_phases(
+            "gates",
+            options.sparsify_fraction,
+            options.min_weight_displacement,
+            may_stop=free,
+            average=False,
         )
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
@@ -174,17 +189,19 @@ class _LearnedGatesRun(SparsifierRun):
         slope = self.parameters.weight_gradient
         torch.mul(slope, self._open, out=self.latent_gradient)
         self.latent_gradient.add_(self.weights, alpha=self.task.weight_decay)
-        if self.task.target_sparsity is not None and self._batch % _CONTROL_EVERY == 0:
+        if self.task.target_sparsity is not None and self._batch % TUNING.control_interval == 0:
             excess = self.gates.data.mean() - (1 - self.task.target_sparsity)
-            self._price.add_(excess, alpha=_CONTROL_EVERY * self._ascent / self.n_weights)
-            # below the target it restarts from zero, or it would push far beyond before it falls
-            self._price.mul_(excess > 0)
+            self._gate_penalty.add_(
+                excess, alpha=TUNING.control_interval * self._ascent / self.n_weights
+            )
+            # below the target it restarts from zero, or gates would close until it has fallen
+            self._gate_penalty.mul_(excess > 0)
         self._batch += 1
         # straight through: the gate is clipped to [0, 1], where the slope of the step is taken as 1
         torch.mul(slope, self.latent.data, out=self._gate_gradient)
         rho = self._options.bimodality
-        self._gate_gradient.add_(self._price * (1 + rho))
-        self._gate_gradient.addcmul_(self.gates.data, self._price * (-2 * rho))
+        self._gate_gradient.add_(self._gate_penalty * (1 + rho))
+        self._gate_gradient.addcmul_(self.gates.data, self._gate_penalty * (-2 * rho))
 
     def after_step(self) -> None:
         if self._training_gates:
@@ -206,7 +223,7 @@ class _LearnedGatesRun(SparsifierRun):
             return decay
         g = self.gates.data
         cost = g.sum() + self._options.bimodality * (g - g * g).sum()
-        return decay + float(self._price * cost)
+        return decay + float(self._gate_penalty * cost)
 
     def density(self) -> float:
         if not self._training_gates:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
+from sksparse.sparsifiers.structure._unit_graph import CONVOLUTIONS
 
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 #: Under the root, whose slope at zero is infinite.
 _EPSILON = 1e-8
 
@@ -96,7 +96,7 @@ def serves(layer: nn.Module) -> bool:
     """Whether a layer is certain to compute with its weights through its own forward."""
     # a subclass may be used by its owner without being called, as in attention
     kind = type(layer)
-    return kind is nn.Linear or (kind in _CONVOLUTIONS and getattr(layer, "groups", 1) == 1)
+    return kind is nn.Linear or (kind in CONVOLUTIONS and getattr(layer, "groups", 1) == 1)
 
 
 def _add_noise(variance: Tensor) -> Callable[..., Any]:

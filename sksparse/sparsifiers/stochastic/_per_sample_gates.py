@@ -8,8 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters, UnitGates
-
-_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+from sksparse.sparsifiers.structure._unit_graph import LAYERS
 
 
 class LocalGates:
@@ -43,7 +42,7 @@ class LocalGates:
         start = 0
         for name, count in zip(parameters.tensors, units.counts, strict=True):
             layer = module.get_submodule(name.rpartition(".")[0])
-            if not isinstance(layer, _LAYERS) or getattr(layer, "groups", 1) > 1:
+            if not isinstance(layer, LAYERS) or getattr(layer, "groups", 1) > 1:
                 raise ValueError(
                     f"gate_samples='local' cannot gate {name!r} of a {type(layer).__name__}: it "
                     "works on linear layers and ungrouped convolutions; use gate_samples='shared'."

@@ -1,4 +1,4 @@
-"""Posteriors of one random scale for each unit, under priors that draw scales to zero."""
+"""Posteriors of one random scale for each unit, under priors that favour scales of zero."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ScalePosterior(ABC):
 
     @abstractmethod
     def score(self) -> Tensor:
-        """What grows as a unit becomes useless."""
+        """The removal score of every unit: units of large scores are removed."""
 
     @abstractmethod
     def divergence(self) -> Tensor:
@@ -120,7 +120,7 @@ class Horseshoe(ScalePosterior):
         n_layers = int(layer[-1]) + 1
         values = like.new_zeros((4, self._n_units + n_layers))
         values[2:] = _FIRST_LOG_VARIANCE
-        # begin at z = 1 where it costs least: small layer scales, made good in the heavy tail
+        # z = 1 has the least divergence with small layer scales and large unit scales
         values[0, self._n_units :] = 2 * math.log(tau)
         values[1, : self._n_units] = -2 * math.log(tau)
         self._log_scale = torch.zeros_like(values[0])

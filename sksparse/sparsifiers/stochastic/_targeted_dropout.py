@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 from numbers import Real
 
 import torch
@@ -14,12 +14,26 @@ from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.masks._keep import keep_largest, keep_ranked, n_kept, rank_shares
 from sksparse.sparsifiers.parameters._flat_parameters import UnitGates
 from sksparse.sparsifiers.parameters._probe import Probe
-from sksparse.sparsifiers.structure._unit_chains import Chains
+from sksparse.sparsifiers.structure._unit_masks import UnitMasks
 
-#: Batches that share one set of targets: magnitudes change little in an update.
-_RANK_EVERY = 16
-#: Share of the targeting proportion that is reached in the first half of the ramp.
-_RAMP_KNEE = 0.95
+
+@dataclass(frozen=True)
+class Tuning:
+    """How targets are updated.
+
+    Parameters
+    ----------
+    rank_interval : int
+        Batches that share one set of targets: magnitudes change little in an update.
+    first_half : float
+        Share of the targeting proportion that is reached in the first half of the ramp.
+    """
+
+    rank_interval: int = 16
+    first_half: float = 0.95
+
+
+TUNING = Tuning()
 
 
 class TargetedDropout(Sparsifier):
@@ -34,22 +48,23 @@ class TargetedDropout(Sparsifier):
 
     where the mask :math:`m` is drawn for every batch: in each output unit of a layer the share
     :math:`\gamma` of weights of least magnitude is the target, and each of them is dropped
-    with probability `drop_rate`. What is kept is not scaled up. The network so learns to
-    do without the weights that are removed in the end, and important ones that have
+    with probability `drop_rate`. Weights that are kept are not scaled up. The network thus learns
+    not to depend on the weights that are removed in the end, and important ones that have
     become small can grow out of the target. :math:`\gamma` is `target_sparsity` or, without
     one, `alpha`, by default 0.5.
 
     Both :math:`\gamma` and the rate rise from zero: :math:`\gamma` linearly to 95 % of its value
     in the first half of `ramp_fraction` of the epochs with dropout and to all of it in the
-    second, the rate linearly over both. After `dropout_fraction` of the epochs the target
-    is removed for good, to one weight, and what is left is trained on.
+    second, the rate linearly over both. After `sparsify_fraction` of the epochs the target
+    is removed for good, to one weight, and what is left is trained further.
 
     Parameters
     ----------
     granularity : {"weight", "unit"}, default="weight"
         Whether single weights are dropped, or units: the smallest share of the input units of
-        each layer, with all weights that leave them and, in an ``nn.Sequential``, those
-        that enter them, whose norm ranks them. Features are ranked by what leaves them.
+        each layer, with all weights that leave them and, where layers follow each other in an
+        ``nn.Sequential``, those that enter them, whose norm ranks them. Other units and features
+        are ranked by the weights that leave them.
     scope : {"unit", "layer", "global"}, default="global"
         Among which weights those of least magnitude are found: the ones that enter one output
         unit, as in the paper, those of a tensor, or all. For ``granularity="weight"`` only.
@@ -57,10 +72,10 @@ class TargetedDropout(Sparsifier):
         Probability that a targeted weight or unit is dropped, at the end of the ramp.
     ramp_fraction : float, default=0.8
         Share of the epochs with dropout in which proportion and rate rise. 0 for no ramp.
-    dropout_fraction : float, default=0.6
+    sparsify_fraction : float, default=0.6
         Share of the epochs with dropout; the rest trains what is left.
-    weight_travel : float, default=10.0
-        Least distance that a weight can travel in each of the two phases. It raises the
+    min_weight_displacement : float, default=10.0
+        Minimum displacement that a weight can make in each of the two phases. It raises the
         learning rate, up to 0.02, where there are few updates.
 
     References
@@ -80,8 +95,8 @@ class TargetedDropout(Sparsifier):
         "scope": [StrOptions({"unit", "layer", "global"})],
         "drop_rate": [Interval(Real, 0, 1, closed="both")],
         "ramp_fraction": [Interval(Real, 0, 1, closed="both")],
-        "dropout_fraction": [Interval(Real, 0, 1, closed="right")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "sparsify_fraction": [Interval(Real, 0, 1, closed="right")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
     #: The targeting proportion where the estimator leaves ``alpha=None``.
@@ -94,15 +109,15 @@ class TargetedDropout(Sparsifier):
         scope: str = "global",
         drop_rate: float = 0.9,
         ramp_fraction: float = 0.8,
-        dropout_fraction: float = 0.6,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.6,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.granularity = granularity
         self.scope = scope
         self.drop_rate = drop_rate
         self.ramp_fraction = ramp_fraction
-        self.dropout_fraction = dropout_fraction
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -142,17 +157,18 @@ class _TargetedRun(SparsifierRun):
         self._batch = 0
         self._dropping = True
         self._passes, self._noise = (torch.ones_like(self.weights) for _ in range(2))
+        if options.granularity == "unit":
+            option = "TargetedDropout with granularity='unit'"
+            self.graph.require_axis("input", option, "Set granularity='weight'.")
         self._units = UnitGates(self.parameters, "input")
-        self._chains = Chains(module, self.parameters, self._units)
+        self._unit_masks = UnitMasks(self.graph, self._units)
         self.separate()
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        task, travel = self.task, self._options.weight_travel
-        n_dropping = math.ceil(self._options.dropout_fraction * task.max_iter)
-        return (
-            task.weight_phase("dropout", n_dropping, travel, may_stop=False),
-            task.weight_phase("retrain", task.max_iter - n_dropping, travel, anneal=True),
+        options = self._options
+        return self.task.two_phases(
+            "dropout", options.sparsify_fraction, options.min_weight_displacement, may_stop=False
         )
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
@@ -169,7 +185,7 @@ class _TargetedRun(SparsifierRun):
         size = self.latent.data.abs()
         count = n_kept(self.n_weights, proportion)
         if self._options.granularity == "unit":
-            return ~self._chains.keep_best(self._unit_shares(), size, count)
+            return ~self._unit_masks.keep_best(self._unit_shares(), size, count)
         if self._options.scope == "global":
             return ~keep_largest(size, count)
         whole = self._options.scope == "layer"
@@ -179,20 +195,22 @@ class _TargetedRun(SparsifierRun):
 
     def _unit_shares(self) -> Tensor:
         """For each unit the share of the units of its layer that have a larger norm."""
-        norms = self._chains.norms(self.latent.data)
+        norms = self._unit_masks.norms(self.latent.data)
         parts = norms.split(self._units.counts)
         return torch.cat([rank_shares(-part[None]) for part in parts])
 
     def ramp(self) -> tuple[float, float]:
         """The targeting proportion and the rate of dropout of this batch."""
         progress = 1.0 if self._batch >= self._ramp_batches else self._batch / self._ramp_batches
-        share = min(2 * progress * _RAMP_KNEE, 1 - 2 * (1 - progress) * (1 - _RAMP_KNEE))
+        share = min(
+            2 * progress * TUNING.first_half, 1 - 2 * (1 - progress) * (1 - TUNING.first_half)
+        )
         return share * self.proportion, progress * self._options.drop_rate
 
     def before_batch(self) -> None:
         if not self._dropping:
             return
-        if self._batch % _RANK_EVERY == 0:
+        if self._batch % TUNING.rank_interval == 0:
             proportion, rate = self.ramp()
             self._drop_rates = rate * self.targets(proportion).to(self.weights.dtype)
         self._batch += 1
@@ -205,7 +223,7 @@ class _TargetedRun(SparsifierRun):
             torch.ge(self._noise.uniform_(), self._drop_rates, out=self._passes)
             return
         passes = torch.rand_like(self._units.sizes) >= self._drop_rates.max()
-        torch.logical_or(self._chains.live(passes), self._drop_rates == 0, out=self._passes)
+        torch.logical_or(self._unit_masks.live(passes), self._drop_rates == 0, out=self._passes)
 
     def after_backward(self) -> None:
         if self._dropping:

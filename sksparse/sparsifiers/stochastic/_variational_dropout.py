@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 from numbers import Real
 
 import torch
@@ -12,21 +12,41 @@ from torch import Tensor, nn
 from sksparse.sparsifiers._base import LargerSteps, Sparsifier, SparsifierRun
 from sksparse.sparsifiers._strength_control import StrengthControl
 from sksparse.sparsifiers._task import Phase, Task
-from sksparse.sparsifiers.masks._keep import n_kept, secure_ranks
+from sksparse.sparsifiers.masks._keep import n_kept, ranks_with_quotas
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.stochastic._local_reparametrisation import LocalNoise
-from sksparse.sparsifiers.structure._dead_units import keep_alive, links
+from sksparse.sparsifiers.structure._dead_units import keep_alive
 
 #: The fit of the divergence from the log-uniform prior, Molchanov et al., equation 14.
 _K1, _K2, _K3 = 0.63576, 1.87320, 1.48695
-_LOG_ALPHA_BOUND = 8.0
-_EPSILON = 1e-8
-#: Batches that share one gradient of the divergence by log alpha, which hardly changes.
-_REFRESH_EVERY = 4
-#: Where the strength begins with a target, in units of the variational bound, and
-#: how far its logarithm can come.
-_FIRST_STRENGTH = 0.2
-_TRAVEL = 3.0
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How noise is bounded, and how a target sparsity is reached.
+
+    Parameters
+    ----------
+    log_alpha_bound : float
+        Log alpha is clipped to this magnitude.
+    least_square : float
+        Added to squared weights before their logarithm is taken.
+    refresh_interval : int
+        Batches that share one gradient of the divergence by log alpha, which hardly changes.
+    first_strength : float
+        The first strength with a target, in units of the variational bound.
+    log_range : float
+        By how much the logarithm of that strength can change.
+    """
+
+    log_alpha_bound: float = 8.0
+    least_square: float = 1e-8
+    refresh_interval: int = 4
+    first_strength: float = 0.2
+    log_range: float = 3.0
+
+
+TUNING = Tuning()
 
 
 def divergence(log_alpha: Tensor) -> Tensor:
@@ -42,7 +62,7 @@ def divergence_slope(log_alpha: Tensor) -> Tensor:
 
 
 class VariationalDropout(Sparsifier):
-    r"""Learn how much noise each weight bears, and remove those that are nothing but noise.
+    r"""Learn how much noise each weight can have, and remove those that are mostly noise.
 
     Every weight is drawn from :math:`N(w_j, a_j w_j^2)`. The objective is
 
@@ -58,9 +78,9 @@ class VariationalDropout(Sparsifier):
     Linear and convolution layers draw what they compute, anew in each row; the
     weights of other layers are drawn once a batch.
 
-    After `noise_fraction` of the epochs the weights with :math:`\log a_j` at or above
+    After `sparsify_fraction` of the epochs the weights with :math:`\log a_j` at or above
     `threshold` are removed, or with `target_sparsity` those with the largest until
-    it is met to one weight; what is left is trained on without noise. With
+    it is met to one weight; what is left is trained further without noise. With
     `target_sparsity`, `alpha` is not used: the strength begins at ``0.2 / n_samples`` and
     rises while too few weights are beyond the threshold, and falls while too many are.
 
@@ -73,12 +93,12 @@ class VariationalDropout(Sparsifier):
         Share of the epochs with noise in which the strength rises from 0 to `alpha`.
     log_variance_init : float, default=-10.0
         Initial logarithm of the variances.
-    noise_fraction : float, default=0.7
+    sparsify_fraction : float, default=0.7
         Share of the epochs in which noise is learned; the rest trains what is left.
-    noise_travel : float, default=20.0
-        Least distance that the logarithm of a variance can travel while noise is learned. It
+    min_noise_displacement : float, default=20.0
+        Minimum displacement that the logarithm of a variance can make while noise is learned. It
         raises their learning rate where there are few updates.
-    weight_travel : float, default=10.0
+    min_weight_displacement : float, default=10.0
         The same for a weight in each of the two phases, up to a rate of 0.02.
 
     References
@@ -94,12 +114,14 @@ class VariationalDropout(Sparsifier):
     """
 
     _parameter_constraints: dict = {
-        "threshold": [Interval(Real, -_LOG_ALPHA_BOUND, _LOG_ALPHA_BOUND, closed="neither")],
+        "threshold": [
+            Interval(Real, -TUNING.log_alpha_bound, TUNING.log_alpha_bound, closed="neither")
+        ],
         "warmup_fraction": [Interval(Real, 0, 1, closed="both")],
         "log_variance_init": [Interval(Real, None, 0, closed="neither")],
-        "noise_fraction": [Interval(Real, 0, 1, closed="right")],
-        "noise_travel": [Interval(Real, 0, None, closed="left")],
-        "weight_travel": [Interval(Real, 0, None, closed="left")],
+        "sparsify_fraction": [Interval(Real, 0, 1, closed="right")],
+        "min_noise_displacement": [Interval(Real, 0, None, closed="left")],
+        "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
     def __init__(
@@ -108,16 +130,16 @@ class VariationalDropout(Sparsifier):
         threshold: float = 3.0,
         warmup_fraction: float = 0.1,
         log_variance_init: float = -10.0,
-        noise_fraction: float = 0.7,
-        noise_travel: float = 20.0,
-        weight_travel: float = 10.0,
+        sparsify_fraction: float = 0.7,
+        min_noise_displacement: float = 20.0,
+        min_weight_displacement: float = 10.0,
     ) -> None:
         self.threshold = threshold
         self.warmup_fraction = warmup_fraction
         self.log_variance_init = log_variance_init
-        self.noise_fraction = noise_fraction
-        self.noise_travel = noise_travel
-        self.weight_travel = weight_travel
+        self.sparsify_fraction = sparsify_fraction
+        self.min_noise_displacement = min_noise_displacement
+        self.min_weight_displacement = min_weight_displacement
 
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         """Make the run of one fit.
@@ -152,7 +174,7 @@ class _VariationalRun(SparsifierRun):
         self._log_alpha, self._divergence_slope = (torch.empty_like(self.weights) for _ in "ab")
         self._active = torch.ones_like(self.weights)
         noisy = self.phases[0]
-        rate = task.rate_to_travel(options.noise_travel, noisy.epochs)
+        rate = task.rate_for_displacement(options.min_noise_displacement, noisy.epochs)
         self._noise_steps = LargerSteps(self.log_variance.data, rate / noisy.learning_rate)
         self._strength = 1.0 / task.n_samples if task.alpha is None else task.alpha
         warmup = options.warmup_fraction * noisy.epochs * task.steps_per_epoch
@@ -160,20 +182,18 @@ class _VariationalRun(SparsifierRun):
         self._batch = 0
         self._control: StrengthControl | None = None
         if task.target_sparsity is not None:
-            n_updates = noisy.epochs * task.steps_per_epoch // _REFRESH_EVERY
-            self._strength = _FIRST_STRENGTH / task.n_samples
+            n_updates = noisy.epochs * task.steps_per_epoch // TUNING.refresh_interval
+            self._strength = TUNING.first_strength / task.n_samples
             self._control = StrengthControl(
-                self._strength, 1 - task.target_sparsity, n_updates, travel=_TRAVEL
+                self._strength, 1 - task.target_sparsity, n_updates, log_range=TUNING.log_range
             )
         self._training_noise = True
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        task, travel = self.task, self._options.weight_travel
-        n_noisy = math.ceil(self._options.noise_fraction * task.max_iter)
-        return (
-            task.weight_phase("noise", n_noisy, travel, may_stop=False),
-            task.weight_phase("retrain", task.max_iter - n_noisy, travel, anneal=True),
+        options = self._options
+        return self.task.two_phases(
+            "noise", options.sparsify_fraction, options.min_weight_displacement, may_stop=False
         )
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
@@ -187,7 +207,7 @@ class _VariationalRun(SparsifierRun):
         if not self._training_noise:
             return
         self._noise_steps.remember()
-        if self._batch % _REFRESH_EVERY == 0:
+        if self._batch % TUNING.refresh_interval == 0:
             self._refresh()
         torch.exp(self.log_variance.data, out=self._variance)
         torch.mul(self.latent.data, self._active, out=self.weights)
@@ -198,18 +218,18 @@ class _VariationalRun(SparsifierRun):
             self.weights[place] += noise
 
     def _refresh(self) -> None:
-        """What changes slowly: which weights are nothing but noise, the slope of the divergence."""
+        """Update what changes slowly: which weights are in use, the slope of the divergence."""
         log_alpha = self._write_log_alpha()
         torch.lt(log_alpha, self._options.threshold, out=self._active)
         self._divergence_slope = divergence_slope(log_alpha)
-        self._divergence_slope.mul_(log_alpha.abs() < _LOG_ALPHA_BOUND)
+        self._divergence_slope.mul_(log_alpha.abs() < TUNING.log_alpha_bound)
         if self._control is not None and self._batch >= self._warmup_batches:
             self._strength = self._control.update(float(self._active.mean()))
 
     def _write_log_alpha(self) -> Tensor:
         torch.mul(self.latent.data, self.latent.data, out=self._log_alpha)
-        self._log_alpha.add_(_EPSILON).log_().neg_().add_(self.log_variance.data)
-        return self._log_alpha.clamp_(-_LOG_ALPHA_BOUND, _LOG_ALPHA_BOUND)
+        self._log_alpha.add_(TUNING.least_square).log_().neg_().add_(self.log_variance.data)
+        return self._log_alpha.clamp_(-TUNING.log_alpha_bound, TUNING.log_alpha_bound)
 
     def after_backward(self) -> None:
         if not self._training_noise:
@@ -226,7 +246,7 @@ class _VariationalRun(SparsifierRun):
         self._slope.add_(self._divergence_slope, alpha=strength)
         # log alpha holds -log w^2, whose derivative by w is -2 w / (w^2 + epsilon)
         latent = self.latent.data
-        by_weight = torch.addcmul(latent.new_tensor(_EPSILON), latent, latent)
+        by_weight = torch.addcmul(latent.new_tensor(TUNING.least_square), latent, latent)
         torch.div(latent, by_weight, out=by_weight)
         self.latent_gradient.addcmul_(by_weight, self._divergence_slope, value=-2 * strength)
 
@@ -262,8 +282,8 @@ class _VariationalRun(SparsifierRun):
         keep = log_alpha < self._options.threshold
         if self.task.target_sparsity is not None:
             count = n_kept(self.n_weights, self.task.target_sparsity)
-            ranks = secure_ranks(-log_alpha, self.parameters.sizes, count)
-            keep = keep_alive(ranks, count, self.parameters, links(self.module))
+            ranks = ranks_with_quotas(-log_alpha, self.parameters.sizes, count)
+            keep = keep_alive(ranks, count, self.graph)
         self.weights.copy_(self.latent.data)
         self.unite()
         self.settle(keep)

@@ -1,29 +1,27 @@
 """Masks that leave every output a path from an input, where as many weights are kept.
 
-A ranking over single weights may cut a network through: it then predicts constants. Where the
-layers are one chain in ``nn.Sequential``, a mask is mended with as few exchanges as possible.
+A ranking over single weights may leave an output without a path: it is then a constant. Where the
+layers are one chain, weights are exchanged, as few as possible, until all outputs have paths.
 Other modules are left alone.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
-from sksparse.sparsifiers.structure._unit_chains import linked_tensors
+from sksparse.sparsifiers.structure._unit_graph import UnitGraph
 
-#: What the ranking of weights counts beside the number of weights that are new.
-_BY_RANK = 1e-3
+#: Cost of a path by the ranks of its weights, from 0 for the best to 1 for the worst. A weight
+#: that was not kept costs 1, so that the number of these decides first on short paths.
+_RANK_COST = 1e-3
 
 
-def keep_paths(
-    keep: Tensor, scores: Tensor, module: nn.Module, parameters: FlatParameters
-) -> Tensor:
+def keep_paths(keep: Tensor, scores: Tensor, graph: UnitGraph) -> Tensor:
     """As many weights, with a path of them from an input to every output where that can be.
 
     Outputs that share a path need one weight more for each layer but the last than there are
@@ -35,20 +33,17 @@ def keep_paths(
         Boolean: the weights that are to be kept.
     scores : torch.Tensor of shape (n_weights,)
         The larger, the better.
-    module : torch.nn.Module
-        The network.
-    parameters : FlatParameters
-        Its parameters.
+    graph : UnitGraph
+        The units of the network.
 
     Returns
     -------
     kept : torch.Tensor of shape (n_weights,)
         `keep` itself where all outputs have paths, or where paths are not known.
     """
-    linked = linked_tensors(module, parameters)
-    if not all(pair in linked for pair in pairwise(parameters.tensors)):
+    if not graph.is_one_chain:
         return keep
-    layers = _Layers(keep, parameters)
+    layers = _Layers(keep, graph.parameters)
     reached = layers.ends()[0][-1]
     if reached.all():
         return keep
@@ -61,10 +56,8 @@ def keep_paths(
     return torch.from_numpy(layers.fill(needed, ranks.cpu().numpy())).to(keep.device)
 
 
-def wake_units(
-    before: Tensor, after: Tensor, module: nn.Module, parameters: FlatParameters
-) -> None:
-    """Let the hidden units that a mended mask brings to life see their inputs.
+def initialise_revived_units(before: Tensor, after: Tensor, graph: UnitGraph) -> None:
+    """Give hidden units that are on a path only since weights were exchanged new values.
 
     They begin without a bias and with positive weights, or a ReLU might be zero for all rows.
 
@@ -72,18 +65,16 @@ def wake_units(
     ----------
     before, after : torch.Tensor of shape (n_weights,)
         The masks, boolean, of a chain of layers.
-    module : torch.nn.Module
-        The network, changed in place.
-    parameters : FlatParameters
-        Its parameters.
+    graph : UnitGraph
+        The units of the network, whose layers are changed in place.
     """
-    alive = [_Layers(mask, parameters).ends() for mask in (before, after)]
+    alive = [_Layers(mask, graph.parameters).ends() for mask in (before, after)]
     (into_before, out_before), (into, out) = alive
-    for i, (name, weight) in enumerate(list(parameters.tensors.items())[:-1], start=1):
-        woken = into[i] & out[i] & ~(into_before[i] & out_before[i])
-        rows = torch.from_numpy(np.flatnonzero(woken)).to(weight.device)
+    for i, connection in enumerate(graph.connections, start=1):
+        revived = into[i] & out[i] & ~(into_before[i] & out_before[i])
+        weight, bias = connection.first.weight, connection.first.bias
+        rows = torch.from_numpy(np.flatnonzero(revived)).to(weight.device)
         weight.data[rows] = weight.data[rows].abs()
-        bias = getattr(module.get_submodule(name.rpartition(".")[0]), "bias", None)
         if bias is not None:
             bias.data[rows] = 0.0
 
@@ -121,10 +112,10 @@ class _Layers:
         for n_left, output in zip(range(n_served, 0, -1), outputs, strict=False):
             # weights that are kept anyway come first, unless too few are left for the others
             path = self._best_path(
-                np.where(self._keep, 0.0, 1.0) + _BY_RANK * ranks, needed, output
+                np.where(self._keep, 0.0, 1.0) + _RANK_COST * ranks, needed, output
             )
             if len(path) > count - int(needed.sum()) - (n_left - 1):
-                path = self._best_path(1.0 + _BY_RANK * ranks, needed, output)
+                path = self._best_path(1.0 + _RANK_COST * ranks, needed, output)
             needed[path] = True
         return needed
 

@@ -1,0 +1,1 @@
+"""Sparse linear models of the logarithm of a mean: counts and rates."""
