@@ -91,6 +91,13 @@ def _shrunk(descent, l1, positive):
     return max((descent if positive else abs(descent)) - l1, 0.0)
 
 
+@njit(cache=True, inner=True, **_VECTORISED)
+def _after_drop(schur, descent, projection, coef, scale):
+    """Schur complement and descent of a column once a feature has left; scale is ``1 / M_ii``."""
+    share = projection * scale
+    return schur + projection * share, descent + share * coef
+
+
 @njit(cache=True, **_VECTORISED)
 def add_gains(schur, descent, floor, bounds, gains):
     """Write into ``gains[j]`` what adding column j gains, minus infinity where it may not enter."""
@@ -109,22 +116,20 @@ def swap_gains(projections, coef, diagonal, drops, schur, descent, floor, bounds
     """Raise ``gains[j]`` to the best swap of a feature of the support for column j.
 
     ``coef`` and ``descent`` have one row for each output, ``diagonal`` is that of M and ``drops``
-    holds what each drop gains. ``leaving[j]`` becomes the entry that leaves where a swap is better
-    than ``gains[j]`` was. Without ``bounds`` (None) there is one output, and without ``leaving``
-    (None) nothing is noted: both are left out when this is compiled, so that they cost nothing.
+    holds what each drop gains. ``leaving[j]`` becomes the entry that leaves where ``gains[j]`` is
+    raised. ``bounds`` None (for one output) and ``leaving`` None cost nothing once compiled.
     """
     for i in range(diagonal.shape[0]):
         if drops[i] == -np.inf:
             continue
         row, first, scale, drop = projections[i], coef[0, i], 1.0 / diagonal[i], drops[i]
         for j in range(gains.shape[0]):
-            share = row[j] * scale
-            left = schur[j] + row[j] * share
-            square, least = (descent[0, j] + share * first) ** 2, floor
+            left, d = _after_drop(schur[j], descent[0, j], row[j], first, scale)
+            square, least = d * d, floor
             if bounds is not None:
                 square, least = 0.0, floor + bounds.extra[j]
                 for o in range(coef.shape[0]):
-                    d = descent[o, j] + share * coef[o, i]
+                    _, d = _after_drop(schur[j], descent[o, j], row[j], coef[o, i], scale)
                     square += _shrunk(d, bounds.l1[j], bounds.positive[j]) ** 2
             gain = square / left + drop
             gain = gain if left > least else -np.inf
@@ -224,16 +229,13 @@ def _best_add(table, penalties, floor, gains):
 @njit(cache=True, inner=True)
 def _leaving_entry(table, k, column, floor, drops):
     """Entry of the support whose swap for a column gains most."""
-    coef, projection, descent = np.empty((1, 1)), np.empty((1, 1)), np.empty((1, 1))
-    diagonal, drop, schur, gain = np.empty(1), np.empty(1), np.empty(1), np.empty(1)
-    descent[0, 0], schur[0] = table.descent[column], table.schur[column]
+    schur, descent = table.schur[column], table.descent[column]
     best, entry = -np.inf, -1
     for i in range(k):
-        coef[0, 0], projection[0, 0] = table.coef[i], table.projections[i, column]
-        diagonal[0], drop[0], gain[0] = table.inverse[i, i], drops[i], -np.inf
-        swap_gains(projection, coef, diagonal, drop, schur, descent, floor, None, gain, None)
-        if gain[0] > best:
-            best, entry = gain[0], i
+        projection, scale = table.projections[i, column], 1.0 / table.inverse[i, i]
+        left, d = _after_drop(schur, descent, projection, table.coef[i], scale)
+        if left > floor and d * d / left + drops[i] > best:
+            best, entry = d * d / left + drops[i], i
     return entry
 
 
