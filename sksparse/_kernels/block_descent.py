@@ -101,7 +101,7 @@ def _move_of(design, j, delta, state):
     return sparse
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _shrink(value, threshold):
     if value > threshold:
         return value - threshold
@@ -110,7 +110,7 @@ def _shrink(value, threshold):
     return 0.0
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _block_prox(v, l1, l2, step):
     """Prox of the block penalty, in place."""
     total = 0.0
@@ -123,7 +123,7 @@ def _block_prox(v, l1, l2, step):
         v[a] *= factor
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _norm_at_minimum(pull, values, l2):
     """The t > 0 with ``sum_a (pull_a / (t values_a + l2))^2 = 1``; -1 where there is none.
 
@@ -149,7 +149,7 @@ def _norm_at_minimum(pull, values, l2):
     return -1.0
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _solve_block(coef, descent, block, vectors, values, l2):
     """Minimise over one group without an L1 norm, exactly; whether that could be done.
 
@@ -213,7 +213,7 @@ def _best_coordinate(pull, curvature, rest, l1, l2):
     return t if pull > 0.0 else -t
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _is_zero_at_minimum(coef, descent, block, l1, l2):
     """Whether the penalty holds the whole group at zero."""
     size = coef.shape[0]
@@ -226,7 +226,7 @@ def _is_zero_at_minimum(coef, descent, block, l1, l2):
     return total <= l2 * l2
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _shift(coef, descent, block, a, value):
     """Set one coefficient of a group; the square of its move in the metric of the block."""
     size = coef.shape[0]
@@ -238,7 +238,7 @@ def _shift(coef, descent, block, a, value):
     return block[a * size + a] * delta * delta
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _sweep_block(coef, descent, block, l1, l2):
     """Exact steps of single coefficients; the square of the move in the metric of the block."""
     size = coef.shape[0]
@@ -304,8 +304,7 @@ def block_descent(design, groups, alpha, state, coef, history):
     widest = 0
     for g in range(n_groups):
         widest = max(widest, groups.pointers[g + 1] - groups.pointers[g])
-    before = np.empty(widest)
-    descent = np.empty(widest)
+    before, descent, l1 = np.empty(widest), np.empty(widest), np.empty(widest)
     for epoch in range(history.shape[0]):
         for g in range(n_groups):
             start, stop = groups.pointers[g], groups.pointers[g + 1]
@@ -323,7 +322,7 @@ def block_descent(design, groups, alpha, state, coef, history):
                 continue
             size = stop - start
             for a in range(size):
-                before[a] = coef[start + a]
+                before[a], l1[a] = coef[start + a], alpha * groups.l1[start + a]
                 descent[a] = _descent(design, start + a, state)
             block = groups.blocks[groups.offsets[g] : groups.offsets[g + 1]]
             solved = False
@@ -332,9 +331,10 @@ def block_descent(design, groups, alpha, state, coef, history):
                 values = groups.values[start:stop]
                 solved = _solve_block(coef[start:stop], descent[:size], block, vectors, values, l2)
             if not solved:
-                l1 = alpha * groups.l1[start:stop]
-                _minimise_block(coef[start:stop], descent[:size], block, lipschitz, l1, l2)
+                here = (coef[start:stop], descent[:size], block, lipschitz, l1[:size], l2)
+                _minimise_block(*here)
             for a in range(size):
                 if coef[start + a] != before[a]:
                     _move(design, start + a, coef[start + a] - before[a], state)
-        history[epoch] = coef
+        for j in range(coef.shape[0]):
+            history[epoch, j] = coef[j]

@@ -5,7 +5,7 @@ import numpy as np
 from sksparse._kernels._compiled import njit
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _least_salient(inverse, coef, penalties, free, k):
     """Entry whose removal raises the loss least beyond its penalty, and by how much."""
     least, entry = np.inf, -1
@@ -17,7 +17,7 @@ def _least_salient(inverse, coef, penalties, free, k):
     return least, entry
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _remove(inverse, coef, features, penalties, free, k, i):
     """Refit without entry i; the last entry moves to its place."""
     pivot = inverse[i, i]

@@ -10,7 +10,7 @@ import numpy as np
 from sksparse._kernels._compiled import njit
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _first(weights):
     """The first row that has a weight."""
     for i in range(weights.shape[0]):
@@ -19,7 +19,7 @@ def _first(weights):
     return 0
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _total(weights, target):
     total = 0.0
     for i in range(weights.shape[0]):

@@ -5,7 +5,7 @@ import numpy as np
 from sksparse._kernels._compiled import njit
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _best(v, penalty, half, positive):
     """``argmin_u (u - v)^2 + 2 half |u| + penalty 1[u != 0]``, non-negative where asked."""
     if positive and v < 0.0:

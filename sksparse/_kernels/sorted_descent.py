@@ -35,7 +35,7 @@ def _best_magnitude(curvature, pull, size, others, n_others, weights, alpha):
         slope += weights[k] - weights[k + size]
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _place(sorted_magnitudes, n, value):
     """Insert a magnitude into the first n, which do not increase."""
     i = n
@@ -45,7 +45,7 @@ def _place(sorted_magnitudes, n, value):
     sorted_magnitudes[i] = value
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _remove(sorted_magnitudes, n, value, size):
     """Take ``size`` entries of one value out of the first n."""
     low, high = 0, n
@@ -59,7 +59,7 @@ def _remove(sorted_magnitudes, n, value, size):
         sorted_magnitudes[i] = sorted_magnitudes[i + size]
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _move(matrix, descent, coef, j, value):
     delta = value - coef[j]
     if delta != 0.0:

@@ -38,21 +38,11 @@ _VECTORISED = {"error_model": "numpy", "fastmath": {"contract"}}
 
 
 class Bounds(NamedTuple):
-    """What is asked of each column that may enter, beyond its penalty.
+    """What is asked of each column that may enter, beyond its penalty: arrays of shape (m,)."""
 
-    Parameters
-    ----------
-    l1 : ndarray of shape (m,)
-        Half the strength of the penalty on the magnitude of its coefficient.
-    positive : ndarray of shape (m,)
-        Whether its coefficient must not be negative.
-    extra : ndarray of shape (m,)
-        What is added to ``floor``; infinite for columns that may not enter.
-    """
-
-    l1: np.ndarray
-    positive: np.ndarray
-    extra: np.ndarray
+    l1: np.ndarray  # half the strength of the penalty on the magnitude of its coefficient
+    positive: np.ndarray  # whether its coefficient must not be negative
+    extra: np.ndarray  # added to ``floor``; infinite for columns that may not enter
 
 
 class Tableau(NamedTuple):
@@ -78,48 +68,34 @@ class Tableau(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """Least squares over a working set of m columns; the empty model loses 1.
+    """Least squares over a working set of m columns; the empty model loses 1."""
 
-    Parameters
-    ----------
-    gram, target : ndarrays
-        H and c; the Gram matrix may have more rows and columns than m.
-    penalties, saved : ndarrays of shape (m,)
-        What each feature costs, and what leaving it out saves.
-    """
-
-    gram: np.ndarray
-    target: np.ndarray
-    penalties: np.ndarray
-    saved: np.ndarray
+    gram: np.ndarray  # H, which may have more rows and columns than m
+    target: np.ndarray  # c
+    penalties: np.ndarray  # what each feature costs
+    saved: np.ndarray  # what leaving it out saves
 
 
 class Limits(NamedTuple):
-    """When a move counts.
+    """When a move counts."""
 
-    Parameters
-    ----------
-    floor : float
-        Schur complement up to which a column is collinear with the support.
-    threshold : float
-        Smallest gain, relative to the loss that is left: a column that explains nearly all of it
-        hides no other.
-    noise : float
-        Smallest gain that is not rounding.
-    max_moves : int
-        Moves after which rounding of the updates may matter.
-    """
-
-    floor: float
-    threshold: float
-    noise: float
-    max_moves: int
+    floor: float  # Schur complement up to which a column is collinear with the support
+    threshold: float  # smallest gain, relative to what is left: no column hides the others
+    noise: float  # smallest gain that is not rounding
+    max_moves: int  # moves after which rounding of the updates may matter
 
 
-@njit(cache=True, **_VECTORISED)
+@njit(cache=True, inner=True, **_VECTORISED)
 def _shrunk(descent, l1, positive):
     """What a soft threshold and a bound at zero leave of a descent."""
     return max((descent if positive else abs(descent)) - l1, 0.0)
+
+
+@njit(cache=True, inner=True, **_VECTORISED)
+def _after_drop(schur, descent, projection, coef, scale):
+    """Schur complement and descent of a column once a feature has left; scale is ``1 / M_ii``."""
+    share = projection * scale
+    return schur + projection * share, descent + share * coef
 
 
 @njit(cache=True, **_VECTORISED)
@@ -140,22 +116,20 @@ def swap_gains(projections, coef, diagonal, drops, schur, descent, floor, bounds
     """Raise ``gains[j]`` to the best swap of a feature of the support for column j.
 
     ``coef`` and ``descent`` have one row for each output, ``diagonal`` is that of M and ``drops``
-    holds what each drop gains. ``leaving[j]`` becomes the entry that leaves where a swap is better
-    than ``gains[j]`` was. Without ``bounds`` (None) there is one output, and without ``leaving``
-    (None) nothing is noted: both are left out when this is compiled, so that they cost nothing.
+    holds what each drop gains. ``leaving[j]`` becomes the entry that leaves where ``gains[j]`` is
+    raised. ``bounds`` None (for one output) and ``leaving`` None cost nothing once compiled.
     """
     for i in range(diagonal.shape[0]):
         if drops[i] == -np.inf:
             continue
         row, first, scale, drop = projections[i], coef[0, i], 1.0 / diagonal[i], drops[i]
         for j in range(gains.shape[0]):
-            share = row[j] * scale
-            left = schur[j] + row[j] * share
-            square, least = (descent[0, j] + share * first) ** 2, floor
+            left, d = _after_drop(schur[j], descent[0, j], row[j], first, scale)
+            square, least = d * d, floor
             if bounds is not None:
                 square, least = 0.0, floor + bounds.extra[j]
                 for o in range(coef.shape[0]):
-                    d = descent[o, j] + share * coef[o, i]
+                    _, d = _after_drop(schur[j], descent[o, j], row[j], coef[o, i], scale)
                     square += _shrunk(d, bounds.l1[j], bounds.positive[j]) ** 2
             gain = square / left + drop
             gain = gain if left > least else -np.inf
@@ -165,13 +139,14 @@ def swap_gains(projections, coef, diagonal, drops, schur, descent, floor, bounds
                 leaving[j] = i if better else leaving[j]
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _add(gram, table, k, j):
     """Bring column j into the support as entry k."""
     support, inverse, projections, coef, schur, descent = table
     left, gradient = schur[j], descent[j]
     new = projections[k]
-    new[:] = gram[j, : new.shape[0]]
+    for c in range(new.shape[0]):
+        new[c] = gram[j, c]
     for a in range(k):
         h = gram[j, support[a]]
         for c in range(new.shape[0]):
@@ -195,7 +170,7 @@ def _add(gram, table, k, j):
     new[j], schur[j], descent[j] = 1.0, 0.0, 0.0
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _drop(table, k, i):
     """Take entry i out of the support; the last entry moves to its place."""
     support, inverse, projections, coef, schur, descent = table
@@ -215,12 +190,15 @@ def _drop(table, k, i):
                 inverse[a, b] -= factor * inverse[i, b]
     if i != last:
         support[i], coef[i] = support[last], coef[last]
-        gone[:] = projections[last]
-        inverse[i, :k] = inverse[last, :k]
-        inverse[:k, i] = inverse[:k, last]
+        for c in range(gone.shape[0]):
+            gone[c] = projections[last, c]
+        for a in range(k):
+            inverse[i, a] = inverse[last, a]
+        for a in range(k):
+            inverse[a, i] = inverse[a, last]
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _best_drop(table, k, saved, drops):
     """Gain and entry of the best drop; ``drops`` receives the gain of each."""
     best, entry = -np.inf, -1
@@ -231,7 +209,7 @@ def _best_drop(table, k, saved, drops):
     return best, entry
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _best_column(gains, penalties):
     """Gain and column of the best entry, its penalty included."""
     best, column = -np.inf, -1
@@ -241,33 +219,45 @@ def _best_column(gains, penalties):
     return best, column
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _best_add(table, penalties, floor, gains):
     """Gain and column of the best add; ``gains`` is overwritten."""
-    add_gains(table.schur, table.descent.reshape((1, -1)), floor, None, gains)
+    add_gains(table.schur, table.descent.reshape((1, gains.shape[0])), floor, None, gains)
     return _best_column(gains, penalties)
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
+def _leaving_entry(table, k, column, floor, drops):
+    """Entry of the support whose swap for a column gains most."""
+    schur, descent = table.schur[column], table.descent[column]
+    best, entry = -np.inf, -1
+    for i in range(k):
+        projection, scale = table.projections[i, column], 1.0 / table.inverse[i, i]
+        left, d = _after_drop(schur, descent, projection, table.coef[i], scale)
+        if left > floor and d * d / left + drops[i] > best:
+            best, entry = d * d / left + drops[i], i
+    return entry
+
+
+@njit(cache=True, inner=True)
 def _best_swap(table, k, penalties, floor, drops, gains):
     """Gain, leaving entry and entering column of the best swap; ``gains`` is overwritten."""
-    coef = table.coef[:k].copy().reshape((1, k))
-    support = (coef, np.diag(table.inverse)[:k].copy(), drops[:k])
-    schur, descent = table.schur, table.descent.reshape((1, -1))
-    gains.fill(-np.inf)
-    swap_gains(table.projections[:k], *support, schur, descent, floor, None, gains, None)
+    coef, diagonal = np.empty((1, k)), np.empty(k)
+    for i in range(k):
+        coef[0, i], diagonal[i] = table.coef[i], table.inverse[i, i]
+    for j in range(gains.shape[0]):
+        gains[j] = -np.inf
+    descent = table.descent.reshape((1, gains.shape[0]))
+    support = (table.projections, coef, diagonal, drops)
+    swap_gains(*support, table.schur, descent, floor, None, gains, None)
     best, column = _best_column(gains, penalties)
     if column < 0:
         return best, -1, -1
     # Which entry leaves is found for this column alone: for all it would take a quarter longer.
-    projections = table.projections[:k, column].copy().reshape((k, 1))
-    here, leaving = np.full(1, -np.inf), np.full(1, -1)
-    schur, descent = schur[column : column + 1], descent[:, column : column + 1].copy()
-    swap_gains(projections, *support, schur, descent, floor, None, here, leaving)
-    return best, leaving[0], column
+    return best, _leaving_entry(table, k, column, floor, drops), column
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _explained(table, target, k):
     """Share of the empty model's loss that the support takes away."""
     total = 0.0
@@ -276,7 +266,7 @@ def _explained(table, target, k):
     return total
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _least_gain(explained, limits):
     """Smallest gain that counts where so much of the loss is explained."""
     return max(limits.threshold * (1.0 - explained), limits.noise)
@@ -314,27 +304,31 @@ def local_search(objective, table, k, max_features, swaps, limits):
     return k, limits.max_moves
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _copy(source, target, k):
     """Copy a tableau with a support of k features."""
-    target.support[:k] = source.support[:k]
-    target.coef[:k] = source.coef[:k]
-    target.inverse[:k, :k] = source.inverse[:k, :k]
-    target.projections[:k] = source.projections[:k]
-    target.schur[:] = source.schur
-    target.descent[:] = source.descent
+    for a in range(k):
+        target.support[a], target.coef[a] = source.support[a], source.coef[a]
+        for b in range(k):
+            target.inverse[a, b] = source.inverse[a, b]
+        for c in range(source.schur.shape[0]):
+            target.projections[a, c] = source.projections[a, c]
+    for c in range(source.schur.shape[0]):
+        target.schur[c], target.descent[c] = source.schur[c], source.descent[c]
 
 
-@njit(cache=True)
+@njit(cache=True, inner=True)
 def _exchange_support(gram, table, k, wanted):
     """Turn the support into the columns ``wanted``; returns their number."""
     stays = np.zeros(table.schur.shape[0], dtype=np.bool_)
-    stays[wanted] = True
+    for column in wanted:
+        stays[column] = True
     for entry in range(k - 1, -1, -1):
         if not stays[table.support[entry]]:
             _drop(table, k, entry)
             k -= 1
-    stays[table.support[:k]] = False
+    for entry in range(k):
+        stays[table.support[entry]] = False
     for column in wanted:
         if stays[column]:
             _add(gram, table, k, column)
@@ -351,14 +345,17 @@ def sweep(objective, table, k, last, values, supports, limits):
     Returns the number of features reached, and for how many numbers the best improved.
     """
     improved, step = 0, 1 if last > k else -1
+    swaps = step != 0  # always: a literal would have the local search compiled twice
     for wanted in range(k + step, last + step, step):
-        k, _ = local_search(objective, table, k, wanted, True, limits)
+        k, _ = local_search(objective, table, k, wanted, swaps, limits)
         if k != wanted:
             break
         value = _explained(table, objective.target, k)
         least = _least_gain(value, limits)
         if value > values[k] + least:
-            values[k], supports[k, :k] = value, table.support[:k]
+            values[k] = value
+            for a in range(k):
+                supports[k, a] = table.support[a]
             improved += 1
         elif values[k] > value + least:
             k = _exchange_support(objective.gram, table, k, supports[k, :k])

@@ -48,7 +48,8 @@ class RidgeTask(PathTask):
 
     def _fit(self, alpha: float) -> Solution:
         model = Ridge(alpha, fit_intercept=self.fit_intercept)
-        model.fit(self.design.X, self.loss.y, sample_weight=self.loss.weights)
+        X = self.design.columns(np.arange(self.design.n_features))
+        model.fit(X, self.loss.y, sample_weight=self.loss.weights)
         return solution(model.coef_, model.intercept_)
 
 

@@ -130,7 +130,7 @@ def make_problem(
 
 
 def loss_at(problem: Problem, solution: Solution) -> float:
-    return problem.loss.value(problem.design.X @ solution.coef + solution.intercept)
+    return problem.loss.value(problem.design.matvec(solution.coef) + solution.intercept)
 
 
 def least(loss: Loss, X: np.ndarray) -> float:
@@ -192,7 +192,8 @@ def penalties() -> dict[str, BlockPenalty]:
 
 def smoothed(problem: Problem, penalty: BlockPenalty, softness: float) -> float:
     """Minimum with norms made smooth, by a general optimiser; never above by more than they add."""
-    loss, X, p = problem.loss, problem.design.X, problem.design.n_features
+    loss, p = problem.loss, problem.design.n_features
+    X = problem.design.columns(np.arange(p))
     A, l1, l2 = np.column_stack((X, np.ones(len(X)))), penalty.l1, penalty.l2
 
     def value(theta: np.ndarray) -> tuple[float, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -55,7 +56,7 @@ def test_no_coordinate_can_improve_the_answer(
     new: int,
 ) -> None:
     # With 2 new columns at a time the working set does not hold all that matter at once.
-    monkeypatch.setattr(module, "_MOST_NEW", new)
+    monkeypatch.setattr(module, "TUNING", replace(module.TUNING, most_new=new))
     X = correlated(rng, 60, 80, common=1.5)
     y = X[:, ::10] @ rng.choice([-1.0, 1.0], 8) + rng.standard_normal(60)
     prices = rng.uniform(0.5, 2.0, 80)
@@ -103,13 +104,13 @@ def test_strengths_fall_and_each_is_a_coordinate_wise_minimum(
     y = X[:, ::8].sum(axis=1) + rng.standard_normal(100)
     alpha = 0.001 * y.var()
     visited = []
-    go_on = module.CoordinateIterate.go_on
+    lower = module.CoordinateIterate.lower_strength
 
     def record(state: module.CoordinateIterate, threshold: float) -> None:
         visited.append((state.strength, state.coef))
-        go_on(state, threshold)
+        lower(state, threshold)
 
-    monkeypatch.setattr(module.CoordinateIterate, "go_on", record)
+    monkeypatch.setattr(module.CoordinateIterate, "lower_strength", record)
     run(X, y, alpha)
     strengths = np.array([strength for strength, _ in visited])
     assert len(strengths) > 5

@@ -272,7 +272,7 @@ def test_the_answer_of_a_path_depends_on_no_other_size(rng: np.random.Generator,
     problem = make_problem(X, y, loss, alpha=1e6)
     solver = SubsetNewton(tol=1e-8, max_iter=100)
     for wrong in ([], [0, 2]):
-        with pytest.raises(ValueError, match="sizes must hold numbers from 1 on"):
+        with pytest.raises(ValueError, match="max_features must hold numbers from 1 on"):
             solver.path(problem, wrong)
     whole = solver.path(problem, range(1, 10))
     values = [problem.loss.value(predictor(problem, s)) for s in whole]

@@ -14,11 +14,7 @@ import numpy as np
 from sksparse._interrupts import check, worth_keeping
 from sksparse._typing import Indices
 from sksparse.solvers._solution import Status
-
-# Two objectives this close, in units of the null model's loss, are equal: it covers rounding. Less
-# where the best one is small, but not less than products of the coefficients leave.
-_ROUNDING, _OF_OBJECTIVE, _OF_PRODUCTS, _LEAST = 1e-9, 1e-5, 5e-15, 2e-14
-_SECONDS_BETWEEN_LINES = 1.0
+from sksparse.solvers.branch_and_bound._tuning import TUNING
 
 
 @dataclass
@@ -33,7 +29,7 @@ class Incumbent:
         Features.
     gap : float
         Relative gap that is asked for.
-    largest : float
+    total : float
         Sum of the absolute coefficients of a good answer, for columns and target of unit length.
     cut : float
         Least bound of the nodes that were not opened.
@@ -42,14 +38,15 @@ class Incumbent:
     value: float
     support: Indices
     gap: float
-    largest: float = 1.0
+    total: float = 1.0
     cut: float = np.inf
 
     @property
     def rounding(self) -> float:
         """Two objectives this close are equal."""
-        finest = max(_OF_PRODUCTS * (1.0 + self.largest) ** 2, _LEAST)
-        return min(max(_OF_OBJECTIVE * self.value, finest), _ROUNDING)
+        of_products = TUNING.rounding_of_products * (1.0 + self.total) ** 2
+        finest = max(of_products, TUNING.least_rounding)
+        return min(max(TUNING.rounding_of_objective * self.value, finest), TUNING.rounding)
 
     @property
     def cutoff(self) -> float:
@@ -83,12 +80,12 @@ class Branching(ABC, Generic[AnyNode]):
     def expand(self, node: AnyNode, best: Incumbent) -> tuple[list[AnyNode], int]:
         """The open nodes that a node falls into, and how many were looked at.
 
-        Offers the subsets met to ``best``, and lowers ``best.cut`` to the bounds of what is not
+        Offers the subsets found to ``best``, and lowers ``best.cut`` to the bounds of what is not
         returned, unless these have an objective at least ``best.value``.
         """
 
 
-@dataclass
+@dataclass(frozen=True)
 class Budget:
     """When to stop, and whether to report.
 
@@ -100,6 +97,8 @@ class Budget:
         Number of nodes.
     verbose : int
         A positive value prints a line now and then.
+    started : float
+        Value of the clock when the search began.
     """
 
     deadline: float
@@ -133,7 +132,7 @@ def best_first(branching: Branching[AnyNode], best: Incumbent, budget: Budget) -
             if now >= budget.deadline or n_nodes >= budget.max_nodes:
                 status = Status.TIME_LIMIT if now >= budget.deadline else Status.MAX_ITER
                 break
-            if budget.verbose and now - printed >= _SECONDS_BETWEEN_LINES:
+            if budget.verbose and now - printed >= TUNING.seconds_between_lines:
                 printed = now
                 print(_progress_line(n_nodes, heap, best, now - budget.started))
             children, n_looked_at = branching.expand(heap[0][2], best)

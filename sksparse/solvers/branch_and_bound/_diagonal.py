@@ -7,12 +7,7 @@ import scipy.linalg
 
 from sksparse._interrupts import check
 from sksparse._typing import Array
-
-# Share of the diagonal that is given back, so that rounding cannot make a matrix indefinite.
-_BACK = 1e-6
-_BARRIERS = 10.0 ** -np.arange(1.0, 5.0)
-_STEPS = 3
-_SMALLEST_STEP = 1e-3
+from sksparse.solvers.branch_and_bound._tuning import TUNING
 
 
 def diagonal_share(gram: Array, known: Array) -> Array:
@@ -23,14 +18,15 @@ def diagonal_share(gram: Array, known: Array) -> Array:
     matrix must be so, where that eigenvalue is not larger.
     """
     least = float(scipy.linalg.eigvalsh(gram, subset_by_index=[0, 0])[0])
-    if least <= 1.1 * float(known.max()) or least <= 1e-7:
+    needed = max(TUNING.worth_barrier * float(known.max()), TUNING.smallest_eigenvalue)
+    if least <= needed:
         return known
-    share = np.full(len(gram), 0.9 * least)
-    for barrier in _BARRIERS:
-        for _ in range(_STEPS):
+    share = np.full(len(gram), TUNING.boundary_step * least)
+    for barrier in TUNING.barriers:
+        for _ in range(TUNING.barrier_steps):
             check()
             share = _newton_step(gram, share, barrier)
-    return share * (1.0 - _BACK)
+    return share * (1.0 - TUNING.share_given_back)
 
 
 def _newton_step(gram: Array, share: Array, barrier: float) -> Array:
@@ -40,11 +36,10 @@ def _newton_step(gram: Array, share: Array, barrier: float) -> Array:
     curvature = barrier * (inverse * inverse + np.diag(share**-2.0))
     step = scipy.linalg.solve(curvature, gradient, assume_a="pos")
     length = 1.0
-    while length > _SMALLEST_STEP:
+    while length > TUNING.shortest_step:
         trial = share + length * step
         if trial.min() > 0.0 and _is_definite(gram - np.diag(trial)):
-            # A shorter step stays away from the boundary.
-            return share + (length if length == 1.0 else 0.9 * length) * step
+            return share + (1.0 if length == 1.0 else TUNING.boundary_step * length) * step
         length *= 0.6
     return share
 

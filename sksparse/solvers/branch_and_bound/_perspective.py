@@ -4,12 +4,28 @@ Hazimeh, Mazumder and Saab (Mathematical Programming, 2022); their bound on the 
 optional, since the perspective of the ridge term is a valid relaxation on its own. Nodes are solved
 by coordinate descent over a working set of columns; a look at all columns brings in those that
 would lower the bound.
+
+For the correlations H of the columns with each other, c of the columns with the target and
+penalties a, the relaxation over columns that are free, in or out minimises::
+
+    1 - 2 c^T u + u^T H u + sum_{j in} a_j + sum_{j free} min_z (a_j z + d_j u_j^2 (1 / z - 1))
+
+with z in [0, 1] and ``|u_j| <= M z``, where the share ``d_j`` of the diagonal of H is such that
+``H - diag(d)`` is positive semidefinite, and M may be infinite where all shares are positive. The
+last term is ``2 sqrt(a_j d_j) |u_j| - d_j u_j^2`` up to ``|u_j| = sqrt(a_j / d_j)`` and ``a_j``
+beyond, a reverse Huber function; where M is smaller, ``(a_j / M + d_j M) |u_j| - d_j u_j^2``.
+
+Any u gives a lower bound: with ``Q = H - diag(d)`` and ``g = c - Q u``, the relaxation is at
+least ``1 - u^T Q u + sum_{in} w_j + sum_{free} min(0, w_j)``, with ``w_j = a_j + min_{|v| <= M}
+(d_j v^2 - 2 g_j v)``.
+
+Under a limit on the number of features a multiplier is added to the penalty of every free column.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,15 +34,11 @@ from sksparse._typing import Array, Indices
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.branch_and_bound._best_first import Branching, Incumbent, Node
 from sksparse.solvers.branch_and_bound._correlation_store import ColumnsInUse
+from sksparse.solvers.branch_and_bound._tuning import TUNING
 from sksparse.solvers.subset._correlations import Correlations
 
-_MOST_NEW = 500
-# Columns that nearly lower a bound, by this share of their price, join the working set as well.
-_NEAR = 0.2
-# A node with more columns in use than this is content with a valid bound.
-_MOST_ACTIVE = 2000
-# Multiplications between two looks at the clock.
-_WORK = 5e7
+if TYPE_CHECKING:
+    from sksparse._kernels.perspective import Relaxation
 
 
 @dataclass
@@ -42,8 +54,8 @@ class RelaxedNode(Node):
     coef : ndarray of shape (m,)
         Coefficients.
     multiplier : float
-        Price of a place, where these are limited.
-    places : int
+        Added to the penalty of every free feature, where their number is limited.
+    remaining : int
         How many more features there may be; negative without a limit.
     """
 
@@ -51,7 +63,7 @@ class RelaxedNode(Node):
     state: Any
     coef: Array
     multiplier: float
-    places: int
+    remaining: int
 
 
 class Perspective(Branching[RelaxedNode]):
@@ -65,16 +77,16 @@ class Perspective(Branching[RelaxedNode]):
         The same in scale-free form.
     shares : ndarray of shape (n_features,)
         The correlations less their diagonal matrix must be positive semidefinite. Positive where
-        ``most`` is infinite.
-    prices : ndarray of shape (n_features,)
-        What a feature costs, in units of the null model's loss.
+        ``largest`` is infinite.
+    penalties : ndarray of shape (n_features,)
+        Penalty of each feature, in units of the null model's loss.
     kept : ndarray
         Features always kept.
     limit : int or None
         How many others there may be.
     working : ndarray
         Features to start the working set from.
-    most : float
+    largest : float
         Bound on coefficients of columns of unit length, for a target of unit length.
     """
 
@@ -83,16 +95,19 @@ class Perspective(Branching[RelaxedNode]):
         problem: Problem,
         data: Correlations,
         shares: Array,
-        prices: Array,
+        penalties: Array,
         kept: Indices,
         limit: int | None,
         working: Indices,
-        most: float,
+        largest: float,
     ) -> None:
-        self._target, self._shares, self._prices = data.target, shares, prices
-        self._most = most
-        self._kept, self._limit = kept, limit
-        self._use = ColumnsInUse(problem, data, eager=bool(np.isinf(most)))
+        from sksparse._kernels.perspective import COLUMN
+
+        self._columns = np.empty(len(shares), COLUMN)
+        self._columns["target"], self._columns["share"] = data.target, shares
+        self._columns["penalty"] = penalties
+        self._largest, self._kept, self._limit = largest, kept, limit
+        self._use = ColumnsInUse(problem, data, eager=bool(np.isinf(largest)))
         strongest = np.argmax(np.abs(data.target), keepdims=True)
         self._use.use(np.unique(np.concatenate((working, kept, strongest))))
 
@@ -109,51 +124,46 @@ class Perspective(Branching[RelaxedNode]):
         return root.bound
 
     def expand(self, node: RelaxedNode, best: Incumbent) -> tuple[list[RelaxedNode], int]:
-        from sksparse._kernels.perspective import Search, search
+        from sksparse._kernels.perspective import search
 
         state, coef = self._solve(node, best)
-        max_nodes = 1
+        max_nodes, found = 1, np.empty(len(coef), np.int64)
         if self._use.sees_all:
-            max_nodes += int(_WORK / (len(coef) * len(self._target)))
-        options = Search(best.value, best.gap, best.rounding, self._limit is not None, max_nodes)
-        start = (state, coef, node.multiplier, node.places, node.bound)
-        value, columns, n_nodes, cut, left = search(self._columns(), self._seen(), *start, options)
+            max_nodes += int(TUNING.work / (len(coef) * len(self._columns)))
+        stack, options = _stack(node, state, coef), (best.gap, best.rounding, max_nodes)
+        value, size, n_nodes, cut, top, left = search(
+            self._relaxation(), *stack, best.value, found, *options
+        )
         best.cut = min(best.cut, cut)
-        best.offer(value, self._use.features[columns])
-        return [self._node(*entries) for entries in zip(*left, strict=True)], n_nodes
+        best.offer(value, self._use.features[found[:size]])
+        waiting = (*range(top), *range(left, len(stack[0])))
+        return [self._node(*(rows[at] for rows in stack)) for at in waiting], n_nodes
 
-    def _node(
-        self, state: Any, coef: Array, multiplier: float, places: int, bound: float
-    ) -> RelaxedNode:
-        at = np.flatnonzero((state != 0) | (coef != 0.0))
+    def _node(self, record: Any, state: Any, coef: Array) -> RelaxedNode:
+        used = np.flatnonzero((state != 0) | (coef != 0.0))
         return RelaxedNode(
-            float(bound),
-            self._use.features[at],
-            state[at],
-            coef[at],
-            float(multiplier),
-            int(places),
+            float(record["bound"]),
+            self._use.features[used],
+            state[used],
+            coef[used],
+            float(record["multiplier"]),
+            int(record["remaining"]),
         )
 
-    def _columns(self) -> Any:
-        from sksparse._kernels.perspective import Columns
-
-        at = self._use.features
-        return Columns(self._target[at], self._shares[at], self._prices[at], self._most)
-
-    def _seen(self) -> Any:
-        from sksparse._kernels.perspective import Seen
+    def _relaxation(self) -> Relaxation:
+        """The columns that the stored correlations tell the gradient of: all, or those in use."""
+        from sksparse._kernels.perspective import Relaxation
 
         use = self._use
         if use.sees_all:
-            return self._seen_by(use.features)
-        return Seen(use.rows, np.arange(len(use.features)), *self._columns())
+            return self._relaxation_over_all()
+        in_use = self._columns[use.features]
+        return Relaxation(use.rows, np.arange(len(in_use)), in_use, self._largest)
 
-    def _seen_by(self, features: Indices) -> Any:
-        from sksparse._kernels.perspective import Seen
+    def _relaxation_over_all(self) -> Relaxation:
+        from sksparse._kernels.perspective import Relaxation
 
-        everything = (self._target, self._shares, self._prices, self._most)
-        return Seen(self._use.rows, features, *everything)
+        return Relaxation(self._use.rows, self._use.features, self._columns, self._largest)
 
     def _placed(self, features: Indices, state: Any, coef: Array) -> tuple[Any, Array]:
         """States and coefficients on the working set."""
@@ -171,21 +181,33 @@ class Perspective(Branching[RelaxedNode]):
             check()
             use.use(np.union1d(node.features, new))
             state, coef = self._placed(node.features, node.state, node.coef)
-            start = (state, coef, node.multiplier, node.places)
-            bound, node.multiplier, descent = relax(
-                self._columns(), self._seen(), *start, best.value, best.cutoff
-            )
+            relaxation = self._relaxation()
+            descent: Array = np.empty(len(relaxation.columns))
+            over = np.empty(len(self._columns))
+            start = (state, coef, node.multiplier, node.remaining)
+            bound, node.multiplier = relax(relaxation, *start, best.value, best.cutoff, descent)
             if not use.sees_all:
                 descent = use.descent(coef)
-            everything = self._seen_by(use.features)
-            over = excess(everything, descent, coef, node.multiplier, use.rounding)
-            lost = float(over[over > 0.0].sum())
+            everything = self._relaxation_over_all()
+            lost = excess(everything, descent, coef, node.multiplier, use.rounding, over)
             node.bound = max(node.bound, bound - lost)
-            full = len(node.features) > _MOST_ACTIVE
+            full = len(node.features) > TUNING.max_active
             if full or not needs_columns(bound, lost, best.value, best.cutoff):
                 return state, coef
-            near = np.flatnonzero(over > -_NEAR * (self._prices + node.multiplier))
-            new = near[np.argsort(-over[near], kind="stable")[:_MOST_NEW]]
-            active = np.flatnonzero((state != 0) | (coef != 0.0))
-            node.features = use.features[active]
-            node.state, node.coef = state[active], coef[active]
+            penalties = self._columns["penalty"] + node.multiplier
+            near = np.flatnonzero(over > -TUNING.nearly * penalties)
+            new = near[np.argsort(-over[near], kind="stable")[: TUNING.max_entering]]
+            used = np.flatnonzero((state != 0) | (coef != 0.0))
+            node.features, node.state, node.coef = use.features[used], state[used], coef[used]
+
+
+def _stack(node: RelaxedNode, state: Any, coef: Array) -> tuple[Any, Any, Array]:
+    """Room for a search: nodes, states and coefficients, with a node at the bottom."""
+    from sksparse._kernels.perspective import NODE
+
+    depth = 2 * TUNING.depth
+    nodes, states = np.zeros(depth, NODE), np.empty((depth, len(state)), np.int8)
+    coefs = np.empty((depth, len(coef)))
+    nodes[0] = (node.multiplier, node.remaining, node.bound)
+    states[0], coefs[0] = state, coef
+    return nodes, states, coefs

@@ -23,21 +23,11 @@ from sksparse.solvers.branch_and_bound._best_first import (
 from sksparse.solvers.branch_and_bound._diagonal import diagonal_share
 from sksparse.solvers.branch_and_bound._leaps_and_bounds import Leaps
 from sksparse.solvers.branch_and_bound._perspective import Perspective
+from sksparse.solvers.branch_and_bound._tuning import TUNING
 from sksparse.solvers.local_search._swap_descent import SubsetDescent
 from sksparse.solvers.subset._checks import require_least_squares
 from sksparse.solvers.subset._correlations import Correlations
 from sksparse.solvers.subset._factorised_support import COLLINEAR, Support
-
-# Up to so many columns subsets may be searched by size, with exact refits; relaxations cost more
-# a node, and are preferred where they close this share of the gap of the fit on all columns.
-_MOST_REFITTED = 150
-_WORTH_RELAXING = 0.5
-# Up to so many columns the whole matrix of correlations is worth its factorisations.
-_MOST_FACTORISED = 600
-# Rounding may leave a relative gap that is larger than what was asked for by this at most.
-_SPARED = 1e-4
-# Two computations of the null model's loss differ by less than this share.
-_SAME = 1e-12
 
 
 class BranchAndBound(Solver):
@@ -114,7 +104,7 @@ class BranchAndBound(Solver):
         first = _descent(self, problem, coef)
         best = Incumbent(*subsets.nearest(np.zeros_like(first.coef)), self.gap)
         best.offer(*subsets.nearest(first.coef))
-        best.largest = subsets.total(best.support)
+        best.total = subsets.total(best.support)
         budget = Budget(
             deadline=np.inf if self.time_limit is None else started + self.time_limit,
             max_nodes=np.inf if self.max_nodes is None else self.max_nodes,
@@ -134,10 +124,10 @@ class BranchAndBound(Solver):
     ) -> Outcome:
         n_nodes = 0
         while True:
-            most = np.inf if self.big_m is None else self.big_m * subsets.largest(best.support)
-            outcome = _search_within(most, problem, subsets, best, budget)
+            largest = np.inf if self.big_m is None else self.big_m * subsets.largest(best.support)
+            outcome = _search_within(largest, problem, subsets, best, budget)
             n_nodes += outcome.n_nodes
-            within = self.big_m is None or self.big_m * subsets.largest(best.support) <= most
+            within = self.big_m is None or self.big_m * subsets.largest(best.support) <= largest
             if within or outcome.status is not Status.CONVERGED:
                 return replace(outcome, n_nodes=n_nodes)
 
@@ -152,7 +142,7 @@ class BranchAndBound(Solver):
         objective = problem.objective(coef, z)
         null = problem.loss.value(np.full(len(z), problem.null_intercept))
         bound = data.null_loss * outcome.bound
-        if abs(null - data.null_loss) > _SAME * null:
+        if abs(null - data.null_loss) > TUNING.null_loss_error * null:
             # a constant target, whose unit is not its length
             bound = max(null + bound - data.null_loss, 0.0)
         bound = min(bound, objective)
@@ -160,7 +150,7 @@ class BranchAndBound(Solver):
         slack = 3.0 * best.rounding * data.null_loss
         unit = max(objective, slack)
         gap = (objective - bound) / unit
-        closed = objective - bound <= self.gap * unit + min(slack, _SPARED * unit)
+        closed = objective - bound <= self.gap * unit + min(slack, TUNING.gap_beyond * unit)
         status = Status.STALLED if outcome.status is Status.CONVERGED else outcome.status
         return BoundedSolution(
             coef=coef,
@@ -179,12 +169,12 @@ class BranchAndBound(Solver):
 
 
 def _search_within(
-    most: float, problem: Problem, subsets: Subsets, best: Incumbent, budget: Budget
+    largest: float, problem: Problem, subsets: Subsets, best: Incumbent, budget: Budget
 ) -> Outcome:
-    """Search among coefficients of at most ``most``, for columns and a target of unit length."""
+    """Search among coefficients of at most ``largest``, for columns and a target of unit length."""
     outcome = Outcome(Status.STALLED, 0.0, 0)
     try:
-        searches = _branchings(problem, subsets, best, most)
+        searches = _branchings(problem, subsets, best, largest)
     except KeyboardInterrupt:
         if not worth_keeping():
             raise
@@ -209,8 +199,8 @@ class Subsets:
     ----------
     data : Correlations
         The problem.
-    prices : ndarray of shape (n_features,)
-        What a feature costs, in units of the null model's loss; zero under a limit.
+    penalties : ndarray of shape (n_features,)
+        Penalty of each feature, in units of the null model's loss; zero under a limit.
     kept : ndarray
         Independent features that are always kept.
     others : ndarray
@@ -220,7 +210,7 @@ class Subsets:
     """
 
     data: Correlations
-    prices: Array
+    penalties: Array
     kept: Indices
     others: Indices
     limit: int | None
@@ -231,7 +221,7 @@ class Subsets:
         order = np.argsort(-size, kind="stable")[: np.count_nonzero(size)]
         chosen = np.concatenate((self.kept, self.others[order[: self.limit]]))
         support = Support.among(chosen, self.data, COLLINEAR)
-        value = 1.0 - support.explained + float(self.prices[support.columns].sum())
+        value = 1.0 - support.explained + float(self.penalties[support.columns].sum())
         return value, support.columns
 
     def total(self, support: Indices) -> float:
@@ -247,12 +237,12 @@ class Subsets:
 
 def _subsets(problem: Problem, data: Correlations) -> Subsets:
     penalty, p = problem.penalty_as(L0), problem.design.n_features
-    free, most = penalty.free(p), penalty.max_features
+    free, max_features = penalty.free(p), penalty.max_features
     kept = data.usable[free[data.usable]]
     kept = Support.among(kept, data, COLLINEAR).columns
     others = data.usable[~free[data.usable]]
     alpha = penalty.strength(problem.alpha) / data.null_loss
-    limit = None if most is None else min(most, len(others))
+    limit = None if max_features is None else min(max_features, len(others))
     return Subsets(data, alpha * penalty.factors(p), kept, others, limit)
 
 
@@ -272,40 +262,40 @@ def _descent(solver: BranchAndBound, problem: Problem, coef: Array | None) -> So
 
 
 def _branchings(
-    problem: Problem, subsets: Subsets, best: Incumbent, most: float
+    problem: Problem, subsets: Subsets, best: Incumbent, largest: float
 ) -> list[Branching]:
     """The searches that know a bound, the one that suits the columns first."""
     data, features = subsets.data, np.concatenate((subsets.kept, subsets.others))
     # A little less than the ridge, so that rounding cannot make a difference indefinite.
-    shares, leaps = (1.0 - 1e-9) * data.l2 / data.lengths**2, None
-    if len(features) <= _MOST_FACTORISED:
+    shares, leaps = (1.0 - TUNING.ridge_given_back) * data.l2 / data.lengths**2, None
+    if len(features) <= TUNING.max_factorised:
         gram = data.among(features)
         np.fill_diagonal(gram, 1.0)
         shares[features] = diagonal_share(gram, shares[features])
-        if len(features) <= _MOST_REFITTED:
+        if len(features) <= TUNING.max_refitted:
             leaps = _leaps(subsets, features, gram)
-    if not (np.all(shares[features] > 0) or np.isfinite(most)):
+    if not (np.all(shares[features] > 0) or np.isfinite(largest)):
         return [] if leaps is None else [leaps]
     shares[np.isinf(data.lengths)] = 1.0
     limit = (subsets.kept, subsets.limit)
-    relaxed = Perspective(problem, data, shares, subsets.prices, *limit, best.support, most)
+    relaxed = Perspective(problem, data, shares, subsets.penalties, *limit, best.support, largest)
     if leaps is None:
         return [relaxed]
     left = best.value - relaxed.root_bound(best)
     left_by_leaps = best.value - leaps.root_bound()
-    return [relaxed, leaps] if left < _WORTH_RELAXING * left_by_leaps else [leaps]
+    return [relaxed, leaps] if left < TUNING.worth_relaxing * left_by_leaps else [leaps]
 
 
 def _leaps(subsets: Subsets, features: Indices, gram: Array) -> Leaps:
     kept = np.isin(features, subsets.kept)
-    data = (gram, subsets.data.target[features], subsets.prices[features])
-    return Leaps(features, *data, kept, _sizes(subsets, gram))
+    data = (gram, subsets.data.target[features], subsets.penalties[features])
+    return Leaps(features, *data, kept, _cardinalities(subsets, gram))
 
 
-def _sizes(subsets: Subsets, gram: Array) -> range:
+def _cardinalities(subsets: Subsets, gram: Array) -> range:
     """Numbers of features to choose, of which larger ones have no independent subsets."""
-    spare = Support.of(np.arange(len(gram)), gram, np.zeros(len(gram)), COLLINEAR)
-    largest = len(spare.columns) - len(subsets.kept)
+    independent = Support.of(np.arange(len(gram)), gram, np.zeros(len(gram)), COLLINEAR)
+    largest = len(independent.columns) - len(subsets.kept)
     if subsets.limit is None:
         return range(largest + 1)
     size = min(subsets.limit, largest)

@@ -198,7 +198,7 @@ class CardinalitySearch:
         return self._values, self._supports
 
     def _extend(self, k: int) -> None:
-        """Make room for the supports of up to k features."""
+        """Hold supports of up to k features."""
         known = len(self._values)
         if k < known:
             return

@@ -1,4 +1,4 @@
-"""The best subsets of several sizes, from one search."""
+"""The best subsets of several cardinalities, from one search."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNCHECKED = Certificate("largest relative gain of a single add, drop or swap (u
 
 def subset_path(
     problem: Problem,
-    sizes: Sequence[int],
+    max_features: Sequence[int],
     *,
     effort: int = 1,
     tol: float,
@@ -38,8 +38,9 @@ def subset_path(
     Parameters
     ----------
     problem : Problem
-        Features, targets and weights; its ``alpha`` and ``max_features`` are not used.
-    sizes : sequence of int
+        Features, targets and weights; its own ``alpha`` and ``max_features`` are not
+        used.
+    max_features : sequence of int
         Numbers of features, those that are always kept not counted.
     effort : int, default=1
         How much is searched.
@@ -49,28 +50,28 @@ def subset_path(
     Returns
     -------
     solutions : list of Solution
-        In the order of ``sizes``; interrupted from the keyboard, those found so far.
+        In the order of ``max_features``; interrupted from the keyboard, those found so far.
     """
     penalty = problem.penalty_as(L0)
     data = Correlations(problem, penalty.l2)
     solver = SubsetDescent(effort=effort, data=data, tol=tol, max_iter=max_iter, verbose=verbose)
     solver.check(problem)
 
-    def sized(size: int) -> Problem:
-        return replace(problem, penalty=replace(penalty, max_features=size))
+    def limited(k: int) -> Problem:
+        return replace(problem, penalty=replace(penalty, max_features=k))
 
     found: dict[int, Solution] = {}
-    wanted = sorted(set(map(int, sizes)))
-    within = [size for size in wanted if size <= TUNING.longest]
+    wanted = sorted(set(map(int, max_features)))
+    within = [k for k in wanted if k <= TUNING.longest]
     try:
-        found |= {size: solver.solve(sized(size)) for size in wanted if size > TUNING.longest}
-        _from_blocks(sized(max(within, default=0)), solver, within, found, verbose)
+        found |= {k: solver.solve(limited(k)) for k in wanted if k > TUNING.longest}
+        _from_blocks(limited(max(within, default=0)), solver, within, found, verbose)
     except KeyboardInterrupt:
         if not found or not worth_keeping():
             raise
-    solutions = [found[int(size)] for size in sizes if int(size) in found]
-    complete = len(solutions) == len(list(sizes))
-    return solutions if complete else cut_short(solutions, len(list(sizes)))
+    solutions = [found[int(k)] for k in max_features if int(k) in found]
+    complete = len(solutions) == len(list(max_features))
+    return solutions if complete else cut_short(solutions, len(list(max_features)))
 
 
 def _from_blocks(
@@ -85,15 +86,15 @@ def _from_blocks(
         return
     state = solver.start(problem, None)
     search, n_kept = solver.cardinality_search(state), len(state.kept)
-    for size in within:
+    for k in within:
         check()
-        search.reach(n_kept + size)
-        known = min(n_kept + size, int(search.cardinalities[-1]))
+        search.reach(n_kept + k)
+        known = min(n_kept + k, int(search.cardinalities[-1]))
         features = state.working.features[search.support(known)]
-        found[size] = _solution(problem, state.data, features)
+        found[k] = _solution(problem, state.data, features)
         if verbose:
             lost = 1.0 - search.explained(known)
-            print(f"[subset_path] {size} features: loss {lost:.4g} of the null model's")
+            print(f"[subset_path] {k} features: loss {lost:.4g} of the null model's")
 
 
 def _solution(problem: Problem, data: Correlations, features: Indices) -> Solution:

@@ -86,7 +86,8 @@ class SubsetDescent(IterativeSolver[SubsetIterate]):
         How much is searched before the answer is checked against all columns; with 0 single moves
         from a forward selection, among its features and those that gain.
     data : Correlations or None, default=None
-        What is known of the data, to share between problems that differ in price or size only.
+        What is known of the data, to share between problems that differ in ``alpha`` or
+        ``max_features`` only.
     tol, max_iter, verbose
         As in :class:`Solver`.
     """

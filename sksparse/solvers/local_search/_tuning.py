@@ -31,7 +31,7 @@ class Tuning:
         With so many samples, columns of the first working set: so many, and so many for each
         feature that is wanted.
     few_new : int
-        Columns that then join, beside one for each feature that is wanted, as they correlate with
+        Columns that then join, and one more for each feature that is wanted, as they correlate with
         what is left of the target.
     few_rounds : int
         How often they do.

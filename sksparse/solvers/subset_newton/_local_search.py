@@ -216,21 +216,21 @@ class SubsetSearch:
 
     def grow(self, fit: Fit, limit: int) -> Fit:
         """Forward selection and swaps to a limit, the model renewed as the support doubles."""
-        fits, size = self.fits, 4
-        while size <= len(fit.support):
-            size *= 2
+        fits, most = self.fits, 4
+        while most <= len(fit.support):
+            most *= 2
         while not fits.finished(fit):
-            self.latest.fit, size = fit, min(size, limit)
-            path = self.descend(self.model(fit), fit, size)
+            self.latest.fit, most = fit, min(most, limit)
+            path = self.descend(self.model(fit), fit, most)
             new = fits.fit(path[-1], fit) if path else fit
             if fits.finished(new):
                 new = self._first_finished(path, fit, new)
             if not self.objective(new) < self.objective(fit):
                 break
             fit = new
-            if size == limit or self.capacity(fit.support, size) > 0:
+            if most == limit or self.capacity(fit.support, most) > 0:
                 break
-            size *= 2
+            most *= 2
         return fit
 
     def _first_finished(self, path: list[Indices], start: Fit, last: Fit) -> Fit:

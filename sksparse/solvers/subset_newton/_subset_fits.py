@@ -112,7 +112,7 @@ class SubsetFits:
     ) -> Fit:
         """Refit on a support, from the coefficients of another fit.
 
-        ``target`` is a value that the fit should undercut; short of it, precision is spared.
+        ``target`` is a value that the fit should undercut; a refit that cannot, ends early.
         """
         check()
         support = self.with_kept(support)

@@ -2,7 +2,7 @@
 
 The quadratic model of the loss at the current fit (iteratively reweighted least squares) tells the
 gain of every add, drop and swap at once; a descent on it proposes a support, and Newton steps on
-that support say what it is worth. A pass over all columns then looks for moves with columns that
+that support decide. A pass over all columns then looks for moves with columns that
 the working set lacks.
 """
 
@@ -197,20 +197,20 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
         if state.start.size and search.determines(len(state.start)):
             yield fits.fit(fits.columns.at(state.start), None)
 
-    def path(self, problem: Problem, sizes: Sequence[int]) -> list[Solution]:
+    def path(self, problem: Problem, max_features: Sequence[int]) -> list[Solution]:
         """Solutions with at most so many features, for several numbers at once.
 
         Supports grow from one feature on by forward steps and single swaps that gain at least 3e-4
         of the null loss, or of ten times that of the best single feature where this is less; at 4,
         8, 16, ... features all columns are looked at. What is found for a number depends on smaller
-        ones alone, all of which are always gone through. ``max_features`` and ``problem.alpha`` are
-        not used.
+        ones alone, all of which are always gone through. The problem's own ``max_features`` and
+        ``alpha`` are not used.
 
         Parameters
         ----------
         problem : Problem
             Data and loss.
-        sizes : sequence of int
+        max_features : sequence of int
             Numbers of features, at least 1, in any order.
 
         Returns
@@ -222,27 +222,28 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
         Raises
         ------
         ValueError
-            When ``sizes`` is empty or holds a number below 1.
+            When ``max_features`` is empty or holds a number below 1.
         """
-        if not len(sizes) or min(sizes) < 1:
-            raise ValueError(f"sizes must hold numbers from 1 on; got {list(sizes)}.")
+        if not len(max_features) or min(max_features) < 1:
+            raise ValueError(f"max_features must hold numbers from 1 on; got {list(max_features)}.")
         self.check(problem)
         path = self.sizes or self.grown_sizes(problem)
         fits, found = path.search.fits, dict[int, Solution]()
-        path.admit(max(sizes))
+        path.admit(max(max_features))
         try:
-            for size in range(1, max(sizes) + 1):
-                fit = path.reach(size)
+            for k in range(1, max(max_features) + 1):
+                fit = path.reach(k)
                 if self.verbose:
                     share = fit.value / fits.scale
-                    print(f"[SubsetNewton] {size} features: loss {share:.4g} of null")
-                if size in sizes:
-                    found[size] = _solution(fits, fits.polish(fit), size)
+                    print(f"[SubsetNewton] {k} features: loss {share:.4g} of null")
+                if k in max_features:
+                    found[k] = _solution(fits, fits.polish(fit), k)
         except KeyboardInterrupt:
             if not found or not worth_keeping():
                 raise
-        solutions = [found[int(size)] for size in sizes if int(size) in found]
-        return solutions if len(solutions) == len(sizes) else cut_short(solutions, len(sizes))
+        solutions = [found[int(k)] for k in max_features if int(k) in found]
+        complete = len(solutions) == len(max_features)
+        return solutions if complete else cut_short(solutions, len(max_features))
 
     def grown_sizes(self, problem: Problem) -> GrownSizes:
         """The fits of a path, none of them found yet."""

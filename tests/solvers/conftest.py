@@ -1,0 +1,13 @@
+"""Fixtures of solver tests."""
+
+from __future__ import annotations
+
+import pytest
+from exhaustive import LEAPS, RELAXED, tune
+
+
+@pytest.fixture(params=[LEAPS, RELAXED], ids=["leaps", "relaxed"])
+def search(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> float:
+    """Either search of branch and bound, whatever would be chosen."""
+    tune(monkeypatch, worth_relaxing=request.param)
+    return request.param
