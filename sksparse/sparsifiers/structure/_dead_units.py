@@ -37,7 +37,7 @@ def live_weights(keep: Tensor, graph: UnitGraph) -> Tensor:
         leaving &= entering.any(1)[:, None]
     # what has no outputs after this has no outputs in the end: inputs were dealt with before
     for entering, leaving in reversed(views):
-        entering &= leaving.any(2).any(0)[:, None]
+        entering &= leaving.any(0).any(1)[:, None]
     return live
 
 
@@ -99,7 +99,7 @@ def _redundant(keep: Tensor, graph: UnitGraph) -> Tensor:
     for kept, found in zip(graph.views(keep), graph.views(redundant), strict=True):
         entering, leaving = kept
         found[0].logical_and_((entering.sum(1) > 1)[:, None])
-        found[1].logical_and_((leaving.sum((0, 2)) > 1)[:, None])
+        found[1].logical_and_((leaving.sum(0).sum(1) > 1)[:, None])
     return redundant
 
 
@@ -128,5 +128,5 @@ def remove_dead_units(connections: Sequence[Connection]) -> None:
                 silent &= (constants == 0).view(-1, width).all(1)
             connection.leaving(outgoing).masked_fill_(silent[:, None], 0.0)
         for connection in reversed(connections):
-            is_read = connection.leaving(connection.second.weight).any(2).any(0)
+            is_read = connection.leaving(connection.second.weight).any(0).any(1)
             connection.entering(connection.first.weight).masked_fill_(~is_read[:, None], 0.0)
