@@ -27,6 +27,10 @@ class ForgivingCache(FunctionCache):
         """What was compiled for the signature, or None."""
         try:
             return super().load_overload(sig, target_context)
+        except (AttributeError, ImportError):
+            # written by another version of this package, whose types have other names
+            self._forget()
+            return None
         except Exception as error:  # a truncated pickle can raise whatever it likes
             broken = self._broken_file(sig, target_context)
             self._forget()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -103,6 +104,21 @@ def test_truncated_files_are_named_and_replaced(
     # what a broken index lists is forgotten with it; every kernel has an index of its own
     assert named == set(broken)
     assert run(ONE, NUMBA_CACHE_DIR=str(folder)) == (answer, [])
+
+
+def test_files_of_another_version_are_replaced_without_a_word(
+    filled: tuple[Path, object], tmp_path: Path
+) -> None:
+    folder = tmp_path / "cache"
+    shutil.copytree(filled[0], folder)
+    for file in folder.rglob("*.nbi"):
+        # the version of numba stands first, then the index: here with a type that is gone
+        with file.open("rb") as stream:
+            version = pickle.load(stream)
+        gone = b"csksparse._kernels._compiled\nNoSuchType\n."
+        file.write_bytes(pickle.dumps(version) + gone)
+    assert run(ONE, NUMBA_CACHE_DIR=str(folder)) == (filled[1], [])
+    assert run(ONE, NUMBA_CACHE_DIR=str(folder)) == (filled[1], [])
 
 
 @pytest.mark.slow
