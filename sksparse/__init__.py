@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_ROOM_OF_NAME = {
+_MODULE_OF_NAME = {
     "GroupLassoSelector": "feature_selection",
     "L0Classifier": "linear_model",
     "L0ClassifierCV": "linear_model",
@@ -77,8 +77,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOM_OF_NAME:
-        room = importlib.import_module(f"{__name__}.{_ROOM_OF_NAME[name]}")
+    if name in _MODULE_OF_NAME:
+        room = importlib.import_module(f"{__name__}.{_MODULE_OF_NAME[name]}")
         return getattr(room, name)
     if name in _ROOMS:
         return importlib.import_module(f"{__name__}.{name}")

@@ -75,7 +75,7 @@ def test_a_linear_estimator_never_imports_torch(estimator: type[BaseEstimator]) 
 
 @pytest.mark.parametrize("name", sksparse.__all__)
 def test_a_public_name_is_found_where_the_top_level_says(name: str) -> None:
-    room = importlib.import_module(f"sksparse.{sksparse._ROOM_OF_NAME[name]}")
+    room = importlib.import_module(f"sksparse.{sksparse._MODULE_OF_NAME[name]}")
     assert getattr(sksparse, name) is getattr(room, name)
     assert name in dir(sksparse)
 

@@ -76,4 +76,4 @@ def test_every_listed_name_exists(room: str) -> None:
 def test_the_top_level_offers_documented_names_only() -> None:
     documented = {name for names in DOCUMENTED.values() for name in names}
     assert set(sksparse.__all__) <= documented
-    assert set(sksparse._ROOM_OF_NAME) == set(sksparse.__all__)
+    assert set(sksparse._MODULE_OF_NAME) == set(sksparse.__all__)

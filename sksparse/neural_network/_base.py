@@ -121,9 +121,9 @@ class BaseSparseNet(BaseEstimator):
         """Train on validated data and set the attributes that all estimators share."""
         device = resolve_device(self.device)
         check_callbacks(self.callbacks)
-        goes_on = self._goes_on(partial=partial)
+        continues = self._continues(partial=partial)
         X, inputs = strip_features(
-            X, weight, self._input_scaling if goes_on else None, goes_on=goes_on, partial=partial
+            X, weight, self._input_scaling if continues else None, continues=continues, partial=partial
         )
         index, weight = merge_equal_rows(X, target.y, weight)
         seed = draw_seed(self.random_state)
@@ -134,7 +134,7 @@ class BaseSparseNet(BaseEstimator):
         with training(seed, device) as use_threads:
             module = self._start_module(X.shape[1], target, partial=partial).to(device)
             self._check_module(module, train, target.n_outputs)
-            if target.scaling is not None and not goes_on:
+            if target.scaling is not None and not continues:
                 self._adopt_standardisation(module, train, target.scaling)
             use_threads(self._resolve_batch_size(len(train)), module)
             net = self._make_net(module, train, target, partial=partial)
@@ -213,13 +213,13 @@ class BaseSparseNet(BaseEstimator):
             )
         return parts
 
-    def _goes_on(self, *, partial: bool) -> bool:
+    def _continues(self, *, partial: bool) -> bool:
         """Whether the network of an earlier fit is trained on."""
         return (self.warm_start or partial) and hasattr(self, "module_")
 
     def _start_module(self, n_features: int, target: TrainingTarget, *, partial: bool) -> nn.Module:
         module = self._build_module(n_features, target.n_outputs)
-        if not self._goes_on(partial=partial):
+        if not self._continues(partial=partial):
             if target.scaling is not None:
                 self._set_start(module)
             return module

@@ -42,7 +42,7 @@ def validate(
 
 
 def strip_features(
-    X: Any, weight: Array, earlier: Standardisation | None, *, goes_on: bool, partial: bool
+    X: Any, weight: Array, earlier: Standardisation | None, *, continues: bool, partial: bool
 ) -> tuple[Any, Standardisation | None]:
     """Features in float32, and how they were standardised, where they had to be.
 
@@ -54,7 +54,7 @@ def strip_features(
         Weights of the samples.
     earlier : Standardisation or None
         That of the earlier fit.
-    goes_on : bool
+    continues : bool
         Whether the network of the earlier fit is trained further, with its standardisation.
     partial : bool
         Whether more rows may come.
@@ -67,13 +67,13 @@ def strip_features(
         How it was standardised.
     """
     is_small = partial and X.shape[0] < FEW_ROWS
-    scaling = earlier if goes_on else feature_standardisation(X, weight, few=is_small)
+    scaling = earlier if continues else feature_standardisation(X, weight, few=is_small)
     if scaling is not None and not sparse.issparse(X):
         X = scaling.standardise(X)
     if sparse.issparse(X) and scaling is not None:
         scaling = None
         _warn_of_lost_columns("X is sparse and has")
-    elif goes_on and not is_small and loses_columns(X, weight):
+    elif continues and not is_small and loses_columns(X, weight):
         _warn_of_lost_columns("Unlike those of the earlier fit, the features have")
     return in_float32(X), scaling
 

@@ -26,7 +26,7 @@ from sksparse.solvers.subset._correlations import Correlations
 from sksparse.solvers.subset._forward import ForwardSelection
 from sksparse.solvers.subset._hard_thresholding import IterativeHardThresholding
 from sksparse.solvers.subset._splicing import Splicing
-from sksparse.solvers.subset_newton._all_sizes import GrownSizes
+from sksparse.solvers.subset_newton._cardinality_path import CardinalityPath
 from sksparse.solvers.subset_newton._stepwise import StepwiseNewton
 from sksparse.solvers.subset_newton._swap_newton import SubsetNewton
 
@@ -43,7 +43,7 @@ __all__ = [
     "Design",
     "ForwardSelection",
     "GramCache",
-    "GrownSizes",
+    "CardinalityPath",
     "Iterate",
     "IterativeHardThresholding",
     "IterativeSolver",

@@ -26,9 +26,9 @@ class Tuning:
         Columns in a block of columns, so that neither the calls nor the temporaries cost much.
     columns : int
         Columns that are measured at once, which bounds the memory above X itself.
-    doubtful_columns : int
+    cancelled_columns : int
         Sparse columns that become dense at once, to be measured with all digits.
-    doubtful : float
+    cancelled : float
         Ratio of mean to standard deviation above which a sparse variance, a difference of squares,
         has lost digits.
     gram_block, least_rows : int
@@ -39,8 +39,8 @@ class Tuning:
     narrowest: int = 16
     widest: int = 4096
     columns: int = 256
-    doubtful_columns: int = 64
-    doubtful: float = 10.0
+    cancelled_columns: int = 64
+    cancelled: float = 10.0
     gram_block: int = 2**17
     least_rows: int = 256
 

@@ -103,9 +103,9 @@ class SparseDesign(Design):
         covariances = np.asarray(X.T @ weighted, dtype=np.float64) - means * weighted.sum()
         variances = self.variances(weights, means)
         # differences of squares, and of float32 products, say nothing where the mean is large
-        doubtful = np.flatnonzero((variances * TUNING.doubtful**2 <= means**2) & centre)
-        for start in range(0, len(doubtful), TUNING.doubtful_columns):
-            part = doubtful[start : start + TUNING.doubtful_columns]
+        cancelled = np.flatnonzero((variances * TUNING.cancelled**2 <= means**2) & centre)
+        for start in range(0, len(cancelled), TUNING.cancelled_columns):
+            part = cancelled[start : start + TUNING.cancelled_columns]
             columns = X[:, part].toarray().astype(np.float64)
             shift = columns[0].copy()
             columns -= shift

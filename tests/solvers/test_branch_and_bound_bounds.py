@@ -181,7 +181,7 @@ def test_the_share_of_the_diagonal_is_larger_than_the_least_eigenvalue(
 def test_another_search_goes_on_where_one_stalls(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tune(monkeypatch, worth_relaxing=RELAXED)
+    tune(monkeypatch, relaxation_gap_share=RELAXED)
     # The relaxation cuts off nodes a little below the cutoff, as by rounding.
     monkeypatch.setattr(Perspective, "expand", lambda self, node, best: lowered(best))
 

@@ -281,7 +281,7 @@ class SubsetTask(PathTask):
             known["data"] = Correlations(self._problem(), self.penalty.l2)
         else:
             newton = SubsetNewton(**self._budget)
-            known["sizes"] = newton.grown_sizes(self._problem())
+            known["sizes"] = newton.cardinality_path(self._problem())
         return solve_along(
             alphas,
             # without a warm start: a fit does not depend on the other strengths asked for

@@ -18,7 +18,7 @@ def diagonal_share(gram: Array, known: Array) -> Array:
     matrix must be so, where that eigenvalue is not larger.
     """
     least = float(scipy.linalg.eigvalsh(gram, subset_by_index=[0, 0])[0])
-    needed = max(TUNING.worth_barrier * float(known.max()), TUNING.smallest_eigenvalue)
+    needed = max(TUNING.barrier_gain * float(known.max()), TUNING.smallest_eigenvalue)
     if least <= needed:
         return known
     share = np.full(len(gram), TUNING.boundary_step * least)
@@ -26,7 +26,7 @@ def diagonal_share(gram: Array, known: Array) -> Array:
         for _ in range(TUNING.barrier_steps):
             check()
             share = _newton_step(gram, share, barrier)
-    return share * (1.0 - TUNING.share_given_back)
+    return share * (1.0 - TUNING.diagonal_margin)
 
 
 def _newton_step(gram: Array, share: Array, barrier: float) -> Array:

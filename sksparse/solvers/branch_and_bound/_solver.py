@@ -261,7 +261,7 @@ def _branchings(subsets: Subsets, best: Incumbent, largest: float) -> list[Branc
     """The searches that know a bound, the one that suits the columns first."""
     data, features = subsets.data, np.concatenate((subsets.kept, subsets.others))
     # A little less than the ridge, so that rounding cannot make a difference indefinite.
-    shares, leaps = (1.0 - TUNING.ridge_given_back) * data.l2 / data.lengths**2, None
+    shares, leaps = (1.0 - TUNING.ridge_margin) * data.l2 / data.lengths**2, None
     if len(features) <= TUNING.max_factorised:
         gram = data.among(features)
         np.fill_diagonal(gram, 1.0)
@@ -277,7 +277,7 @@ def _branchings(subsets: Subsets, best: Incumbent, largest: float) -> list[Branc
         return [relaxed]
     left = best.value - relaxed.root_bound(best)
     left_by_leaps = best.value - leaps.root_bound()
-    return [relaxed, leaps] if left < TUNING.worth_relaxing * left_by_leaps else [leaps]
+    return [relaxed, leaps] if left < TUNING.relaxation_gap_share * left_by_leaps else [leaps]
 
 
 def _leaps(subsets: Subsets, features: Indices, gram: Array) -> Leaps:

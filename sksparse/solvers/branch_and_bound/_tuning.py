@@ -23,7 +23,7 @@ class Tuning:
     max_refitted : int
         Columns up to which subsets may be searched by size, with exact refits at a cost of their
         square a node.
-    worth_relaxing : float
+    relaxation_gap_share : float
         Relaxations cost more a node than refits: they are preferred where the root's closes this
         share of the gap of the fit on all columns.
     max_factorised : int
@@ -52,11 +52,11 @@ class Tuning:
         the smallest eigenvalue that is started from.
     smallest_eigenvalue : float
         A matrix of correlations with a smaller one is singular up to rounding.
-    worth_barrier : float
+    barrier_gain : float
         Factor by which the smallest eigenvalue must exceed the share known already.
-    share_given_back : float
+    diagonal_margin : float
         Share of the diagonal given back, so that rounding cannot make a matrix indefinite.
-    ridge_given_back : float
+    ridge_margin : float
         The same for a ridge, which is known to more digits.
     """
 
@@ -67,7 +67,7 @@ class Tuning:
     null_loss_error: float = 1e-12
     gap_beyond: float = 1e-4
     max_refitted: int = 150
-    worth_relaxing: float = 0.5
+    relaxation_gap_share: float = 0.5
     max_factorised: int = 600
     work: float = 5e7
     depth: int = 100
@@ -80,9 +80,9 @@ class Tuning:
     shortest_step: float = 1e-3
     boundary_step: float = 0.9
     smallest_eigenvalue: float = 1e-7
-    worth_barrier: float = 1.1
-    share_given_back: float = 1e-6
-    ridge_given_back: float = 1e-9
+    barrier_gain: float = 1.1
+    diagonal_margin: float = 1e-6
+    ridge_margin: float = 1e-9
 
 
 TUNING = Tuning()

@@ -41,7 +41,7 @@ class Budget:
     admitted : int
         Features that are admitted beyond those that the samples tell apart: where a number is asked
         for, a small ridge does so.
-    n_promising, n_doubtful : int
+    n_promising, n_unpromising : int
         Number of single moves that are refitted: of those that promise a gain, and of others.
     descents : bool, default=True
         Whether to try what a whole descent on the model leads to before single moves.
@@ -55,7 +55,7 @@ class Budget:
     limit: int
     admitted: int
     n_promising: int
-    n_doubtful: int
+    n_unpromising: int
     descents: bool = True
     every_move: bool = False
     least_gain: float = 0.0
@@ -64,7 +64,7 @@ class Budget:
     def of(cls, problem: Problem, effort: int) -> Budget:
         """What a problem asks for, and a level of effort; with 0 no doubtful move is tried."""
         penalty, p = problem.penalty_as(L0), problem.design.n_features
-        doubtful = 0 if problem.loss.quadratic else TUNING.n_doubtful * effort
+        doubtful = 0 if problem.loss.quadratic else TUNING.n_unpromising * effort
         if doubtful and p <= TUNING.few_features:
             doubtful = 3 * p
         return cls(
@@ -72,7 +72,7 @@ class Budget:
             limit=p if penalty.max_features is None else min(penalty.max_features, p),
             admitted=(penalty.max_features or 0) if penalty.scaled_l2 > 0 else 0,
             n_promising=TUNING.n_promising * max(effort, 1),
-            n_doubtful=doubtful,
+            n_unpromising=doubtful,
         )
 
 
@@ -288,7 +288,7 @@ class SubsetSearch:
     def few_moves(self, fit: Fit) -> bool:
         """Whether all single moves can be tried."""
         n_others = int(self.fits.columns.usable.sum()) - len(fit.support)
-        return self.budget.n_doubtful > 0 and len(fit.support) * n_others <= TUNING.few_pairs
+        return self.budget.n_unpromising > 0 and len(fit.support) * n_others <= TUNING.few_pairs
 
     def _proposals(self, fit: Fit) -> Iterator[Indices]:
         """The end of the model's descent, the point half way, then its best single moves."""
@@ -314,12 +314,12 @@ class SubsetSearch:
     ) -> list[Move]:
         """Moves that promise most, and where the model is not exact a few that come close."""
         budget = self.budget
-        if not budget.n_doubtful:
+        if not budget.n_unpromising:
             return single_moves(inside, outside, capacity, threshold)[: budget.n_promising]
         moves = single_moves(inside, outside, capacity, -np.inf)
         promising = sum(move.gain > threshold for move in moves)
         useful = [m for m in moves[promising:] if m.entering >= 0 or budget.alpha > 0.0]
-        return moves[: min(promising, budget.n_promising)] + useful[: budget.n_doubtful]
+        return moves[: min(promising, budget.n_promising)] + useful[: budget.n_unpromising]
 
 
 def _moved(

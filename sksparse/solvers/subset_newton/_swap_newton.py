@@ -20,7 +20,7 @@ from sksparse.solvers._base import Iterate, IterativeSolver
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate, Solution, Status, cut_short
 from sksparse.solvers.subset._checks import require_best_subset
-from sksparse.solvers.subset_newton._all_sizes import GrownSizes
+from sksparse.solvers.subset_newton._cardinality_path import CardinalityPath
 from sksparse.solvers.subset_newton._certificate import single_change
 from sksparse.solvers.subset_newton._entering_columns import best, outside
 from sksparse.solvers.subset_newton._local_search import Budget, SubsetSearch
@@ -80,7 +80,7 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
         without ``max_features`` the best of a path if that is better, and forward
         selections that are carried so many times too far. With 0 forward selection and single
         moves that the model promises a gain.
-    sizes : GrownSizes or None, default=None
+    sizes : CardinalityPath or None, default=None
         What is known of a path, to share between problems that differ in ``alpha`` only.
     verbose : int, default=0
         As in :class:`Solver`.
@@ -106,7 +106,7 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
         tol: float,
         max_iter: int,
         effort: int = 1,
-        sizes: GrownSizes | None = None,
+        sizes: CardinalityPath | None = None,
         verbose: int = 0,
     ) -> None:
         super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
@@ -186,7 +186,7 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
         first, factors = search.grow(state.fit, search.budget.limit), self.effort
         if problem.penalty_as(L0).max_features is None and self.effort:
             # The model of a fit with few features promises too little for more: a path ignores it.
-            sizes = self.sizes or self.grown_sizes(problem)
+            sizes = self.sizes or self.cardinality_path(problem)
             best = fits.fit(fits.columns.at(sizes.best_for(search.cost)), None)
             first = min(first, best, key=search.objective)
             # With a penalty for every feature a start from above is worth its time.
@@ -227,7 +227,7 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
         if not len(max_features) or min(max_features) < 1:
             raise ValueError(f"max_features must hold numbers from 1 on; got {list(max_features)}.")
         self.check(problem)
-        path = self.sizes or self.grown_sizes(problem)
+        path = self.sizes or self.cardinality_path(problem)
         fits, found = path.search.fits, dict[int, Solution]()
         path.admit(max(max_features))
         try:
@@ -245,11 +245,11 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
         complete = len(solutions) == len(max_features)
         return solutions if complete else cut_short(solutions, len(max_features))
 
-    def grown_sizes(self, problem: Problem) -> GrownSizes:
+    def cardinality_path(self, problem: Problem) -> CardinalityPath:
         """The fits of a path, none of them found yet."""
         penalty = replace(problem.penalty_as(L0), max_features=1)
         search = self._search(replace(problem, penalty=penalty))
-        return GrownSizes(search, self.effort)
+        return CardinalityPath(search, self.effort)
 
 
 def _solution(fits: SubsetFits, fit: Fit, n_iter: int) -> Solution:

@@ -24,7 +24,7 @@ class Tuning:
     n_promising : int
         Single moves of a model that are refitted where it promises a gain: the first that keeps its
         promise ends the trials, and beyond these none does.
-    n_doubtful : int
+    n_unpromising : int
         Moves that are refitted although the model, which is not exact, promises no gain.
     few_features : int
         Up to so many features all adds and drops are refitted, and a swap for each.
@@ -75,7 +75,7 @@ class Tuning:
     max_moves: int = 1000
     max_rounds: int = 200
     n_promising: int = 30
-    n_doubtful: int = 5
+    n_unpromising: int = 5
     few_features: int = 30
     few_pairs: int = 200
     first_rank: int = 32

@@ -13,7 +13,7 @@ from sksparse.solvers.subset_newton._newton_refit import Fit
 from sksparse.solvers.subset_newton._tuning import TUNING
 
 
-class GrownSizes:
+class CardinalityPath:
     """Fits of 0, 1, 2, ... features without a penalty on their number, each from the one before.
 
     Parameters
@@ -33,7 +33,7 @@ class GrownSizes:
         fit = search.fits.null_fit()
         search.fits.columns.at(best(search.gains(fit), TUNING.path_first))
         promising = TUNING.path_promising * max(effort, 1)
-        self.search = search.within(descents=False, n_doubtful=0, n_promising=promising)
+        self.search = search.within(descents=False, n_unpromising=0, n_promising=promising)
         self._fits = [fit]
 
     def admit(self, n_features: int) -> None:
