@@ -78,8 +78,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _MODULE_OF_NAME:
-        room = importlib.import_module(f"{__name__}.{_MODULE_OF_NAME[name]}")
-        return getattr(room, name)
+        module = importlib.import_module(f"{__name__}.{_MODULE_OF_NAME[name]}")
+        return getattr(module, name)
     if name in _ROOMS:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,7 +22,7 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
-#: Seconds from which on an answer is worth keeping.
+#: A fit that has run for so many seconds keeps its answer when it is interrupted.
 LONG = 1.0
 #: Seconds in which a second interruption follows a first one.
 SOON = 10.0
@@ -84,7 +84,7 @@ def interruptible() -> Iterator[None]:
         yield
         check()
     except SystemError as error:
-        # numba met the exception of a second signal
+        # numba turned the exception of a second signal into a SystemError
         if not _comes_from_the_keyboard(error):
             raise
         raise KeyboardInterrupt from error
@@ -94,28 +94,28 @@ def interruptible() -> Iterator[None]:
 
 
 def _comes_from_the_keyboard(error: BaseException | None) -> bool:
-    """Whether what raised an error, at any remove, was an interruption."""
+    """Whether an interruption is the cause of an error, directly or through other errors."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
 
 
 def check() -> None:
-    """Answer a signal that has come in; by default this raises ``KeyboardInterrupt``."""
+    """Handle a signal that has arrived; by default this raises ``KeyboardInterrupt``."""
     if _watch.pending and _in_main_thread():
         _pass_on()
 
 
 def signalled() -> bool:
-    """Whether a signal has come in during the fit, rather than an exception of a callback."""
+    """Whether a signal has arrived during the fit, rather than an exception of a callback."""
     return _watch.answer is not None and _watch.count > 0 and _in_main_thread()
 
 
 def worth_keeping() -> bool:
     """Whether an interrupted fit that has an answer should return it with a warning.
 
-    Call it once, where ``KeyboardInterrupt`` was caught; what is not worth keeping is raised again.
-    Outside a watched fit, as when a solver is called by itself, everything is.
+    Call it once, where ``KeyboardInterrupt`` was caught, and raise that again where this is False.
+    Outside a watched fit, as when a solver is called by itself, it is True.
     """
     if _watch.answer is None or not _in_main_thread():
         return True

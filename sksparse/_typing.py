@@ -1,4 +1,4 @@
-"""Types shared by all rooms."""
+"""Types shared by all subpackages."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from numba.extending import overload
 
 from sksparse._kernels._compiled import njit
 
-# Rounds of steps inside one visit of a group, and when to leave earlier.
+# Most rounds of steps in one visit of a group, and the last move over the first that ends them.
 INNER_STEPS = 20
 INNER_RATIO = 1e-2
 # Columns of a group are of unlike scales where their squares differ by more than this factor.
@@ -215,7 +215,7 @@ def _best_coordinate(pull, curvature, rest, l1, l2):
 
 @njit(cache=True, inner=True)
 def _is_zero_at_minimum(coef, descent, block, l1, l2):
-    """Whether the penalty holds the whole group at zero."""
+    """Whether all coefficients of the group are zero at the minimum."""
     size = coef.shape[0]
     total = 0.0
     for a in range(size):

@@ -18,7 +18,7 @@ def _best_magnitude(curvature, pull, size, others, n_others, weights, alpha):
     ``others`` are the positive magnitudes that stay, not increasing; ``size`` coefficients share t.
     """
     if not (abs(pull) < np.inf and curvature < np.inf):
-        return 0.0  # a magnitude that is no number would be counted wrong ever after
+        return 0.0  # a nan would break the ranking of all later steps
     # From zero upwards: below the k-th of the others, t takes the weights from k on.
     slope = 0.0
     for i in range(n_others, n_others + size):
@@ -47,7 +47,7 @@ def _place(sorted_magnitudes, n, value):
 
 @njit(cache=True, inner=True)
 def _remove(sorted_magnitudes, n, value, size):
-    """Take ``size`` entries of one value out of the first n."""
+    """Remove ``size`` entries of one value from the first n."""
     low, high = 0, n
     while low < high:
         middle = (low + high) // 2

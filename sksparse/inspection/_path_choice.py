@@ -1,4 +1,4 @@
-"""By what a fitted search chose a point of its path: the curve, its error and its name."""
+"""The curve by which a fitted search chose a point of its path, its error and its name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _AXES = ("auto", "n_features", "alpha")
 
 
 def resolved_axis(xaxis: str, sizes: Any) -> str:
-    """The horizontal axis that is meant; "auto" is sizes where a search had them."""
+    """The horizontal axis; "auto" is the number of features where a search has tried numbers."""
     if xaxis not in _AXES:
         raise ValueError(f"xaxis={xaxis!r} is unknown; give one of {list(_AXES)}.")
     if xaxis != "auto":

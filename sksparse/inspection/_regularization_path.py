@@ -1,4 +1,4 @@
-"""How a linear model grows along its path, and where on it the choice fell."""
+"""The coefficients of a linear model along its path, and the point that was chosen."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class RegularizationPathDisplay:
 
     See Also
     --------
-    sksparse.linear_model.L0RegressorCV : Chooses among best subsets of ever more features.
+    sksparse.linear_model.L0RegressorCV : Chooses among best subsets of increasing cardinality.
     sksparse.linear_model.l0_path : The best subsets alone.
     SparsityPathDisplay : The score of a network against its sparsity.
 
@@ -74,7 +74,7 @@ class RegularizationPathDisplay:
     -----
     Coefficients are drawn as they are: only those of features on one scale can be compared. A line
     has gaps where the feature is not used. The vertical range is that of models no larger than the
-    chosen one, with some room; `display.ax_.autoscale(axis="y")` shows all.
+    chosen one, with a margin; `display.ax_.autoscale(axis="y")` shows all.
 
     Examples
     --------
@@ -328,9 +328,9 @@ class RegularizationPathDisplay:
         if not seen.any():
             return
         low, high = min(seen.min(), 0.0), max(seen.max(), 0.0)
-        room = 0.4 * (high - low)
+        margin = 0.4 * (high - low)
         bottom, top = self.ax_.get_ylim()
-        self.ax_.set_ylim(max(bottom, low - room), min(top, high + room))
+        self.ax_.set_ylim(max(bottom, low - margin), min(top, high + margin))
 
     _style: dict[str, Any] = {"marker": ".", "markersize": 4.0, "linewidth": 1.6}
 

@@ -23,8 +23,8 @@ SPARSITIES = (0.5, 0.75, 0.9, 0.95, 0.98, 0.99)
 class SparsityPathDisplay:
     """The score of a network against the share of its weights that are zero.
 
-    Several methods come on one axes through `ax` and `name`. Use :meth:`from_estimator` to fit and
-    draw; the constructor takes scores measured elsewhere, which :meth:`plot` draws.
+    Several methods are drawn on one axes through `ax` and `name`. Use :meth:`from_estimator` to fit
+    and draw; the constructor takes scores measured elsewhere, which :meth:`plot` draws.
 
     Parameters
     ----------

@@ -262,7 +262,7 @@ def _two_sided() -> Colormap:
 
 
 def _panel_width(coef: Array) -> float:
-    """Inches for a matrix: the more columns beside its rows, the more, within reason."""
+    """Width of a panel in inches, in proportion to columns per row, within bounds."""
     return float(np.clip(4.0 * coef.shape[1] / coef.shape[0], 2.6, 5.0))
 
 

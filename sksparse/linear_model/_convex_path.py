@@ -92,7 +92,7 @@ class ConvexTask(PathTask):
     verbose: int = 0
 
     def grid(self, alphas: Any) -> Grid:
-        """The strengths that the user lists, or so many from the largest that matters down."""
+        """The strengths that the user lists, or so many from the one that selects nothing down."""
         if not isinstance(alphas, Integral):
             return Grid(alphas=check_alphas(alphas))
         highest = self.largest_alpha()
@@ -160,7 +160,7 @@ def convex_path(
     solver : callable
         The class of the solver.
     **options : dict
-        What else a :class:`ConvexTask` is made of.
+        Further fields of a :class:`ConvexTask`.
     """
     X, y = check_X_y(X, y, accept_sparse="csc", dtype=[np.float64, np.float32], y_numeric=True)
     check_target_scale(y)

@@ -81,7 +81,7 @@ def sample_count(weights: Array) -> float:
 def trusted(
     deviance: Array, df: Array, n: float, k: Array, p: int, *, intercept: bool, information: float
 ) -> Mask:
-    """Where a criterion means something.
+    """At which points of a path a criterion is meaningful.
 
     The best of the ``C(p, k)`` subsets of k features fits noise as if it had ``2 log C(p, k)`` more
     coefficients. Where these and the intercept are not fewer than the samples, a good fit is no
@@ -98,12 +98,12 @@ def trusted(
     intercept : bool
         Whether there is an intercept.
     information : float
-        How many samples the targets are worth: n, or less where classes are unbalanced.
+        Effective number of samples in the targets: n, or less where classes are unbalanced.
 
     Returns
     -------
     trusted : ndarray of shape (n_points,)
-        The smallest number of features always counts.
+        True where a criterion can be used; always for the smallest number of features.
     """
     searched = 2.0 * (gammaln(p + 1.0) - gammaln(k + 1.0) - gammaln(p - k + 1.0))
     plain = df + intercept + searched < information

@@ -84,9 +84,9 @@ class CrossValidation:
     Parameters
     ----------
     name : str
-        Who asks, for progress lines.
+        Name of the estimator, for progress lines.
     error_name : str
-        What the errors are.
+        Name of the errors, for messages.
     errors : callable or None
         Errors of the fits of a fold; None is the mean loss times ``per_loss``.
     per_loss : float

@@ -43,7 +43,7 @@ TUNING = Tuning()
 
 @dataclass(frozen=True)
 class Grid:
-    """What a path is fitted for, from the sparsest model on. One of the two is None.
+    """The points of a path, the sparsest model first: limits or strengths, the other is None.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Grid:
 
     @property
     def points(self) -> Any:
-        """The limits or strengths, whichever they are."""
+        """The limits, or else the strengths."""
         return self.alphas if self.max_features is None else self.max_features
 
     def part(self, at: Any) -> Grid:
@@ -118,7 +118,7 @@ class PathFits:
         return len(self.optimality)
 
     def with_part(self, at: Indices, part: PathFits) -> PathFits:
-        """The same with other fits at some points, as many as there are."""
+        """A copy in which the fits at some points are replaced by those of ``part``."""
         coefs, intercepts = self.coefs.copy(), self.intercepts.copy()
         optimality, gaps = self.optimality.copy(), self.gaps.copy()
         at = at[: len(part)]
@@ -155,7 +155,7 @@ class PathFits:
 
 @dataclass(frozen=True)
 class RegularizationPath:
-    """The fits of a path, ever more features.
+    """The fits of a path, in order of increasing number of features.
 
     Parameters
     ----------
@@ -205,11 +205,11 @@ class PathTask(ABC):
 
     @abstractmethod
     def refit(self, grid: Grid, fits: PathFits, point: int) -> Solution:
-        """The fit of one point with all that is to be known of it; ``fits`` are a start."""
+        """The fit of one point with its certificate; ``fits`` of a path are a start."""
 
     @abstractmethod
     def path(self, grid: Grid, fits: PathFits) -> RegularizationPath:
-        """What the user is given, in the float type of the features."""
+        """The path that is returned to the user, in the float type of the features."""
 
     def common_results(self, fits: PathFits, losses: Array) -> dict[str, Any]:
         """Fields of a :class:`RegularizationPath` that do not depend on the family."""
@@ -262,7 +262,7 @@ def value_at(loss: Loss, z: Array) -> float:
 def solve_along(
     alphas: Array, solve: Callable[[float, Solution | None], Solution], verbose: int = 0
 ) -> list[Solution]:
-    """The solutions at decreasing strengths; what an interruption from the keyboard leaves of them.
+    """The solutions at decreasing strengths, or the first of them after an interruption.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ class Choice(NamedTuple):
     task : int
         Position of its task.
     message : str
-        Why a warning is due, if one is.
+        Text of a warning, or empty.
     """
 
     solution: Solution
@@ -158,7 +158,7 @@ class PathSearch(BaseEstimator, ABC, Generic[Task]):
     def _warning(
         self, tasks: list[Task], paths: list[PathFits], chosen: int, solution: Solution
     ) -> str:
-        """Why the fits need a warning although they converged; empty if they need none."""
+        """Text of a warning about fits that converged; empty if none is needed."""
         return ""
 
     def _store(

@@ -1,4 +1,4 @@
-"""The ridge of a classifier: a number, or what suits the numbers of features and samples."""
+"""The ridge of a classifier: given, or derived from the numbers of features and samples."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Ridge(NamedTuple):
 
     @property
     def strength(self) -> float:
-        """The one of the two that is not zero."""
+        """Whichever of ``l2`` and ``scaled_l2`` is not zero."""
         return self.l2 or self.scaled_l2
 
     def once_separated(self, n: float) -> Ridge | None:
-        """What to try where features separate the classes; None where the ridge stays."""
+        """The stronger ridge for a refit where features separate the classes; None for no refit."""
         if self.l2 > 0.0 or self.scaled_l2 != LEAST:
             return None
         return Ridge(scaled_l2=default_strength(n, n))
@@ -41,9 +41,10 @@ def check_ridge(l2: Any, n_features: int, counts: Array) -> Ridge:
 def default_strength(n_features: float, n: float) -> float:
     """Strength of the ridge on features of unit variance that ``l2="auto"`` stands for.
 
-    With more samples than features the likelihood decides, and the ridge only keeps coefficients
-    finite; if these separate the classes it is what it would be for as many features. With as many
-    features or more, some always fit, whatever the classes are: the coefficients of the best are
-    too large by chance, and the more so the more there are.
+    With more samples than features it is negligible, and only keeps coefficients finite. With fewer
+    samples, some features fit the classes by chance, and the coefficients of the best of them are
+    too large, more so the more features there are: the ridge grows with their number. Where
+    features separate the classes in spite of more samples, it is that for as many features as
+    samples.
     """
     return float(np.log(4.0 * n_features / n)) / n if n_features >= n else LEAST

@@ -1,4 +1,4 @@
-"""Whether features separate the classes, or zero counts: without a norm the loss has no minimum."""
+"""Whether features separate the classes, or zero counts, so that the loss has no minimum."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sksparse.solvers import Design
 
 # Log odds that data rarely justify, and logarithms of means below that of the least count.
 _LOG_ODDS, _LOG_MEANS = 15.0, 5.0
-# Where a Newton step moves predictors by this, it does not come to an end: each step then moves
-# them by about one.
+# Where a Newton step at the answer still moves predictors by more than this, the steps do not
+# converge: on separated data each moves them by about one.
 _MOVING = 0.1
 # Log odds, or logarithms of means, per standard deviation of a feature that make no sense.
 _ABSURD = 100.0
@@ -23,7 +23,7 @@ _ABSURD = 100.0
 def separates(
     design: Design, loss: Loss, fit_intercept: bool, coef: Array, intercept: Array
 ) -> bool:
-    """Whether the loss goes on falling in some direction of the coefficients in use.
+    """Whether the loss has no minimum: it keeps falling along a direction of the coefficients.
 
     ``coef`` and ``intercept`` have shape (n_outputs, n_features) and (n_outputs,).
     """
@@ -52,7 +52,7 @@ def separates(
 def is_separated(
     design: Design, loss: Loss, penalty: L0, fit_intercept: bool, coef: Any, intercept: Any
 ) -> bool:
-    """Whether the loss goes on falling, and no norm in the features' units forbids it."""
+    """Whether the loss has no minimum, and no norm in the features' units bounds it."""
     coef, intercept = np.atleast_2d(coef), np.atleast_1d(intercept)
     if not loss.unbounded_if or penalty.l2 > 0.0 or penalty.l1 > 0.0 or not coef.any():
         return False
@@ -66,7 +66,7 @@ def _null_value(loss: Loss, fit_intercept: bool, n_outputs: int) -> float:
 
 
 def _newton_step(loss: Loss, rows: Array, z: Array) -> Array:
-    """What a Newton step changes of the predictor."""
+    """How far a Newton step moves the predictor."""
     gradient, metric = loss.gradient(z).reshape(len(rows), -1), loss.metric(z)
     m = gradient.shape[1]
     hessian = np.einsum("ij,iab,ik->ajbk", rows, metric, rows, optimize=True)
@@ -86,14 +86,14 @@ def _newton_step_of_means(loss: Loss, rows: Array, z: Array) -> Array:
 def separation_message(
     design: Design, loss: Loss, penalty: L0, fit_intercept: bool, fits: list[tuple[Any, Any]]
 ) -> str:
-    """Why a warning is due, if the loss goes on falling at any (coefficients, intercepts)."""
+    """Text of a warning where the loss has no minimum at any (coefficients, intercepts)."""
     if not loss.unbounded_if or penalty.l2 > 0.0 or penalty.l1 > 0.0:
         return ""
     found = []
     for coef, intercept in fits:
         coef, intercept = np.atleast_2d(coef), np.atleast_1d(intercept)
         largest = float(_in_deviations(design, loss, coef).max(initial=0.0))
-        # a ridge in units of the features bounds what is absurd, unless it is very small
+        # a ridge in units of the features keeps coefficients moderate, unless it is very small
         open_ended = largest > 0.0 and (penalty.scaled_l2 == 0.0 or largest > _ABSURD)
         if open_ended and separates(design, loss, fit_intercept, coef, intercept):
             found.append(largest)

@@ -12,7 +12,7 @@ from sksparse._typing import Array, Indices
 
 
 class Tuning(NamedTuple):
-    """Limits of the search for the best shift, and of what a loss claims.
+    """Limits of the search for the best shift, and of checks of a loss.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ class Loss(ABC):
         return value - bound
 
     def saturation(self, z: Array) -> float:
-        """How far the predictor is where the loss becomes flat without end.
+        """How far the predictor is in the direction in which the loss flattens out.
 
         The largest over the samples with a weight, in such a unit that about ``exp(-saturation)``
         is left of the derivative; zero where the loss always has a minimum.
@@ -152,7 +152,7 @@ class Loss(ABC):
 
     @final
     def is_saturated(self, z: Array) -> bool:
-        """Whether the loss hardly changes at the predictor, though it goes on falling."""
+        """Whether the loss hardly changes at the predictor, although it still decreases."""
         return self.saturation(z) > TUNING.saturated
 
     def best_shift(self, z: Array) -> float:

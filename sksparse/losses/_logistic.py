@@ -33,7 +33,7 @@ class Logistic(ConjugateLoss):
             )
 
     def value(self, z: Array) -> float:
-        # log(1 + exp(z)) in a form that neither overflows nor costs what logaddexp does
+        # log(1 + exp(z)) in a form that does not overflow and is faster than logaddexp
         softplus = np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
         return float(self.weights @ (softplus - self.y * z))
 
@@ -75,6 +75,6 @@ class Logistic(ConjugateLoss):
         return float(s @ entropy)
 
     def best_constant(self) -> float:
-        # Bounded, so that a problem whose weights silence one class still has a finite answer.
+        # Bounded, so that a problem in which one class has no weight still has a finite answer.
         share = np.clip(self.weights @ self.y, 1e-12, 1.0 - 1e-12)
         return float(np.log(share) - np.log1p(-share))

@@ -123,7 +123,11 @@ class BaseSparseNet(BaseEstimator):
         check_callbacks(self.callbacks)
         continues = self._continues(partial=partial)
         X, inputs = strip_features(
-            X, weight, self._input_scaling if continues else None, continues=continues, partial=partial
+            X,
+            weight,
+            self._input_scaling if continues else None,
+            continues=continues,
+            partial=partial,
         )
         index, weight = merge_equal_rows(X, target.y, weight)
         seed = draw_seed(self.random_state)

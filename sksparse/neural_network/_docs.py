@@ -26,9 +26,9 @@ OBJECTIVE = r"""The objective is
     Scale the features, for example with :class:`sklearn.preprocessing.StandardScaler`. Columns
     that float32 would lose are standardised: where all values lie farther from
     zero than ten times their spread, where the spread is below 1e-2 or above 1e6, and constants
-    above 1e3, it sees ``(X - input_shift_) / input_scale_`` instead. All other columns stay as
-    they are. Features of more than two dimensions are one such column, and sparse ones are never
-    shifted: a ``ConvergenceWarning`` names them."""
+    above 1e3, the network sees ``(X - input_shift_) / input_scale_`` instead. All other columns
+    stay as they are. Features of more than two dimensions are one such column, and sparse ones are
+    never shifted: a ``ConvergenceWarning`` names them."""
 
 STRENGTH = """sparsifier : str, Sparsifier or None, default="oscar"
         How the network becomes sparse: a name of ``sksparse.sparsifiers.SPARSIFIERS`` such as
@@ -98,9 +98,9 @@ TEACHING = """teacher : estimator, default=None
     callbacks : list, default=None
         Callbacks of skorch, which are copied, or pairs of a name and one. They are notified at the
         begin and end of training, epochs and batches, and find the keys of ``history_`` in the
-        history; those that predict or save by themselves (EpochScoring, Checkpoint) need
-        more of skorch than there is. One that raises KeyboardInterrupt ends training, and the
-        network is made sparse as it is.
+        history; those that predict or save by themselves (EpochScoring, Checkpoint) need parts of
+        skorch that are not used here, and do not work. One that raises KeyboardInterrupt ends
+        training, and the network is made sparse as it is.
     warm_start : bool, default=False
         Whether to begin from the weights of the earlier fit, zeros included, instead of
         random ones; for example to raise the sparsity step by step.

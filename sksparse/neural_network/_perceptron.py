@@ -100,7 +100,7 @@ class PerceptronMixin(BaseSparseNet):
 
 
 def last_linear(module: nn.Module) -> nn.Linear:
-    """The layer of a perceptron that puts out."""
+    """The output layer of a perceptron."""
     last = list(module.children())[-1]
     assert isinstance(last, nn.Linear)
     return last

@@ -29,7 +29,7 @@ def density_by_tensor(module: nn.Module) -> dict[str, float]:
 def constant_outputs(module: nn.Module, rows: Rows) -> list[int]:
     """The outputs of a network that are the same for all rows, though the rows differ.
 
-    Mostly there are none, and the first rows show it.
+    As a rule there are none, which the first rows are enough to show.
     """
     low = high = first = None
     differ = False

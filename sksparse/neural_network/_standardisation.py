@@ -26,15 +26,15 @@ _FAR = 0.1
 _LOST = 1e-4
 #: Spreads with which a network trains at its usual rates.
 _SMALLEST_SPREAD, _LARGEST_SPREAD = 1e-2, 1e6
-#: The same where zeros have to stay zeros.
+#: The same where zeros have to stay zeros, as in sparse features.
 _SMALLEST_SPARSE = 1e-6
 #: A constant of more than this dominates the other columns.
 _LARGEST_CONSTANT = 1e3
-#: Deviations of targets whose last layer float32 can hold, with room for small weights.
+#: Deviations of targets whose scale the last layer can take in float32, small weights included.
 _SMALLEST_TARGET, _LARGEST_TARGET = 1e-30, 1e34
 #: Fewer rows than this may not show how far columns spread.
 FEW_ROWS = 16
-#: Shifts of more deviations than this are lost in part in float32.
+#: Shifts of more standard deviations than this lose digits in float32.
 _WIDE = 1e3
 
 

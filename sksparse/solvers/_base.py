@@ -1,4 +1,4 @@
-"""The one outer loop that every solver runs in."""
+"""The base classes of solvers, and the loop of iterative ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ State = TypeVar("State", bound="Iterate")
 
 @dataclass
 class Iterate:
-    """Where a solver stands.
+    """The current iterate of a solver.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Iterate:
 
 
 class Solver(ABC):
-    """A method for problems of some kinds, all that it needs to know of which is the problem.
+    """A method that solves problems of some kinds; a `Problem` holds all that is asked.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class IterativeSolver(Solver, Generic[State]):
         """Improve the iterate in place; called only after ``certify`` on the same iterate."""
 
     def solve(self, problem: Problem, coef: Array | None = None) -> Solution:
-        """Iterate until the certificate holds, the budget ends or nothing moves.
+        """Iterate until the certificate is at most ``tol``, or ``max_iter`` or progress ends.
 
         An interruption from the keyboard ends the loop with the last complete iterate; where there
         is none, or the fit has hardly begun, it is passed on.
@@ -136,7 +136,7 @@ class IterativeSolver(Solver, Generic[State]):
                 if self.accepts(problem, state, certificate):
                     status = Status.CONVERGED
         except KeyboardInterrupt:
-            # without a start and before the first step nothing is known yet
+            # before the first step, and without a start, there is no answer to keep
             nothing = coef is None and not np.isfinite(best.certificate.value)
             if nothing or not worth_keeping():
                 raise

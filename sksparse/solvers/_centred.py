@@ -16,7 +16,7 @@ from sksparse.solvers._sparse_design import SparseDesign
 
 
 class CentredDesign:
-    """Products with ``X - means``, and what the columns vary.
+    """Products with ``X - means``, and the variances of the columns.
 
     Sparse columns far from zero are shifted once, and become dense; others keep their means
     implicit. Dense ones are centred a block at a time where products would lose digits.

@@ -1,6 +1,6 @@
 """The one reader of the feature matrix, with an implementation for each place where it may be.
 
-Nothing outside this file touches X or assumes that it is in memory.
+Nothing but the implementations, in ``_*_design.py``, touches X or assumes that it is in memory.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Design:
 
     ``Design(X)`` chooses the implementation: :class:`DenseDesign`, :class:`SparseDesign`, or
     :class:`MappedDesign` for arrays on disk. A further one, for rows from a data base or a cluster,
-    derives from this class, sets the attributes below and says how :meth:`row_blocks` are read;
-    every other method has a form that reads these once.
+    derives from this class, sets the attributes below and writes :meth:`row_blocks`; every other
+    method has a default implementation that reads these blocks once.
 
     Parameters
     ----------

@@ -74,7 +74,7 @@ def _projections(design: Design, rows: Indices, n_features: int) -> Array:
         first = part[0] if first is None else first
         lows.append(_dense(part.min(axis=0)))
         highs.append(_dense(part.max(axis=0)))
-    # every column in its own scale, constants left out: a huge one would drown the others
+    # columns are scaled to unit range, constants left out: a huge one would hide the others
     ranges = np.max(highs, axis=0).astype(np.float64) - np.min(lows, axis=0)
     direction = np.random.default_rng(0).standard_normal(n_features)
     direction = np.where(ranges > 0.0, direction / np.clip(ranges, 1e-30, 1e30), 0.0)

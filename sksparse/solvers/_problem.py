@@ -87,7 +87,7 @@ class Problem:
     def sample_gradient(self, z: Array) -> Array:
         """Gradient of the loss over the predictor, orthogonal to the intercept where it is free.
 
-        Rounding of ``z`` leaves a small sum, which a column with a large mean would blow up.
+        Rounding of ``z`` leaves a small sum, which a column with a large mean would amplify.
         """
         gradient = self.loss.gradient(z)
         if not self.fit_intercept:
@@ -109,7 +109,7 @@ class Problem:
         return distinct_samples(self.design, self.loss.y, used, most)
 
     def gradient_at(self, coef: Array, intercept: float) -> Array:
-        """The same, of columns around their means, at an answer; zero for constant columns."""
+        """Gradient over coefficients of centred columns at an answer; zero for constant ones."""
         z = self.centred.matvec(coef) + (intercept + float(self.centred.means @ coef))
         return self.centred.rmatvec(self.sample_gradient(z))
 

@@ -20,7 +20,7 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Evidence for how good an answer is.
+    """A computed measure of how good an answer is.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """Coefficients with the evidence for them.
+    """Coefficients with their certificate.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Solution:
 
 @dataclass(frozen=True, slots=True)
 class BoundedSolution(Solution):
-    """The best answer of a search, and what no answer can beat.
+    """The best answer of a search, and a lower bound on the objective of any answer.
 
     ``certificate`` holds the relative gap, ``gap`` the same in units of the objective.
 
@@ -90,7 +90,7 @@ class BoundedSolution(Solution):
 
 
 def cut_short(solutions: list[Solution], n_points: int) -> list[Solution]:
-    """What an interrupted path has so far; the last solution says that it is not all.
+    """The solutions of an interrupted path, the last of which says that it was interrupted.
 
     Parameters
     ----------

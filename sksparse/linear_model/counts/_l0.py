@@ -55,7 +55,7 @@ class L0PoissonRegressor(SparseCountMixin, BaseEstimator):
     solver : {"auto", "swap", "forward", "backward"}, default="auto"
         How the subset is searched, as in :class:`L0Classifier`.
     effort : int, default=1
-        For the solver "auto", how hard to look, as in :class:`L0Classifier`.
+        For the solver "auto", how much is searched, as in :class:`L0Classifier`.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     max_iter : int, default=100

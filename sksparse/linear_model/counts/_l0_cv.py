@@ -44,7 +44,7 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
         With ``cv``, the point with the least deviance, or that with the fewest features among those
         within one standard error of it.
     n_candidates : int, default=None
-        Number of features from which those in X were chosen with a look at y, as in
+        Number of features from which those in X were chosen by their relation to y, as in
         :class:`L0RegressorCV`.
     l1, l2 : float, default=0.0
         Strengths of an L1 norm and of a ridge penalty, non-negative.
@@ -54,7 +54,7 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
         Factors on ``alpha``, non-negative. A feature with factor 0 is always kept and does not
         count for ``max_features``. None is 1 for all.
     effort : int, default=1
-        How hard to try, as in :class:`L0PoissonRegressor`.
+        How much is searched, as in :class:`L0PoissonRegressor`.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     max_iter : int, default=100

@@ -21,7 +21,7 @@ def with_known_classes(folds: list[Fold], classes: Any, codes: Array) -> list[Fo
     """Folds whose test parts hold only classes that their training parts hold.
 
     A fold that trains on some classes only is fitted and judged on these; one that trains on a
-    single class, or keeps no test sample, is left out. Either is said in a warning.
+    single class, or keeps no test sample, is left out. Both cases are reported in a warning.
 
     Raises
     ------

@@ -59,8 +59,8 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         as 0.083 for 72 samples of 7129 genes; with fewer features than samples
         ``l2_ = 1e-8``, which only keeps coefficients finite, or ``log(4) / n`` if the features
         selected separate the classes. With 0, features that separate the classes, as a few of many
-        always do, end with coefficients without meaning, no more features are used than separate,
-        and a warning is issued.
+        always do, end with coefficients without meaning, no further features are selected once the
+        classes are separated, and a warning is issued.
     positive : bool or array-like of shape (n_features,), default=False
         Features whose coefficient must not be negative, all or by a boolean mask; for two classes
         only.
@@ -79,8 +79,8 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
           all coefficients refitted after each step [3]_. "backward" needs more samples than
           features and classes that are not separated by all of these, or a positive ``l2``.
     effort : int, default=1
-        For the solver "auto", how hard to look: factor on the number of moves that are tried by a
-        refit where the quadratic model promises a gain that its first proposals do not keep, and
+        For the solver "auto", how much is searched: factor on the number of moves that are tried by
+        a refit where the quadratic model promises a gain that its first proposals do not keep, and
         number of starts, forward selections that are carried so many times too far.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
@@ -148,9 +148,9 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
     working set whose entry would lower the model.
 
     The problem is NP-hard; the answer is a local optimum of the neighbourhood that ``optimality_``
-    describes. The model is exact only to second order: moves that it underrates widely are not
-    found. Constant features are never selected, and with ``l2=0`` neither is a feature that is a
-    linear combination of those already selected (up to 1e-8 of its variance).
+    describes. The model is exact only to second order: moves whose gain it underestimates by far
+    are not found. Constant features are never selected, and with ``l2=0`` neither is a feature that
+    is a linear combination of those already selected (up to 1e-8 of its variance).
 
     Where the classes can be separated and no norm is added, the log loss has no minimum. The fit
     ends when it has fallen to 1e-6 of the model without features. Without an intercept, "auto"

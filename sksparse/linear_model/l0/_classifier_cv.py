@@ -59,9 +59,9 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         With ``cv``, the point with the best mean score, or that with the fewest features among
         those within one standard error of it.
     n_candidates : int, default=None
-        Number of features from which those in X were chosen with a look at y, at least the number
-        in X: EBIC and GIC, and the largest number tried by default, then count the whole search.
-        None where there was no such selection.
+        Number of features from which those in X were chosen by their relation to y, at least the
+        number in X: EBIC and GIC, and the largest number tried by default, then count the whole
+        search. None where there was no such selection.
     l1 : float, default=0.0
         Strength of an L1 norm, non-negative.
     l2 : float, "auto" or array-like of float, default="auto"
@@ -81,7 +81,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     class_weight : dict or "balanced", default=None
         Factors on the sample weights by class; "balanced" gives all classes the same total.
     effort : int, default=1
-        How hard to try, as in :class:`L0Classifier`.
+        How much is searched, as in :class:`L0Classifier`.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     max_iter : int, default=100
@@ -173,8 +173,8 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     the second derivatives H of the loss over the coefficients in use and the ridge R: a stronger
     ridge never fits better, but leaves less freedom.
 
-    EBIC asks which features are certain, and adds ``2 log(p)`` for each: among thousands of
-    features few are. To predict well, choose by ``cv``.
+    EBIC keeps only features that are unlikely to fit by chance, and adds ``2 log(p)`` for each:
+    among thousands of features few are left. To predict well, choose by ``cv``.
 
     Whole numbers as weights are repetitions, and n is their sum. Other weights are scaled to the
     effective number of samples, ``n = (sum_i s_i)^2 / sum_i s_i^2``, whatever they sum to. Class

@@ -29,7 +29,7 @@ def criterion_path(
     fit = deviance(task.losses(fits), n, task.null_loss, squared=squared)
     df = max(len(fits.coefs) - 1, 1) * fits.used.sum(axis=0)
     k, p = fits.used[task.penalised].sum(axis=0), candidates(task, n_candidates)
-    # two balanced classes are worth a sample each time, rare ones less
+    # a sample of two balanced classes holds one bit, and one of unbalanced classes less
     information = n * task.null_loss / float(np.log(2.0)) if task.loss.for_classes else n
     counts = trusted(fit, df, n, k, p, intercept=task.fit_intercept, information=information)
     df = df if degrees is None else degrees(task, fits)

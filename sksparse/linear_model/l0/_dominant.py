@@ -72,7 +72,7 @@ def solve_with_dominant(
     start : ndarray of shape (n_features,) or None
         Coefficients of an earlier fit.
     times : int, default=0
-        How often something was subtracted from the target already.
+        Number of nested residual problems so far.
 
     Returns
     -------

@@ -23,7 +23,7 @@ class Tuning(NamedTuple):
         Share of the largest strength at which a grid ends, unless the loss of the null model
         divided by the number of samples is more.
     most_dominant : int
-        Features with a strength of their own at most, because they explain nearly all.
+        Largest number of dominant features, each of which has a strength of its own in the grid.
     exact : float
         A loss below this share of the null model's is rounding.
     together : float
@@ -85,7 +85,7 @@ def largest_limit(task: SubsetTask, n_candidates: int | None = None) -> int:
     The logarithms are at least one.
     """
     n, p, searched = task.sample_count, int(task.penalised.sum()), candidates(task, n_candidates)
-    # an intercept, and a sample that is left to tell how well the others are fitted
+    # an intercept, and one residual degree of freedom to measure the error by
     reserved = int(task.fit_intercept) + 1
     known = task.distinct(TUNING.largest + reserved) - reserved
     slow = max(np.log(max(np.log(max(n, 1.0)), 1.0)), 1.0)

@@ -60,7 +60,7 @@ def l0_path(
     tol: float = 1e-8,
     verbose: int = 0,
 ) -> L0Path:
-    """Compute the best subsets of ever more features.
+    """Compute the best subsets along increasing numbers of features.
 
     For each number of features k, or for each penalty per feature alpha, minimises over
     coefficients w and intercept b, with s the sample weights::
@@ -103,7 +103,7 @@ def l0_path(
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     effort : int, default=1
-        How hard to try, as in :class:`L0Regressor` and :class:`L0Classifier`.
+        How much is searched, as in :class:`L0Regressor` and :class:`L0Classifier`.
     max_iter : int, default=100
         Largest number of passes over the features for one point.
     tol : float, default=1e-8

@@ -1,4 +1,4 @@
-"""The fits along a path of best subsets, as the user is given them."""
+"""The fits along a path of best subsets, as they are returned to the user."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sksparse.linear_model._path_protocol import RegularizationPath
 
 @dataclass(frozen=True)
 class L0Path(RegularizationPath):
-    """The fits of :func:`l0_path`, ever more features.
+    """The fits of :func:`l0_path`, in order of increasing number of features.
 
     Parameters
     ----------

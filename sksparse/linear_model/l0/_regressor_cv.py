@@ -45,9 +45,9 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
         With ``cv``, the point with the least error, or that with the fewest features among those
         within one standard error of it.
     n_candidates : int, default=None
-        Number of features from which those in X were chosen with a look at y, at least the number
-        in X: EBIC and GIC, and the largest number tried by default, then count the whole search.
-        None where there was no such selection.
+        Number of features from which those in X were chosen by their relation to y, at least the
+        number in X: EBIC and GIC, and the largest number tried by default, then count the whole
+        search. None where there was no such selection.
     l1, l2 : float, default=0.0
         Strengths of an L1 norm and of a ridge penalty, non-negative.
     positive : bool or array-like of shape (n_features,), default=False
@@ -56,7 +56,7 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
         Factors on ``alpha``, non-negative. A feature with factor 0 is always kept and does not
         count for ``max_features``. None is 1 for all.
     effort : int, default=1
-        How hard to try, as in :class:`L0Regressor`.
+        How much is searched, as in :class:`L0Regressor`.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     max_iter : int, default=100

@@ -47,7 +47,7 @@ _NOT_CHECKED = (
 
 @dataclass(frozen=True, kw_only=True)
 class SubsetTask(PathTask):
-    """Data, loss and penalty, and how hard to try.
+    """Data, loss and penalty of a best-subset problem, and the budget of its solvers.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ class SubsetTask(PathTask):
         start: Array | None = None,
         **known: Any,
     ) -> Solution:
-        """``known`` is what strengths share: ``data``, or ``sizes`` for other losses."""
+        """``known`` is what strengths share: ``data``, or for other losses ``known_path``."""
         solver = SubsetDescent if self._is_plain else SubsetNewton
         return solver(**known, **self._budget).solve(problem, start)
 
@@ -281,7 +281,7 @@ class SubsetTask(PathTask):
             known["data"] = Correlations(self._problem(), self.penalty.l2)
         else:
             newton = SubsetNewton(**self._budget)
-            known["sizes"] = newton.cardinality_path(self._problem())
+            known["known_path"] = newton.cardinality_path(self._problem())
         return solve_along(
             alphas,
             # without a warm start: a fit does not depend on the other strengths asked for

@@ -57,5 +57,5 @@ class FusedAdam(torch.optim.Adam):
         )
         return None
 
-    # torch would time every step for its profiler otherwise, as long as the step itself takes
+    # torch would record every step for its profiler, which takes as long as the step itself
     step.hooked = True  # type: ignore[attr-defined]

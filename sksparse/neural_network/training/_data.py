@@ -86,7 +86,7 @@ class Rows:
         """Features, targets and weights of one batch after the other.
 
         Batches have `size` rows or, where that does not divide the rows, all about as many
-        fewer: the gradient of a few rows left over would be far noisier than the others.
+        fewer: the gradient of a small last batch would be far noisier than the others.
         """
         index = self.index
         if shuffle:
@@ -180,7 +180,7 @@ def split_rows(
     stratified = min(n_valid, common.sum() - n_valid) >= n_common > 0
     kept = ~common
     if not stratified:
-        # of each class the first row, and rows come in the order of a hash
+        # the first row of each class; rows are ordered by a hash
         kept[first] = True
     n_valid = min(n_valid, int(np.count_nonzero(~kept)))
     if n_valid == 0:

@@ -12,7 +12,7 @@ import torch
 from sklearn.utils import check_random_state
 from torch import nn
 
-#: Weights times batch rows from which a second thread paid off when measured.
+#: Weights times batch rows from which a second thread was faster when measured.
 _WORTH_THREADS = 2**25
 
 #: torch has one random state and one thread count in a process: fits take turns.

@@ -217,7 +217,7 @@ class PhasedNet(NeuralNet):
         with torch.no_grad():
             self.run.finalize()
         try:
-            # a signal may have come in while the last phase began
+            # a signal may have arrived while the last phase began
             check()
             self.notify("on_train_end", X=None, y=None)
         except KeyboardInterrupt:
@@ -225,10 +225,10 @@ class PhasedNet(NeuralNet):
         return interrupted
 
     def _obeys_interrupt(self) -> bool:
-        """End training where that leaves an answer, and raise the interrupt again where not."""
+        """Whether training ends with a network; without one the interrupt is raised again."""
         if self.history and "loss" not in self.history[-1]:
             self.history.pop()
-        # what a callback raises is always obeyed
+        # a callback that raises KeyboardInterrupt always ends training
         if signalled() and not (self.history and worth_keeping()):
             raise
         return True

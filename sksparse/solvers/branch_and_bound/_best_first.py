@@ -19,7 +19,7 @@ from sksparse.solvers.branch_and_bound._tuning import TUNING
 
 @dataclass
 class Incumbent:
-    """The best subset so far, and when a node is not worth opening.
+    """The best subset so far, and the bound from which a node is pruned.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Incumbent:
     total : float
         Sum of the absolute coefficients of a good answer, for columns and target of unit length.
     cut : float
-        Least bound of the nodes that were not opened.
+        Least bound of the nodes that were pruned.
     """
 
     value: float
@@ -50,18 +50,18 @@ class Incumbent:
 
     @property
     def cutoff(self) -> float:
-        """A node with a bound at least this is not opened."""
+        """A node with a bound at least this is pruned."""
         return self.value - max(self.gap * self.value - self.rounding, self.rounding)
 
     def offer(self, value: float, support: Indices) -> None:
-        """Take a subset if it is better."""
+        """Replace the best subset if another is better."""
         if value < self.value:
             self.value, self.support = value, support
 
 
 @dataclass
 class Node:
-    """A part of the subsets: no member has an objective below ``bound``."""
+    """A set of subsets, none of which has an objective below ``bound``."""
 
     bound: float
 
@@ -70,15 +70,15 @@ AnyNode = TypeVar("AnyNode", bound=Node)
 
 
 class Branching(ABC, Generic[AnyNode]):
-    """How to bound a node and take it apart."""
+    """How a node is bounded and branched on."""
 
     @abstractmethod
     def roots(self) -> list[AnyNode]:
-        """Nodes that together hold all subsets."""
+        """Nodes whose union is all subsets."""
 
     @abstractmethod
     def expand(self, node: AnyNode, best: Incumbent) -> tuple[list[AnyNode], int]:
-        """The open nodes that a node falls into, and how many were looked at.
+        """The open nodes that a node is split into, and the number of nodes visited.
 
         Offers the subsets found to ``best``, and lowers ``best.cut`` to the bounds of what is not
         returned, unless these have an objective at least ``best.value``.
@@ -119,7 +119,8 @@ class Outcome:
 def best_first(branching: Branching[AnyNode], best: Incumbent, budget: Budget) -> Outcome:
     """Open the node with the least bound until the gap is closed or the budget ends.
 
-    A node leaves the heap once what follows it is there, so an interruption loses nothing.
+    A node is removed from the heap after its children are added, so that an interruption loses
+    nothing.
     """
     order, n_nodes = count(), 0
     heap = [(node.bound, next(order), node) for node in branching.roots()]

@@ -24,7 +24,7 @@ class Tuning:
         Bytes of correlations among the columns in use, where X is read for all others: so many or
         as many as X.
     many : int
-        All columns come in when one in so many is wanted.
+        All columns are added when one in so many is needed.
     share_copied, fewest_copied, most_copied : int
         Columns that are copied at once: one in so many, within these limits.
     """
@@ -52,7 +52,7 @@ class ColumnsInUse:
     data : Correlations
         The problem in scale-free form.
     eager : bool
-        Whether most features are expected to be wanted.
+        Whether most features are expected to be needed.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class ColumnsInUse:
 
     @property
     def rounding(self) -> float:
-        """Size of the error in a gradient."""
+        """Magnitude of the error in a gradient."""
         return 10.0 * float(np.finfo(self._data.design.dtype).eps)
 
     def _start_afresh(self) -> None:
@@ -98,9 +98,9 @@ class ColumnsInUse:
         self._blocks: list[CentredColumns] = []
 
     def use(self, wanted: Indices) -> None:
-        """Bring features in; all where memory allows, and they are many or ``eager`` says so.
+        """Add features to the working set; all, if memory allows and many are needed or ``eager``.
 
-        Where memory does not allow more, all others leave.
+        If memory does not allow more, all others are removed.
         """
         new = self._store.missing(wanted)
         if not new.size:
@@ -122,7 +122,7 @@ class ColumnsInUse:
             self._extend_square(new)
 
     def _extend_rows(self, new: Indices) -> None:
-        """Bring in features with their correlations with all, some at a time: they are copied."""
+        """Add features with their correlations with all, a few at a time, since they are copied."""
         p, fresh = len(self.position), self._store.append(new)
         share = p // TUNING.share_copied
         step = int(np.clip(share, TUNING.fewest_copied, TUNING.most_copied))
@@ -135,7 +135,7 @@ class ColumnsInUse:
         self._store.matrix[np.arange(fresh.start, fresh.stop), new] = 1.0
 
     def _extend_square(self, new: Indices) -> None:
-        """Bring in features with their correlations among the working set."""
+        """Add features with their correlations among the working set."""
         known, fresh = slice(0, len(self._store)), self._store.append(new)
         columns = self._data.columns(new)
         self._blocks.append(self._data.columns(new).weighted(self._data.weights))

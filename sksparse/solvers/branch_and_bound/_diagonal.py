@@ -1,4 +1,4 @@
-"""The diagonal that can be taken out of a matrix of correlations."""
+"""The largest diagonal whose subtraction leaves a matrix of correlations semidefinite."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class Leaps(Branching[CardinalityNode]):
         return _waiting(stack, level), n_nodes
 
     def _stack(self, node: CardinalityNode) -> Stack:
-        """Room for the search, with a node at the bottom."""
+        """Memory of the search, with a node at the bottom of the stack."""
         from sksparse._kernels.leaps import IN, NODE, Stack
 
         m, depth, n_added = len(self._target), len(self._target) + 2, node.remaining + 1

@@ -2,8 +2,8 @@
 
 Hazimeh, Mazumder and Saab (Mathematical Programming, 2022); their bound on the coefficients is
 optional, since the perspective of the ridge term is a valid relaxation on its own. Nodes are solved
-by coordinate descent over a working set of columns; a look at all columns brings in those that
-would lower the bound.
+by coordinate descent over a working set of columns, to which a pass over all columns adds those
+that would lower the bound.
 
 For the correlations H of the columns with each other, c of the columns with the target and
 penalties a, the relaxation over columns that are free, in or out minimises::
@@ -198,7 +198,7 @@ class Perspective(Branching[RelaxedNode]):
 
 
 def _stack(node: RelaxedNode, state: Any, coef: Array) -> tuple[Any, Any, Array]:
-    """Room for a search: nodes, states and coefficients, with a node at the bottom."""
+    """Memory of a search: nodes, states and coefficients, with a node at the bottom."""
     from sksparse._kernels.perspective import NODE
 
     depth = 2 * TUNING.depth

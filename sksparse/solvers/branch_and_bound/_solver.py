@@ -189,7 +189,7 @@ def _search_within(largest: float, subsets: Subsets, best: Incumbent, budget: Bu
 
 @dataclass(frozen=True)
 class Subsets:
-    """What may be chosen, in scale-free form.
+    """The features to choose from, and the problem in scale-free form.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ class Subsets:
     limit: int | None
 
     def nearest(self, coef: Array) -> tuple[float, Indices]:
-        """Objective and features of the subset that large coefficients suggest."""
+        """Objective and features of the subset of the largest coefficients."""
         size = np.abs(coef[self.others] * self.data.lengths[self.others])
         order = np.argsort(-size, kind="stable")[: np.count_nonzero(size)]
         chosen = np.concatenate((self.kept, self.others[order[: self.limit]]))
@@ -243,12 +243,12 @@ def _subsets(problem: Problem, data: Correlations) -> Subsets:
 
 
 def _is_exhausted(subsets: Subsets, first: Solution) -> bool:
-    """Whether the descent has looked at all subsets: every single feature is one swap away."""
+    """Whether single swaps reach all subsets: with at most one feature to choose they do."""
     return subsets.limit == 1 and first.status is Status.CONVERGED
 
 
 def _descent(solver: BranchAndBound, problem: Problem, coef: Array | None) -> Solution:
-    """A good answer to start from."""
+    """An answer of the local search, to start from."""
     descent = SubsetDescent(
         tol=solver.tol,
         max_iter=solver.max_iter,
@@ -258,7 +258,7 @@ def _descent(solver: BranchAndBound, problem: Problem, coef: Array | None) -> So
 
 
 def _branchings(subsets: Subsets, best: Incumbent, largest: float) -> list[Branching]:
-    """The searches that know a bound, the one that suits the columns first."""
+    """The searches that have a lower bound, the tightest at the root first."""
     data, features = subsets.data, np.concatenate((subsets.kept, subsets.others))
     # A little less than the ridge, so that rounding cannot make a difference indefinite.
     shares, leaps = (1.0 - TUNING.ridge_margin) * data.l2 / data.lengths**2, None

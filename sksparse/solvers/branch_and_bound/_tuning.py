@@ -21,24 +21,24 @@ class Tuning:
     gap_beyond : float
         Rounding may leave a relative gap larger by this at most than what was asked for.
     max_refitted : int
-        Columns up to which subsets may be searched by size, with exact refits at a cost of their
-        square a node.
+        Columns up to which subsets may be searched by cardinality, with exact refits at a cost of
+        their square a node.
     relaxation_gap_share : float
-        Relaxations cost more a node than refits: they are preferred where the root's closes this
-        share of the gap of the fit on all columns.
+        Relaxations cost more a node than refits: they are preferred where the gap that is left at
+        the root is below this share of the gap that the fit on all columns leaves.
     max_factorised : int
-        Columns up to which their whole matrix of correlations is worth a dozen factorisations.
+        Columns up to which their whole matrix of correlations is factorised, a dozen times.
     work : float
-        Multiplications between two looks at the clock, some hundredths of a second.
+        Multiplications between two checks of the time, some hundredths of a second.
     depth : int
         Nodes that wait while one is followed to the end: twice as many rows are allocated.
     max_entering : int
         Columns that join the working set at once.
     nearly : float
-        Columns that nearly lower a bound, by this share of their penalty, join it as well: the
-        next nodes need them.
+        Columns that fall short of lowering a bound by less than this share of their penalty join it
+        as well: the next nodes need them.
     max_active : int
-        A node with more columns in use is content with a valid bound.
+        A node with more columns in use is not solved to the end: a valid bound is enough.
     seconds_between_lines : float
         Seconds between two lines of progress.
     barriers : tuple of float
@@ -55,7 +55,7 @@ class Tuning:
     barrier_gain : float
         Factor by which the smallest eigenvalue must exceed the share known already.
     diagonal_margin : float
-        Share of the diagonal given back, so that rounding cannot make a matrix indefinite.
+        Share by which the diagonal is reduced, so that rounding cannot make a matrix indefinite.
     ridge_margin : float
         The same for a ridge, which is known to more digits.
     """

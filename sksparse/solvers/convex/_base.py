@@ -113,7 +113,7 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
     Parameters
     ----------
     gram : GramCache or None, default=None
-        Gram matrix over the columns met so far, to share between the strengths of a path.
+        Gram matrix over the columns needed so far, to share between the strengths of a path.
     tol, max_iter, verbose
         As in :class:`Solver`.
     """
@@ -179,7 +179,7 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
 
     def _residual(self, problem: Problem, z: Array, derivatives: Array) -> float:
         residual = _root_mean_square(derivatives, problem.loss.weights)
-        # a saturated predictor is not at a minimum: the loss goes on falling, ever more slowly
+        # a saturated predictor is not at a minimum: the loss still decreases, more and more slowly
         small = residual <= TUNING.explained * self._null_residual
         explained = small and not problem.loss.is_saturated(z)
         unit = self._null_residual if explained else residual
@@ -236,7 +236,7 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
         return gap
 
     def inner_tolerance(self, state: AnyConvex) -> float:
-        """How exactly the problem over a working set is worth solving, in units of violations."""
+        """Tolerance for the problem over a working set, in units of violations."""
         worst = float(state.violations.max(initial=0.0))
         return max(TUNING.inner * worst, TUNING.inner_target * state.target * state.residual)
 

@@ -19,7 +19,7 @@ from sksparse.solvers.convex._scaled_solve import scaled_solve
 
 @dataclass(frozen=True)
 class Tuning:
-    """When block descent does what.
+    """When the steps of block descent are used, and when it ends.
 
     Parameters
     ----------

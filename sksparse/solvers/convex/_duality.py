@@ -1,4 +1,4 @@
-"""How far, at most, an answer is from the optimum: Fenchel duality, from the objective alone.
+"""An upper bound on how far an answer is above the minimum, by Fenchel duality.
 
 Nothing here is shared with the steps of a solver. The primal point is the answer as it is returned;
 the dual point u is the gradient of the loss at its predictor, the parameters that are not penalised
@@ -74,7 +74,7 @@ def duality_gap(problem: Problem, penalty: ConvexPenalty, coef: Array, intercept
         return np.nan
     correlation = centred.rmatvec(u, exact=True)
     free = penalty.unpenalised()
-    # what is not quite orthogonal counts as far as its parameters have moved, there and back
+    # an inner product that is not quite zero adds at most twice itself times its coefficient
     off = 2.0 * float(np.abs(coef[free]) @ np.abs(correlation[free]))
     correlation[free] = 0.0
     correlation = soft_threshold(correlation, _rounding(problem, z, u))
@@ -101,7 +101,7 @@ def excess_of_least_squares(problem: Problem, coef: Array, intercept: float) -> 
 
 
 def _rounding(problem: Problem, z: Array, u: Array) -> Array:
-    """Size of the errors in ``X^T u``; strengths far below would let no dual point through."""
+    """Magnitude of errors in ``X^T u``; at strengths far below no dual point is feasible."""
     used, weights = problem.loss.weights > 0, problem.loss.weights
     spread = float(np.sqrt(weights @ (z - weights @ z) ** 2))
     residual = float(np.sqrt(np.sum(u[used] ** 2 / weights[used])))
@@ -135,7 +135,7 @@ def _dual_point(loss: Loss, z: Array, basis: Array) -> Array | None:
             break
         z, u = moved
     if basis.shape[1] > 1 and loss.saturation(z) > TUNING.saturated:
-        # where free parameters all but separate the classes, digits prove nothing
+        # where free parameters nearly separate the classes, the gap would be rounding
         return None
     # what is left of the slope is rounding, or there is no optimum
     u = _orthogonal(u, basis, loss.curvature(z))

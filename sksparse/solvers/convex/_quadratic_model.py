@@ -31,7 +31,7 @@ class Quadratic(ABC):
 
     @abstractmethod
     def product(self, coef: Array) -> Array:
-        """What ``coef`` takes away from the state at the origin."""
+        """The difference of the state at the origin and the state at ``coef``."""
 
     @abstractmethod
     def value(self, coef: Array, state: Array) -> float:

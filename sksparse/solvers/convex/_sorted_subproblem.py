@@ -1,7 +1,7 @@
 """Minimise a quadratic plus a sorted L1 norm over a working set.
 
 Coordinate descent over clusters and single coefficients (Larsson et al., AISTATS 2023) brings every
-coefficient to its scale, and accelerated proximal gradient steps take ties apart. Given which
+coefficient to its scale, and accelerated proximal gradient steps separate ties. Given which
 coefficients are tied, zero, and in which order, the problem is a small linear system, which is then
 solved exactly.
 """
@@ -22,7 +22,7 @@ from sksparse.solvers.convex._scaled_solve import scaled_solve
 
 @dataclass(frozen=True)
 class Tuning:
-    """When descent for a sorted L1 norm does what.
+    """When the steps for a sorted L1 norm are used, and when they end.
 
     Parameters
     ----------
@@ -41,10 +41,11 @@ class Tuning:
     better : float
         Share of the violations that counts as progress.
     power_steps : int
-        Power iterations for the largest curvature; backtracking mends an estimate that is too low.
+        Power iterations for the largest curvature; backtracking corrects an estimate that is too
+        low.
     system_share : float
         Arithmetic that linear systems may take, relative to that of the gradient steps so far:
-        patterns far from final are not worth solving.
+        solving for a pattern far from the final one is wasted.
     """
 
     small: int = 300

@@ -1,10 +1,9 @@
 """The best supports of each cardinality, found together: those of a block improve each other.
 
 Blocks end at 4, 8, 16, 32, 50 and 100 features. A local search goes up to the end of its block,
-features that correlate with what is left of the target join the working set, and then searches go
-on beyond the end, come back down through all cardinalities of the block and up again, with the best
-swaps at each. What is found for a cardinality depends on the blocks up to its own, and never on
-which ones are asked for.
+features that correlate with the residual join the working set, and then searches go beyond the end,
+back down through all cardinalities of the block and up again, with the best swaps at each. What is
+found for a cardinality depends on the blocks up to its own, and never on which ones are asked for.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class Effort:
     rounds : int
         How often they do at the end of a block.
     overshoots : tuple of float
-        Cardinalities from which searches come down, as multiples of the end of the block.
+        Cardinalities from which backward searches begin, as multiples of the end of the block.
     perturbations : int
         Random exchanges that are tried at each cardinality.
     """
@@ -48,7 +47,7 @@ class Effort:
 
     @classmethod
     def of(cls, level: int) -> Effort:
-        """What a level of the public parameter stands for."""
+        """The effort for a level of the public parameter ``effort``."""
         if level < 2:
             return cls()
         turns = level - 1
@@ -56,7 +55,7 @@ class Effort:
         return cls(300, 120, 2 + turns, overshoots, perturbations=25 * turns**2)
 
     def beyond(self, end: int, factor: float | None = None) -> int:
-        """Features from which a search comes down to the end of a block, at most by default."""
+        """Largest number of features from which, by default, a backward search begins."""
         return int((max(self.overshoots) if factor is None else factor) * end) + 2
 
 
@@ -74,7 +73,7 @@ class CardinalitySearch:
     limit : int
         Largest number of features, these included.
     threshold : float
-        Smallest gain worth a move, relative to the loss that is left.
+        Smallest gain of an accepted move, relative to the loss that is left.
     effort : Effort
         How much work a block may be.
     """
@@ -147,7 +146,7 @@ class CardinalitySearch:
         search.sweep(top, *self._best)
 
     def _perturb(self, first: int) -> None:
-        """Leave local optima by random exchanges, then pass on what was found."""
+        """Leave local optima by random exchanges, and improve the neighbouring cardinalities."""
         top = int(self.cardinalities[-1])
         for k in range(first + 1, top + 1):
             check()
@@ -158,7 +157,7 @@ class CardinalitySearch:
         self._search(first).sweep(top, *self._best)
 
     def _grow(self, search: LocalSearch) -> tuple[LocalSearch, bool]:
-        """Bring columns into the working set; whether the support improved by them."""
+        """Add columns to the working set; whether the support improved by them."""
         top = len(search.columns)
         scores = self._data.unexplained(self._working.features[search.columns], search.coef)
         length = self.end - self._n_kept

@@ -32,8 +32,8 @@ def subset_path(
 
     The answer for a number depends on that number only, not on the others asked for: supports are
     searched in fixed blocks of cardinalities, each up to its end, among columns that correlate with
-    what is left of the target. Up to 100 features answers are not checked against all columns;
-    longer ones are single fits.
+    the residual. Up to 100 features answers are not checked against all columns; longer ones are
+    single fits.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from sksparse.solvers.subset._factorised_support import Support
 
 
 class Searched(Protocol):
-    """What is known of a problem while it is searched."""
+    """The parts of an iterate that starting supports are computed from."""
 
     data: Correlations
     working: WorkingSet
@@ -28,10 +28,11 @@ class Searched(Protocol):
 
 
 def forward_starts(state: Searched) -> list[Indices]:
-    """One or two supports of the largest cardinality, among columns that join as they are missed.
+    """One or two supports of the largest cardinality, in a working set that grows as needed.
 
-    Forward selection comes first; then, twice, columns that correlate with what is left of the
-    target, and moves of all kinds; then, for a second support, forward selection too far and back.
+    Forward selection comes first; then, twice, columns that correlate with the residual are added
+    and moves of all kinds are made; then, for a second support, forward selection beyond the limit
+    and elimination back to it.
     """
     working, data = state.working, state.data
     wanted = state.limit - len(state.kept)
@@ -58,14 +59,14 @@ def _search(state: Searched, columns: Indices) -> LocalSearch:
 
 
 def _beyond(n_features: int) -> int:
-    """Where a forward selection that goes too far ends."""
+    """Largest cardinality of a forward selection beyond the limit."""
     return 2 * n_features + TUNING.overshoot
 
 
 def long_starts(
     move_problem: Callable[[], MoveProblem], working: WorkingSet, scores: Array
 ) -> list[Indices]:
-    """Starts for long supports: forward selection, and the same carried too far."""
+    """Starts for long supports: forward selection, up to the limit and beyond it."""
     problem = move_problem()
     wanted = 0 if problem.penalties.any() else problem.limit
     most = min(TUNING.long_per_feature * wanted, TUNING.long_beyond + wanted)
@@ -83,13 +84,13 @@ def _overshoot(problem: MoveProblem, support: Support) -> Indices:
 
 
 def local_optima(problem: MoveProblem, starts: list[Indices], kept: Indices) -> list[Support]:
-    """Where descents from different starts end."""
+    """The ends of descents from different starts."""
     unique = {tuple(np.union1d(start, kept).tolist()) for start in starts}
     admissible = (_admissible(problem, np.array(s, np.intp), kept) for s in sorted(unique))
     return [problem.search(start) for start in admissible]
 
 
 def _admissible(problem: MoveProblem, start: Indices, kept: Indices) -> Indices:
-    """An independent support with the features that are always kept; they alone if need be."""
+    """An independent support with the features that are always kept; these alone, if it is not."""
     columns = problem.independent(start)
     return columns if not len(kept) or np.isin(kept, columns).all() else kept

@@ -2,8 +2,8 @@
 
 Hazimeh and Mazumder (Operations Research, 2020) pair coordinate descent with swaps; here every
 move is judged by its exact refit. Moves are searched in a working set of columns; a pass over all
-columns then says what the best add, drop and swap with any of them would gain, and brings in
-those that gain.
+columns then gives what the best add, drop and swap with any of them would gain, and adds those that
+gain.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class SubsetIterate(Iterate):
     limit, rank : int
         Largest number of features that is asked for and that there can be, those included.
     threshold : float
-        Smallest gain worth a move within the working set, relative to the loss that is left.
+        Smallest gain of an accepted move in the working set, relative to the loss that is left.
     working : WorkingSet
         The columns among which is searched.
     support : ndarray
@@ -137,7 +137,7 @@ class SubsetDescent(IterativeSolver[SubsetIterate]):
     def certify(self, problem: Problem, state: SubsetIterate) -> Certificate:
         name = "largest relative gain of a single add, drop or swap"
         if not state.explored and state.data.usable.size:
-            # Nothing has been tried: no local property of the start would say enough.
+            # No move has been tried: the start alone has no certificate.
             return Certificate(name, np.inf)
         data, features = state.data, state.support
         support = Support.among(features, data)
@@ -208,7 +208,7 @@ class SubsetDescent(IterativeSolver[SubsetIterate]):
         return needed <= len(problem.loss.weights) and problem.distinct(needed) == needed
 
     def _starts(self, problem: Problem, state: SubsetIterate) -> tuple[list[Indices], bool]:
-        """Where to begin, and whether no longer supports are in question."""
+        """Starting supports, and whether longer supports than these are excluded."""
         if self.effort == 0:
             return [self._forward(problem, state)], True
         start, settled = self._best_cardinality(problem, state)
@@ -226,7 +226,7 @@ class SubsetDescent(IterativeSolver[SubsetIterate]):
         return state.working.positions(features)
 
     def _best_cardinality(self, problem: Problem, state: SubsetIterate) -> tuple[Indices, bool]:
-        """The best support of all cardinalities, and whether no longer one is in question."""
+        """The best support of all cardinalities, and whether longer ones are excluded."""
         search, n_kept = self.cardinality_search(state), len(state.kept)
         longest = n_kept + TUNING.longest
         if problem.penalty_as(L0).max_features is not None:

@@ -22,8 +22,8 @@ class Tuning:
         Change of the coefficients of unit-length columns at which such a descent ends.
     samples_per_feature : int
         With so many samples for each feature forward selection is a good start for one number of
-        features; with fewer the landscape is rugged, and supports of all numbers that improve each
-        other are a better one.
+        features; with fewer there are many local optima, and supports of all numbers that improve
+        each other are a better one.
     most_new : int
         Columns that join the working set at once when a pass over all says that they gain: few,
         because each enlarges the Gram matrix, and a further pass finds the others.
@@ -31,15 +31,15 @@ class Tuning:
         With so many samples, columns of the first working set: so many, and so many for each
         feature that is wanted.
     few_new : int
-        Columns that then join, and one more for each feature that is wanted, as they correlate with
-        what is left of the target.
+        Columns that then join, and one more for each feature that is wanted, in the order of their
+        correlations with the residual.
     few_rounds : int
         How often they do.
     long_first, long_per_feature, long_beyond : int
         Long supports are searched among so many columns at first, or so many times the features
         that may be wanted, or so many more than these, which bounds the Gram matrix.
     overshoot : int
-        Features that a forward selection that goes too far takes beyond twice the support: a few
+        Features that a forward selection beyond the limit takes above twice the support: a few
         for small supports, of which twice is not far.
     block_ends : tuple of int
         Numbers of features at which the blocks end that are searched together: each about twice

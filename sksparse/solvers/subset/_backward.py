@@ -1,4 +1,4 @@
-"""Backward elimination: start from all features and drop the least salient, again and again.
+"""Backward elimination: start from all features and repeatedly drop the least salient one.
 
 Dropping feature j of a least-squares fit b raises the loss by ``b_j^2 / (2 [G^-1]_jj)``, with G the
 Gram matrix of the features in use, and moves the others by ``-b_j / [G^-1]_jj G^-1 e_j``: the

@@ -28,7 +28,7 @@ from sksparse.solvers.subset._tuning import TUNING
 
 @dataclass
 class CoordinateIterate(SupportIterate):
-    """A coordinate-wise minimum, or what is on its way to one.
+    """An iterate at one strength of the path: at its end a coordinate-wise minimum.
 
     Parameters
     ----------

@@ -101,7 +101,7 @@ class Correlations:
         self.target = covariances / (self.lengths * (np.inf if constant else length))
 
     def _measure(self, problem: Problem) -> Array:
-        """Look at all columns once; covariances with the target."""
+        """Measure all columns in one pass; covariances with the target."""
         centre = problem.fit_intercept
         self.centred = CentredDesign(problem.design, self.weights, centre, target=self._residual)
         lengths = np.sqrt(self.centred.variances + self.l2)
@@ -121,7 +121,7 @@ class Correlations:
         return self.gram.block(features, features).copy()
 
     def among_once(self, features: Indices) -> Array:
-        """The same, for many columns of which no use is made again."""
+        """The same, for many columns that are not needed again, and are not stored."""
         matrix = self.centred.gram(features, 1.0 / self.lengths)
         np.fill_diagonal(matrix, 1.0 + JITTER)
         return matrix
@@ -146,7 +146,7 @@ class Correlations:
         return self._residual - self.centred.matvec(coef, exact=True)
 
     def unexplained(self, features: Indices, coef: Array) -> Array:
-        """How much each column correlates with what a model leaves of the target.
+        """Magnitude of each column's correlation with the residual of a model.
 
         ``coef`` belongs to ``features`` and a target of unit length.
         """

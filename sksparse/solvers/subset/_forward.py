@@ -1,4 +1,4 @@
-"""Forward selection: add the feature that lowers the loss most, again and again.
+"""Forward selection: repeatedly add the feature that lowers the loss most.
 
 The gains of all columns given a support are read from two vectors: ``schur``, the residual squared
 norm of a column of unit length, and ``descent``, its product with the residual. A feature that
@@ -107,7 +107,7 @@ class _Basis:
 
 @dataclass
 class ForwardIterate(SupportIterate):
-    """A support with what every other column would bring.
+    """A support, and what the gain of every other column is computed from.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ class ForwardIterate(SupportIterate):
         return self.basis.rank >= self.penalty.capacity or 0 < limit <= len(self.counted)
 
     def gains(self) -> Array:
-        """What each column would bring; infinite for features that must be in the model."""
+        """The gain of each column; infinite for features that must be in the model."""
         gains = np.full(len(self.coef), -np.inf)
         if self.full:
             return gains

@@ -17,10 +17,10 @@ class Tuning:
     first_capacity : int
         Columns for which forward selection first holds memory; doubled as they are used up.
     between_checks : float
-        Multiplications of backward elimination between two looks at the keyboard: about a tenth of
-        a second.
+        Multiplications of backward elimination between two checks for an interruption: about a
+        tenth of a second.
     patience : int
-        Numbers of features in a row that bring no better objective before a path of splicing ends.
+        Numbers of features in a row without a better objective after which a path of splicing ends.
     most_new : int
         Columns that may join the support in a working set of coordinate descent: few, because each
         enlarges the Gram matrix, and the next pass finds the others.

@@ -1,4 +1,4 @@
-"""Supports of a growing number of features, each begun from the one before."""
+"""Supports of increasing cardinality, each found from the one before."""
 
 from __future__ import annotations
 
@@ -37,16 +37,17 @@ class CardinalityPath:
         self._fits = [fit]
 
     def admit(self, n_features: int) -> None:
-        """Go as far as this where beyond the number of samples a small ridge determines a fit.
+        """Allow so many features, more than samples, where a small ridge determines their fit.
 
-        That is done where a number is asked for; a penalty on the number does not go so far.
+        Only a number that is asked for allows that; under a penalty on the number the samples limit
+        it.
         """
         if self.search.fits.penalty.scaled_l2 > 0:
             admitted = max(self.search.budget.admitted, n_features)
             self.search = self.search.within(admitted=admitted)
 
     def reach(self, n_features: int) -> Fit:
-        """The fit of a number; smaller ones are gone through first, whether asked for or not."""
+        """The fit of a number; those of all smaller numbers are computed first."""
         while len(self._fits) <= n_features:
             self._fits.append(self._next(self._fits[-1], len(self._fits)))
         return self._fits[n_features]
@@ -72,7 +73,7 @@ class CardinalityPath:
     def best_for(self, cost: Callable[[Indices], float]) -> Indices:
         """Features of the fit with the lowest loss plus what its features cost.
 
-        Fits are gone through to twice the best number, up to a hundred, or to a loss of zero.
+        Fits are computed up to twice the best number, at most a hundred, or to a loss of zero.
         """
         fits, n_kept = self.search.fits, len(self._fits[0].support)
         best, lowest, n_features = self._fits[0], np.inf, 0

@@ -1,7 +1,7 @@
-"""What changing a single coefficient gains, straight from the objective.
+"""What changing the coefficients of one feature gains, computed from the objective alone.
 
-The quadratic model that proposes moves has formulas of its own; an answer is therefore judged by
-other ones, which come from the loss and the penalty alone.
+The search uses a quadratic model; its answer is checked by formulas that do not, and use only the
+loss and the penalty.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sksparse.solvers.subset_newton._tuning import TUNING
 
 
 def single_change(search: SubsetSearch, fit: Fit) -> float:
-    """A fall of the objective that some change of one feature's coefficients is sure to bring.
+    """A decrease of the objective that changing one feature's coefficients is sure to give.
 
     All other coefficients are held. For a squared loss it is the largest there is; for others it is
     what the objective falls by when the most promising features enter, their coefficients from the
@@ -27,7 +27,7 @@ def single_change(search: SubsetSearch, fit: Fit) -> float:
 
 
 def _of_entering(search: SubsetSearch, fit: Fit) -> float:
-    """Bringing in a feature, where one may enter; for a squared loss, also moving one in use."""
+    """Adding a feature, where one may enter; for a squared loss, also moving one in use."""
     fits, p = search.fits, search.fits.problem.design.n_features
     exact = fits.problem.loss.quadratic
     enters = search.capacity(fit.support, search.budget.limit) > 0
@@ -53,7 +53,7 @@ def _of_entering(search: SubsetSearch, fit: Fit) -> float:
 def _best_changes(
     penalties: ColumnPenalties, found: ColumnProducts, coef: Array, used: Mask, at: Indices
 ) -> tuple[Array, Array]:
-    """Falls of the model, and the coefficients of some features that bring them."""
+    """Decreases of the model, and the coefficients of some features that give them."""
     w, l1, l2 = coef[at], penalties.l1, penalties.l2[at, None]
     curvature = found.squares[at, None] + l2
     slope = found.descent[at] - l2 * w

@@ -32,7 +32,7 @@ class ColumnProducts(NamedTuple):
 
 
 class SubsetColumns:
-    """The features of a problem, with a working set of them at hand.
+    """The features of a problem, with a working set of them in memory.
 
     Parameters
     ----------

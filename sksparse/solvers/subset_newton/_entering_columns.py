@@ -1,4 +1,4 @@
-"""Columns to search among, by what they gain alone."""
+"""Columns that enter the working set, by the gain of adding each alone."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def outside(search: SubsetSearch, gains: Array, number: int) -> Indices:
 
 
 def best(gains: Array, number: int) -> Indices:
-    """Positions of the largest gains that are possible at all."""
+    """Positions of the largest finite gains."""
     order = np.argsort(-gains, kind="stable")[:number]
     return order[np.isfinite(gains[order])]

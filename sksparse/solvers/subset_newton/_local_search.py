@@ -30,7 +30,7 @@ from sksparse.solvers.subset_newton._tuning import TUNING
 
 @dataclass(frozen=True)
 class Budget:
-    """What a subset may hold and costs, and how much a search tries.
+    """Limits and penalty of a subset, and how much a search tries.
 
     Parameters
     ----------
@@ -39,16 +39,16 @@ class Budget:
     limit : int
         Largest number of features that count.
     admitted : int
-        Features that are admitted beyond those that the samples tell apart: where a number is asked
-        for, a small ridge does so.
+        Features that are allowed beyond those whose coefficients the samples determine: where a
+        number is asked for, a small ridge determines them.
     n_promising, n_unpromising : int
-        Number of single moves that are refitted: of those that promise a gain, and of others.
+        Number of single moves that are refitted: of those with a predicted gain, and of others.
     descents : bool, default=True
         Whether to try what a whole descent on the model leads to before single moves.
     every_move : bool, default=False
         Whether to refit every single move where they are few.
     least_gain : float, default=0.0
-        Smallest gain worth a refit.
+        Smallest predicted gain for which a move is refitted.
     """
 
     alpha: float
@@ -62,22 +62,22 @@ class Budget:
 
     @classmethod
     def of(cls, problem: Problem, effort: int) -> Budget:
-        """What a problem asks for, and a level of effort; with 0 no doubtful move is tried."""
+        """The budget for a problem; ``effort=0`` tries only moves with a predicted gain."""
         penalty, p = problem.penalty_as(L0), problem.design.n_features
-        doubtful = 0 if problem.loss.quadratic else TUNING.n_unpromising * effort
-        if doubtful and p <= TUNING.few_features:
-            doubtful = 3 * p
+        unpromising = 0 if problem.loss.quadratic else TUNING.n_unpromising * effort
+        if unpromising and p <= TUNING.few_features:
+            unpromising = 3 * p
         return cls(
             alpha=penalty.strength(problem.alpha),
             limit=p if penalty.max_features is None else min(penalty.max_features, p),
             admitted=(penalty.max_features or 0) if penalty.scaled_l2 > 0 else 0,
             n_promising=TUNING.n_promising * max(effort, 1),
-            n_unpromising=doubtful,
+            n_unpromising=unpromising,
         )
 
 
 class Latest:
-    """What searches of one problem last had in hand: a fit, and the model around one.
+    """The latest fit and the latest quadratic model of the searches of one problem.
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ class SubsetSearch:
         return gain / (self.fits.left(fit) + self._cost_of(fit.support))
 
     def penalties(self, features: Indices | slice) -> ColumnPenalties:
-        """What using each feature costs and may be."""
+        """Penalties and constraints of each feature."""
         return self.fits.penalties(features, self.budget.alpha)
 
     def capacity(self, support: Indices, limit: int) -> int:
@@ -144,7 +144,7 @@ class SubsetSearch:
         return limit - counted
 
     def determines(self, n_features: int) -> bool:
-        """Whether the coefficients of so many features are determined, or admitted all the same."""
+        """Whether the coefficients of so many features are determined, or allowed in any case."""
         return self.fits.tells_apart(n_features) or n_features <= self.budget.admitted
 
     def model(self, fit: Fit) -> LocalModel:
@@ -198,7 +198,7 @@ class SubsetSearch:
         """Supports on the way to a local minimum of the model."""
         support, signs, threshold = fit.support, np.sign(fit.coef), self.fits.threshold(fit)
         visited: list[Indices] = []
-        # what other signs hide from the gains, or rounding, may lead in circles
+        # gains assume fixed signs: where signs change, or by rounding, moves may cycle
         known = {np.sort(support).tobytes()}
         for _ in range(moves):
             check()
@@ -246,12 +246,12 @@ class SubsetSearch:
         return last
 
     def overshoot(self, fit: Fit, factor: int) -> Fit:
-        """Forward selection without a penalty to so many times the features, and some more."""
+        """Forward selection without a penalty to a multiple of the features, and a few more."""
         limit = factor * len(fit.support) + TUNING.overshoot
         return self.within(alpha=0.0, limit=limit).grow(fit, limit)
 
     def extend(self, fit: Fit) -> Fit:
-        """What a fit becomes once the limit has been raised: one move, then what improves it."""
+        """The fit after the limit was raised: one forward step, then improving moves."""
         path = []
         if not self.fits.finished(fit):
             path = self.descend(self.model(fit), fit, self.budget.limit, 1)
@@ -261,7 +261,7 @@ class SubsetSearch:
         return self.improve(new)[0]
 
     def improve(self, fit: Fit) -> tuple[Fit, bool]:
-        """Move while the true objective falls; also whether it ended for want of moves."""
+        """Move while the true objective falls; also whether no move was left in the end."""
         for _ in range(TUNING.max_rounds):
             self.latest.fit = fit
             better = self._better(fit)
@@ -276,7 +276,7 @@ class SubsetSearch:
             return None
         goal = self.objective(fit) - max(self.budget.least_gain, self.fits.threshold(fit))
         for support in self._proposals(fit):
-            # a refit that looks hopeless ends early, unless nothing may be missed
+            # a refit that cannot reach a lower objective ends early, unless every move is tried
             target = np.inf
             if not self.budget.every_move:
                 target = goal - self._cost_of(self.fits.with_kept(support))
@@ -312,7 +312,7 @@ class SubsetSearch:
     def _singles(
         self, inside: SupportModel, outside: Candidates, capacity: int, threshold: float
     ) -> list[Move]:
-        """Moves that promise most, and where the model is not exact a few that come close."""
+        """Moves with the largest predicted gains, and for inexact models some without one."""
         budget = self.budget
         if not budget.n_unpromising:
             return single_moves(inside, outside, capacity, threshold)[: budget.n_promising]

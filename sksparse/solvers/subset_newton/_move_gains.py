@@ -43,7 +43,7 @@ class Metric(NamedTuple):
 
 
 class ColumnPenalties(NamedTuple):
-    """What using a column costs and may be.
+    """Penalties and constraints of columns.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Candidates(NamedTuple):
     descent : ndarray of shape (n_columns, n_outputs)
         Minus the gradient.
     penalties : ColumnPenalties
-        What they cost and may be, for columns of unit length.
+        Their penalties and constraints, for columns of unit length.
     """
 
     cross: Array
@@ -142,7 +142,7 @@ class SupportModel:
         return replace(self, saved=np.full(len(self.saved), -np.inf))
 
     def gains(self, candidates: Candidates, adds: bool) -> tuple[Array, Indices]:
-        """Best gain of each column, and whose place it takes; -1 where it is added."""
+        """Best gain of each column, and the position that leaves for it; -1 where it is added."""
         from sksparse._kernels.subset_moves import Bounds, add_gains, swap_gains
 
         penalties, projections = candidates.penalties, self.inverse @ candidates.cross
@@ -188,7 +188,7 @@ class LocalModel:
     metric : Metric
         The loss around the current predictor.
     penalties : ColumnPenalties
-        What the columns cost and may be.
+        Penalties and constraints of the columns.
     support : ndarray of shape (k,)
         Positions of the current model.
     coef : ndarray of shape (k, n_outputs)

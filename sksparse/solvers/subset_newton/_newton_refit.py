@@ -23,10 +23,10 @@ _JITTER = 1e-13
 _SWEEPS = 20
 # Patterns of zeros that are tried in one step.
 _MAX_PATTERNS = 100
-# Newton steps that expect to gain less than this share of the value need no check, and it would
-# drown in rounding.
+# Newton steps that expect to gain less than this share of the value are taken without a check,
+# whose result would be rounding.
 _ROUNDING = 1e-11
-# Steps that gain less than this share of the value are not worth going far.
+# Where the loss is saturated, a long step that gains less than this share of the value is refused.
 _FLAT = 1e-7
 # Predictors move by no more than this in a step: where a loss is flat, steps would overflow.
 _LONGEST = 1e4
@@ -47,7 +47,7 @@ class Outputs:
         return self.loss.excess(self._flat(z))
 
     def is_saturated(self, z: Array) -> bool:
-        """Whether the loss hardly changes at a predictor, though it goes on falling."""
+        """Whether the loss hardly changes at a predictor, although it still decreases."""
         return self.loss.is_saturated(self._flat(z))
 
     def gradient(self, z: Array) -> Array:
@@ -80,8 +80,8 @@ class RefitOptions(NamedTuple):
         minimum.
     accuracy : float
         Square root of a gain that does not matter.
-    patient : bool
-        Whether to wait where the loss is saturated and goes on falling, which takes many steps.
+    follow_saturated : bool
+        Whether to continue where the loss is saturated and still decreases, which takes many steps.
     """
 
     l1: float
@@ -89,7 +89,7 @@ class RefitOptions(NamedTuple):
     positive: Mask
     floor: float
     accuracy: float
-    patient: bool
+    follow_saturated: bool
 
 
 @dataclass(frozen=True)
@@ -155,8 +155,8 @@ def refit(
         if value <= options.floor:
             break
         step, expected = smooth.newton_step(theta, z)
-        hopeless = n_step and value - _MORE * expected > target > -np.inf
-        if hopeless and not (options.patient and outputs.is_saturated(z)):
+        out_of_reach = n_step and value - _MORE * expected > target > -np.inf
+        if out_of_reach and not (options.follow_saturated and outputs.is_saturated(z)):
             break
         moved = smooth.search(theta, z, value, step, expected)
         if moved is None:

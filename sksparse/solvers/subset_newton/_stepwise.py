@@ -24,7 +24,7 @@ from sksparse.solvers.subset_newton._tuning import TUNING
 
 @dataclass
 class StepwiseNewtonIterate(Iterate):
-    """A fit, and whether the rule is at its end.
+    """A fit, and whether stepwise selection has ended.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class StepwiseNewton(IterativeSolver[StepwiseNewtonIterate]):
 
     Forward, each time the feature enters for which the quadratic model of the loss, its
     coefficients free, promises the largest fall of the objective (a score test); backward, from
-    the fit on all features, the one leaves that the model says is missed least (a Wald test). All
+    the fit on all features, the one leaves whose removal raises the model least (a Wald test). All
     coefficients are then refitted. It ends at ``max_features``, or where a step would raise the
     objective, the penalty on their number included. The answer is a function of the data alone; a
     start is not used.
@@ -137,7 +137,7 @@ class StepwiseNewton(IterativeSolver[StepwiseNewtonIterate]):
 
 
 def _with_one_more(search: SubsetSearch, fit: Fit) -> Indices | None:
-    """The support with the feature that promises most; None where none may enter."""
+    """The support with the feature of the largest predicted gain; None where none may enter."""
     if search.capacity(fit.support, search.budget.limit) <= 0:
         return None
     gains = search.gains(fit, swaps=False)
@@ -150,7 +150,7 @@ def _with_one_more(search: SubsetSearch, fit: Fit) -> Indices | None:
 
 
 def _without(search: SubsetSearch, fit: Fit) -> Indices | None:
-    """The support without the feature that is missed least; None where all must stay."""
+    """The support without the feature whose removal raises the model least; None where all stay."""
     drops = search.drops(fit)
     return np.delete(fit.support, np.argmax(drops)) if np.isfinite(drops).any() else None
 

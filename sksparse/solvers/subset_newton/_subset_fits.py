@@ -35,7 +35,7 @@ class SubsetFits:
     Attributes
     ----------
     columns : SubsetColumns
-        The features, with a working set of them at hand.
+        The features, with a working set of them in memory.
     outputs : Outputs
         The loss.
     free : ndarray of shape (n_features,)
@@ -54,7 +54,7 @@ class SubsetFits:
         self._factors, self.free = penalty.factors(p), penalty.free(p)
         self._positive = penalty.positive_mask(p)
         self._kept = self.columns.at(np.flatnonzero(self.free & self.columns.usable))
-        # features that samples tell apart, and how many were asked for when that was counted
+        # number of features that the samples determine, and the largest number it was counted for
         self._rank = self._counted = p if penalty.l2 > 0 else 0
         self._ridge = penalty.l2 + penalty.scaled_l2 * self.columns.variances
         shape = (problem.design.n_samples, self.outputs.n_outputs)
@@ -79,14 +79,14 @@ class SubsetFits:
         return max(fit.value, self.floor, TUNING.nothing * self.scale)
 
     def noise(self, fit: Fit) -> float:
-        """What rounding makes of a gain, which has the residual for a factor."""
+        """Rounding error of a gain, which is proportional to the residual."""
         return TUNING.noise * float(np.sqrt(self.left(fit) * self.scale))
 
     def threshold(self, fit: Fit) -> float:
-        """Smallest gain worth a move.
+        """Smallest gain of an accepted move.
 
-        It is relative to the loss that is left: a column that explains nearly all of the null
-        model's hides no other.
+        It is relative to the current loss, so that a column that explains nearly all of the null
+        model's loss does not hide others.
         """
         return max(self.tol * self.left(fit), self.noise(fit))
 
@@ -160,7 +160,7 @@ class SubsetFits:
             positive=self._positive[features],
             floor=self.floor,
             accuracy=float(accuracy),
-            patient=len(self._factors) <= TUNING.few_features,
+            follow_saturated=len(self._factors) <= TUNING.few_features,
         )
 
     def polish(self, fit: Fit) -> Fit:
@@ -177,7 +177,7 @@ class SubsetFits:
         curvature = self.outputs.curvature(fit.z)
         gradient = self.outputs.gradient(fit.z)
         if self.problem.fit_intercept:
-            # Rounding leaves a small sum, which a column with a large mean would blow up.
+            # Rounding leaves a small sum, which a column with a large mean would amplify.
             gradient = gradient - np.outer(curvature / curvature.sum(), gradient.sum(axis=0))
         return Metric(curvature, gradient, self.problem.fit_intercept)
 
@@ -186,7 +186,7 @@ class SubsetFits:
         return alpha * float(self._factors[features].sum())
 
     def penalties(self, features: Indices | slice, alpha: float) -> ColumnPenalties:
-        """What using each feature costs, at a strength, and may be."""
+        """Penalties, at a strength, and constraints of each feature."""
         return ColumnPenalties(
             self.penalty.l1,
             self._ridge[features],

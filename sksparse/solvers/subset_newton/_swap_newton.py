@@ -80,8 +80,8 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
         without ``max_features`` the best of a path if that is better, and forward
         selections that are carried so many times too far. With 0 forward selection and single
         moves that the model promises a gain.
-    sizes : CardinalityPath or None, default=None
-        What is known of a path, to share between problems that differ in ``alpha`` only.
+    known_path : CardinalityPath or None, default=None
+        Fits of increasing cardinality, to share between problems that differ in ``alpha`` only.
     verbose : int, default=0
         As in :class:`Solver`.
 
@@ -106,12 +106,12 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
         tol: float,
         max_iter: int,
         effort: int = 1,
-        sizes: CardinalityPath | None = None,
+        known_path: CardinalityPath | None = None,
         verbose: int = 0,
     ) -> None:
         super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
         self.effort = effort
-        self.sizes = sizes
+        self.known_path = known_path
 
     def check(self, problem: Problem) -> None:
         require_best_subset(problem)
@@ -146,7 +146,7 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
             left = float(open_gains.max(initial=0.0))
         threshold = search.fits.threshold(state.fit)
         if left <= threshold and not search.fits.finished(state.fit):
-            # what the model promises no more is left to formulas of another kind
+            # where the model predicts no gain, check the objective itself
             left = single_change(search, state.fit)
             state.progress = left <= threshold
         return Certificate(name, search.relative(left, state.fit))
@@ -185,11 +185,12 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
         search, fits = state.search, state.search.fits
         first, factors = search.grow(state.fit, search.budget.limit), self.effort
         if problem.penalty_as(L0).max_features is None and self.effort:
-            # The model of a fit with few features promises too little for more: a path ignores it.
-            sizes = self.sizes or self.cardinality_path(problem)
-            best = fits.fit(fits.columns.at(sizes.best_for(search.cost)), None)
+            # The model of a fit with few features underestimates gains of larger supports: fit a
+            # path.
+            path = self.known_path or self.cardinality_path(problem)
+            best = fits.fit(fits.columns.at(path.best_for(search.cost)), None)
             first = min(first, best, key=search.objective)
-            # With a penalty for every feature a start from above is worth its time.
+            # With a penalty per feature, a further start from a larger support often ends better.
             factors += 1
         yield first
         for factor in range(2, factors + 1):
@@ -203,7 +204,7 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
         Supports grow from one feature on by forward steps and single swaps that gain at least 3e-4
         of the null loss, or of ten times that of the best single feature where this is less; at 4,
         8, 16, ... features all columns are looked at. What is found for a number depends on smaller
-        ones alone, all of which are always gone through. The problem's own ``max_features`` and
+        ones alone, all of which are always computed. The problem's own ``max_features`` and
         ``alpha`` are not used.
 
         Parameters
@@ -227,7 +228,7 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
         if not len(max_features) or min(max_features) < 1:
             raise ValueError(f"max_features must hold numbers from 1 on; got {list(max_features)}.")
         self.check(problem)
-        path = self.sizes or self.cardinality_path(problem)
+        path = self.known_path or self.cardinality_path(problem)
         fits, found = path.search.fits, dict[int, Solution]()
         path.admit(max(max_features))
         try:
@@ -246,7 +247,7 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
         return solutions if complete else cut_short(solutions, len(max_features))
 
     def cardinality_path(self, problem: Problem) -> CardinalityPath:
-        """The fits of a path, none of them found yet."""
+        """An empty path for a problem."""
         penalty = replace(problem.penalty_as(L0), max_features=1)
         search = self._search(replace(problem, penalty=penalty))
         return CardinalityPath(search, self.effort)

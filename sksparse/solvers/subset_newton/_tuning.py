@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Tuning:
-    """How far is searched and how exactly is refitted; counts unless said otherwise.
+    """How much is searched and how exactly fits are refined; counts unless said otherwise.
 
     Parameters
     ----------
@@ -22,17 +22,18 @@ class Tuning:
     max_rounds : int
         Models around one another in one search.
     n_promising : int
-        Single moves of a model that are refitted where it promises a gain: the first that keeps its
-        promise ends the trials, and beyond these none does.
+        Single moves with a predicted gain that are refitted: the first that lowers the objective is
+        taken, and moves beyond these hardly ever do.
     n_unpromising : int
-        Moves that are refitted although the model, which is not exact, promises no gain.
+        Moves that are refitted although the model, which is not exact, predicts no gain.
     few_features : int
         Up to so many features all adds and drops are refitted, and a swap for each.
     few_pairs : int
         All single moves are tried where there are at most so many pairs of a feature in use and
         another.
     first_rank : int
-        Features that samples are first asked to tell apart; twice what is needed later.
+        Features for which distinct samples are counted first; later counts double the number
+        needed.
     overshoot : int
         Features that a forward selection that goes too far takes beyond a multiple of the support.
     faint : float
@@ -52,9 +53,9 @@ class Tuning:
     path_promising : int
         On a path, single moves that are refitted for each number of features, times the effort.
     path_gain, path_little : float
-        On a path, the smallest gain worth a refit once a number of features is reached, as a share
-        of the null loss, or of ``path_little`` times the loss of the best feature alone where that
-        is less: that may explain nearly all.
+        On a path, the smallest predicted gain that is refitted once a number of features is
+        reached, as a share of the null loss, or of ``path_little`` times the loss of the best
+        feature alone where that is less, since one feature may explain nearly all.
     path_beyond, path_longest : int
         For a strength, supports are grown to twice the best one and so many features more, and to
         ``path_longest`` at most.

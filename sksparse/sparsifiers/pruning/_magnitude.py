@@ -54,9 +54,8 @@ class Magnitude(PruningOptions):
     schedule : {"gradual", "iterative", "one_shot"}, default="gradual"
         How the sparsity grows. "obs" needs "iterative" or "one_shot".
     scope : {"global", "layer", "erdos_renyi"}, default="global"
-        Whether `target_sparsity` is met by one ranking over all layers, by every layer
-        with the same density, or with kept weights in proportion to the sum of the
-        dimensions of a layer.
+        Whether `target_sparsity` is reached by one ranking over all layers, by the same density in
+        every layer, or with kept weights in proportion to the sum of the dimensions of a layer.
     n_rounds : int, default=10
         Number of times to prune and retrain in the iterative schedule. In the gradual one,
         number of times that the statistics of the criterion are computed.

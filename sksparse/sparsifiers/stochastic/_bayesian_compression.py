@@ -89,8 +89,8 @@ class BayesianGroups(Sparsifier):
         A unit is removed from here on: by the logarithm of variance over squared mean of its
         scale ("normal_jeffreys", None is 0) or by the negative logarithm of its mode
         ("horseshoe", None is half that of `tau`). One for all prunable tensors, or one for
-        each, in the order of the module. The posteriors of used and unused units come in
-        separate clusters; a lower threshold than 0 removes more of what is between them.
+        each, in the order of the module. The posteriors of used and unused units form separate
+        clusters; a lower threshold than 0 removes more of what is between them.
     tau : float, default=1e-5
         Scale of the half-Cauchy prior of a layer in the horseshoe.
     warmup_fraction : float, default=0.1

@@ -27,8 +27,8 @@ InputFactors = Callable[[str, int], Tensor]
 class LocalNoise:
     """Hooks that add the noise of its weights to what a layer computes while it trains.
 
-    Linear and convolution layers are served; ``shared`` names the other tensors, whose
-    noise a method has to write into the weights.
+    Linear and convolution layers are handled; ``shared`` names the other tensors, whose noise a
+    method has to write into the weights.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class LocalNoise:
     gradient : torch.Tensor of shape (n_weights,)
         Gradient of the loss by the variances, added up in backward passes.
     shared : dict of str to slice
-        The tensors that are not served, with their place among all weights.
+        The tensors that are not handled, with their place among all weights.
     """
 
     def __init__(

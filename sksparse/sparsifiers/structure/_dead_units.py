@@ -35,7 +35,7 @@ def live_weights(keep: Tensor, graph: UnitGraph) -> Tensor:
     views = graph.views(live)
     for entering, leaving in views:
         leaving &= entering.any(1)[:, None]
-    # what has no outputs after this has no outputs in the end: inputs were dealt with before
+    # units without inputs were removed before, so this removal of units without outputs is final
     for entering, leaving in reversed(views):
         entering &= leaving.any(0).any(1)[:, None]
     return live
@@ -84,7 +84,7 @@ def keep_alive(scores: Tensor, count: int, graph: UnitGraph) -> Tensor:
 
 
 def _trim(keep: Tensor, scores: Tensor, excess: int, graph: UnitGraph) -> Tensor:
-    """Give up the weights of least score, first those that leave both their units alive."""
+    """Remove the weights of least score, first those that leave both their units alive."""
     for _ in range(excess):
         redundant = keep & _redundant(keep, graph)
         candidates = redundant if redundant.any() else keep
@@ -107,8 +107,8 @@ def remove_dead_units(connections: Sequence[Connection]) -> None:
     """Zero the weights of dead units and keep what the network computes in evaluation mode.
 
     The constant that a unit without inputs emits is added, through its outgoing weights, to the
-    biases of the next layer, or to the running means that are subtracted from its outputs. Beside
-    the border of a convolution or a mean that is padded with zeros, where the unit is no constant,
+    biases of the next layer, or to the running means that are subtracted from its outputs. Near the
+    border of a convolution or a mean that is padded with zeros, where the unit is no constant,
     outputs change. A unit whose constant cannot be added anywhere is left as it is.
 
     Parameters
