@@ -147,7 +147,7 @@ class BaseSparseNet(BaseEstimator):
         if interrupted:
             warnings.warn(
                 f"Training was interrupted after {len(net.history)} epochs; the network was "
-                "made sparse as it stood. Fit again with warm_start=True to go on from here.",
+                "made sparse as it stood. Fit again with warm_start=True to continue from here.",
                 ConvergenceWarning,
                 stacklevel=5,
             )

@@ -25,7 +25,7 @@ class SparseNetRegressor(NetRegressorMixin, ModuleMixin):
     strengths, learning rates, tolerances, ``loss_`` and ``history_`` do not depend on the units
     of y. The module returns one number for each target, ``(y - target_shift_) /
     target_scale_``, which predictions turn back. A given module that predicts y from the
-    start goes on from there: the units are put into its last layer, a ``torch.nn.Linear`` with
+    start is trained from there: the units are put into its last layer, a ``torch.nn.Linear`` with
     a bias in a ``torch.nn.Sequential``.
 
     Parameters

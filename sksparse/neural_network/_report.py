@@ -13,7 +13,7 @@ from sksparse._typing import Array
 from sksparse.neural_network.training._data import Rows
 from sksparse.sparsifiers import prunable_tensors
 
-#: Rows that are looked at together, and what rounding may do to equal outputs.
+#: Rows that are evaluated together, and differences of equal outputs by rounding.
 _ROWS_AT_ONCE = 512
 _ROUNDING = 1e-6
 

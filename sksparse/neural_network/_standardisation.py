@@ -47,7 +47,7 @@ class Standardisation:
     shift, scale : ndarray
         One for each column, or one for all.
     is_wide : bool, default=False
-        Whether values in float32 would lose what the network tells apart.
+        Whether values in float32 would lose differences that the network needs.
     """
 
     shift: Array
@@ -145,7 +145,7 @@ def feature_standardisation(X: Any, weight: Array, *, few: bool = False) -> Stan
 
 
 def loses_columns(X: Any, weight: Array) -> bool:
-    """Whether float32 would keep hardly three digits of what some column tells apart."""
+    """Whether float32 would keep hardly three digits of the differences in some column."""
     low, high = _range(X, weight)
     size, spread = np.maximum(np.abs(low), np.abs(high)) / 2, high / 2 - low / 2
     constant = spread <= 8 * np.finfo(X.dtype).eps * size

@@ -26,7 +26,7 @@ TUNING = Tuning()
 
 
 class ColumnStore:
-    """A set of columns that grows, where each stands in it, and a row of numbers for each.
+    """A growing set of columns, with the position of each, and a row of numbers for each.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class ColumnStore:
     features : ndarray of shape (m,)
         The columns of the set, in the order in which they came.
     position : ndarray of shape (n_columns,)
-        Where a column stands in the set; -1 for others.
+        Position of a column in the set; -1 for others.
     matrix : ndarray
         The rows, C-contiguous, with capacity for more: only the first m rows (and columns, where it
         is square) mean something.

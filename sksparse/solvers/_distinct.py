@@ -22,7 +22,7 @@ class Tuning:
         Projections that differ by at most so many machine epsilons, relative to the largest, are of
         equal samples.
     few : int
-        Columns that are looked at first: as a rule they tell enough samples apart.
+        Columns that are compared first: as a rule they distinguish enough samples.
     far : float
         Columns further from zero than this, in units of their range, are shifted before.
     """

@@ -93,7 +93,7 @@ class Task:
         displacement : float
             Minimum displacement of a parameter whose updates all have one sign.
         epochs : int
-            Epochs at hand.
+            Epochs that are available.
         largest_rate : float, default=inf
             The learning rate is not raised above this value.
 

@@ -73,15 +73,16 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         How the subset is searched:
 
         - "auto": forward selection, then moves by a quadratic model, from several starts; refits
-          also try some moves that the model does not promise a gain.
-        - "swap": forward selection, then single moves that the model promises a gain.
+          also try some moves for which the model predicts no gain.
+        - "swap": forward selection, then single moves that the model predicts a gain.
         - "forward", "backward": stepwise selection by score tests and elimination by Wald tests,
           all coefficients refitted after each step [3]_. "backward" needs more samples than
           features and classes that are not separated by all of these, or a positive ``l2``.
     effort : int, default=1
         For the solver "auto", how much is searched: factor on the number of moves that are tried by
-        a refit where the quadratic model promises a gain that its first proposals do not keep, and
-        number of starts, forward selections that are carried so many times too far.
+        a refit where the quadratic model predicts a gain but its first proposals do not lower the
+        objective, and number of starts: forward selections up to so many times the number of
+        features.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     max_iter : int, default=100
@@ -107,9 +108,9 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         Intercepts.
     optimality_ : float
         Largest gain, relative to the objective, that is known to be left. With "auto" and "swap" it
-        is what the quadratic model of the loss at the answer promises for a single add, drop or
+        is what the quadratic model of the loss at the answer predicts for a single add, drop or
         swap over all features, less the moves that refits refuted, or what changing the
-        coefficients of a single feature is sure to gain if that is more. With "auto" and at most
+        coefficients of a single feature gains for certain if that is more. With "auto" and at most
         200 pairs of a feature in use and another, every single move has been refitted, so that
         a value up to ``tol`` proves a local optimum; with more, a move that the model misjudges may
         remain, as in about one of a hundred small random problems. With "forward" and "backward"

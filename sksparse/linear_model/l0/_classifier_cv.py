@@ -128,7 +128,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     intercept_path_ : ndarray of shape (n_points,) or (n_classes, n_points)
         Intercepts at each point.
     optimality_ : float
-        Largest gain that a single add, drop or swap promises, as in :class:`L0Classifier`.
+        Largest predicted gain of a single add, drop or swap, as in :class:`L0Classifier`.
     n_iter_ : int
         Number of passes of the last fit.
     n_features_in_ : int

@@ -176,7 +176,7 @@ class PhasedNet(NeuralNet):
 
     @property
     def optimizer_state(self) -> dict[str, Any]:
-        """What the optimiser remembers, to go on with later."""
+        """What the optimiser remembers, to continue with later."""
         state: dict[str, Any] = self.optimizer_.state_dict()
         return state
 

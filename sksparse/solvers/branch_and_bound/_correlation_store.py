@@ -76,7 +76,7 @@ class ColumnsInUse:
 
     @property
     def position(self) -> Indices:
-        """Where a feature stands in the working set, -1 for others."""
+        """Position of a feature in the working set, -1 for others."""
         return self._store.position
 
     @property

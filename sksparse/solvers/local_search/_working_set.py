@@ -10,7 +10,7 @@ from sksparse.solvers.subset._correlations import Correlations
 
 
 class WorkingSet:
-    """Columns that are searched, whose correlations stand in the Gram cache of the problem.
+    """Columns that are searched, whose correlations are in the Gram cache of the problem.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class WorkingSet:
             self.target = self._data.target[self.features]
 
     def positions(self, features: Indices) -> Indices:
-        """Where columns of the working set stand in it."""
+        """Positions of columns of the working set in it."""
         return self._columns.position[features]
 
     def outside(self, scores: Array, most: int) -> Indices:

@@ -37,7 +37,7 @@ class BackwardIterate(SupportIterate):
     inverse : ndarray of shape (k, k)
         Inverse of the correlations of the support.
     among : ndarray of shape (k,)
-        Where the features of the support stand in ``gram``.
+        Positions of the features of the support in ``gram``.
     features : ndarray of shape (m,)
         The features of ``gram``.
     values : ndarray of shape (k,)

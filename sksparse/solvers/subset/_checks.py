@@ -1,4 +1,4 @@
-"""How many features a problem can tell apart."""
+"""How many coefficients the samples of a problem determine."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from sksparse.solvers.subset_newton._tuning import TUNING
 
 
 def single_change(search: SubsetSearch, fit: Fit) -> float:
-    """A decrease of the objective that changing one feature's coefficients is sure to give.
+    """A decrease of the objective that changing one feature's coefficients gives for certain.
 
     All other coefficients are held. For a squared loss it is the largest there is; for others it is
     what the objective falls by when the most promising features enter, their coefficients from the

@@ -159,7 +159,7 @@ class SubsetSearch:
         return model
 
     def drops(self, fit: Fit) -> Array:
-        """What the model promises for dropping each feature of a fit."""
+        """Gain that the model predicts for dropping each feature of a fit."""
         return self._own(fit, self.fits.metric(fit))[1].drops
 
     def _own(self, fit: Fit, metric: Metric) -> tuple[LocalModel, SupportModel]:
@@ -171,7 +171,7 @@ class SubsetSearch:
         return own, own.given(everyone, np.sign(fit.coef))[0]
 
     def gains(self, fit: Fit, *, swaps: bool = True) -> Array:
-        """What the model promises for the best add of each column, or swap for it."""
+        """Gain that the model predicts for the best add of each column, or swap for it."""
         fits, columns = self.fits, self.fits.columns
         gains = np.full(fits.problem.design.n_features, -np.inf)
         if fits.finished(fit):

@@ -46,7 +46,7 @@ class StepwiseNewton(IterativeSolver[StepwiseNewtonIterate]):
     """Stepwise selection for any smooth loss plus an :class:`L0` penalty.
 
     Forward, each time the feature enters for which the quadratic model of the loss, its
-    coefficients free, promises the largest fall of the objective (a score test); backward, from
+    coefficients free, predicts the largest fall of the objective (a score test); backward, from
     the fit on all features, the one leaves whose removal raises the model least (a Wald test). All
     coefficients are then refitted. It ends at ``max_features``, or where a step would raise the
     objective, the penalty on their number included. The answer is a function of the data alone; a

@@ -40,7 +40,7 @@ class SubsetNewtonIterate(Iterate):
     fit : Fit
         The current model.
     gains : ndarray of shape (n_features,)
-        Gain that the quadratic model promises for the best add of each column, or swap for it.
+        Gain that the quadratic model predicts for the best add of each column, or swap for it.
     start : ndarray of shape (n_start,)
         Features of a previous solution.
     settled : bool, default=False
@@ -75,11 +75,11 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
     max_iter : int
         Largest number of passes over all columns.
     effort : int, default=1
-        Factor on the number of moves that are tried by a refit where the model promises a gain
-        that the first proposals do not keep. Also the number of starts: a forward selection, or
-        without ``max_features`` the best of a path if that is better, and forward
-        selections that are carried so many times too far. With 0 forward selection and single
-        moves that the model promises a gain.
+        Factor on the number of moves that are tried by a refit where the model predicts a gain
+        but its first proposals do not lower the objective. Also the number of starts: a forward
+        selection, or without ``max_features`` the best of a path if that is better, and forward
+        selections up to so many times the number of features. With 0 forward selection and single
+        moves that the model predicts a gain.
     known_path : CardinalityPath or None, default=None
         Fits of increasing cardinality, to share between problems that differ in ``alpha`` only.
     verbose : int, default=0
@@ -88,12 +88,12 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
     Notes
     -----
     The certificate is the largest gain, relative to the objective, that the quadratic model at the
-    answer promises for a single add, drop or swap over all columns. Once refits have shown the most
+    answer predicts for a single add, drop or swap over all columns. Once refits have shown the most
     promising ``30 * effort`` of them to gain nothing, it is what a change of one feature's
-    coefficients, all others held, is still sure to gain. Of the moves within the working set that
-    promise none, refits try the closest ``5 * effort``, or with up to 30 features every add and
-    drop, and a swap for each; at the end of the first step, all single moves if at most 200 pairs
-    of a feature in use and another can change places. For a squared loss without ``l1`` and
+    coefficients, all others held, still gains for certain. Of the moves within the working set that
+    it predicts none for, refits try the closest ``5 * effort``, or with up to 30 features every add
+    and drop, and a swap for each; at the end of the first step, all single moves if at most 200
+    pairs of a feature in use and another can change places. For a squared loss without ``l1`` and
     ``positive`` the model is exact.
 
     Where a loss that need not have a minimum has fallen to its negligible share of the null model's
@@ -203,7 +203,7 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
 
         Supports grow from one feature on by forward steps and single swaps that gain at least 3e-4
         of the null loss, or of ten times that of the best single feature where this is less; at 4,
-        8, 16, ... features all columns are looked at. What is found for a number depends on smaller
+        8, 16, ... features all columns are checked. What is found for a number depends on smaller
         ones alone, all of which are always computed. The problem's own ``max_features`` and
         ``alpha`` are not used.
 

@@ -35,9 +35,9 @@ class Tuning:
         Features for which distinct samples are counted first; later counts double the number
         needed.
     overshoot : int
-        Features that a forward selection that goes too far takes beyond a multiple of the support.
+        Features that a forward selection beyond the limit takes above a multiple of the support.
     faint : float
-        A ridge that is a smaller share of a squared length does not tell collinear columns apart.
+        A ridge that is a smaller share of a squared length does not distinguish collinear columns.
     least_curvature : float
         Share of the mean curvature that a feature of the support has at least, so that it can leave
         once the samples on which it varies are fitted perfectly.

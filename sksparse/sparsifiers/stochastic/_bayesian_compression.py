@@ -311,7 +311,7 @@ class _BayesianRun(SparsifierRun):
         return self._unit_masks.count(self._is_used()) / self.n_weights
 
     def _remove_noise(self) -> None:
-        """Fix which units are removed and go on with the means of the others."""
+        """Fix which units are removed and continue with the means of the others."""
         self._training_noise = False
         self._noise.remove()
         self._write_means(self.scales.mean())

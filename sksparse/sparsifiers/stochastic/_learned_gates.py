@@ -231,7 +231,7 @@ class _LearnedGatesRun(SparsifierRun):
         return int((self.gates.data >= 0.5).sum()) / self.n_weights
 
     def _close_gates(self) -> None:
-        """Fix which gates are open and go on with the weights themselves."""
+        """Fix which gates are open and continue with the weights themselves."""
         self._training_gates = False
         keep = self.gates.data >= 0.5
         if self.task.target_sparsity is not None:

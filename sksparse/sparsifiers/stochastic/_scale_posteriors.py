@@ -60,7 +60,7 @@ class ScalePosterior(ABC):
 
     @abstractmethod
     def divergence(self) -> Tensor:
-        """The divergence from the prior of what stands in each column of ``values``."""
+        """The divergence from the prior of the distribution in each column of ``values``."""
 
     @abstractmethod
     def divergence_gradient(self) -> Tensor:

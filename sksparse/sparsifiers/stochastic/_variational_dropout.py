@@ -275,7 +275,7 @@ class _VariationalRun(SparsifierRun):
         return int((self._write_log_alpha() < self._options.threshold).sum()) / self.n_weights
 
     def _remove_noise(self) -> None:
-        """Fix which weights are removed and go on with the means of the others."""
+        """Fix which weights are removed and continue with the means of the others."""
         self._training_noise = False
         self._noise.remove()
         log_alpha = self._write_log_alpha()

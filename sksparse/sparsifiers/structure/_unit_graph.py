@@ -180,7 +180,7 @@ class UnitGraph:
         ]
 
     def require_chain(self, option: str, remedy: str) -> None:
-        """Refuse a module in which removed output units might go on being read.
+        """Refuse a module in which removed output units might still be read.
 
         Parameters
         ----------
