@@ -10,7 +10,7 @@ loop maintains is a *state* whose product with column j is minus the gradient of
   of ``roots`` to subtract from it. True residuals are orthogonal to ``roots``.
 
 Coordinates of one group are adjacent. Group g owns ``pointers[g] : pointers[g + 1]``, its block of
-H is stored in ``blocks`` from ``offsets[g]`` on, its eigenvectors, one a column, in ``vectors``, and
+H is in ``blocks`` from ``offsets[g]`` on, its eigenvectors, one a column, in ``vectors``, and
 its eigenvalues, not decreasing, in ``values``; ``lipschitz[g]`` is the last of them.
 """
 

@@ -181,7 +181,7 @@ def _message(
         reached += f"; the duality gap is {gap:.3g}"
     remedy = {
         Status.MAX_ITER: f"increase max_iter={max_iter}, or tol, or scale the features",
-        Status.INTERRUPTED: "the last complete iterate is kept; fit with warm_start=True to continue",
+        Status.INTERRUPTED: "the last iterate is kept; fit with warm_start=True to continue",
         Status.STALLED: "scale the features, use float64, or increase tol",
     }[status]
     return f"The solver stopped before convergence ({status.value}): {reached}. Remedy: {remedy}."

@@ -74,7 +74,7 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
 
         - "auto": forward selection, then moves by a quadratic model, from several starts; refits
           also try some moves for which the model predicts no gain.
-        - "swap": forward selection, then single moves that the model predicts a gain.
+        - "swap": forward selection, then single moves for which it predicts a gain.
         - "forward", "backward": stepwise selection by score tests and elimination by Wald tests,
           all coefficients refitted after each step [3]_. "backward" needs more samples than
           features and classes that are not separated by all of these, or a positive ``l2``.

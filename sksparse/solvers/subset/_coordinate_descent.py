@@ -163,7 +163,7 @@ class CoordinateDescentL0(IterativeSolver[CoordinateIterate]):
     best value for it, lowers the objective by more than ``tol`` times itself; the
     coefficients of the support are then solved for.
 
-    With ``max_features=k`` the path continues until k features are in use. Should it jump over k, the
+    With ``max_features=k`` the path continues until k features are in use. If it skips k, the
     least salient features are dropped from the first larger support, one by one with
     refits. A start is not used. A strength costs one pass over X, or some.
 

@@ -79,7 +79,7 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
         but its first proposals do not lower the objective. Also the number of starts: a forward
         selection, or without ``max_features`` the best of a path if that is better, and forward
         selections up to so many times the number of features. With 0 forward selection and single
-        moves that the model predicts a gain.
+        moves with a predicted gain.
     known_path : CardinalityPath or None, default=None
         Fits of increasing cardinality, to share between problems that differ in ``alpha`` only.
     verbose : int, default=0
