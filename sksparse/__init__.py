@@ -48,7 +48,7 @@ _MODULE_OF_NAME = {
     "SparseNetClassifier": "neural_network",
     "SparseNetRegressor": "neural_network",
 }
-_ROOMS = (
+_SUBPACKAGES = (
     "feature_selection",
     "inspection",
     "linear_model",
@@ -80,13 +80,13 @@ def __getattr__(name: str) -> Any:
     if name in _MODULE_OF_NAME:
         module = importlib.import_module(f"{__name__}.{_MODULE_OF_NAME[name]}")
         return getattr(module, name)
-    if name in _ROOMS:
+    if name in _SUBPACKAGES:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_ROOMS, "__version__"})
+    return sorted({*__all__, *_SUBPACKAGES, "__version__"})
 
 
 def _warn_if_scikit_sparse_is_installed() -> None:

@@ -1,4 +1,4 @@
-"""The shape of the package: which room imports which, and what a kernel file may hold."""
+"""The shape of the package: which subpackage imports which, and what a kernel file may hold."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PACKAGE = Path(sksparse.__file__).parent
 LONGEST_FILE = 400
 MOST_FILES = 16
 
-# What each room stands on directly; it may import that and whatever lies beneath. The name of a
-# room means the files that stand in it; with ".*", those of its sub-rooms as well.
-BENEATH = {
+# What each subpackage imports directly; it may import that and what that imports. The name of a
+# subpackage means the files in it; with ".*", those of nested subpackages as well.
+IMPORTS = {
     "_kernels": (),
     "losses": ("_kernels",),
     "penalties": ("_kernels",),
@@ -46,7 +46,7 @@ BENEATH = {
     "inspection": (),
     "datasets": (),
 }
-# Single modules that every room may import, lowest first; each may import those before it.
+# Single modules that every subpackage may import, lowest first; each may import those before it.
 LEAVES = ("_typing", "exceptions", "_interrupts", "_scaling", "_validation")
 
 # The files that read the feature matrix of a design; no other one may ask a design for it.
@@ -63,38 +63,38 @@ DECORATOR, DECORATOR_FILE = "sksparse._kernels._compiled.njit", "_compiled.py"
 COMPILERS = {"cfunc", "generated_jit", "guvectorize", "jit", "njit", "stencil", "vectorize"}
 
 
-def with_sub_rooms(name: str) -> set[str]:
-    """The rooms that an entry of the map means."""
-    house = name.removesuffix(".*")
-    if house == name:
+def with_nested(name: str) -> set[str]:
+    """The subpackages that an entry of the map means."""
+    outer = name.removesuffix(".*")
+    if outer == name:
         return {name}
-    return {room for room in BENEATH if f"{room}.".startswith(f"{house}.")}
+    return {subpackage for subpackage in IMPORTS if f"{subpackage}.".startswith(f"{outer}.")}
 
 
-def allowed_rooms(room: str) -> set[str]:
-    """Everything that a room or leaf may import, itself included."""
-    if room in LEAVES:
-        return set(LEAVES[: LEAVES.index(room) + 1])
-    beneath = set[str]().union(*(with_sub_rooms(below) for below in BENEATH[room]))
-    return {room, *LEAVES}.union(*(allowed_rooms(below) for below in beneath))
+def allowed_subpackages(subpackage: str) -> set[str]:
+    """Everything that a subpackage or leaf may import, itself included."""
+    if subpackage in LEAVES:
+        return set(LEAVES[: LEAVES.index(subpackage) + 1])
+    beneath = set[str]().union(*(with_nested(below) for below in IMPORTS[subpackage]))
+    return {subpackage, *LEAVES}.union(*(allowed_subpackages(below) for below in beneath))
 
 
-def room_of(path: Path, package: Path) -> str:
-    """The room, or leaf, in which a file stands."""
+def subpackage_of(path: Path, package: Path) -> str:
+    """The subpackage, or leaf, of a file."""
     *folders, file = path.relative_to(package).parts
     return ".".join(folders) or file.removesuffix(".py")
 
 
-def room_of_name(name: str) -> str:
+def subpackage_of_name(name: str) -> str:
     """The same for the dotted name of a module or of what it holds."""
     parts = name.split(".")[1:]
     prefixes = [".".join(parts[:depth]) for depth in range(len(parts), 0, -1)]
-    known = (prefix for prefix in prefixes if prefix in BENEATH or prefix in LEAVES)
+    known = (prefix for prefix in prefixes if prefix in IMPORTS or prefix in LEAVES)
     return next(known, "")
 
 
 def imported_modules(path: Path, package: Path) -> Iterator[tuple[int, str]]:
-    """Line and absolute dotted name of every import in a file, wherever it stands."""
+    """Line and absolute dotted name of every import in a file, at any depth."""
     parents = [package.name, *path.relative_to(package).parts[:-1]]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -115,23 +115,25 @@ def back_edges(package: Path) -> list[str]:
     found = []
     for path in source_files(package):
         if path == package / "__init__.py":
-            continue  # the front door offers names of every room
-        room = room_of(path, package)
-        if room not in BENEATH and room not in LEAVES:
-            found.append(f"{path.name}: the room {room!r} is not on the map of this test")
+            continue  # the top level offers names of every subpackage
+        subpackage = subpackage_of(path, package)
+        if subpackage not in IMPORTS and subpackage not in LEAVES:
+            found.append(
+                f"{path.name}: the subpackage {subpackage!r} is not on the map of this test"
+            )
             continue
-        allowed = allowed_rooms(room)
+        allowed = allowed_subpackages(subpackage)
         if path.name == "__init__.py":
-            allowed |= with_sub_rooms(f"{room}.*")  # a room offers names of its sub-rooms
+            allowed |= with_nested(f"{subpackage}.*")  # a subpackage offers names of nested ones
         for line, name in imported_modules(path, package):
             inside = name.split(".")[0] == package.name
-            if inside and room_of_name(name) not in allowed:
-                found.append(f"{path.relative_to(package)}:{line}: {room} imports {name}")
+            if inside and subpackage_of_name(name) not in allowed:
+                found.append(f"{path.relative_to(package)}:{line}: {subpackage} imports {name}")
     return found
 
 
 def circle(package: Path) -> list[str]:
-    """Files that import each other in a circle, wherever the imports stand."""
+    """Files that import each other in a circle, at any depth."""
     modules = {}
     for path in source_files(package):
         parts = path.relative_to(package.parent).with_suffix("").parts
@@ -251,9 +253,9 @@ def test_a_planted_read_of_the_feature_matrix_is_found(tmp_path: Path, line: str
     assert len(raw_reads(plant(tmp_path / "sksparse", files))) == 1
 
 
-def test_no_room_grows_too_full() -> None:
-    rooms = Counter(path.parent.relative_to(PACKAGE) for path in source_files(PACKAGE))
-    assert {str(room): n for room, n in rooms.items() if n > MOST_FILES} == {}
+def test_no_subpackage_grows_too_full() -> None:
+    subpackages = Counter(path.parent.relative_to(PACKAGE) for path in source_files(PACKAGE))
+    assert {str(subpackage): n for subpackage, n in subpackages.items() if n > MOST_FILES} == {}
 
 
 @pytest.mark.parametrize(
@@ -328,7 +330,7 @@ def test_a_kernel_file_that_does_not_stand_alone_is_found(tmp_path: Path, source
 
 def test_only_kernels_import_numba() -> None:
     users = {
-        room_of(path, PACKAGE)
+        subpackage_of(path, PACKAGE)
         for path in source_files(PACKAGE)
         for _, name in imported_modules(path, PACKAGE)
         if name.split(".")[0] == "numba"

@@ -174,7 +174,7 @@ def test_three_named_classes_are_refused_by_the_selector() -> None:
         GroupLassoSelector(loss="squared").fit(X, labels)
 
 
-def test_weights_that_silence_a_class_leave_one_class() -> None:
+def test_classes_without_weight_leave_one_class() -> None:
     X, y = make_data()
     with pytest.raises(ValueError, match="1 class"):
         GroupLassoSelector(loss="logistic").fit(X, y, sample_weight=(y == 0).astype(float))

@@ -244,7 +244,7 @@ def test_a_start_from_features_of_other_units(
 
 
 @pytest.mark.parametrize("name", ["lasso", "oscar"])
-def test_tiny_features_beside_a_huge_constant(name: str, rng: np.random.Generator) -> None:
+def test_tiny_features_next_to_a_huge_constant(name: str, rng: np.random.Generator) -> None:
     X, y = data(rng)
     reference = MODELS[name](0.05).fit(X[:, :11], y)
     far = np.ldexp(X, -300)

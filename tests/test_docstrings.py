@@ -2,7 +2,7 @@
 
 Estimators and functions are what users read, so their methods are checked in full. Losses,
 penalties, solvers and sparsifiers are read by those who write another one: the shapes and scalings
-of their methods stand once, at the top of the room, so a method there needs a summary only.
+of their methods stand once, at the top of the subpackage, so a method there needs a summary only.
 """
 
 from __future__ import annotations
@@ -31,11 +31,14 @@ def ignored_codes() -> set[str]:
 
 
 def public_objects() -> Iterator[tuple[str, Any]]:
-    """Dotted name and object for what each public room lists in `__all__`."""
+    """Dotted name and object for what each public subpackage lists in `__all__`."""
     for module in pkgutil.iter_modules(sksparse.__path__):
         if not module.name.startswith("_"):
-            room = importlib.import_module(f"sksparse.{module.name}")
-            yield from ((f"{room.__name__}.{name}", getattr(room, name)) for name in room.__all__)
+            subpackage = importlib.import_module(f"sksparse.{module.name}")
+            yield from (
+                (f"{subpackage.__name__}.{name}", getattr(subpackage, name))
+                for name in subpackage.__all__
+            )
 
 
 def is_estimator(thing: Any) -> bool:

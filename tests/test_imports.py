@@ -17,9 +17,13 @@ from sklearn.base import BaseEstimator
 import sksparse
 
 # These load torch the moment they are imported; everything else must never do so.
-NEURAL_ROOMS = {"compression", "neural_network", "sparsifiers"}
-ROOMS = sorted(module.name for module in pkgutil.iter_modules(sksparse.__path__) if module.ispkg)
-LIGHT_ROOMS = [room for room in ROOMS if room not in NEURAL_ROOMS]
+NEURAL_SUBPACKAGES = {"compression", "neural_network", "sparsifiers"}
+SUBPACKAGES = sorted(
+    module.name for module in pkgutil.iter_modules(sksparse.__path__) if module.ispkg
+)
+LIGHT_SUBPACKAGES = [
+    subpackage for subpackage in SUBPACKAGES if subpackage not in NEURAL_SUBPACKAGES
+]
 
 LOADED = "import sys; print(*[m for m in ('numba', 'torch', 'skorch') if m in sys.modules])"
 
@@ -40,7 +44,9 @@ def run_python(code: str, *path: Path, flags: tuple[str, ...] = ()) -> str:
 
 def linear_estimators() -> list[type[BaseEstimator]]:
     """Public estimators that have no business with torch."""
-    modules = [importlib.import_module(f"sksparse.{room}") for room in LIGHT_ROOMS]
+    modules = [
+        importlib.import_module(f"sksparse.{subpackage}") for subpackage in LIGHT_SUBPACKAGES
+    ]
     found = [getattr(module, name) for module in modules for name in getattr(module, "__all__", [])]
     return [each for each in found if inspect.isclass(each) and issubclass(each, BaseEstimator)]
 
@@ -53,9 +59,9 @@ def test_the_top_level_imports_only_the_standard_library() -> None:
     assert loaded == "sksparse"
 
 
-@pytest.mark.parametrize("room", LIGHT_ROOMS)
-def test_a_room_of_the_linear_half_imports_neither_numba_nor_torch(room: str) -> None:
-    assert run_python(f"import sksparse.{room}\n{LOADED}") == ""
+@pytest.mark.parametrize("subpackage", LIGHT_SUBPACKAGES)
+def test_a_subpackage_of_the_linear_half_imports_neither_numba_nor_torch(subpackage: str) -> None:
+    assert run_python(f"import sksparse.{subpackage}\n{LOADED}") == ""
 
 
 @pytest.mark.parametrize("estimator", linear_estimators(), ids=lambda each: each.__name__)
@@ -75,16 +81,16 @@ def test_a_linear_estimator_never_imports_torch(estimator: type[BaseEstimator]) 
 
 @pytest.mark.parametrize("name", sksparse.__all__)
 def test_a_public_name_is_found_where_the_top_level_says(name: str) -> None:
-    room = importlib.import_module(f"sksparse.{sksparse._MODULE_OF_NAME[name]}")
-    assert getattr(sksparse, name) is getattr(room, name)
+    subpackage = importlib.import_module(f"sksparse.{sksparse._MODULE_OF_NAME[name]}")
+    assert getattr(sksparse, name) is getattr(subpackage, name)
     assert name in dir(sksparse)
 
 
-def test_every_public_room_is_reached_by_attribute() -> None:
-    public = [room for room in ROOMS if not room.startswith("_")]
-    names = ", ".join(f"sksparse.{room}.__name__" for room in public)
+def test_every_public_subpackage_is_reached_by_attribute() -> None:
+    public = [subpackage for subpackage in SUBPACKAGES if not subpackage.startswith("_")]
+    names = ", ".join(f"sksparse.{subpackage}.__name__" for subpackage in public)
     reached = run_python(f"import sksparse; print({names})")
-    assert reached.split() == [f"sksparse.{room}" for room in public]
+    assert reached.split() == [f"sksparse.{subpackage}" for subpackage in public]
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -98,7 +104,7 @@ def test_the_modules_of_scikit_sparse_are_not_ours(name: str) -> None:
         importlib.import_module(f"sksparse.{name}")
 
 
-def test_scipy_optimize_imports_beside_us_without_cholmod() -> None:
+def test_scipy_optimize_imports_with_us_without_cholmod() -> None:
     answer = run_python(
         "import scipy.optimize._linprog_ip as ip, sys\n"
         "from scipy.optimize import linprog\n"
@@ -123,7 +129,7 @@ def warnings_of_import(*path: Path) -> list[str]:
     return json.loads(answer)
 
 
-def test_importing_warns_once_beside_an_installed_scikit_sparse(tmp_path: Path) -> None:
+def test_importing_warns_once_with_an_installed_scikit_sparse(tmp_path: Path) -> None:
     information = tmp_path / "scikit_sparse-0.4.16.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Name: scikit-sparse\nVersion: 0.4.16\n")

@@ -1,4 +1,4 @@
-"""What is public is what docs/api.rst lists, and what `__all__` of its room says."""
+"""What is public is what docs/api.rst lists, and what `__all__` of its subpackage says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import pytest
 import sksparse
 
 ROOT = Path(__file__).parents[1]
-ROOMS = [m.name for m in pkgutil.iter_modules(sksparse.__path__) if not m.name.startswith("_")]
+SUBPACKAGES = [
+    m.name for m in pkgutil.iter_modules(sksparse.__path__) if not m.name.startswith("_")
+]
 
 
 def documented_names(page: str) -> dict[str, list[str]]:
@@ -56,20 +58,20 @@ Words
     }
 
 
-def test_every_public_room_is_documented_and_no_other() -> None:
-    assert set(DOCUMENTED) == {f"sksparse.{room}" for room in ROOMS}
+def test_every_public_subpackage_is_documented_and_no_other() -> None:
+    assert set(DOCUMENTED) == {f"sksparse.{subpackage}" for subpackage in SUBPACKAGES}
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_all_of_a_room_is_what_the_api_page_lists(room: str) -> None:
-    module = importlib.import_module(f"sksparse.{room}")
+@pytest.mark.parametrize("subpackage", SUBPACKAGES)
+def test_all_of_a_subpackage_is_what_the_api_page_lists(subpackage: str) -> None:
+    module = importlib.import_module(f"sksparse.{subpackage}")
     assert sorted(module.__all__) == sorted(DOCUMENTED[module.__name__])
     assert len(set(module.__all__)) == len(module.__all__)
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_every_listed_name_exists(room: str) -> None:
-    module = importlib.import_module(f"sksparse.{room}")
+@pytest.mark.parametrize("subpackage", SUBPACKAGES)
+def test_every_listed_name_exists(subpackage: str) -> None:
+    module = importlib.import_module(f"sksparse.{subpackage}")
     assert [name for name in module.__all__ if not hasattr(module, name)] == []
 
 

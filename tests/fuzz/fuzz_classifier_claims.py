@@ -106,7 +106,7 @@ def ridges_of(model, data: Data) -> np.ndarray:
 
 def _judge_support(report, problem: Problem, data: Data, rules: Rules, model) -> None:
     support = np.flatnonzero((model.coef_ != 0).any(axis=0))
-    used = int(np.count_nonzero(rules.prices[support]))
+    used = int(np.count_nonzero(rules.factors[support]))
     report.claim(rules.size is None or used <= rules.size, f"{used} features, more than asked for")
     if data.intercept:
         chosen = support[problem.constant[support]]
@@ -140,7 +140,7 @@ def _judge_binary(report, data: Data, rules: Rules, model, ridges) -> None:
         f"silent: separated classes, loss {value:.3g}, coefficients up to "
         f"{np.abs(coef * data.spread).max():.3g} standard deviations",
     )
-    free = [j for j in np.flatnonzero(data.spread) if rules.prices[j] == 0]
+    free = [j for j in np.flatnonzero(data.spread) if rules.factors[j] == 0]
     nothing = newton_refit(data, free, ridges)[0] + rules.cost(free)
     report.claim(
         not silent or model.solver == "backward" or value <= nothing * (1 + 1e-6) + slack,
@@ -150,7 +150,7 @@ def _judge_binary(report, data: Data, rules: Rules, model, ridges) -> None:
         return
     for j in np.flatnonzero((data.spread > 0) & ~data.blurred):
         other = np.setxor1d(support, [j])
-        if rules.prices[j] == 0 or not np.isfinite(rules.cost(other)):
+        if rules.factors[j] == 0 or not np.isfinite(rules.cost(other)):
             continue
         if j in other and explained(data, support, j):
             continue

@@ -44,7 +44,7 @@ def check_l0_counts(report: Report, rng: np.random.Generator) -> None:
         return
     rules.alpha *= rules.size is None
     support = np.flatnonzero(model.coef_)
-    used = int(np.count_nonzero(rules.prices[support]))
+    used = int(np.count_nonzero(rules.factors[support]))
     report.claim(rules.size is None or used <= rules.size, f"{used} features, more than asked for")
     if intercept:
         chosen = support[problem.constant[support]]
@@ -73,7 +73,7 @@ def _judge(report: Report, data: Data, rules: Rules, model, support: np.ndarray)
         "silent: zero counts that the features single out, coefficients up to "
         f"{np.abs(coef * data.spread).max():.3g} per standard deviation",
     )
-    nothing = refit([j for j in np.flatnonzero(data.spread) if rules.prices[j] == 0])
+    nothing = refit([j for j in np.flatnonzero(data.spread) if rules.factors[j] == 0])
     report.claim(
         not silent or model.solver == "backward" or value <= nothing * (1 + 1e-6) + slack,
         f"silent: {value:.8g} is worse than no features, {nothing:.8g}",
@@ -82,7 +82,7 @@ def _judge(report: Report, data: Data, rules: Rules, model, support: np.ndarray)
         return
     for j in np.flatnonzero((data.spread > 0) & ~data.blurred):
         other = np.setxor1d(support, [j])
-        if rules.prices[j] == 0 or not np.isfinite(rules.cost(other)):
+        if rules.factors[j] == 0 or not np.isfinite(rules.cost(other)):
             continue
         if j in other and explained(data, support, j):
             continue

@@ -19,19 +19,19 @@ SOLVERS = ["auto", "auto", "auto", "swap", "splicing", "cd", "forward", "backwar
 def draw_rules(
     rng: np.random.Generator, problem: Problem, loss: LeastSquares | None = None
 ) -> Rules:
-    """A price or a size, with norms, signs and factors now and then."""
+    """A penalty or a number of features, at times with norms, signs and factors."""
     p = problem.X.shape[1]
-    prices = np.ones(p)
+    factors = np.ones(p)
     if rng.random() < 0.2:
-        prices = rng.choice([0.0, 0.5, 1.0, 2.0], p, p=[0.1, 0.3, 0.3, 0.3])
+        factors = rng.choice([0.0, 0.5, 1.0, 2.0], p, p=[0.1, 0.3, 0.3, 0.3])
     size = int(rng.integers(1, min(p, 12) + 1)) if rng.random() < 0.5 else None
-    return Rules(1.0, size, prices)
+    return Rules(1.0, size, factors)
 
 
 def parameters(rules: Rules) -> dict[str, object]:
     return {
         "max_features": rules.size,
-        "penalty_weights": None if np.all(rules.prices == 1.0) else rules.prices,
+        "penalty_weights": None if np.all(rules.factors == 1.0) else rules.factors,
         "l1": rules.l1,
         "l2": rules.l2,
         "positive": rules.positive,
@@ -111,7 +111,7 @@ def judge_l0(report: Report, problem: Problem, data: Data, rules: Rules, model) 
     value = data.value(coef, model.intercept_) + rules.added(coef)
     silent = not report.warned
     slack = tolerance(data, model, refits)
-    used = int(np.count_nonzero(rules.prices[support]))
+    used = int(np.count_nonzero(rules.factors[support]))
     report.claim(rules.size is None or used <= rules.size, f"{used} features, more than asked for")
     if data.intercept:
         chosen = support[problem.constant[support]]
@@ -123,7 +123,7 @@ def judge_l0(report: Report, problem: Problem, data: Data, rules: Rules, model) 
         not silent or value <= here + 1e-6 * abs(here) + slack,
         f"silent: not the refit of its subset: {value:.8g}, not {here:.8g}",
     )
-    empty = [int(j) for j in refits.usable if rules.prices[j] == 0]
+    empty = [int(j) for j in refits.usable if rules.factors[j] == 0]
     nothing = refits.objective(empty)
     if model.solver != "backward":
         report.claim(
@@ -148,7 +148,7 @@ def _singles(report, refits: LeastSquares, support, value: float, slack: float) 
     """With an L1 norm or signs: single adds and drops, refitted."""
     for j in refits.clear:
         other = np.setxor1d(support, [j])
-        if refits.rules.prices[j] == 0 or not np.isfinite(refits.rules.cost(other)):
+        if refits.rules.factors[j] == 0 or not np.isfinite(refits.rules.cost(other)):
             continue
         reached = refits.objective(other)
         if not report.claim(

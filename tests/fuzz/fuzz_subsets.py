@@ -17,15 +17,15 @@ from scipy.special import log_softmax, softmax
 
 @dataclass
 class Rules:
-    """What a subset costs and may be.
+    """Penalty and constraints of a subset.
 
     Parameters
     ----------
     alpha : float
-        Price of a feature; zero where a size is asked for.
+        Penalty of a feature; zero where a number of features is asked for.
     size : int or None
-        Largest number of features of a positive price.
-    prices : ndarray of shape (n_features,)
+        Largest number of features with a positive factor.
+    factors : ndarray of shape (n_features,)
         Factors on alpha.
     l1, l2 : float
         Norms.
@@ -35,17 +35,17 @@ class Rules:
 
     alpha: float
     size: int | None
-    prices: np.ndarray
+    factors: np.ndarray
     l1: float = 0.0
     l2: float = 0.0
     positive: bool = False
 
     def cost(self, support) -> float:
-        """What a subset costs, infinite where it is too large."""
+        """Penalty of a subset, infinite where it is too large."""
         support = np.asarray(support, dtype=int)
         if self.size is not None:
-            return np.inf if np.count_nonzero(self.prices[support]) > self.size else 0.0
-        return self.alpha * float(self.prices[support].sum())
+            return np.inf if np.count_nonzero(self.factors[support]) > self.size else 0.0
+        return self.alpha * float(self.factors[support].sum())
 
     def added(self, coef) -> float:
         """All that is added to the loss."""
@@ -121,7 +121,7 @@ class LeastSquares:
         """
         support = [j for j in support if self.scale[j] > 0]
         best, move = np.inf, ""
-        fixed = [j for j in support if self.rules.prices[j] == 0]
+        fixed = [j for j in support if self.rules.factors[j] == 0]
         for j in [None, *[j for j in support if j not in fixed]]:
             base = [i for i in support if i != j]
             Q = self._basis(base) if base else np.zeros((len(self.b), 0))
@@ -148,11 +148,11 @@ class LeastSquares:
 
 def all_subsets(rules: Rules, usable) -> Iterator[list[int]]:
     """Every subset that the rules allow, free features always in."""
-    free = [int(j) for j in usable if rules.prices[j] == 0]
-    paid = [int(j) for j in usable if rules.prices[j] > 0]
-    most = len(paid) if rules.size is None else min(rules.size, len(paid))
+    free = [int(j) for j in usable if rules.factors[j] == 0]
+    penalised = [int(j) for j in usable if rules.factors[j] > 0]
+    most = len(penalised) if rules.size is None else min(rules.size, len(penalised))
     for k in range(most + 1):
-        for subset in combinations(paid, k):
+        for subset in combinations(penalised, k):
             yield [*free, *subset]
 
 

@@ -59,7 +59,7 @@ def test_without_a_choice_all_is_in_sight() -> None:
     assert RegularizationPathDisplay(COEFS, range(4)).plot(n_names=0).ax_.get_legend() is None
 
 
-def test_prices_fall_on_a_logarithmic_axis() -> None:
+def test_penalties_fall_on_a_logarithmic_axis() -> None:
     points = [np.inf, 10.0, 1.0, 0.0]
     display = RegularizationPathDisplay(COEFS, points, xaxis="alpha", curve=[4, 3, 2, 1]).plot()
     assert display.ax_.get_xscale() == display.curve_ax_.get_xscale() == "log"
@@ -93,7 +93,7 @@ def test_errors_of_a_cross_validation(diabetes: tuple[pd.DataFrame, pd.Series]) 
     assert display.figure_ is display.ax_.figure is display.curve_ax_.figure
 
 
-def test_a_criterion_and_prices(diabetes: tuple[pd.DataFrame, pd.Series]) -> None:
+def test_a_criterion_and_penalties(diabetes: tuple[pd.DataFrame, pd.Series]) -> None:
     X, y = diabetes
     model = L0RegressorCV(alphas=8).fit(X, y)
     display = RegularizationPathDisplay.from_estimator(model)

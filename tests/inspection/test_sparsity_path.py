@@ -181,7 +181,7 @@ def test_what_cannot_be_meant_is_refused(options: dict[str, Any], message: str) 
         SparsityPathDisplay.from_estimator(Rounded(), X, y, **options)
 
 
-def test_an_estimator_without_a_size_is_refused() -> None:
+def test_an_estimator_without_a_sparsity_is_refused() -> None:
     X, y = load_iris(return_X_y=True)
     with pytest.raises(ValueError, match="Ridge has no parameter target_sparsity"):
         SparsityPathDisplay.from_estimator(Ridge(), X, y)

@@ -36,7 +36,7 @@ def test_best_magnitude_is_the_minimum_on_the_line(size: int, rng: np.random.Gen
         assert along(t) <= min(best.fun, along(0.0)) + 1e-9
 
 
-def test_sweeps_never_raise_the_objective_and_keep_their_books(rng: np.random.Generator) -> None:
+def test_sweeps_never_raise_the_objective_and_update_the_ranking(rng: np.random.Generator) -> None:
     for _ in range(50):
         p = int(rng.integers(1, 30))
         A = rng.standard_normal((20, p)) * 10.0 ** rng.integers(-3, 4, p)
@@ -56,7 +56,7 @@ def test_sweeps_never_raise_the_objective_and_keep_their_books(rng: np.random.Ge
             np.testing.assert_allclose(descent, q - gram @ coef, rtol=1e-6, atol=1e-6)
 
 
-def test_what_is_no_number_is_not_counted() -> None:
+def test_nan_is_not_ranked() -> None:
     H, weights = np.eye(3), np.ones(3)
     for bad in (np.nan, np.inf):
         coef, descent = np.array([1.0, 1.0, 2.0]), np.array([bad, 1.0, 0.0])

@@ -44,7 +44,7 @@ def test_classifier_contract(
     check(estimator)
 
 
-# scikit-learn sets alpha=0.01 here, whose price grows with the number of weights
+# scikit-learn sets alpha=0.01 here, whose penalty grows with the number of weights
 @parametrize_with_checks(
     [
         SparseMLPRegressor(sparsifier=name, **{**MLP, "hidden_layer_sizes": (10,)})

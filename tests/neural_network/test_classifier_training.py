@@ -166,7 +166,7 @@ def test_interrupt_in_the_first_epoch(data: Any, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("name", SPARSE_NAMES)
-def test_warm_start_goes_on_from_the_earlier_weights(data: Any, name: str) -> None:
+def test_warm_start_continues_from_the_earlier_weights(data: Any, name: str) -> None:
     X, y = data
     model = make(None, max_iter=80, warm_start=True).fit(X, y)
     model.set_params(sparsifier=name, target_sparsity=0.5, max_iter=10)

@@ -63,7 +63,7 @@ REGRESSORS = {
 
 @pytest.mark.parametrize("factor, shift", [(1e-6, 0), (1e-3, 1), (1e6, 0), (1e12, -1e13), (1, 1e9)])
 @pytest.mark.parametrize("kind", REGRESSORS)
-def test_units_of_the_targets_are_of_no_account(
+def test_units_of_the_targets_do_not_matter(
     diabetes: Any, kind: str, factor: float, shift: float
 ) -> None:
     X, y = diabetes
@@ -111,7 +111,7 @@ def test_other_modules_leave_the_units_to_the_estimator(diabetes: Any) -> None:
     assert model.target_scale_ == pytest.approx([1e3], rel=1e-5)
 
 
-def test_a_module_that_predicts_y_goes_on_from_there(diabetes: Any) -> None:
+def test_a_module_that_predicts_y_is_trained_from_there(diabetes: Any) -> None:
     X, y = diabetes
     values = 50 * y + 150
     trained = REGRESSORS["MLP"]().fit(X, values)
@@ -172,7 +172,7 @@ def test_a_constant_target_is_predicted(diabetes: Any, value: float) -> None:
         assert r2_score(y, both.predict(X)[:, 0]) > 0.4
 
 
-def test_a_warm_start_goes_on_in_new_units(diabetes: Any) -> None:
+def test_a_warm_start_continues_in_new_units(diabetes: Any) -> None:
     X, y = diabetes
     for factor, shift in [(1e4, 0.0), (1e-4, 1.0)]:
         values = factor * y + shift
@@ -205,7 +205,7 @@ def test_partial_fit_after_a_single_row(diabetes: Any) -> None:
     assert model.score(X, values) > 0.4
 
 
-def test_a_teacher_speaks_in_the_units_of_the_targets(diabetes: Any) -> None:
+def test_a_teacher_predicts_in_the_units_of_the_targets(diabetes: Any) -> None:
     X, y = diabetes
     values = 1e5 * y + 3e5
     teacher = RandomForestRegressor(30, random_state=0).fit(X, values)
@@ -302,7 +302,7 @@ def test_one_far_column_is_moved_and_no_other(classes: Any) -> None:
     np.testing.assert_array_equal(shuffled.predict_proba(far), model.predict_proba(far))
 
 
-def test_huge_constants_do_not_drown_the_others(classes: Any) -> None:
+def test_huge_constants_do_not_hide_the_others(classes: Any) -> None:
     X, y = classes
     expected = CLASSIFIERS["MLP"]().fit(X, y).score(X, y)
     with_constants = np.column_stack([X, np.full(len(X), 1.7e18), np.full(len(X), -1e5)])

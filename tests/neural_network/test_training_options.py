@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The objective still fell")
 # --- streams ----------------------------------------------------------------------------------
 
 
-def test_partial_fit_goes_on_and_keeps_zeros(digits: Any) -> None:
+def test_partial_fit_continues_and_keeps_zeros(digits: Any) -> None:
     X, y = digits
     model = classifier(target_sparsity=0.7).fit(X[:300], y[:300])
     zeros = [w == 0 for w in model.coefs_]
@@ -170,7 +170,7 @@ def test_a_callback_may_end_training(digits: Any) -> None:
 
 
 @pytest.mark.parametrize("moment", ["on_train_begin", "on_train_end"])
-def test_an_interrupt_beside_the_epochs_leaves_a_network(digits: Any, moment: str) -> None:
+def test_an_interrupt_outside_the_epochs_leaves_a_network(digits: Any, moment: str) -> None:
     class Stop(Callback):  # type: ignore[misc]
         pass
 
@@ -253,7 +253,7 @@ def test_every_output_keeps_weights(digits: Any) -> None:
 
 
 def test_a_few_more_rows_do_not_change_what_alpha_means(digits: Any) -> None:
-    """The prox divides by gradients of the last batch, which must not be of some rows left over."""
+    """The prox divides by gradients of the last batch, which must not be a small one."""
     X, y = digits
     options: dict[str, Any] = {"alpha": 1e-3, "max_iter": 60, "tol": 1e-2, "random_state": 0}
     few, more = (SparseMLPClassifier((30,), **options).fit(X[:n], y[:n]) for n in (1490, 1493))

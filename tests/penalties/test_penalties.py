@@ -154,7 +154,7 @@ def test_sorted_l1_with_equal_weights_is_soft_thresholding(rng: np.random.Genera
     np.testing.assert_allclose(sorted_l1.prox(v, 0.4), l1.prox(v, 0.4), atol=1e-15)
 
 
-def test_l0_prox_keeps_what_pays(rng: np.random.Generator) -> None:
+def test_l0_prox_keeps_what_lowers_the_objective(rng: np.random.Generator) -> None:
     v = rng.standard_normal(50)
     w = L0().prox(v, 0.3)
     np.testing.assert_array_equal(w, np.where(0.5 * v * v > 0.3, v, 0.0))

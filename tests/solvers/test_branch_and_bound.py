@@ -110,9 +110,9 @@ def test_small_steps_and_small_stores_change_nothing(
     penalty = L0(max_features=max_features, l2=0.05)
     expected = BranchAndBound(gap=0.0).solve(with_penalty(problem, penalty))
     tune(monkeypatch, work=0.0)
-    for room in (0, 40 * 12 * 8):
+    for n_bytes in (0, 40 * 12 * 8):
         # X is read for every gradient; or the working set starts afresh now and then.
-        limits = _correlation_store.Tuning(with_all=room, among=8 * 20**2)
+        limits = _correlation_store.Tuning(with_all=n_bytes, among=8 * 20**2)
         monkeypatch.setattr(_correlation_store, "TUNING", limits)
         tune(monkeypatch, max_entering=3)
         for form in (X, sp.csc_array(X)):

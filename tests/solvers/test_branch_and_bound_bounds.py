@@ -178,7 +178,7 @@ def test_the_share_of_the_diagonal_is_larger_than_the_least_eigenvalue(
     assert np.linalg.eigvalsh(gram - np.diag(share))[0] > -1e-12
 
 
-def test_another_search_goes_on_where_one_stalls(
+def test_another_search_continues_where_one_stalls(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tune(monkeypatch, relaxation_gap_share=RELAXED)

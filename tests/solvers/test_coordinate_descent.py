@@ -24,11 +24,11 @@ def coordinate_gain(
 ) -> float:
     """The most that the objective falls when one coefficient moves, found from the formula."""
     centred, target = X - X.mean(axis=0), y - y.mean()
-    prices = alpha * penalty.factors(X.shape[1])
+    factors = alpha * penalty.factors(X.shape[1])
 
     def objective(w: np.ndarray) -> float:
         residual = target - centred @ w
-        added = penalty.l1 * np.abs(w).sum() + 0.5 * penalty.l2 * w @ w + prices @ (w != 0)
+        added = penalty.l1 * np.abs(w).sum() + 0.5 * penalty.l2 * w @ w + factors @ (w != 0)
         return 0.5 * residual @ residual / len(y) + added
 
     best = here = objective(coef)
@@ -59,10 +59,10 @@ def test_no_coordinate_can_improve_the_answer(
     monkeypatch.setattr(module, "TUNING", replace(module.TUNING, most_new=new))
     X = correlated(rng, 60, 80, common=1.5)
     y = X[:, ::10] @ rng.choice([-1.0, 1.0], 8) + rng.standard_normal(60)
-    prices = rng.uniform(0.5, 2.0, 80)
-    prices[7] = 0.0
+    factors = rng.uniform(0.5, 2.0, 80)
+    factors[7] = 0.0
     positive = rng.random(80) < 0.5 if signed else None
-    penalty = L0(l1=l1, l2=l2, penalty_weights=prices, positive=positive)
+    penalty = L0(l1=l1, l2=l2, penalty_weights=factors, positive=positive)
     for share in (0.001, 0.02, 0.2):
         alpha = share * y.var()
         support, solution = run(X, y, alpha, **vars(penalty))
@@ -125,10 +125,10 @@ def test_strengths_fall_and_each_is_a_coordinate_wise_minimum(
 
 
 @pytest.mark.parametrize("l1", [0.0, 0.05])
-def test_a_path_that_jumps_over_a_size_drops_what_is_worth_least(
+def test_a_path_that_skips_a_number_drops_the_least_salient(
     rng: np.random.Generator, l1: float
 ) -> None:
-    # Two features of one value enter together, so that sizes 1 and 3 lie beside the path.
+    # Two features of one value enter together, so that 1 and 3 features are not on the path.
     X = np.linalg.qr(rng.standard_normal((40, 6)) - 1.0)[0] * np.sqrt(40)
     y = X @ np.array([2.0, 2.0, 1.0, 1.0 - 1e-4, 0.1, 0.1])
     for k, expected in ((1, 1), (2, 2), (3, 3), (4, 4)):
@@ -139,16 +139,16 @@ def test_a_path_that_jumps_over_a_size_drops_what_is_worth_least(
     assert 2 in run(X, y, max_features=3, l1=l1, fit_intercept=False)[0]
 
 
-def test_prices(rng: np.random.Generator) -> None:
+def test_penalty_weights(rng: np.random.Generator) -> None:
     X, y = make_data(rng)
-    prices = np.ones(P)
-    prices[[7, 9]] = 0.0
+    factors = np.ones(P)
+    factors[[7, 9]] = 0.0
     for k in (0, 1, 4):
-        support, _ = run(X, y, max_features=k, penalty_weights=prices)
+        support, _ = run(X, y, max_features=k, penalty_weights=factors)
         assert {7, 9} <= set(support.tolist())
         assert len(support) == k + 2
-    prices[:5] = 100.0
-    support, _ = run(X, y, 0.1 * y.var(), penalty_weights=prices)
+    factors[:5] = 100.0
+    support, _ = run(X, y, 0.1 * y.var(), penalty_weights=factors)
     assert {7, 9} <= set(support.tolist())
     assert set(support.tolist()).isdisjoint(range(5))
 

@@ -257,7 +257,7 @@ SOLVES: dict[str, Callable[[Any, np.ndarray], Any]] = {
     "block descent, logistic": lambda X, y: by_blocks(X, y, "logistic"),
     "sorted descent": by_order,
     "subset descent": lambda X, y: run(SubsetDescent, X, y, max_features=5)[1],
-    "subset descent, priced": lambda X, y: run(SubsetDescent, X, y, 0.02)[1],
+    "subset descent, penalised": lambda X, y: run(SubsetDescent, X, y, 0.02)[1],
     "forward": lambda X, y: run(ForwardSelection, X, y, max_features=5)[1],
     "backward": lambda X, y: run(BackwardElimination, X, y, max_features=5)[1],
     "splicing": lambda X, y: run(Splicing, X, y, max_features=5)[1],

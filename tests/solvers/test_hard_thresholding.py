@@ -35,7 +35,7 @@ make_data = partial(planted, n=N, p=P)
     ],
 )
 def test_orthonormal_columns_are_thresholded(rng: np.random.Generator, solver: type) -> None:
-    # Each feature is judged alone: it is worth half the square of its product with the target.
+    # Each feature is judged alone: it gains half the square of its product with the target.
     X = np.linalg.qr(rng.standard_normal((80, 20)))[0] * np.sqrt(80)
     y = 3.0 * X @ rng.standard_normal(20) + rng.standard_normal(80)
     products = X.T @ y / 80
@@ -144,17 +144,17 @@ def test_l1_obeys_its_optimality_conditions(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(gradient[support], 0.2 * np.sign(solution.coef[support]))
 
 
-def test_prices(rng: np.random.Generator) -> None:
+def test_penalty_weights(rng: np.random.Generator) -> None:
     X, y = make_data(rng)
-    prices = np.ones(P)
-    prices[[7, 9]] = 0.0
+    factors = np.ones(P)
+    factors[[7, 9]] = 0.0
     for k in (0, 1, 4):
-        support, solution = run(X, y, max_features=k, penalty_weights=prices)
+        support, solution = run(X, y, max_features=k, penalty_weights=factors)
         assert {7, 9} <= set(support.tolist())
         assert len(support) == k + 2
         np.testing.assert_allclose(solution.coef[support], refit(X, y, support)[0], rtol=1e-9)
-    prices[:5] = 100.0
-    support, _ = run(X, y, 0.1 * y.var(), penalty_weights=prices)
+    factors[:5] = 100.0
+    support, _ = run(X, y, 0.1 * y.var(), penalty_weights=factors)
     assert {7, 9} <= set(support.tolist())
     assert set(support.tolist()).isdisjoint(range(5))
 

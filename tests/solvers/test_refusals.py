@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import sksparse.solvers as room
+import sksparse.solvers as solvers
 from sksparse.losses import Logistic, Loss, Multinomial, Squared
 from sksparse.penalties import L0, L1, Blocks, GroupL2, Penalty, SortedL1
 from sksparse.solvers import Design, Problem, Solver, StepwiseNewton, subset_path
@@ -15,7 +15,7 @@ from sksparse.solvers import Design, Problem, Solver, StepwiseNewton, subset_pat
 SOLVERS = sorted(
     (
         member
-        for member in map(vars(room).get, room.__all__)
+        for member in map(vars(solvers).get, solvers.__all__)
         if isinstance(member, type) and issubclass(member, Solver)
         if not member.__abstractmethods__
     ),

@@ -1,4 +1,4 @@
-"""Splicing: its exchanges, its path over sizes, and how often it finds the best subset."""
+"""Splicing: its exchanges, its path over cardinalities, and how often it finds the best subset."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ make_data = partial(planted, n=N, p=P)
 @pytest.mark.parametrize("l2", [0.0, 0.1])
 def test_most_answers_are_the_best_of_all_subsets(rng: np.random.Generator, l2: float) -> None:
     # Splicing is a heuristic; on this kind of problem it missed the best 2 times in 60 elsewhere,
-    # so that 24 of 30 leave room for bad luck and none for a broken exchange.
+    # so that 24 of 30 allow for bad luck but not for a broken exchange.
     hits = 0
     for _ in range(30):
         X = rng.standard_normal((40, 10)) + 0.8 * rng.standard_normal((40, 1))
@@ -34,7 +34,7 @@ def test_most_answers_are_the_best_of_all_subsets(rng: np.random.Generator, l2: 
 
 
 def test_most_penalised_answers_are_the_best_of_all_subsets(rng: np.random.Generator) -> None:
-    # For the same reason as above, with one more chance to miss: the path over sizes may end early.
+    # As above, with one more chance to miss: the path over cardinalities may end early.
     hits = 0
     for _ in range(15):
         X = rng.standard_normal((40, 8)) + 0.8 * rng.standard_normal((40, 1))
@@ -76,34 +76,34 @@ def test_the_answer_admits_no_splice(rng: np.random.Generator) -> None:
     residual = y - y.mean() - centred[:, support] @ coef
     gains = (centred.T @ residual / lengths) ** 2
     gains[support] = -np.inf
-    leavers = support[np.argsort((coef * lengths[support]) ** 2)]
-    entrants = np.argsort(-gains)
+    leaving = support[np.argsort((coef * lengths[support]) ** 2)]
+    entering = np.argsort(-gains)
     for k in range(1, 6):
-        assert refit(X, y, [*leavers[k:], *entrants[:k]])[1] >= loss - 1e-10
+        assert refit(X, y, [*leaving[k:], *entering[:k]])[1] >= loss - 1e-10
 
 
-def test_prices(rng: np.random.Generator) -> None:
+def test_penalty_weights(rng: np.random.Generator) -> None:
     X, y = make_data(rng)
-    prices = rng.uniform(0.1, 3.0, P)
-    prices[[7, 9]] = 0.0
+    factors = rng.uniform(0.1, 3.0, P)
+    factors[[7, 9]] = 0.0
     alpha = 0.02 * y.var()
 
     def objective(support: tuple[int, ...]) -> float:
-        return refit(X, y, support)[1] + alpha * prices[list(support)].sum()
+        return refit(X, y, support)[1] + alpha * factors[list(support)].sum()
 
-    support, _ = run(X, y, alpha, penalty_weights=prices)
+    support, _ = run(X, y, alpha, penalty_weights=factors)
     assert {7, 9} <= set(support.tolist())
-    # Unequal prices are met by a path over sizes, which may end beside the best of all.
+    # Unequal factors are searched along a path over cardinalities, which may miss the best of all.
     kept = [s for s in subsets(P, range(P + 1)) if {7, 9} <= set(s)]
     best, null = min(map(objective, kept)), objective((7, 9))
     assert objective(tuple(support)) <= best + 0.02 * (null - best)
     for k in (0, 1, 4):
-        support, _ = run(X, y, max_features=k, penalty_weights=prices)
+        support, _ = run(X, y, max_features=k, penalty_weights=factors)
         assert {7, 9} <= set(support.tolist())
         assert len(support) == k + 2
 
 
-def test_the_path_ends_where_more_features_do_not_pay(rng: np.random.Generator) -> None:
+def test_the_path_ends_where_more_features_raise_the_objective(rng: np.random.Generator) -> None:
     X = rng.standard_normal((100, 60))
     y = X[:, 0] + X[:, 1]
     solver = Splicing(tol=1e-8, max_iter=100)
@@ -136,14 +136,14 @@ def test_degenerate_columns(rng: np.random.Generator) -> None:
     X[:, 3] = 5.0
     X[:, 8] = X[:, 0]
     X[:, 11] = X[:, 1] - X[:, 2]
-    prices = np.ones(P)
-    prices[[8, 3]] = 0.0
-    support, _ = run(X, y, max_features=P, penalty_weights=prices)
+    factors = np.ones(P)
+    factors[[8, 3]] = 0.0
+    support, _ = run(X, y, max_features=P, penalty_weights=factors)
     assert len(support) == P - 3
     assert 8 in support
     _, loss = refit(X, y, range(P))
     assert refit(X, y, support)[1] == pytest.approx(loss, rel=1e-9)
-    # All features that are at hand equal one another.
+    # All features equal one another.
     support, _ = run(np.c_[X[:, :1], X[:, :1]], y, max_features=2)
     assert len(support) == 1
 

@@ -87,18 +87,18 @@ def test_sequence_is_that_of_plain_refits(
 
 
 @pytest.mark.parametrize("name, reference", [("forward", forward), ("backward", backward)])
-def test_prices(rng: np.random.Generator, name: str, reference: Callable) -> None:
+def test_penalty_weights(rng: np.random.Generator, name: str, reference: Callable) -> None:
     X, y = make_data(rng)
-    prices = rng.uniform(0.1, 3.0, P)
-    prices[[7, 9]] = 0.0
+    factors = rng.uniform(0.1, 3.0, P)
+    factors[[7, 9]] = 0.0
     alpha = 0.02 * refit(X, y, [])[1]
 
     def objective(support: list[int]) -> float:
-        # Dropping, or leaving out, a feature of price zero is not allowed.
+        # Dropping, or leaving out, a feature of factor zero is not allowed.
         kept = sorted({*support, 7, 9})
-        return refit(X, y, kept)[1] + alpha * prices[kept].sum()
+        return refit(X, y, kept)[1] + alpha * factors[kept].sum()
 
-    support, _ = run(name, X, y, alpha, penalty_weights=prices)
+    support, _ = run(name, X, y, alpha, penalty_weights=factors)
     if name == "forward":
         penalised = reference(objective, P, lambda _, change: change >= 0.0)
     else:
@@ -109,7 +109,7 @@ def test_prices(rng: np.random.Generator, name: str, reference: Callable) -> Non
         )
     np.testing.assert_array_equal(support, sorted({*penalised, 7, 9}))
     for k in (0, 1, 4):
-        support, _ = run(name, X, y, max_features=k, penalty_weights=prices)
+        support, _ = run(name, X, y, max_features=k, penalty_weights=factors)
         assert {7, 9} <= set(support.tolist())
         assert len(support) == k + 2
 

@@ -107,7 +107,7 @@ def test_least_squares_is_the_special_case(rng: np.random.Generator, l2: float) 
 
 
 @pytest.mark.parametrize("backward", [False, True])
-def test_price_is_paid_by_every_feature(rng: np.random.Generator, backward: bool) -> None:
+def test_the_penalty_is_added_for_every_feature(rng: np.random.Generator, backward: bool) -> None:
     X, y = draw(rng, 200, 9)
     problem = make_problem(X, y, Logistic, 0.01)
     found = support(solve(problem, backward=backward))
@@ -127,10 +127,10 @@ def test_several_classes_and_what_is_kept(rng: np.random.Generator, backward: bo
     X = rng.standard_normal((300, 8))
     z = 2.0 * X[:, :2] @ rng.standard_normal((2, 3)) + rng.gumbel(size=(300, 3))
     y = np.argmax(z, axis=1).astype(float)
-    prices = np.ones(8)
-    prices[7] = 0.0
+    factors = np.ones(8)
+    factors[7] = 0.0
     solution = solve(
-        make_problem(X, y, Multinomial), backward=backward, max_features=2, penalty_weights=prices
+        make_problem(X, y, Multinomial), backward=backward, max_features=2, penalty_weights=factors
     )
     assert support(solution) == [0, 1, 7]
     assert solution.coef.shape == (3, 8)

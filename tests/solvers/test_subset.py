@@ -208,23 +208,23 @@ def test_penalty_weights_and_kept_features_against_all_supports(
     for _ in range(20):
         X = rng.standard_normal((30, 7)) + rng.standard_normal((30, 1))
         y = X[:, :4] @ rng.standard_normal(4) + rng.standard_normal(30)
-        prices = rng.choice([0.0, 0.5, 1.0, 3.0], 7)
+        factors = rng.choice([0.0, 0.5, 1.0, 3.0], 7)
         alpha = 0.1 * y.var()
-        penalty = L0(penalty_weights=prices, max_features=max_features, l2=0.01)
+        penalty = L0(penalty_weights=factors, max_features=max_features, l2=0.01)
         found = SubsetDescent(tol=1e-8, max_iter=100).solve(
             with_penalty(make_problem(X, y, alpha), penalty)
         )
-        assert np.all(found.coef[prices == 0.0])
-        charged = 0.0 if max_features else alpha
+        assert np.all(found.coef[factors == 0.0])
+        strength = 0.0 if max_features else alpha
         limit = 7 if max_features is None else max_features
 
-        kept, others = np.flatnonzero(prices == 0.0).tolist(), np.flatnonzero(prices).tolist()
+        kept, others = np.flatnonzero(factors == 0.0).tolist(), np.flatnonzero(factors).tolist()
         sizes = range(min(limit, len(others)) + 1)
         supports = [[*kept, *s] for k in sizes for s in combinations(others, k)]
         supports.append(np.flatnonzero(found.coef).tolist())
-        values = [refit_loss(X, y, s, 0.01) + charged * prices[s].sum() for s in supports]
+        values = [refit_loss(X, y, s, 0.01) + strength * factors[s].sum() for s in supports]
         best, reached = min(values), values[-1]
-        assert np.count_nonzero(found.coef[prices > 0]) <= limit
+        assert np.count_nonzero(found.coef[factors > 0]) <= limit
         assert reached >= best * (1 - 1e-10)
         equal += reached <= best * (1 + 1e-9)
     assert equal >= 19

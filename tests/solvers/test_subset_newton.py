@@ -118,22 +118,22 @@ def test_equals_exhaustive_search(
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_price_equals_exhaustive_search(rng: np.random.Generator, loss: str) -> None:
+def test_a_penalty_equals_exhaustive_search(rng: np.random.Generator, loss: str) -> None:
     X, y = make_data(rng, loss, 60, 6)
-    prices = np.array([1.0, 0.0, 2.0, 0.5, 1.0, 1.0])
-    penalty = L0(penalty_weights=prices)
+    factors = np.array([1.0, 0.0, 2.0, 0.5, 1.0, 1.0])
+    penalty = L0(penalty_weights=factors)
     for alpha in (0.01, 0.05, 10.0):
         problem = make_problem(X, y, loss, alpha)
-        solution = solve(problem, penalty_weights=prices)
+        solution = solve(problem, penalty_weights=factors)
         used = np.atleast_2d(solution.coef).any(axis=0)
         assert used[1]
         supports = [s for k in range(1, 7) for s in combinations(range(6), k) if 1 in s]
         if loss == "multinomial":
             supports = [s for s in supports if len(s) <= 3]
         best = min(
-            reference_value(problem, penalty, s) + alpha * prices[list(s)].sum() for s in supports
+            reference_value(problem, penalty, s) + alpha * factors[list(s)].sum() for s in supports
         )
-        found = smooth_value(problem, penalty, solution) + alpha * prices[used].sum()
+        found = smooth_value(problem, penalty, solution) + alpha * factors[used].sum()
         assert found <= best * 1.02 + 2e-6
 
 
@@ -161,8 +161,8 @@ def test_effort_never_hurts(rng: np.random.Generator) -> None:
             penalty = L0(max_features=max_features)
             solver = SubsetNewton(effort=effort, tol=1e-8, max_iter=100)
             solution = solver.solve(with_penalty(problem, penalty))
-            price = 0.0 if max_features else 0.005 * np.count_nonzero(solution.coef)
-            values.append(smooth_value(problem, penalty, solution) + price)
+            added = 0.0 if max_features else 0.005 * np.count_nonzero(solution.coef)
+            values.append(smooth_value(problem, penalty, solution) + added)
         assert values[2] <= values[1] * (1 + 1e-9) <= values[0] * (1 + 2e-9)
 
 
@@ -211,7 +211,7 @@ def test_sparse_single_and_memory_order_agree_with_dense(
             np.testing.assert_allclose(found.coef, expected.coef, rtol=1e-6, atol=1e-8)
 
 
-def test_columns_that_matter_only_beside_others_join_the_working_set(
+def test_columns_that_matter_only_given_others_join_the_working_set(
     rng: np.random.Generator,
 ) -> None:
     # The predictor is a difference of two columns; one alone says nothing of the target.
@@ -251,9 +251,9 @@ def test_more_features_than_samples_stay_below_the_rank(rng: np.random.Generator
 
 def test_free_features_are_kept_and_not_counted(rng: np.random.Generator) -> None:
     X, y = make_data(rng, "logistic", 100, 30)
-    prices = np.ones(30)
-    prices[[4, 5]] = 0.0
-    used = solve(make_problem(X, y, "logistic"), max_features=2, penalty_weights=prices).coef != 0
+    factors = np.ones(30)
+    factors[[4, 5]] = 0.0
+    used = solve(make_problem(X, y, "logistic"), max_features=2, penalty_weights=factors).coef != 0
     assert used[[4, 5]].all()
     assert used.sum() == 4
 
@@ -267,7 +267,7 @@ def test_constant_and_repeated_columns_are_never_needed(rng: np.random.Generator
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_the_answer_of_a_path_depends_on_no_other_size(rng: np.random.Generator, loss: str) -> None:
+def test_an_answer_of_a_path_depends_on_no_other(rng: np.random.Generator, loss: str) -> None:
     X, y = make_data(rng, loss, 60, 400)
     problem = make_problem(X, y, loss, alpha=1e6)
     solver = SubsetNewton(tol=1e-8, max_iter=100)
@@ -319,8 +319,8 @@ def test_a_feature_that_varies_only_where_all_is_certain_does_no_harm(
     X, y = make_data(rng, "logistic", 60, 4)
     X[:, 3] = 0.0
     X[np.argmax(y), 3] = 1.0
-    prices = np.array([1.0, 1.0, 1.0, 0.0])
-    solution = solve(make_problem(X, y, "logistic"), max_features=2, penalty_weights=prices)
+    factors = np.array([1.0, 1.0, 1.0, 0.0])
+    solution = solve(make_problem(X, y, "logistic"), max_features=2, penalty_weights=factors)
     assert solution.status is Status.CONVERGED
     assert np.all(np.isfinite(solution.coef))
     assert np.count_nonzero(solution.coef) == 3

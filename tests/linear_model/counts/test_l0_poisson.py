@@ -166,8 +166,8 @@ def test_criteria_are_those_of_the_likelihood(criterion: str, rng: np.random.Gen
     model = L0PoissonRegressorCV(max_features=4, criterion=criterion).fit(X, y)
     for k in range(5):
         z = X @ model.coef_path_[:, k] + model.intercept_path_[k]
-        charge = {"aic": 2.0, "bic": np.log(n), "ebic": np.log(n) + 2 * np.log(p)}[criterion]
-        value = n * mean_poisson_deviance(y, np.exp(z)) + k * charge
+        per_feature = {"aic": 2.0, "bic": np.log(n), "ebic": np.log(n) + 2 * np.log(p)}[criterion]
+        value = n * mean_poisson_deviance(y, np.exp(z)) + k * per_feature
         assert model.criterion_path_[k] == pytest.approx(value)
     assert model.n_features_ == np.argmin(model.criterion_path_)
     display = RegularizationPathDisplay.from_estimator(model)

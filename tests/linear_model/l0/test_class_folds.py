@@ -158,7 +158,7 @@ def test_a_class_without_weight_is_none_of_a_path(rng: np.random.Generator) -> N
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_samples_without_weight_have_no_say(
+def test_samples_without_weight_do_not_matter(
     rng: np.random.Generator, n_classes: int, order: str
 ) -> None:
     X, y = make(rng, [30] * n_classes)

@@ -179,7 +179,7 @@ def test_a_frame_a_grid_and_a_pipeline() -> None:
     np.testing.assert_array_equal(again.predict(X), search.predict(X))
 
 
-def test_always_kept_bounded_and_priced_features(rng: np.random.Generator) -> None:
+def test_always_kept_bounded_and_weighted_features(rng: np.random.Generator) -> None:
     X, y = make_data(rng, 150, 8, 2)
     weights = np.ones(8)
     weights[5] = 0.0
@@ -296,7 +296,7 @@ def test_a_penalty_of_a_path_is_that_of_the_classifier_to_the_last_digit(
 
 @pytest.mark.parametrize("alpha", [0.03, 0.1])
 def test_a_penalty_finds_the_best_of_all_subsets_of_a_few_features(alpha: float) -> None:
-    # The second feature is worth far more than the quadratic model of the fit on one promises.
+    # The second feature gains far more than the quadratic model of the fit on one predicts.
     for seed in range(100, 110):
         rng = np.random.default_rng(seed)
         X = rng.standard_normal((100, 6))

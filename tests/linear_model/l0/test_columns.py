@@ -74,7 +74,7 @@ def test_constants_are_not_features(
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_forced_features_stay_beside_those_they_depend_on(seed: int, solver: str) -> None:
+def test_forced_features_stay_with_those_they_depend_on(seed: int, solver: str) -> None:
     for draw in range(20):
         rng = np.random.default_rng([seed, draw])
         n, p = int(rng.integers(15, 40)), 12

@@ -63,7 +63,7 @@ def test_a_strong_signal_of_many_features_is_still_found(seed: int) -> None:
         assert exact.get_support(indices=True).tolist() == list(range(9))
 
 
-def test_more_samples_bring_all_sizes_back(rng: np.random.Generator) -> None:
+def test_more_samples_allow_all_numbers_again(rng: np.random.Generator) -> None:
     X = rng.standard_normal((400, 12))
     y = X @ np.ones(12) + rng.standard_normal(400)
     for criterion in CRITERIA:
@@ -81,7 +81,7 @@ def test_classes_of_noise(seed: int, criterion: str) -> None:
     assert np.isinf(model.criterion_path_[6:]).all()
 
 
-def test_rare_classes_are_worth_fewer_samples(seed: int) -> None:
+def test_rare_classes_count_as_fewer_samples(seed: int) -> None:
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((200, 300))
     for events, allowed in ((100, 5), (6, 1)):

@@ -53,7 +53,7 @@ def test_an_offset_with_signs_on_paths_and_in_searches(seed: int, offset: float)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_a_dominant_column_beside_an_intercept(seed: int, solver: str) -> None:
+def test_a_dominant_column_next_to_an_intercept(seed: int, solver: str) -> None:
     for draw in range(3):
         rng = np.random.default_rng([seed, draw])
         X = rng.standard_normal((80, 10))
@@ -153,19 +153,19 @@ def test_larger_offsets_without_an_intercept(seed: int, solver: str, offset: flo
         assert model.get_support(indices=True).tolist() == TRUE
 
 
-def test_bounds_stay_true_beside_a_huge_column(seed: int) -> None:
+def test_bounds_stay_true_next_to_a_huge_column(seed: int) -> None:
     """The objective is that of the problem, penalties of dominant features included."""
     X, y = huge_columns(seed, [9])
-    for options, paid in (({"max_features": 4}, 0.0), ({"alpha": 0.05}, 0.2)):
+    for options, added in (({"max_features": 4}, 0.0), ({"alpha": 0.05}, 0.2)):
         model = L0Regressor(solver="exact", gap=0.0, **options).fit(X, y)
-        objective = 0.5 * loss_and_slope(X, y, model)[0] + paid
+        objective = 0.5 * loss_and_slope(X, y, model)[0] + added
         assert model.lower_bound_ <= objective * (1.0 + 1e-6)
         assert model.lower_bound_ == pytest.approx(objective, rel=1e-5)
 
 
 @pytest.mark.parametrize("huge", [[9], [9, 12]])
 @pytest.mark.parametrize("form", [np.asarray, sp.csc_array])
-def test_paths_and_searches_beside_huge_columns(seed: int, huge: list[int], form: Any) -> None:
+def test_paths_and_searches_next_to_huge_columns(seed: int, huge: list[int], form: Any) -> None:
     X, y = huge_columns(seed, huge)
     true = sorted([0, 3, 5, *huge])
     path = l0_path(form(X), y, max_features=8)
@@ -189,7 +189,7 @@ def test_longer_supports_may_do_without_what_dominates_a_short_one(seed: int) ->
     path = l0_path(X, y, max_features=3)
     supports = [np.flatnonzero(coef).tolist() for coef in path.coefs.T]
     assert supports[1] == [0]
-    # the search of a path may end in a local optimum; what is beside the right pair is right
+    # a path may end in a local optimum; with the right pair the third feature is right
     assert supports[3] == [1, 2, 4] or supports[2] != [1, 2]
     exact = L0Regressor(max_features=3, solver="exact").fit(X, y)
     assert exact.get_support(indices=True).tolist() == [1, 2, 4]

@@ -71,8 +71,8 @@ def test_no_add_or_drop_improves_and_no_other_solver_is_better(
             other = sorted({*support} ^ {j})
             assert value <= refitted(X, y, other, **terms) + alpha * len(other) + slack
         for solver in ("cd", "iht"):
-            rival = L0Regressor(alpha=alpha, solver=solver, **norms).fit(X, y)
-            assert value <= objective(rival, X, y) + slack
+            reference = L0Regressor(alpha=alpha, solver=solver, **norms).fit(X, y)
+            assert value <= objective(reference, X, y) + slack
 
 
 @pytest.mark.parametrize("l2", [0.1, 2.0])
@@ -94,7 +94,7 @@ def test_no_add_or_drop_improves_a_classifier(seed: int, l2: float) -> None:
             assert least <= value(rest, X[:, other], y) + alpha * len(other) + 1e-7
 
 
-def test_the_certificate_does_not_believe_a_wrong_model(
+def test_the_certificate_does_not_trust_a_wrong_model(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     X, y = problem(rng)

@@ -45,7 +45,7 @@ def test_fits_are_least_squares_on_their_features(problem: tuple[np.ndarray, np.
     assert np.all(np.diff(path.losses) < 0)
 
 
-def test_small_sizes_are_the_best_of_all_subsets(seed: int) -> None:
+def test_small_subsets_are_the_best_of_all_subsets(seed: int) -> None:
     equal = 0
     for draw in range(20):
         rng = np.random.default_rng([seed, draw])
@@ -112,7 +112,9 @@ def test_a_grid_of_penalties_starts_where_the_first_feature_enters(
     assert l0_path(X, y, alphas=[0.99 * path.alphas[0]]).n_features >= [1]
 
 
-def test_implied_alphas_bring_the_sizes_back(problem: tuple[np.ndarray, np.ndarray]) -> None:
+def test_implied_alphas_give_the_same_numbers_of_features(
+    problem: tuple[np.ndarray, np.ndarray],
+) -> None:
     X, y = problem
     path = l0_path(X, y, max_features=8)
     values = path.losses[:, None] + path.alphas[None, :] * path.n_features[:, None]
@@ -201,7 +203,7 @@ def test_forms_of_the_data(problem: tuple[np.ndarray, np.ndarray]) -> None:
     np.testing.assert_allclose(path.coefs, reference.coefs, rtol=1e-3)
 
 
-def test_the_default_sizes(rng: np.random.Generator) -> None:
+def test_the_default_numbers_of_features(rng: np.random.Generator) -> None:
     y = rng.standard_normal(100)
     X = rng.standard_normal((100, 50))
     assert l0_path(X, y).sizes[-1] == int(100 / (np.log(50) * np.log(np.log(100))))

@@ -147,7 +147,7 @@ def test_planted_support_is_recovered(rng: np.random.Generator, options: dict[st
     planted = np.arange(0, 1000, 100)
     y = X[:, planted] @ (2.0 * rng.choice([-1.0, 1.0], 10)) + 3.0 + rng.standard_normal(200)
     if "alpha" in options:
-        # Half the squared coefficient is a feature's worth, four times the noise is not.
+        # A planted feature gains half its squared coefficient, noise far less than 0.3.
         options = {"alpha": 0.3}
     model = L0Regressor(**options).fit(X, y)
     np.testing.assert_array_equal(model.get_support(indices=True), planted)

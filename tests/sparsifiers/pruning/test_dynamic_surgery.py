@@ -120,7 +120,7 @@ def test_a_target_is_a_common_factor_of_the_deviations(module: nn.Module) -> Non
     assert max(dropped for dropped, _ in levels) <= min(kept for _, kept in levels)
 
 
-def test_one_threshold_for_all_layers_lets_returning_weights_in_at_its_upper_edge(
+def test_one_threshold_for_all_layers_admits_weights_at_its_upper_edge(
     module: nn.Module,
 ) -> None:
     run = attach(module, DynamicSurgery(), target_sparsity=0.8)

@@ -57,7 +57,7 @@ def test_exchange_drops_the_smallest_and_grows_where_the_gradient_is_largest() -
     assert weights.tolist() == pytest.approx([0, -2, 3, 0, 0, 0, 0, 0])
 
 
-def test_no_more_is_grown_than_there_is_room_for() -> None:
+def test_no_more_is_grown_than_is_free() -> None:
     mask, weights = torch.tensor([1.0, 1, 1, 0]), torch.tensor([3.0, 1, 2, 0])
     exchange(mask, weights, torch.ones(4), 1.0)
     assert mask.tolist() == [1, 0, 1, 1]
@@ -96,12 +96,12 @@ def test_a_grown_connection_starts_with_moments_of_its_own_gradients(module: nn.
         backward(run, module, torch.randn(8, 12))
         optimizer.step()
         run.after_step()
-    asleep = run.mask == 0
+    pruned = run.mask == 0
     run.mask.fill_(1.0)
     backward(run, module, torch.randn(8, 12))
     optimizer.step()
     run.after_step()
-    assert 0 < run.weights[asleep].abs().max() < 0.02
+    assert 0 < run.weights[pruned].abs().max() < 0.02
 
 
 @pytest.mark.parametrize("options", [{"densities": "er"}, {"drop_fraction": 1.5}])

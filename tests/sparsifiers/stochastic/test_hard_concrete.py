@@ -76,7 +76,7 @@ def test_test_gate_is_exact_at_its_ends() -> None:
 
 
 @pytest.mark.parametrize("granularity", ["weight", "input", "output"])
-def test_penalty_is_the_price_of_the_expected_weights(module: nn.Module, granularity: str) -> None:
+def test_penalty_is_that_of_the_expected_weights(module: nn.Module, granularity: str) -> None:
     run = attach(module, HardConcrete(granularity=granularity), alpha=0.5)
     run.log_alpha.data.fill_(0.0)
     assert run.penalty() == pytest.approx(0.5 * 0.831822 * 45, rel=1e-5)

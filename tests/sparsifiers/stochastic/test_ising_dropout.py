@@ -35,7 +35,7 @@ def random_model(signed: bool) -> tuple[list[Tensor], list[Tensor]]:
     couplings = [torch.randn(4, 5), torch.randn(5, 3)]
     fields = [torch.randn(n) for n in sizes]
     if not signed:
-        # as in a network: couplings draw states together, against a price
+        # as in a network: couplings favour equal states, against a penalty
         couplings = [c.abs() for c in couplings]
         fields = [b - 2.0 for b in fields]
     return couplings, fields
@@ -79,10 +79,10 @@ def test_without_coupling_a_state_is_the_sign_of_its_field() -> None:
         assert torch.equal(state > 0, field > 0)
 
 
-def test_units_are_ranked_by_the_price_at_which_they_go() -> None:
+def test_units_are_ranked_by_the_penalty_at_which_they_are_dropped() -> None:
     couplings, fields = [torch.zeros(4, 2)], [torch.tensor([0.1, 2.0, 1.0, 0.9]), torch.zeros(2)]
     assert removal_scores(couplings, fields).argsort().tolist() == [1, 2, 3, 0]
-    # a unit that feeds the others is worth more than its own field
+    # the score of a unit that feeds the others is above its own field
     couplings[0][0] = 5.0
     assert removal_scores(couplings, fields).argsort().tolist() == [0, 1, 2, 3]
 
@@ -152,7 +152,7 @@ def test_other_modules_are_refused(other: nn.Module) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
-def test_digits_at_a_target_and_a_grid_of_prices() -> None:
+def test_digits_at_a_target_and_a_grid_of_penalties() -> None:
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0, stratify=y)
     scaler = StandardScaler().fit(X_train)
