@@ -1,1 +1,1 @@
-"""Measurements beside other packages, each a ratio taken in one run."""
+"""Comparisons with other packages, each a ratio taken in one run."""

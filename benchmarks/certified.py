@@ -1,4 +1,4 @@
-"""Best subsets with a proof: time to a gap of one percent, beside l0bnb; diabetes by size.
+"""Best subsets with a proof: time to a gap of one percent, against l0bnb; diabetes by cardinality.
 
 l0bnb needs numpy < 2, so it runs in an interpreter of its own, named by the environment variable
 ``L0BNB_PYTHON``; without it only our times are measured.
@@ -61,11 +61,11 @@ def run(report: Report) -> None:
             print(name, results[name], flush=True)
         merged = report.merge(results, PROBLEMS)
         report.note(
-            "1000 samples, ten equal coefficients, SNR 5, unit columns and target; the price is "
-            f"half of half the smallest squared true coefficient, the ridge {RIDGE}, the gap "
-            f"{GAP:.0%}. Medians over {N_SEEDS} seeds on one thread; l0bnb is warm, starts from "
+            "1000 samples, ten equal coefficients, SNR 5, unit columns and target; the penalty per "
+            f"feature is half of half the smallest squared true coefficient, the ridge {RIDGE}, "
+            f"the gap {GAP:.0%}. Medians over {N_SEEDS} seeds on one thread; l0bnb is warm, starts from "
             f"our answer, and gets {BIG_M} times its largest coefficient as bound. With "
-            f"`big_m={BIG_M}` ours looks no further either; without, the proof is unconditional."
+            f"`big_m={BIG_M}` ours uses the same bound; without, the proof is unconditional."
         )
         header = [
             "problem",
@@ -101,7 +101,7 @@ def cells(row: dict[str, Any]) -> list[str]:
 
 
 def draw(p: int, rho: float, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """X and y of unit length, and the price in units of half a squared error."""
+    """X and y of unit length, and the penalty per feature in units of half a squared error."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((1000, p))
     for j in range(1, p):
@@ -112,15 +112,15 @@ def draw(p: int, rho: float, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
     y = signal + rng.standard_normal(1000) * np.sqrt(signal.var() / 5)
     lengths = np.linalg.norm(X, axis=0)
     scaled = coef * lengths / np.linalg.norm(y)
-    price = 0.5 * np.min(scaled[scaled > 0]) ** 2 / 2
-    return np.ascontiguousarray(X / lengths), y / np.linalg.norm(y), float(price)
+    penalty = 0.5 * np.min(scaled[scaled > 0]) ** 2 / 2
+    return np.ascontiguousarray(X / lengths), y / np.linalg.norm(y), float(penalty)
 
 
-def certify(X: np.ndarray, y: np.ndarray, price: float, big_m: float | None) -> tuple[float, Any]:
+def certify(X: np.ndarray, y: np.ndarray, penalty: float, big_m: float | None) -> tuple[float, Any]:
     """Seconds and our fit; the objectives of l0bnb are ours times the number of samples."""
     n = len(y)
     options = {"solver": "exact", "gap": GAP, "time_limit": TIME_LIMIT, "fit_intercept": False}
-    model = L0Regressor(alpha=price / n, l2=2 * RIDGE / n, big_m=big_m, **options)
+    model = L0Regressor(alpha=penalty / n, l2=2 * RIDGE / n, big_m=big_m, **options)
     start = time.perf_counter()
     model.fit(X, y)
     return time.perf_counter() - start, model
@@ -131,18 +131,18 @@ def measure(p: int, rho: float, *, unbounded: bool) -> dict[str, Any]:
     rows, files = [], []
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(N_SEEDS):
-            X, y, price = draw(p, rho, seed)
+            X, y, penalty = draw(p, rho, seed)
             row = []
             for big_m in (BIG_M, None) if unbounded else (BIG_M,):
-                seconds, model = certify(X, y, price, big_m)
+                seconds, model = certify(X, y, penalty, big_m)
                 coef = model.coef_
                 residual = y - X @ coef
-                objective = 0.5 * residual @ residual + price * np.count_nonzero(coef)
+                objective = 0.5 * residual @ residual + penalty * np.count_nonzero(coef)
                 row += [seconds, model.n_nodes_, model.gap_, objective + RIDGE * coef @ coef]
             rows.append(row)
             files.append(Path(folder) / f"{seed}.npz")
             bound = BIG_M * np.abs(coef).max()
-            options = {"l0": price, "l2": RIDGE, "m": bound, "warm": coef, "gap": GAP}
+            options = {"l0": penalty, "l2": RIDGE, "m": bound, "warm": coef, "gap": GAP}
             np.savez(files[-1], X=X, y=y, **options)
         result = {}
         for kind, first in (("bounded ", 0), ("", 4)) if unbounded else (("bounded ", 0),):
@@ -167,7 +167,7 @@ def measure(p: int, rho: float, *, unbounded: bool) -> dict[str, Any]:
 
 
 def diabetes() -> list[tuple[float, float]]:
-    """Seconds and gap for each size."""
+    """Seconds and gap for each number of features."""
     X, y = load_diabetes(return_X_y=True)
     X = PolynomialFeatures(2, include_bias=False).fit_transform(X)
     # the square of a binary column says nothing new

@@ -1,4 +1,4 @@
-"""Classification of tissues by at most ten genes: accuracy beside abess and the L1 norm."""
+"""Classification of tissues by at most ten genes: accuracy against abess and the L1 norm."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class FewestByL1(ClassifierMixin, BaseEstimator):
         self.most = most
 
     def fit(self, X: Any, y: Any) -> FewestByL1:
-        """Walk down the path."""
+        """Fit along the path of strengths, down to the limit."""
         self.classes_ = np.unique(y)
         self.model_ = None
         for C in np.geomspace(1e-3, 10, 60):

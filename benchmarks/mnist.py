@@ -1,7 +1,7 @@
 """LeNet-300-100 on MNIST: test error against the weights that are left, method by method.
 
 Every row is trained on the 60 000 training images with the parameters below, which were
-chosen on 10 000 of them held out, and meets the test images once.
+chosen on 10 000 of them held out, and is scored on the test images once.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def measure(row: Row, data: Any) -> dict[str, Any]:
         model = row.make(seed).set_params(**taught)
         start = time.perf_counter()
         with warnings.catch_warnings():
-            # The schedules end where they end.
+            # The schedules run to their end, which need not be convergence.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(X_train, y_train)
         seconds.append(time.perf_counter() - start)

@@ -22,7 +22,7 @@ IMPORT = "import time; t = time.perf_counter(); import {}; print(time.perf_count
 FITS = """
 import time
 import numpy as np
-from {room} import {name}
+from {module} import {name}
 rng = np.random.default_rng(0)
 X = rng.standard_normal((200, 50))
 y = X[:, 0] + rng.standard_normal(200)
@@ -49,7 +49,7 @@ def run(report: Report) -> None:
 
 
 def imports(report: Report) -> None:
-    """Seconds to import the linear estimators, beside scikit-learn's, in fresh processes."""
+    """Seconds to import the linear estimators and scikit-learn's, in fresh processes."""
     pairs = [
         (seconds_of(IMPORT.format(ours)), seconds_of(IMPORT.format(theirs)))
         for ours, theirs in [("sksparse.linear_model", "sklearn.linear_model")] * 9
@@ -66,8 +66,8 @@ def imports(report: Report) -> None:
 def first_fits(report: Report) -> None:
     """Seconds that the first fit of a process costs more than the tenth, with a warm cache."""
     rows = []
-    for name, room in LINEAR.items():
-        code = FITS.format(room=room, name=name)
+    for name, module in LINEAR.items():
+        code = FITS.format(module=module, name=name)
         seconds_of(code)
         extra = [seconds_of(code) for _ in range(7)]
         rows.append([name, f"{median(extra):.3f} s", f"{max(extra):.3f} s"])
@@ -82,7 +82,7 @@ def seconds_of(code: str) -> float:
 
 
 def digits(report: Report) -> None:
-    """Test accuracy on digits with a tenth of the weights, beside the dense network."""
+    """Test accuracy on digits with a tenth of the weights, and of the dense network."""
     X, y = load_digits(return_X_y=True)
     makers: dict[str, Callable[[int], object]] = {
         "scikit-learn MLPClassifier, dense": lambda seed: MLPClassifier(

@@ -1,4 +1,4 @@
-"""Best subset: loss at the same number of features, and time, beside abess, OMP and MCP.
+"""Best subset: loss at the same number of features, and time, against abess, OMP and MCP.
 
 Every competitor fits in this process, on one thread, on the same arrays; its support is refitted
 by least squares or unpenalised logistic regression, and what counts is the loss of the refit.
@@ -23,7 +23,7 @@ from .subset_problems import HARDER, LOGISTIC, REGRESSION, Planted
 PROBLEMS = REGRESSION | HARDER | LOGISTIC
 N_SEEDS = 5
 LONGEST_PATH, LONGEST_LOGISTIC = 50, 30
-#: Sizes at which abess's path is looked at.
+#: Every so many numbers of features abess's path is evaluated.
 ABESS_EVERY = 10
 #: Seconds after which a call is not repeated.
 LONG = 1.0
@@ -50,15 +50,16 @@ def run(report: Report) -> None:
     report.table(*single_table(merged))
     report.note(
         f"The path of 1 to {LONGEST_PATH} ({LONGEST_LOGISTIC}) features; excess is the mean over "
-        "the path. `effort=2` shows what a longer search still finds. abess returns one size of "
-        f"its path only: it is looked at every {ABESS_EVERY}th, by shorter paths:"
+        "the path. `effort=2` shows what a longer search still finds. abess returns one point of "
+        f"its path only: it is measured at every {ABESS_EVERY}th number of features, by shorter "
+        "paths:"
     )
     report.table(*path_table(merged))
     report.note(ratios(merged))
 
 
 def single_table(merged: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Times, excess and recovery at one size."""
+    """Times, excess and recovery at one number of features."""
     names = ["ours", "abess", "abess, full", "OMP", "MCP"]
     header = ["problem", "pass", *(f"{n}: time, worst excess, planted" for n in names)]
     header.append("passes of ours")
@@ -97,7 +98,7 @@ def ratios(merged: dict[str, Any]) -> str:
     """How many times faster than abess and OMP, as geometric means over the problems."""
     parts = []
     for other in ("abess", "OMP"):
-        for prefix, label in (("", "one size"), ("path ", "path")):
+        for prefix, label in (("", "one number"), ("path ", "path")):
             both = [r["seconds"] for n, r in merged.items() if f"{prefix}{other}" in r["seconds"]]
             logs = [np.log(s[f"{prefix}{other}"] / s[f"{prefix}ours"]) for s in both]
             if logs:
@@ -132,7 +133,7 @@ def measure(planted: Planted) -> dict[str, Any]:
             elapsed, supports = best_time(partial(fit, X, y, longest))
             seconds.setdefault(f"path {name}", []).append(elapsed)
             if "abess" in name:
-                # its path says nothing of smaller sizes: shorter paths do
+                # its path returns the largest number only: shorter paths give the others
                 for k in range(ABESS_EVERY, longest, ABESS_EVERY):
                     supports |= fit(X, y, k)
             values = {k: refit(support) for k, support in supports.items()}
@@ -247,14 +248,14 @@ def ours_path(loss: str, effort: int, X: np.ndarray, y: np.ndarray, longest: int
 
 
 def abess_single(kind: str, options: dict[str, Any], X: Any, y: Any, k: int) -> Any:
-    """Support of abess at one size."""
+    """Support of abess at one number of features."""
     import abess
 
     return np.flatnonzero(getattr(abess, kind)(support_size=k, **options).fit(X, y).coef_)
 
 
 def abess_path(kind: str, options: dict[str, Any], X: Any, y: Any, longest: int) -> Any:
-    """The path of abess, of which it returns the chosen size only: here the largest."""
+    """The path of abess, of which it returns the chosen number only: here the largest."""
     import abess
 
     sizes = range(1, longest + 1)

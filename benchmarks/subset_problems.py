@@ -22,7 +22,7 @@ class Planted:
     snr : float, default=5.0
         Variance of the signal over that of the noise; not used for classes.
     constant : bool, default=False
-        Whether any two columns correlate alike, not only neighbours.
+        Whether any two columns have the same correlation, not only neighbours.
     pairs : bool, default=False
         Whether the features come in pairs of neighbours.
     classes : bool, default=False

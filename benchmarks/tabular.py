@@ -1,4 +1,4 @@
-"""Sparse networks by default settings on tabular data, beside dense and linear models.
+"""Sparse networks by default settings on tabular data, against dense and linear models.
 
 Repeated stratified cross-validation; regression is on shuffled folds. Features are
 standardised in a pipeline, the target of the regression as well.

@@ -1,4 +1,4 @@
-"""The time of a training epoch: beside a bare torch loop, scikit-learn, skorch, and by method."""
+"""The time of a training epoch: against a bare torch loop, scikit-learn, skorch; by method."""
 
 from __future__ import annotations
 

@@ -32,8 +32,8 @@ def on_all_terms(model):
 # The search
 # ----------
 #
-# The size goes from 1 term to 15. ``l2`` is a little ridge on the terms that are kept; the search
-# decides whether it helps.
+# The number of terms goes from 1 to 15. ``l2`` is a small ridge on the terms that are kept; the
+# search decides whether it helps.
 
 inner = KFold(5, shuffle=True, random_state=0)
 search = GridSearchCV(
@@ -78,7 +78,7 @@ pd.DataFrame({name: folds.mean() for name, folds in scores.items()}).T.round(3)
 # At equal size
 # -------------
 #
-# The lasso pays for its selection by shrinking what it keeps. Cross-validation for each size and
+# The lasso shrinks the coefficients that it keeps. Cross-validation for each number of terms and
 # strength shows what that costs.
 
 lasso = GridSearchCV(

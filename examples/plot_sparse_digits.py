@@ -30,9 +30,10 @@ folds = StratifiedKFold(3, shuffle=True, random_state=0)
 # What sparsity costs
 # -------------------
 #
-# Each method trains a network for each size, on three folds. The logarithmic axis shows how many
-# times fewer weights are left; the dashed line is the same network with all of them. Most weights
-# can go for nothing; then the curves bend, and not at the same place.
+# Each method trains a network for each sparsity, on three folds. The logarithmic axis shows how
+# many times fewer weights are left; the dashed line is the same network with all of them. Most
+# weights can be removed without a loss of accuracy; then the curves bend, and not at the same
+# place.
 
 common = {
     "hidden_layer_sizes": (100,),

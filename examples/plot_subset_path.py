@@ -30,9 +30,10 @@ X = pd.DataFrame(StandardScaler().fit_transform(X), columns=X.columns)
 # The path, and a choice
 # ----------------------
 #
-# Ten folds score each size by the log likelihood of images that were not fitted. The last features
-# are often not worth having: ``selection="1se"`` takes the smallest size within one standard error
-# of the best. ``l2`` keeps coefficients finite where few measurements separate the training images.
+# Ten folds score each number of measurements by the log likelihood of images that were not fitted.
+# The last measurements often hardly improve it: ``selection="1se"`` takes the smallest number
+# within one standard error of the best. ``l2`` keeps coefficients finite where few measurements
+# separate the training images.
 
 folds = StratifiedKFold(10, shuffle=True, random_state=0)
 sizes = L0ClassifierCV(max_features=15, l2=1e-3, cv=folds, selection="1se").fit(X, y)
@@ -46,15 +47,15 @@ plt.show()
 # A criterion instead of folds
 # ----------------------------
 #
-# EBIC, the default, needs one path instead of eleven. Each measurement has to pay for having been
-# picked among thirty.
+# EBIC, the default, needs one path instead of eleven. Its penalty accounts for the choice of each
+# measurement among thirty.
 
 by_criterion = L0ClassifierCV(max_features=10, l2=1e-3).fit(X, y)
 names = ", ".join(by_criterion.get_feature_names_out())
 print(fill(f"{by_criterion.n_features_} measurements: {names}", 99))
 
 # %%
-# At equal size
+# At an equal number of measurements
 # -------------
 #
 # An L1 penalty selects as well, and shrinks what it selects. The same folds score it at strengths
@@ -88,7 +89,7 @@ for label, n_features, losses in (
 ax.set(
     xlabel="measurements used",
     ylabel="log loss of images not fitted",
-    title="What a size is worth",
+    title="Log loss by number of measurements",
     yscale="log",
     yticks=[0.1, 0.2, 0.5],
 )

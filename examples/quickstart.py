@@ -3,7 +3,7 @@ The quick start
 ===============
 
 Run the stories of this gallery one after the other, save their plots, and print what each
-estimator kept and scored beside its baselines. ``make demo`` does it, or
+estimator kept and scored, with its baselines. ``make demo`` does it, or
 ``python examples/quickstart.py FOLDER``; FOLDER is where the plots go.
 """
 

@@ -1,4 +1,4 @@
-"""What importing the package costs and drags in, each checked in a process of its own."""
+"""What importing the package imports along with it, each checked in a process of its own."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run_python(code: str, *path: Path, flags: tuple[str, ...] = ()) -> str:
 
 
 def linear_estimators() -> list[type[BaseEstimator]]:
-    """Public estimators that have no business with torch."""
+    """Public estimators that do not use torch."""
     modules = [
         importlib.import_module(f"sksparse.{subpackage}") for subpackage in LIGHT_SUBPACKAGES
     ]

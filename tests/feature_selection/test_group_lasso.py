@@ -1,4 +1,4 @@
-"""GroupLassoSelector through its public face."""
+"""GroupLassoSelector through its public interface."""
 
 from __future__ import annotations
 

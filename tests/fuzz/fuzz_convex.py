@@ -2,7 +2,7 @@
 
 Plain NumPy in float64, with means and objectives in extended precision; nothing here comes from the
 library. A lower bound on the minimum proves that a fit is good; :func:`polish` looks for a better
-point, and any better point proves that it is not. No trust in either is needed for a verdict.
+point, and any better point proves that it is not. A verdict does not depend on how they are found.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Data:
         # what is left of a constant column is the rounding of its mean
         self.Z[:, (self.X[0] == self.X).all(axis=0)] *= 0.0 if intercept else 1.0
         self.spread = np.sqrt(self.s @ (self.Z * self.Z))
-        # What varies by a few roundings of its mean may pass for a constant, or for what it is.
+        # A column that varies by a few roundings of its mean may be treated as constant, or not.
         means = np.abs(self.means).astype(np.float64)
         centres = np.abs(self.s @ self.X)
         spreads = np.sqrt(self.s @ (self.X - self.s @ self.X) ** 2)

@@ -76,7 +76,7 @@ def _data(problem: Problem, loss: str, intercept: bool) -> Data:
 
 
 def _strength(rng: np.random.Generator, data: Data, norm: BlockNorm | SortedNorm) -> float:
-    """From nothing to more than selects anything."""
+    """A strength from zero to above the smallest that selects nothing."""
     kind = rng.random()
     if kind < 0.05:
         return 0.0
@@ -193,7 +193,7 @@ def rounding(data: Data, coef, intercept: float, eps: float) -> float:
 
 
 def scale_of_loss(data: Data) -> float:
-    """Differences of the objective that nobody can care for: of what features can explain."""
+    """Negligible differences of the objective, relative to what features can explain."""
     null = data.loss_at(np.zeros(data.Z.shape[1]))
     if data.loss != "squared":
         return 1e-9 * null

@@ -1,4 +1,4 @@
-"""Fits under watch: what they raise, what they warn of, how long they take."""
+"""Fits with a record of what they raise, what they warn of, and how long they take."""
 
 from __future__ import annotations
 

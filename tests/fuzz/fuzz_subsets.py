@@ -209,7 +209,7 @@ def explained(data: Data, support, j: int) -> bool:
 
 
 def separated(data: Data, support) -> bool:
-    """Whether a combination of the columns parts the classes, at least in part.
+    """Whether a combination of the columns separates the classes, at least in part.
 
     Then the log loss has no minimum: there is a direction along which no sample gets worse and one
     gets better.

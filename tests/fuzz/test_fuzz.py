@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from fuzz_registry import CHECKS, run
 
-# Problems in the fast and in the slow suite; the dear ones are fewer.
+# Problems in the fast and in the slow suite; fewer where a problem takes long.
 COUNTS = {
     "group_lasso": (80, 2700),
     "group_lasso_counts": (40, 900),

@@ -33,7 +33,7 @@ before = signal.getsignal(signal.SIGINT)
 
 
 def run_signalled(script: str, seconds: float = 240.0) -> list[str]:
-    """Run a script after the frame above; its words on the last line that it printed."""
+    """Run a script after the preamble above; the words of the last line that it printed."""
     done = subprocess.run(
         [sys.executable, "-W", "always", "-c", _FRAME + textwrap.dedent(script)],
         capture_output=True,

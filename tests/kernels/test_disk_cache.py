@@ -1,4 +1,4 @@
-"""Broken cache files, and no place for any: fits go on, and say so."""
+"""Broken cache files, or no directory for them: fits work, and warn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OSCAR through its public face."""
+"""OSCAR through its public interface."""
 
 from __future__ import annotations
 

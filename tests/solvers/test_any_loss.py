@@ -1,4 +1,4 @@
-"""Losses that the package has no line about: every solver of smooth losses fits them.
+"""Losses that are defined here, not in the package: every solver of smooth losses fits them.
 
 Poisson is among them for comparison with independent implementations.
 """

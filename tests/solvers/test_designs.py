@@ -48,7 +48,7 @@ class Table:
 
 
 class TableDesign(Design):
-    """What a stream of rows owes: how they are read."""
+    """The one method that a stream of rows has to provide: how they are read."""
 
     @classmethod
     def reads(cls, X: Any) -> bool:

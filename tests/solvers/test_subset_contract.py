@@ -1,4 +1,4 @@
-"""What every solver of best-subset regression owes: weights, sparse data, single precision."""
+"""The contract of all best-subset solvers: weights, sparse data, single precision."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_samples_that_differ_are_counted_once(
     problem = make_problem(form(X[rows]), y[rows], weights=weights)
     assert problem.distinct(200) == len(np.unique(rows[weights > 0]))
     assert make_problem(form(np.zeros((9, 2))), np.ones(9)).distinct(5) == 1
-    # columns that would drown the others: a huge constant, a huge one of two values
+    # columns that could hide the others: a huge constant, a huge one of two values
     X = np.c_[np.full(30, 1.7e18), X, 1e17 * (np.arange(30) % 2)]
     problem = make_problem(form(X), np.arange(30) % 2 + 0.0)
     assert problem.distinct(200) == 30

@@ -1,4 +1,4 @@
-"""Best subsets of counts through their public face, against exhaustive search and scikit-learn."""
+"""Best subsets of counts, against exhaustive search and scikit-learn."""
 
 from __future__ import annotations
 

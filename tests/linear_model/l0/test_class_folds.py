@@ -46,7 +46,7 @@ def test_such_a_fold_is_that_of_a_fit_on_the_classes_it_knows(rng: np.random.Gen
     X, y = make(rng, [30, 30, 30, 12])
     groups = np.where(y == "elm", 3, np.arange(len(y)) % 3)
     splits = list(LeaveOneGroupOut().split(X, y, groups))
-    # the last fold holds a class out: nothing of it can be judged
+    # the last fold holds a class out: no sample of it can be scored
     mixed = splits[-1][1], np.concatenate((splits[-1][1], splits[0][1][:9]))
     rest = np.setdiff1d(np.arange(len(y)), mixed[1])
     splits = [*splits[:-1], (rest, mixed[1])]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-# The signal comes from another thread once the fit is inside what ``inside`` names. Looks at X are
-# slowed down where a fit would be over before.
+# The signal comes from another thread once the fit is inside what ``inside`` names. Passes over X
+# are slowed down where a fit would be over before.
 SCRIPT = """
 import json, os, signal, sys, threading, time, warnings
 import numpy as np
@@ -67,7 +67,7 @@ PRODUCTS = 'watched(_correlations.Correlations, "products", 0.2)'
 MEASURED = 'watched(_correlations.Correlations, "unexplained", 0.2)'
 PASSES = 'watched(_subset_columns.SubsetColumns, "all_products", 0.2)'
 EXPANDED = 'watched(_branch_and_bound.{}, "expand", 0.0)'
-# The signal finds nobody who asks for it.
+# No code asks whether a signal has arrived.
 UNHEARD = """
 for module in list(sys.modules.values()):
     if getattr(module, "check", None) is interrupts.check and module is not interrupts:

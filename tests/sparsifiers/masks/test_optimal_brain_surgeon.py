@@ -127,7 +127,7 @@ def monks(problem: int) -> tuple[np.ndarray, np.ndarray]:
 def test_few_weights_are_left_of_a_network_for_the_monks(
     problem: int, n_train: int, n_kept: int
 ) -> None:
-    """A network of 57 weights still knows the rule with as few as were published, or near."""
+    """A network of 57 weights still computes the rule with about as few as were published."""
     X, y = monks(problem)
     train = np.random.RandomState(0).permutation(len(X))[:n_train]
     scores = []

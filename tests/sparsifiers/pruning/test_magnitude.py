@@ -284,7 +284,7 @@ def test_l1_is_in_force_until_the_mask_is_final(schedule: str) -> None:
 def test_removal_of_dead_units_keeps_the_output() -> None:
     module = make_chain()
     module.eval()
-    # units 0 to 4 have no inputs but emit their biases, units 5 to 9 are not heard
+    # units 0 to 4 have no inputs but emit their biases, units 5 to 9 have no outputs
     module[1].weight.data[:5] = 0.0
     module[1].bias.data[:5] = 2.0
     module[4].weight.data[:, 5:10] = 0.0
