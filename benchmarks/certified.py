@@ -63,8 +63,8 @@ def run(report: Report) -> None:
         report.note(
             "1000 samples, ten equal coefficients, SNR 5, unit columns and target; the penalty per "
             f"feature is half of half the smallest squared true coefficient, the ridge {RIDGE}, "
-            f"the gap {GAP:.0%}. Medians over {N_SEEDS} seeds on one thread; l0bnb is warm, starts from "
-            f"our answer, and gets {BIG_M} times its largest coefficient as bound. With "
+            f"the gap {GAP:.0%}. Medians over {N_SEEDS} seeds on one thread; l0bnb is warm, starts "
+            f"from our answer, and gets {BIG_M} times its largest coefficient as bound. With "
             f"`big_m={BIG_M}` ours uses the same bound; without, the proof is unconditional."
         )
         header = [

@@ -56,7 +56,7 @@ print(fill(f"{by_criterion.n_features_} measurements: {names}", 99))
 
 # %%
 # At an equal number of measurements
-# -------------
+# ----------------------------------
 #
 # An L1 penalty selects as well, and shrinks what it selects. The same folds score it at strengths
 # that keep from one measurement to all that it ever wants.
