@@ -85,7 +85,7 @@ def interruptible() -> Iterator[None]:
         check()
     except SystemError as error:
         # numba turned the exception of a second signal into a SystemError
-        if not _comes_from_the_keyboard(error):
+        if not _is_interruption(error):
             raise
         raise KeyboardInterrupt from error
     finally:
@@ -93,7 +93,7 @@ def interruptible() -> Iterator[None]:
         _watch.answer = None
 
 
-def _comes_from_the_keyboard(error: BaseException | None) -> bool:
+def _is_interruption(error: BaseException | None) -> bool:
     """Whether an interruption is the cause of an error, directly or through other errors."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__

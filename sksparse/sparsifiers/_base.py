@@ -206,7 +206,7 @@ class SparsifierRun(ABC):
         self.after_step()
         self.parameters.release()
 
-    def settle(self, keep: Tensor, scores: Tensor | None = None) -> None:
+    def fix_mask(self, keep: Tensor, scores: Tensor | None = None) -> None:
         """Freeze a mask, with paths to all outputs where the number of weights is given.
 
         Parameters

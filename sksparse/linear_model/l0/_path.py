@@ -188,13 +188,13 @@ def l0_path(
         fits = task.fit_along(grid)
         stronger = l2 == "auto" and ridge.once_separated(task.sample_count)
         if stronger and loss == "log" and not fits.interrupted:
-            fits = _again_where_separated(task, stronger, grid, fits)
+            fits = _refit_where_separated(task, stronger, grid, fits)
         path, message = task.path(grid, fits), fits.message or task.separation(fits)
     warn_unless_converged(message)
     return path
 
 
-def _again_where_separated(task: SubsetTask, ridge: Ridge, grid: Grid, fits: PathFits) -> PathFits:
+def _refit_where_separated(task: SubsetTask, ridge: Ridge, grid: Grid, fits: PathFits) -> PathFits:
     """The path with fits of a stronger ridge where features separate the classes."""
     again = np.flatnonzero([task.is_separated(*fit) for fit in fits.each()])
     if not again.size:

@@ -203,7 +203,7 @@ class PhasedNet(NeuralNet):
         try:
             self.notify("on_train_begin", X=None, y=None)
         except KeyboardInterrupt:
-            interrupted = self._obeys_interrupt()
+            interrupted = self._ends_interrupted()
         with self._bar:
             for phase in self.run.phases:
                 with torch.no_grad():
@@ -213,7 +213,7 @@ class PhasedNet(NeuralNet):
                 try:
                     self._train_phase(phase, train, valid)
                 except KeyboardInterrupt:
-                    interrupted = self._obeys_interrupt()
+                    interrupted = self._ends_interrupted()
         with torch.no_grad():
             self.run.finalize()
         try:
@@ -221,10 +221,10 @@ class PhasedNet(NeuralNet):
             check()
             self.notify("on_train_end", X=None, y=None)
         except KeyboardInterrupt:
-            interrupted = self._obeys_interrupt()
+            interrupted = self._ends_interrupted()
         return interrupted
 
-    def _obeys_interrupt(self) -> bool:
+    def _ends_interrupted(self) -> bool:
         """Whether training ends with a network; without one the interrupt is raised again."""
         if self.history and "loss" not in self.history[-1]:
             self.history.pop()

@@ -131,12 +131,12 @@ class CardinalitySearch:
                 break
         for factor in self._effort.overshoots:
             check()
-            self._come_back(search, first, self._effort.beyond(end, factor))
+            self._search_backward(search, first, self._effort.beyond(end, factor))
             search = self._search(int(self.cardinalities[-1]))
         if self._effort.perturbations:
             self._perturb(first)
 
-    def _come_back(self, search: LocalSearch, first: int, beyond: int) -> None:
+    def _search_backward(self, search: LocalSearch, first: int, beyond: int) -> None:
         """Go beyond the end of the block, down through its cardinalities and up again."""
         top = len(search.columns)
         search.improve(swaps=False, limit=min(beyond, self._limit))
@@ -159,7 +159,9 @@ class CardinalitySearch:
     def _grow(self, search: LocalSearch) -> tuple[LocalSearch, bool]:
         """Add columns to the working set; whether the support improved by them."""
         top = len(search.columns)
-        scores = self._data.unexplained(self._working.features[search.columns], search.coef)
+        scores = self._data.residual_correlations(
+            self._working.features[search.columns], search.coef
+        )
         length = self.end - self._n_kept
         new = TUNING.block_new + TUNING.block_new_per_feature * length
         self._working.extend(self._working.outside(scores, min(self._effort.new, new)))

@@ -126,7 +126,7 @@ class BackwardElimination(IterativeSolver[BackwardIterate]):
     def start(self, problem: Problem, coef: Array | None) -> BackwardIterate:
         data = Correlations(problem, problem.penalty_as(L0).l2)
         penalty = ScaledPenalty.of(problem, data)
-        gram = data.among_once(data.usable)
+        gram = data.among_uncached(data.usable)
         state = BackwardIterate(
             coef=np.zeros(problem.design.n_features),
             intercept=0.0,

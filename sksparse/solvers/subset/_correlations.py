@@ -120,7 +120,7 @@ class Correlations:
         """Correlations between the given columns; the diagonal is ``1 + JITTER``."""
         return self.gram.block(features, features).copy()
 
-    def among_once(self, features: Indices) -> Array:
+    def among_uncached(self, features: Indices) -> Array:
         """The same, for many columns that are not needed again, and are not stored."""
         matrix = self.centred.gram(features, 1.0 / self.lengths)
         np.fill_diagonal(matrix, 1.0 + JITTER)
@@ -145,7 +145,7 @@ class Correlations:
         """Targets less the predictor, with the best intercept; adds up the columns in use."""
         return self._residual - self.centred.matvec(coef, exact=True)
 
-    def unexplained(self, features: Indices, coef: Array) -> Array:
+    def residual_correlations(self, features: Indices, coef: Array) -> Array:
         """Magnitude of each column's correlation with the residual of a model.
 
         ``coef`` belongs to ``features`` and a target of unit length.

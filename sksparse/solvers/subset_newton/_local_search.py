@@ -145,7 +145,7 @@ class SubsetSearch:
 
     def determines(self, n_features: int) -> bool:
         """Whether the coefficients of so many features are determined, or allowed in any case."""
-        return self.fits.tells_apart(n_features) or n_features <= self.budget.admitted
+        return self.fits.determines(n_features) or n_features <= self.budget.admitted
 
     def model(self, fit: Fit) -> LocalModel:
         """The quadratic model around a fit, over the working set."""

@@ -63,7 +63,7 @@ class SubsetFits:
         bounded = penalty.l1 > 0 or penalty.has_ridge or not problem.loss.unbounded_if
         self.floor = -np.inf if bounded else problem.loss.negligible * self.scale
 
-    def tells_apart(self, n_features: int) -> bool:
+    def determines(self, n_features: int) -> bool:
         """Whether the samples, or a ridge, determine the coefficients of so many features."""
         if n_features > self._counted:
             self._counted = max(2 * n_features, TUNING.first_rank)

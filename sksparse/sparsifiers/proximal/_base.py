@@ -315,4 +315,4 @@ class ProximalRun(SparsifierRun):
         ranks = ranks_of(self.group_scores(), self.weights.abs())
         ranks = ranks_with_quotas(ranks, self.parameters.sizes, self._n_kept)
         ranks.masked_fill_(self.weights == 0, 0)
-        self.settle(keep_alive(ranks, self._n_kept, self.graph), ranks)
+        self.fix_mask(keep_alive(ranks, self._n_kept, self.graph), ranks)

@@ -236,7 +236,7 @@ class _LotteryRun(SparsifierRun):
         if self._options.reinit and self._round == len(self.counts):
             self._load(self._initial)
             self._shuffle()
-        self.settle(keep, scores)
+        self.fix_mask(keep, scores)
         self._early_update = -1
 
     def after_step(self) -> None:

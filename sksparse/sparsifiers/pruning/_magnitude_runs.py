@@ -112,7 +112,7 @@ class _PruningRun(SparsifierRun):
             return keep_largest(scores, count)
         return keep_counts(scores, sizes, _COUNTS[self._options.scope](self._shapes, count))
 
-    def _settle(self, keep: Tensor, scores: Tensor) -> None:
+    def _fix_mask(self, keep: Tensor, scores: Tensor) -> None:
         """Fix a mask without dead units, whose constants move into biases."""
         kept = keep
         if self._removes_dead:
@@ -179,7 +179,7 @@ class PruningInRounds(_PruningRun):
             return
         self._observe(probe)
         scores = self._scores(self.weights)
-        self._settle(self._kept(scores, self.weights, phase.strength, sparsity), scores)
+        self._fix_mask(self._kept(scores, self.weights, phase.strength, sparsity), scores)
 
     def _operate(self, strength: float, sparsity: float, probe: Probe) -> None:
         """Prune with the optimal brain surgeon."""
@@ -190,7 +190,7 @@ class PruningInRounds(_PruningRun):
         # weights that replace those of dead units have their old values
         scores = torch.where(keep, 2.0, before.abs() / largest)
         self.weights.copy_(torch.where(keep, self.weights, before))
-        self._settle(keep_largest(scores, count), scores)
+        self._fix_mask(keep_largest(scores, count), scores)
 
 
 class GradualPruning(_PruningRun, GradualRun):
@@ -215,7 +215,7 @@ class GradualPruning(_PruningRun, GradualRun):
         self.weights.add_(self._pruned_values)
         scores = self._scores(self.weights)
         sparsity = self.task.target_sparsity or 0.0
-        self._settle(self._kept(scores, self.weights, 1.0, sparsity), scores)
+        self._fix_mask(self._kept(scores, self.weights, 1.0, sparsity), scores)
 
     def before_batch(self) -> None:
         if not self.updating:

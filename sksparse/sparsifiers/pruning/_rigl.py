@@ -139,10 +139,10 @@ class _RigLRun(SparsifierRun):
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         self._moving = phase.name == "move"
         if self._moving:
-            self.settle(self._first_mask())
+            self.fix_mask(self._first_mask())
         else:
             # an output may have lost all its paths when connections moved
-            self.settle(self.weights != 0 if self.mask is None else self.mask > 0)
+            self.fix_mask(self.weights != 0 if self.mask is None else self.mask > 0)
 
     def _first_mask(self) -> Tensor:
         """Random masks; in a network with zeros, weights that are not zero come first."""

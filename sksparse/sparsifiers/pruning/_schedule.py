@@ -166,7 +166,7 @@ class CuttingRun(GradualRun):
         self._interval = self._options.update_every or usual
 
     def end_updates(self, probe: Probe) -> None:
-        self.settle(self.final_mask())
+        self.fix_mask(self.final_mask())
 
     def scheduled(self, final: float) -> float:
         """What rises from 0 to its final value in the first half of the second phase."""

@@ -92,7 +92,7 @@ class _SNIPRun(SparsifierRun):
         slope = torch.zeros_like(self.weights)
         for gradient in probe.gradients(self.parameters):
             slope += gradient
-        self.settle(self._most_sensitive(slope.mul_(self.weights).abs_()))
+        self.fix_mask(self._most_sensitive(slope.mul_(self.weights).abs_()))
 
     def _most_sensitive(self, scores: Tensor) -> Tensor:
         sparsity, sizes = asked_sparsity(self.task), self.parameters.sizes

@@ -104,7 +104,7 @@ class _SynFlowRun(SparsifierRun):
             density = (1.0 - sparsity) ** (r / self._options.n_rounds)
             scores = torch.where(keep, flow.through(keep), -1.0)
             keep = keep_largest(scores, n_kept(self.n_weights, 1.0 - density))
-        self.settle(keep)
+        self.fix_mask(keep)
 
 
 class SynapticFlow:

@@ -321,7 +321,7 @@ class _BayesianRun(SparsifierRun):
             count = n_kept(self.n_weights, self.task.target_sparsity)
             keep = self._unit_masks.keep_best(self.scales.score(), self.weights.abs(), count)
         self.unite()
-        self.settle(keep)
+        self.fix_mask(keep)
 
 
 class _SharedDraw:

@@ -377,4 +377,4 @@ class _HardConcreteRun(SparsifierRun):
             keep = keep_ranked(self._units.spread(log_alpha), size, count)
         self.weights.copy_(self.latent.detach() * torch.where(gates > 0, gates, TUNING.least_gate))
         self.unite()
-        self.settle(keep)
+        self.fix_mask(keep)

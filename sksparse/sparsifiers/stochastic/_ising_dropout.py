@@ -225,7 +225,7 @@ class _IsingRun(SparsifierRun):
         self._statistics.remove()
         self._dropping = False
         self.unite()
-        self.settle(self._passes > 0)
+        self.fix_mask(self._passes > 0)
 
     def _solve(self, progress: float) -> None:
         """Find which weights are in use at a share of the final penalty or sparsity."""

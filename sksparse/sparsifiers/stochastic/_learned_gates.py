@@ -239,4 +239,4 @@ class _LearnedGatesRun(SparsifierRun):
             keep = keep_ranked(self.gates.data, self.latent.data.abs(), count)
         self.weights.copy_(self.latent.data)
         self.unite()
-        self.settle(keep)
+        self.fix_mask(keep)

@@ -64,7 +64,7 @@ class LocalNoise:
         start = 0
         for name, weight in parameters.tensors.items():
             layer = module.get_submodule(name.rpartition(".")[0])
-            if serves(layer):
+            if is_handled(layer):
                 leaf = values[name].detach().requires_grad_()
                 leaf.grad = slopes[name]
                 if input_factors is not None:
@@ -92,7 +92,7 @@ class LocalNoise:
         return hook
 
 
-def serves(layer: nn.Module) -> bool:
+def is_handled(layer: nn.Module) -> bool:
     """Whether a layer is certain to compute with its weights through its own forward."""
     # a subclass may be used by its owner without being called, as in attention
     kind = type(layer)

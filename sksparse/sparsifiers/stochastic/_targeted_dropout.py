@@ -178,7 +178,7 @@ class _TargetedRun(SparsifierRun):
         keep = ~self.targets(self.proportion)
         self.weights.copy_(self.latent.data)
         self.unite()
-        self.settle(keep)
+        self.fix_mask(keep)
 
     def targets(self, proportion: float) -> Tensor:
         """The weights, flat, that are targeted: exactly the given share of all."""

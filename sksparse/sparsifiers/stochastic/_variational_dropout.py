@@ -286,4 +286,4 @@ class _VariationalRun(SparsifierRun):
             keep = keep_alive(ranks, count, self.graph)
         self.weights.copy_(self.latent.data)
         self.unite()
-        self.settle(keep)
+        self.fix_mask(keep)

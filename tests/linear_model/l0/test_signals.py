@@ -64,7 +64,7 @@ report["fired"] = len(calls) >= {nth}
 print(json.dumps(report))
 """
 PRODUCTS = 'watched(_correlations.Correlations, "products", 0.2)'
-MEASURED = 'watched(_correlations.Correlations, "unexplained", 0.2)'
+MEASURED = 'watched(_correlations.Correlations, "residual_correlations", 0.2)'
 PASSES = 'watched(_subset_columns.SubsetColumns, "all_products", 0.2)'
 EXPANDED = 'watched(_branch_and_bound.{}, "expand", 0.0)'
 # No code asks whether a signal has arrived.
