@@ -21,7 +21,7 @@ _REMEDY = "set NUMBA_CACHE_DIR to a directory that can be written to"
 
 
 class ForgivingCache(FunctionCache):
-    """A cache of one function that takes broken files for missing ones."""
+    """A cache of one function that treats broken files as missing."""
 
     def load_overload(self, sig, target_context):
         """What was compiled for the signature, or None."""
@@ -42,13 +42,13 @@ class ForgivingCache(FunctionCache):
             return None
 
     def save_overload(self, sig, data):
-        """Store what was compiled, if the disk lets us."""
+        """Store what was compiled, if there is space on disk and permission to write."""
         try:
             super().save_overload(sig, data)
         except Exception as error:
             _warn(
                 f"numba's cache in {self.cache_path} cannot be written ({type(error).__name__}: "
-                f"{error}), so that functions are compiled in every process; make room there, or "
+                f"{error}), so that functions are compiled in every process; free space there, or "
                 f"{_REMEDY}."
             )
 

@@ -41,8 +41,8 @@ def forward_starts(state: Searched) -> list[Indices]:
     search = _search(state, working.positions(state.kept))
     search.exhaust(swaps=False)
     for _ in range(TUNING.few_rounds):
-        missed = data.residual_correlations(working.features[search.columns], search.coef)
-        working.extend(working.outside(missed, TUNING.few_new + wanted))
+        scores = data.residual_correlations(working.features[search.columns], search.coef)
+        working.extend(working.outside(scores, TUNING.few_new + wanted))
         search = _search(state, search.columns)
         if not search.exhaust():
             break

@@ -234,7 +234,7 @@ class SubsetSearch:
         return fit
 
     def _first_finished(self, path: list[Indices], start: Fit, last: Fit) -> Fit:
-        """By bisection, the earliest support of a path on which the loss is as good as zero."""
+        """By bisection, the earliest support of a path on which the loss is negligible."""
         low, high = 0, len(path) - 1
         while low < high:
             middle = (low + high) // 2

@@ -91,7 +91,7 @@ class SubsetFits:
         return max(self.tol * self.left(fit), self.noise(fit))
 
     def finished(self, fit: Fit) -> bool:
-        """Whether the loss is as good as zero, so that no feature can lower it."""
+        """Whether the loss is negligible, so that no feature can lower it."""
         return fit.value <= self.floor
 
     def null_fit(self) -> Fit:

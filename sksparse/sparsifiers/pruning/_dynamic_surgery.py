@@ -36,8 +36,8 @@ class DynamicSurgery(GradualSparsifier):
 
     The paper has :math:`\alpha = 1`, the default; the thresholds rise to their values in the
     first half of the surgery. With `target_sparsity` the threshold is chosen at
-    each change of the mask such that the sparsity rises along a cubic to the target, which is met
-    to one weight. Biases are never pruned.
+    each change of the mask such that the sparsity rises along a cubic to the target, which is
+    reached to within one weight. Biases are never pruned.
 
     Parameters
     ----------

@@ -33,8 +33,8 @@ class LotteryTicket(Sparsifier):
 
     After :math:`t` rounds :math:`(1 - p)^t` of the weights of a layer are left at its rate
     :math:`p`. With `target_sparsity` the rounds divide the (possibly fractional) :math:`t` at
-    which the target is met, to one weight. `alpha` is the logarithm of the compression and
-    does the same for the sparsity :math:`1 - e^{-\alpha}`. Without both there are `n_rounds`
+    which the target is reached, to within one weight. `alpha` is the logarithm of the compression
+    and does the same for the sparsity :math:`1 - e^{-\alpha}`. Without both there are `n_rounds`
     rounds at exactly `rate`, by default ten. Biases are never pruned.
 
     Parameters

@@ -38,7 +38,7 @@ class Magnitude(PruningOptions):
     schedule, masks are updated repeatedly: all pruned weights are restored at their old values,
     all are scored again, and those of least score are masked, until the mask is final.
 
-    Biases are never pruned, and a weight that is pruned for good stays exactly zero.
+    Biases are never pruned, and a weight that the final mask prunes stays exactly zero.
     Dropout modules are corrected under each mask, :math:`D_r = D_o \sqrt{C_r / C_o}` with the
     connections C of the layer that they feed, and restored at the end.
 

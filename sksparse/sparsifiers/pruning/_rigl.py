@@ -35,7 +35,7 @@ class RigL(Sparsifier):
 
     `alpha` is the logarithm of the compression: a share :math:`e^{-\alpha}` of the weights
     is in use, one in ten by default. With `target_sparsity` :math:`s` it is :math:`1 - s`, to
-    one weight. Biases are never pruned.
+    within one weight. Biases are never pruned.
 
     Parameters
     ----------

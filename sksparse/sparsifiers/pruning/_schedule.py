@@ -178,4 +178,4 @@ class CuttingRun(GradualRun):
 
     @abstractmethod
     def final_mask(self) -> Tensor:
-        """The weights to keep for good; `weights` holds their values."""
+        """The weights to keep in the end; `weights` holds their values."""

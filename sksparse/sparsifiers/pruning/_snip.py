@@ -25,7 +25,7 @@ class SNIP(Sparsifier):
     \|W\|^2` at a learning rate that falls to zero.
 
     `alpha` is the logarithm of the compression: a share :math:`e^{-\alpha}` of the weights
-    is kept, one in ten by default. With `target_sparsity` :math:`s` it is :math:`1 - s`, to
+    is kept, one in ten by default. With `target_sparsity` :math:`s` it is :math:`1 - s`, to within
     one weight. Biases are never pruned.
 
     Parameters

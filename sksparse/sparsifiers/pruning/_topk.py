@@ -24,7 +24,7 @@ class TopK(GradualSparsifier):
     in the first half of that phase. In the last phase the zeros are fixed.
 
     `alpha` is the logarithm of the compression: a share :math:`e^{-\alpha}` of the weights
-    is kept, one in ten by default. With `target_sparsity` :math:`s` it is :math:`1 - s`, to
+    is kept, one in ten by default. With `target_sparsity` :math:`s` it is :math:`1 - s`, to within
     one weight. Biases are never pruned.
 
     Parameters

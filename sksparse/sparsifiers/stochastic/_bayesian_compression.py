@@ -72,10 +72,10 @@ class BayesianGroups(Sparsifier):
     After `sparsify_fraction` of the epochs units are removed whose scale is beyond `threshold`,
     with all weights that leave them and, where layers follow each other in an ``nn.Sequential``,
     those that enter them; with `target_sparsity` as many as it takes, the last one in
-    part: by magnitude, to one weight. Means of scales and weights are multiplied, and what is
-    left is trained further without noise. With `target_sparsity`, `alpha` is not used: the
-    strength begins at ``0.5 / n_samples`` and rises while too few units are
-    beyond the threshold, and falls while too many are.
+    part, by magnitude, to reach the target to within one weight. Means of scales and weights are
+    multiplied, and what is left is trained further without noise. With `target_sparsity`, `alpha`
+    is not used: the strength begins at ``0.5 / n_samples`` and rises while too few units are beyond
+    the threshold, and falls while too many are.
 
     Parameters
     ----------

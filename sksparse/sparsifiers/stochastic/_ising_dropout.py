@@ -50,8 +50,8 @@ class IsingDropout(Sparsifier):
     and their weights are not trained. With `target_sparsity`, the units of each layer are
     ranked by the penalty at which they are dropped, and the same share of each layer is dropped,
     so many that a sparsity that rises to the target is met: the last unit in part, by
-    magnitude, to one weight. After `sparsify_fraction` of the epochs the state is final, and
-    what is left is trained further.
+    magnitude, to reach it to within one weight. After `sparsify_fraction` of the epochs the state
+    is final, and what is left is trained further.
 
     The paper leaves the energy and its optimiser partly open; this is an interpretation
     and may change. It works on ``nn.Sequential`` modules of linear layers and activations.

@@ -56,7 +56,7 @@ class TargetedDropout(Sparsifier):
     Both :math:`\gamma` and the rate rise from zero: :math:`\gamma` linearly to 95 % of its value
     in the first half of `ramp_fraction` of the epochs with dropout and to all of it in the
     second, the rate linearly over both. After `sparsify_fraction` of the epochs the target
-    is removed for good, to one weight, and what is left is trained further.
+    is removed, to within one weight, and what is left is trained further.
 
     Parameters
     ----------

@@ -80,7 +80,7 @@ class VariationalDropout(Sparsifier):
 
     After `sparsify_fraction` of the epochs the weights with :math:`\log a_j` at or above
     `threshold` are removed, or with `target_sparsity` those with the largest until
-    it is met to one weight; what is left is trained further without noise. With
+    it is reached to within one weight; what is left is trained further without noise. With
     `target_sparsity`, `alpha` is not used: the strength begins at ``0.2 / n_samples`` and
     rises while too few weights are beyond the threshold, and falls while too many are.
 
