@@ -102,7 +102,7 @@ class PathSearch(BaseEstimator, ABC, Generic[Task]):
     ) -> Choice:
         """Choose among the points of all tasks.
 
-        These differ in one parameter that the grid does not cover. ``errors`` judges the fits of a
+        These differ in one parameter that the grid does not cover. ``errors`` scores the fits of a
         fold; None is the loss.
         """
         paths = [_complete_path(task, grid) for task, grid in zip(tasks, grids, strict=True)]

@@ -355,7 +355,7 @@ class BaseSparseNet(BaseEstimator):
             allow_nd=self.__sklearn_tags__().input_tags.three_d_array,
             reset=False,
         )
-        # A network trained on CUDA is served where there is none.
+        # A network trained on CUDA can predict where there is none.
         device = resolve_device("cpu" if self.device == "cpu" else "auto")
         module = self.module_
         if self._input_scaling is not None:

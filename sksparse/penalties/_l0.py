@@ -32,7 +32,7 @@ class L0(Penalty):
         Features whose coefficient must not be negative; None is none.
     scaled_l2 : float, default=0.0
         Ridge for features of unit variance. With it alone, ``alpha`` selects no more features than
-        there are samples. Solvers of least squares do not know it.
+        there are samples. Solvers of least squares refuse it.
     """
 
     max_features: int | None = None

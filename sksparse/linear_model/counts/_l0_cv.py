@@ -128,7 +128,7 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
     The criteria are those of :class:`L0RegressorCV`, with the Poisson deviance in place of
     ``n log(mse)``: BIC is ``sum_i s_i d(y_i, m_i) + df log(n)``, with the weights scaled to a sum
     of n. They take counts for Poisson distributed: where their variance is larger, too many
-    features are chosen, and ``cv`` is the better judge.
+    features are chosen, and ``cv`` is more reliable.
 
     A fold costs a path. The samples outside it have weight zero, so X is not copied.
 

@@ -20,7 +20,7 @@ from sksparse.linear_model.l0._classifier import L0Classifier
 def with_known_classes(folds: list[Fold], classes: Any, codes: Array) -> list[Fold]:
     """Folds whose test parts hold only classes that their training parts hold.
 
-    A fold that trains on some classes only is fitted and judged on these; one that trains on a
+    A fold that trains on some classes only is fitted and scored on these; one that trains on a
     single class, or keeps no test sample, is left out. Both cases are reported in a warning.
 
     Raises
@@ -36,10 +36,10 @@ def with_known_classes(folds: list[Fold], classes: Any, codes: Array) -> list[Fo
             continue
         missing = np.delete(classes, known).tolist()
         reasons.append(f"{fold.name} has no training sample of the classes {missing}")
-        judged = np.isin(codes[fold.rows], known)
+        scored = np.isin(codes[fold.rows], known)
         test = np.where(np.isin(codes, known), fold.test, 0.0)
         if len(known) > 1 and test.any():
-            kept.append(_restricted(fold, known, codes, test / test.sum(), judged))
+            kept.append(_restricted(fold, known, codes, test / test.sum(), scored))
         else:
             reasons[-1] += " and is left out"
     advice = "give stratified splits, fewer folds, or merge rare classes"
@@ -47,7 +47,7 @@ def with_known_classes(folds: list[Fold], classes: Any, codes: Array) -> list[Fo
         raise ValueError(f"cv: {'; '.join(reasons)}: {advice}.")
     if reasons:
         warnings.warn(
-            f"cv: {'; '.join(reasons)}. Such a fold is fitted and judged on the other classes; "
+            f"cv: {'; '.join(reasons)}. Such a fold is fitted and scored on the other classes; "
             f"{advice}.",
             UserWarning,
             stacklevel=3,
@@ -55,11 +55,11 @@ def with_known_classes(folds: list[Fold], classes: Any, codes: Array) -> list[Fo
     return kept
 
 
-def _restricted(fold: Fold, known: Any, codes: Array, test: Array, judged: Any) -> Fold:
+def _restricted(fold: Fold, known: Any, codes: Array, test: Array, scored: Any) -> Fold:
     # a sample of another class has no weight, so its code does not matter
     among = np.minimum(np.searchsorted(known, codes), len(known) - 1).astype(np.float64)
     loss = log_loss(among, fold.train)
-    return fold._replace(test=test, rows=fold.rows[judged], loss=loss, classes=known)
+    return fold._replace(test=test, rows=fold.rows[scored], loss=loss, classes=known)
 
 
 @dataclass(frozen=True)

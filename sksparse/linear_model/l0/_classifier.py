@@ -112,9 +112,9 @@ class L0Classifier(SparseClassifierMixin, BaseEstimator):
         swap over all features, less the moves that refits refuted, or what changing the
         coefficients of a single feature gains for certain if that is more. With "auto" and at most
         200 pairs of a feature in use and another, every single move has been refitted, so that
-        a value up to ``tol`` proves a local optimum; with more, a move that the model misjudges may
-        remain, as in about one of a hundred small random problems. With "forward" and "backward"
-        zero says that the rule was followed to its end.
+        a value up to ``tol`` proves a local optimum; with more, a move whose gain the model does
+        not predict may remain, as in about one of a hundred small random problems. With "forward"
+        and "backward" zero says that the rule was followed to its end.
     l2_ : float
         The strength of the ridge; for ``l2="auto"`` that on features of unit variance.
     n_iter_ : int

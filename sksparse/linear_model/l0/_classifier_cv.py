@@ -49,7 +49,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     cv : int, splitter or iterable, default=None
         How to split for cross-validation, as in scikit-learn; a number makes stratified folds, and
         ``criterion`` is then not used. None chooses by ``criterion``, on all samples. A fold whose
-        training part lacks a class is fitted and judged on the others, with a warning.
+        training part lacks a class is fitted and scored on the others, with a warning.
     scoring : str or callable, default=None
         With ``cv``, the score of the held-out samples, as in scikit-learn; the greatest is best.
         None is the negative log loss, with class weights.
@@ -314,7 +314,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         super()._check_choice()
         if self.cv is None and self.scoring is not None:
             raise ValueError(
-                f"scoring={self.scoring!r} judges held-out samples, and cv is None: give cv, such "
+                f"scoring={self.scoring!r} scores held-out samples, and cv is None: give cv, such "
                 "as 5, or leave scoring at None to choose by criterion."
             )
 

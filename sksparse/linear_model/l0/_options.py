@@ -1,4 +1,4 @@
-"""The parameters that say what a subset may be, checked, and how it is searched."""
+"""The parameters that constrain a subset, checked, and those of its search."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sksparse._validation import check_penalty_weights
 from sksparse.penalties import L0
 from sksparse.solvers import Solver, StepwiseNewton, SubsetNewton
 
-#: Parameters of what a subset may be, of every estimator that chooses one.
+#: Parameters that constrain a subset, of every estimator that chooses one.
 SUBSET_CONSTRAINTS: dict[str, list[Any]] = {
     "l1": [Interval(Real, 0, None, closed="left")],
     "l2": [Interval(Real, 0, None, closed="left")],

@@ -133,7 +133,7 @@ class L0Regressor(SparseLinearRegressor):
         With "auto" and "swap" the largest gain that any single add, drop or swap over all features
         has left, relative to the objective: a value of at most ``tol`` proves that none improves it
         by more, up to 2e-14 of the loss without features. With "exact" the relative gap; with the
-        others the largest gain of the moves that the solver knows. Where features explain nearly
+        others the largest gain of the moves that the solver tries. Where features explain nearly
         all, it is that of what they leave (see Notes).
     lower_bound_ : float
         With "exact": no subset has an objective below it; with ``big_m``, none with coefficients
@@ -281,7 +281,7 @@ class L0Regressor(SparseLinearRegressor):
             return self._search(problem, start)
         except ScaleError:
             if self.l1 > 0.0 or self.l2 > 0.0:
-                # these say what a large coefficient is
+                # norms depend on the scale of the coefficients
                 raise
         scaled = ScaledProblem.of(design, loss)
         problem = Problem(

@@ -62,7 +62,7 @@ class CoordinateIterate(SupportIterate):
     ended: bool = False
 
     def measure(self) -> None:
-        """Read X, and say what every coordinate would gain."""
+        """Read X, and compute what every coordinate would gain."""
         self.descent = self.measure_descent(self.coef)
         self.update_gains()
 
