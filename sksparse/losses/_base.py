@@ -133,6 +133,8 @@ class Loss(ABC):
             Where the bound is not one: what a solver claims would be wrong.
         """
         value, bound = self.value(z), self.lower_bound
+        if -np.inf < bound <= value:
+            return value - bound
         slack = TUNING.negative * (abs(value) + abs(bound))
         if value < bound - slack or not np.isfinite(bound):
             raise ValueError(

@@ -69,8 +69,11 @@ def _projections(design: Design, rows: Indices, n_features: int) -> Array:
 
     Up to rounding: equal rows may be added up in another order.
     """
-    lows, highs, first = list[Array](), list[Array](), None
-    for _, part in design.rows(rows, n_features):
+    lows, highs, parts = list[Array](), list[Array](), list[tuple[slice, Any]]()
+    first: Any = None
+    for at, part in design.rows(rows, n_features):
+        # a single block is kept, more are read again
+        parts = [(at, part)] if not lows else []
         first = part[0] if first is None else first
         lows.append(_dense(part.min(axis=0)))
         highs.append(_dense(part.max(axis=0)))
@@ -80,7 +83,7 @@ def _projections(design: Design, rows: Indices, n_features: int) -> Array:
     direction = np.where(ranges > 0.0, direction / np.clip(ranges, 1e-30, 1e30), 0.0)
     far = isinstance(first, np.ndarray) and bool(np.any(np.abs(first * direction) > TUNING.far))
     places = np.empty(len(rows))
-    for at, part in design.rows(rows, n_features):
+    for at, part in parts or design.rows(rows, n_features):
         part = part - first if far else part
         places[at] = np.asarray(part @ direction.astype(design.dtype), dtype=np.float64)
     return places
