@@ -129,7 +129,7 @@ def _values(part, coef, descent, multiplier):
     return primal, dual, n_used
 
 
-@njit(cache=True, inner=True)
+@njit(cache=True, inner=True, inline="always")
 def _descend(part, coef, descent, multiplier, paid, cutoff, tol):
     """Coordinate descent until the bound, less ``paid``, is close or high; it and the sum of z."""
     bound, n_used = -np.inf, 0.0
@@ -341,7 +341,7 @@ def _copy_node(nodes, states, coefs, origin, to):
         states[to, j], coefs[to, j] = states[origin, j], coefs[origin, j]
 
 
-@njit(cache=True, inner=True)
+@njit(cache=True, inner=True, inline="always")
 def _bound(problem, node, state, coef, best, cutoff, descent, over):
     """Solve a node; returns whether it needs more columns in the working set."""
     bound, node.multiplier = relax(
