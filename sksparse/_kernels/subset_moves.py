@@ -242,14 +242,16 @@ def _leaving_entry(table, k, column, floor, drops):
 @njit(cache=True, inner=True, inline="always")
 def _best_swap(table, k, penalties, floor, drops, gains):
     """Gain, leaving entry and entering column of the best swap; ``gains`` is overwritten."""
-    coef, diagonal = np.empty((1, k)), np.empty(k)
+    diagonal = np.empty(k)
     for i in range(k):
-        coef[0, i], diagonal[i] = table.coef[i], table.inverse[i, i]
+        diagonal[i] = table.inverse[i, i]
     for j in range(gains.shape[0]):
         gains[j] = -np.inf
+    coef = table.coef.reshape((1, table.coef.shape[0]))
     descent = table.descent.reshape((1, gains.shape[0]))
-    support = (table.projections, coef, diagonal, drops)
-    swap_gains(*support, table.schur, descent, floor, None, gains, None)
+    swap_gains(
+        table.projections, coef, diagonal, drops, table.schur, descent, floor, None, gains, None
+    )
     best, column = _best_column(gains, penalties)
     if column < 0:
         return best, -1, -1
