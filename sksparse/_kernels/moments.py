@@ -3,6 +3,7 @@
 Sums are taken of differences from the first row that has a weight, so that a large mean costs no
 digits and a constant has no variance.
 ``weights`` have sum one; without centring the means are zero and the moments those about zero.
+The caller makes the array of results: in a kernel that would take long to compile.
 """
 
 import numpy as np
@@ -28,14 +29,16 @@ def _total(weights, target):
 
 
 @njit(cache=True, fastmath={"contract"})
-def moments_by_rows(X, weights, target, centre):
-    """Moments of a matrix whose rows are contiguous; see ``moments_by_columns``."""
-    n, p = X.shape
-    means, variances, covariances = np.zeros(p), np.zeros(p), np.zeros(p)
-    shift, first = np.zeros(p), _first(weights)
-    if centre:
-        for j in range(p):
-            shift[j] = X[first, j]
+def moments_by_rows(X, weights, target, centre, moments):
+    """Moments of a matrix whose rows are contiguous; see ``moments_by_columns``.
+
+    ``moments`` has a fourth row, for what is subtracted from the columns.
+    """
+    (n, p), first = X.shape, _first(weights)
+    means, variances, covariances, shift = moments[0], moments[1], moments[2], moments[3]
+    for j in range(p):
+        shift[j] = X[first, j] if centre else 0.0
+        means[j], variances[j], covariances[j] = 0.0, 0.0, 0.0
     # Four rows at once: the sums of all columns are read and written a quarter as often.
     for i in range(0, n - n % 4, 4):
         w0, w1, w2, w3 = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
@@ -62,15 +65,14 @@ def moments_by_rows(X, weights, target, centre):
             covariances[j] -= means[j] * total
             means[j] += shift[j]
     else:
-        means.fill(0.0)
-    return means, variances, covariances
+        for j in range(p):
+            means[j] = 0.0
 
 
 @njit(cache=True, fastmath={"reassoc", "contract"})
-def moments_by_columns(X, weights, target, centre):
-    """Means, variances and covariances with the target; columns of X are contiguous."""
+def moments_by_columns(X, weights, target, centre, moments):
+    """Write means, variances and covariances with the target; columns of X are contiguous."""
     n, p = X.shape
-    means, variances, covariances = np.zeros(p), np.zeros(p), np.zeros(p)
     total, first = _total(weights, target), _first(weights)
     for j in range(p):
         shift = np.float64(X[first, j]) if centre else 0.0
@@ -87,8 +89,7 @@ def moments_by_columns(X, weights, target, centre):
             mean += shift
         else:
             mean = 0.0
-        means[j], variances[j], covariances[j] = mean, variance, covariance
-    return means, variances, covariances
+        moments[0, j], moments[1, j], moments[2, j] = mean, variance, covariance
 
 
 @njit(cache=True, fastmath={"reassoc", "contract"})

@@ -129,7 +129,7 @@ def _values(part, coef, descent, multiplier):
     return primal, dual, n_used
 
 
-@njit(cache=True, inner=True)
+@njit(cache=True, inner=True, inline="always")
 def _descend(part, coef, descent, multiplier, paid, cutoff, tol):
     """Coordinate descent until the bound, less ``paid``, is close or high; it and the sum of z."""
     bound, n_used = -np.inf, 0.0
@@ -156,7 +156,7 @@ def _gradient(rows, columns, coef, descent):
                 descent[k] -= coef[a] * row[k]
 
 
-@njit(cache=True, inner=True)
+@njit(cache=True, inner=True, inline="always")
 def _solve(part, coef, multiplier, remaining, cutoff, tol):
     """Minimise over all given columns in place, the multiplier of a limit with them."""
     if remaining < 0:
@@ -186,7 +186,7 @@ def _solve(part, coef, multiplier, remaining, cutoff, tol):
     return best, best_multiplier
 
 
-@njit(cache=True, inner=True)
+@njit(cache=True, inner=True, inline="always")
 def _restricted(problem, state, at):
     """The relaxation over some columns: H, the columns, their states and M."""
     size = len(at)
@@ -198,7 +198,7 @@ def _restricted(problem, state, at):
     return gram, columns, states, problem.largest
 
 
-@njit(cache=True, inner=True)
+@njit(cache=True, inner=True, inline="always")
 def _activate(problem, state, coef, multiplier, descent, active):
     """Take what lowers the bound, and nearly does, into use; whether anything lowers it."""
     length = 0.0
@@ -341,7 +341,7 @@ def _copy_node(nodes, states, coefs, origin, to):
         states[to, j], coefs[to, j] = states[origin, j], coefs[origin, j]
 
 
-@njit(cache=True, inner=True)
+@njit(cache=True, inner=True, inline="always")
 def _bound(problem, node, state, coef, best, cutoff, descent, over):
     """Solve a node; returns whether it needs more columns in the working set."""
     bound, node.multiplier = relax(

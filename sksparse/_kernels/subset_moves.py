@@ -219,7 +219,7 @@ def _best_column(gains, penalties):
     return best, column
 
 
-@njit(cache=True, inner=True)
+@njit(cache=True, inner=True, inline="always")
 def _best_add(table, penalties, floor, gains):
     """Gain and column of the best add; ``gains`` is overwritten."""
     add_gains(table.schur, table.descent.reshape((1, gains.shape[0])), floor, None, gains)
@@ -239,17 +239,19 @@ def _leaving_entry(table, k, column, floor, drops):
     return entry
 
 
-@njit(cache=True, inner=True)
+@njit(cache=True, inner=True, inline="always")
 def _best_swap(table, k, penalties, floor, drops, gains):
     """Gain, leaving entry and entering column of the best swap; ``gains`` is overwritten."""
-    coef, diagonal = np.empty((1, k)), np.empty(k)
+    diagonal = np.empty(k)
     for i in range(k):
-        coef[0, i], diagonal[i] = table.coef[i], table.inverse[i, i]
+        diagonal[i] = table.inverse[i, i]
     for j in range(gains.shape[0]):
         gains[j] = -np.inf
+    coef = table.coef.reshape((1, table.coef.shape[0]))
     descent = table.descent.reshape((1, gains.shape[0]))
-    support = (table.projections, coef, diagonal, drops)
-    swap_gains(*support, table.schur, descent, floor, None, gains, None)
+    swap_gains(
+        table.projections, coef, diagonal, drops, table.schur, descent, floor, None, gains, None
+    )
     best, column = _best_column(gains, penalties)
     if column < 0:
         return best, -1, -1
@@ -287,20 +289,23 @@ def local_search(objective, table, k, max_features, swaps, limits):
         if k < max_features:
             won, column = _best_add(table, objective.penalties, limits.floor, gains)
         if entry >= 0 and (k > max_features or (saved > least and saved >= won)):
+            column = -1
+        elif won > least:
+            entry = -1
+        else:
+            won = -np.inf
+            if swaps and k > 0:
+                won, entry, column = _best_swap(
+                    table, k, objective.penalties, limits.floor, drops, gains
+                )
+            if not won > least:
+                return k, move
+        if entry >= 0:
             _drop(table, k, entry)
             k -= 1
-            continue
-        if won > least:
+        if column >= 0:
             _add(objective.gram, table, k, column)
             k += 1
-            continue
-        if not swaps or k == 0:
-            return k, move
-        won, entry, column = _best_swap(table, k, objective.penalties, limits.floor, drops, gains)
-        if not won > least:
-            return k, move
-        _drop(table, k, entry)
-        _add(objective.gram, table, k - 1, column)
     return k, limits.max_moves
 
 

@@ -61,8 +61,9 @@ class DenseDesign(Design):
 
         by_columns = self._X.strides[0] < self._X.strides[1]
         measure = moments_by_columns if by_columns else moments_by_rows
-        means, variances, covariances = measure(self._X, weights, target, centre)
-        return means, variances, covariances
+        moments = np.empty((4, self.n_features))
+        measure(self._X, weights, target, centre, moments)
+        return moments[0], moments[1], moments[2]
 
     def variances(self, weights: Array, means: Array) -> Array:
         result = np.empty(self.n_features)
