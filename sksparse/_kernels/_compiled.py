@@ -68,7 +68,7 @@ class ForgivingCache(FunctionCache):
 
 
 class CompiledFunction(CPUDispatcher):
-    """A compiled function: while it compiles, no garbage is collected, which takes a tenth of it."""
+    """A compiled function; no garbage is collected while it compiles, which saves a tenth."""
 
     def compile(self, sig):
         """Compile the function for a signature, and what it calls."""
