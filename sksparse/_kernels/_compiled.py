@@ -97,7 +97,9 @@ def njit(*, inner=False, **options):
         Whether only compiled functions call this one. An entry for Python, which takes a fifth of
         the time of compilation, is then left out.
     **options
-        Those of :func:`numba.njit`; ``cache=True`` among them.
+        Those of :func:`numba.njit`; ``cache=True`` among them. With ``inline="always"`` a function
+        that is called from one place is compiled as a part of its caller alone, where it would be
+        optimised once by itself and again in each caller above it.
 
     Returns
     -------

@@ -247,11 +247,9 @@ def _best_swap(table, k, penalties, floor, drops, gains):
         diagonal[i] = table.inverse[i, i]
     for j in range(gains.shape[0]):
         gains[j] = -np.inf
-    coef = table.coef.reshape((1, table.coef.shape[0]))
-    descent = table.descent.reshape((1, gains.shape[0]))
-    swap_gains(
-        table.projections, coef, diagonal, drops, table.schur, descent, floor, None, gains, None
-    )
+    coef, descent = table.coef.reshape((1, len(drops))), table.descent.reshape((1, len(gains)))
+    support = (table.projections, coef, diagonal, drops)
+    swap_gains(*support, table.schur, descent, floor, None, gains, None)
     best, column = _best_column(gains, penalties)
     if column < 0:
         return best, -1, -1
@@ -293,11 +291,10 @@ def local_search(objective, table, k, max_features, swaps, limits):
         elif won > least:
             entry = -1
         else:
-            won = -np.inf
-            if swaps and k > 0:
-                won, entry, column = _best_swap(
-                    table, k, objective.penalties, limits.floor, drops, gains
-                )
+            if not swaps or k == 0:
+                return k, move
+            costs = objective.penalties
+            won, entry, column = _best_swap(table, k, costs, limits.floor, drops, gains)
             if not won > least:
                 return k, move
         if entry >= 0:
