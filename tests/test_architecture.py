@@ -41,13 +41,11 @@ IMPORTS = {
     "sparsifiers.stochastic": ("sparsifiers",),
     "neural_network.training": ("sparsifiers.*",),
     "neural_network": ("neural_network.training",),
-    "compression": ("neural_network",),
     "feature_selection": ("linear_model.*", "neural_network"),
     "inspection": (),
-    "datasets": (),
 }
 # Single modules that every subpackage may import, lowest first; each may import those before it.
-LEAVES = ("_typing", "exceptions", "_interrupts", "_scaling", "_validation")
+LEAVES = ("_typing", "_interrupts", "_scaling", "_validation")
 
 # The files that read the feature matrix of a design; no other one may ask a design for it.
 READERS = {"_design.py", "_dense_design.py", "_sparse_design.py"}

@@ -60,7 +60,8 @@ class Loss(ABC):
         Where targets are outside the domain of the loss.
     """
 
-    #: A constant curvature lets a solver cache Gram matrices and skip line searches.
+    #: Whether the loss is half the squared error, whose curvature is the weights: solvers then
+    #: cache Gram matrices and skip line searches.
     quadratic: ClassVar[bool] = False
     #: Whether targets are codes of classes, and not quantities.
     for_classes: ClassVar[bool] = False
@@ -90,6 +91,16 @@ class Loss(ABC):
         other = copy(self)
         other.y, other.weights = self.y[samples], self.weights[samples]
         return other
+
+    @final
+    def is_half_squared_error(self) -> bool:
+        """Whether gradient and curvature of some samples are those of half the squared error."""
+        few = self.of_samples(np.arange(min(len(self.y), 8)))
+        zeros = np.zeros(len(few.y))
+        curved = np.allclose(few.curvature(zeros), few.weights, rtol=1e-9, atol=0.0)
+        return curved and np.allclose(
+            few.gradient(zeros), -few.weights * few.y, rtol=1e-9, atol=0.0
+        )
 
     @property
     def n_outputs(self) -> int:

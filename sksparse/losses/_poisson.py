@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import logsumexp, xlogy
 
 from sksparse._typing import Array
+from sksparse._validation import check_target_scale
 from sksparse.losses._base import ConjugateLoss
 
 # Rounding can push the mean of a dual point below zero by this share of the mean target.
@@ -32,6 +33,8 @@ class Poisson(ConjugateLoss):
                 "The Poisson loss needs y >= 0, counts or rates; got a smallest y of "
                 f"{y.min():.6g}. Shift or clip y, or use the squared loss."
             )
+        if y.size:
+            check_target_scale(y)
 
     def value(self, z: Array) -> float:
         return _divergence(self.y, z, self.weights)

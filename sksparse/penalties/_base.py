@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import numpy as np
+
 from sksparse._typing import Array, Indices
 
 
@@ -14,6 +16,9 @@ class Penalty(ABC):
     def value(self, coef: Array) -> float:
         """Penalty of ``coef``."""
 
+    def check_features(self, n_features: int) -> None:  # noqa: B027
+        """Raise a ValueError where the penalty is one of another number of features."""
+
     def cost(self, coef: Array, alpha: float) -> float:
         """What is added to the loss at a strength."""
         return alpha * self.value(coef)
@@ -21,6 +26,17 @@ class Penalty(ABC):
     @abstractmethod
     def prox(self, v: Array, step: float) -> Array:
         """Proximal operator ``argmin_w ||w - v||^2 / 2 + step * value(w)``."""
+
+
+def check_factors(name: str, factors: Array, n: int | None = None) -> None:
+    """Raise a ValueError unless factors are finite, not negative and, where asked, ``n``."""
+    if n is not None and factors.shape != (n,):
+        raise ValueError(f"{name} must have shape ({n},) for this X; got shape {factors.shape}.")
+    if not np.all(np.isfinite(factors)) or np.any(factors < 0.0):
+        raise ValueError(
+            f"{name} must be finite and not negative; got a smallest of {factors.min()} and a "
+            f"largest of {factors.max()}."
+        )
 
 
 class ConvexPenalty(Penalty):

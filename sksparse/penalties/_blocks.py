@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sksparse._typing import Array, Indices
-from sksparse.penalties._base import ConvexPenalty
+from sksparse.penalties._base import ConvexPenalty, check_factors
 from sksparse.penalties._operators import block_factors, divide, soft_threshold
 
 
@@ -77,6 +77,11 @@ class BlockPenalty(ConvexPenalty):
         self.blocks = blocks
         self.l1 = np.asarray(l1, dtype=np.float64)
         self.l2 = np.asarray(l2, dtype=np.float64)
+        check_factors("l1", self.l1)
+        check_factors("l2", self.l2)
+
+    def check_features(self, n_features: int) -> None:
+        check_factors("l1", self.l1, n_features)
 
     def value(self, coef: Array) -> float:
         return float(self.l1 @ np.abs(coef) + self.l2 @ self.blocks.norms(coef))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
 from sksparse._typing import Array, Mask
-from sksparse.penalties._base import Penalty
+from sksparse.penalties._base import Penalty, check_factors
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,24 @@ class L0(Penalty):
     penalty_weights: Array | None = None
     positive: Mask | None = None
     scaled_l2: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("l1", "l2", "scaled_l2"):
+            check_factors(name, np.asarray(getattr(self, name), dtype=np.float64))
+        most = self.max_features
+        if most is not None and (not isinstance(most, Integral) or most < 0):
+            raise ValueError(f"max_features={most!r} must be None or a whole number from 0 on.")
+        if self.penalty_weights is not None:
+            check_factors("penalty_weights", self.penalty_weights)
+
+    def check_features(self, n_features: int) -> None:
+        if self.penalty_weights is not None:
+            check_factors("penalty_weights", self.penalty_weights, n_features)
+        if self.positive is not None and self.positive.shape != (n_features,):
+            raise ValueError(
+                f"positive must have shape ({n_features},) for this X; got shape "
+                f"{self.positive.shape}."
+            )
 
     @property
     def has_ridge(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sksparse._typing import Array, Indices
-from sksparse.penalties._base import ConvexPenalty
+from sksparse.penalties._base import ConvexPenalty, check_factors
 from sksparse.penalties._operators import divide, sorted_magnitudes
 
 
@@ -43,6 +43,10 @@ class SortedL1(ConvexPenalty):
 
     def __init__(self, weights: Array) -> None:
         self.weights = np.asarray(weights, dtype=np.float64)
+        check_factors("weights", self.weights)
+
+    def check_features(self, n_features: int) -> None:
+        check_factors("weights", self.weights, n_features)
 
     def value(self, coef: Array) -> float:
         return float(self.weights @ _descending(np.abs(coef)))

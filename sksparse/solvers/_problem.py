@@ -16,6 +16,9 @@ from sksparse.solvers._design import Design
 from sksparse.solvers._distinct import distinct_samples
 from sksparse.solvers._moments import TUNING
 
+# Sums of weights this close to one are one, up to rounding.
+_UNIT_SUM = 1e-6
+
 AnyPenalty = TypeVar("AnyPenalty", bound=Penalty)
 
 
@@ -35,6 +38,11 @@ class Problem:
         Strength.
     fit_intercept : bool
         Whether ``b`` is free; it is zero otherwise and never penalised.
+
+    Raises
+    ------
+    ValueError
+        Where the parts do not fit together, or ``alpha`` is negative or not finite.
     """
 
     design: Design
@@ -42,6 +50,31 @@ class Problem:
     penalty: Penalty
     alpha: float
     fit_intercept: bool
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.alpha < np.inf:
+            raise ValueError(f"alpha={self.alpha!r} must be a finite number that is not negative.")
+        self._check_samples()
+        self.penalty.check_features(self.design.n_features)
+
+    def _check_samples(self) -> None:
+        n_samples, weights = self.design.n_samples, self.loss.weights
+        if not len(self.loss.y) == len(weights) == n_samples:
+            raise ValueError(
+                f"X has {n_samples} samples, the loss {len(self.loss.y)} targets and "
+                f"{len(weights)} weights; give as many of each."
+            )
+        total = float(weights.sum())
+        if not (weights.min() >= 0.0 and abs(total - 1.0) <= _UNIT_SUM):
+            raise ValueError(
+                f"The weights of a loss must not be negative and sum to one; got a smallest of "
+                f"{weights.min():.6g} and a sum of {total:.6g}. Divide them by their sum."
+            )
+        if self.loss.quadratic and not self.loss.is_half_squared_error():
+            raise ValueError(
+                f"{type(self.loss).__name__}.quadratic=True means half the squared error, and its "
+                "gradient and curvature are others. Let quadratic be False, or scale the loss."
+            )
 
     def with_alpha(self, alpha: float) -> Problem:
         """The same problem at another strength, sharing what is known of the features."""

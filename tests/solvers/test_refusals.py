@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +13,17 @@ import pytest
 import sksparse.solvers as solvers
 from sksparse.losses import Logistic, Loss, Multinomial, Squared
 from sksparse.penalties import L0, L1, Blocks, GroupL2, Penalty, SortedL1
-from sksparse.solvers import Design, Problem, Solver, StepwiseNewton, subset_path
+from sksparse.solvers import (
+    BranchAndBound,
+    Correlations,
+    Design,
+    Problem,
+    Solver,
+    Status,
+    StepwiseNewton,
+    SubsetDescent,
+    subset_path,
+)
 
 SOLVERS = sorted(
     (
@@ -103,3 +116,89 @@ def test_a_path_of_subsets_is_refused_too(rng: np.random.Generator, penalty: str
         subset_path(make_problem(rng, "squared", penalty), [1, 2], tol=1e-6, max_iter=50)
     with pytest.raises(ValueError, match="minimises the squared loss, not Logistic"):
         subset_path(make_problem(rng, "logistic", "l0"), [1, 2], tol=1e-6, max_iter=50)
+
+
+class SquaredError(Squared):
+    """The squared error, not half of it."""
+
+    def value(self, z: np.ndarray) -> float:
+        return 2.0 * super().value(z)
+
+    def gradient(self, z: np.ndarray) -> np.ndarray:
+        return 2.0 * super().gradient(z)
+
+    def curvature(self, z: np.ndarray) -> np.ndarray:
+        return 2.0 * super().curvature(z)
+
+
+Y, WEIGHTS = np.arange(6.0), np.full(6, 1 / 6)
+SQUARED = Squared(Y, WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    "loss, penalty, alpha, named",
+    [
+        (SQUARED, L0, np.nan, "alpha=nan"),
+        (SQUARED, L0, np.inf, "alpha=inf"),
+        (SQUARED, L0, -0.1, "alpha=-0.1"),
+        (SquaredError(Y, WEIGHTS), L0, 0.1, "quadratic=True means half"),
+        (Squared(Y, np.ones(6)), L0, 0.1, "sum to one"),
+        (Squared(Y, WEIGHTS - np.eye(6)[0]), L0, 0.1, "must not be negative"),
+        (Squared(Y[:5], np.full(5, 0.2)), L0, 0.1, "6 samples, the loss 5 targets"),
+        (SQUARED, partial(L0, penalty_weights=np.ones(4)), 0.1, r"penalty_weights .*\(3,\)"),
+        (SQUARED, partial(L0, positive=np.ones(4, dtype=bool)), 0.1, r"positive .*\(3,\)"),
+        (SQUARED, partial(L1, np.ones(4)), 0.1, r"l1 .*\(3,\)"),
+        (SQUARED, partial(SortedL1, np.ones(4)), 0.1, r"weights .*\(3,\)"),
+    ],
+)
+def test_a_problem_whose_parts_do_not_fit_is_refused(
+    loss: Loss, penalty: Callable[[], Penalty], alpha: float, named: str
+) -> None:
+    with pytest.raises(ValueError, match=named):
+        Problem(Design(np.eye(6)[:, :3]), loss, penalty(), alpha, True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"l1": -0.1},
+        {"l2": np.nan},
+        {"scaled_l2": -1.0},
+        {"max_features": -1},
+        {"max_features": 1.5},
+        {"penalty_weights": np.array([1.0, -1.0])},
+        {"penalty_weights": np.array([1.0, np.nan])},
+    ],
+)
+def test_values_that_no_penalty_has_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        L0(**options)
+    if "penalty_weights" in options:
+        with pytest.raises(ValueError, match="l1 must be finite and not negative"):
+            L1(options["penalty_weights"])
+        with pytest.raises(ValueError, match="weights must be finite and not negative"):
+            SortedL1(options["penalty_weights"])
+
+
+def test_no_feature_at_all_is_proved(rng: np.random.Generator) -> None:
+    problem = make_problem(rng, "squared", "l0")
+    none = replace(problem, penalty=L0(max_features=0))
+    solution = BranchAndBound(tol=1e-8, max_iter=50).solve(none)
+    assert solution.status is Status.CONVERGED
+    assert not solution.coef.any()
+
+
+@pytest.mark.parametrize("change", ["targets", "ridge"])
+def test_correlations_of_another_problem_are_not_used(
+    rng: np.random.Generator, change: str
+) -> None:
+    problem = make_problem(rng, "squared", "l0")
+    loss = Squared(-problem.loss.y, problem.loss.weights)
+    other = replace(problem, loss=loss) if change == "targets" else problem
+    known = Correlations(other, 0.0)
+    asked = replace(problem, penalty=L0(max_features=2, l2=5.0 if change == "ridge" else 0.0))
+    budget = {"tol": 1e-8, "max_iter": 50}
+    expected = SubsetDescent(**budget).solve(asked)
+    np.testing.assert_array_equal(
+        SubsetDescent(data=known, **budget).solve(asked).coef, expected.coef
+    )

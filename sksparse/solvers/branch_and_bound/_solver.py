@@ -244,7 +244,7 @@ def _subsets(problem: Problem, data: Correlations) -> Subsets:
 
 def _is_exhausted(subsets: Subsets, first: Solution) -> bool:
     """Whether single swaps reach all subsets: with at most one feature to choose they do."""
-    return subsets.limit == 1 and first.status is Status.CONVERGED
+    return subsets.limit == 0 or (subsets.limit == 1 and first.status is Status.CONVERGED)
 
 
 def _descent(solver: BranchAndBound, problem: Problem, coef: Array | None) -> Solution:

@@ -110,7 +110,9 @@ class SubsetDescent(IterativeSolver[SubsetIterate]):
 
     def start(self, problem: Problem, coef: Array | None) -> SubsetIterate:
         penalty, p = problem.penalty_as(L0), problem.design.n_features
-        data = self.data or Correlations(problem, penalty.l2)
+        data = self.data
+        if data is None or not data.matches(problem, penalty.l2):
+            data = Correlations(problem, penalty.l2)
         kept = _independent(data, np.flatnonzero(penalty.free(p) & np.isfinite(data.lengths)))
         rank = p if penalty.l2 > 0.0 else min(p, largest_rank(problem))
         most = penalty.max_features

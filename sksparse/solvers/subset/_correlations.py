@@ -79,7 +79,7 @@ class Correlations:
     """
 
     def __init__(self, problem: Problem, l2: float) -> None:
-        self.weights, self.l2 = problem.loss.weights, l2
+        self.weights, self.l2, self._y = problem.loss.weights, l2, problem.loss.y
         self._target_mean = problem.null_intercept
         self._residual = problem.loss.y - self._target_mean
         with np.errstate(over="ignore"):
@@ -99,6 +99,12 @@ class Correlations:
         self.null_loss = 0.5 * self.target_length**2
         covariances = self._measure(problem)
         self.target = covariances / (self.lengths * (np.inf if constant else length))
+
+    def matches(self, problem: Problem, l2: float) -> bool:
+        """Whether these are the correlations of a problem."""
+        loss, about = problem.loss, (problem.design, problem.loss.weights, problem.fit_intercept)
+        same_target = self._y is loss.y or np.array_equal(self._y, loss.y)
+        return self.l2 == l2 and same_target and self.centred.matches(*about)
 
     def _measure(self, problem: Problem) -> Array:
         """Measure all columns in one pass; covariances with the target."""

@@ -124,7 +124,9 @@ class StepwiseNewton(IterativeSolver[StepwiseNewtonIterate]):
             check()
             support = move(search, state.fit)
             if support is None:
-                state.gain = 0.0
+                # with too many features and none that may leave, the rule has failed
+                state.progress = np.isfinite(search.objective(state.fit))
+                state.gain = 0.0 if state.progress else np.inf
                 break
             moved = search.fits.fit(support, state.fit)
             # Above the limit a feature leaves at any loss.

@@ -175,6 +175,11 @@ class SubsetFits:
     def metric(self, fit: Fit) -> Metric:
         """Curvature and gradient of the loss at a fit."""
         curvature = self.outputs.curvature(fit.z)
+        if not curvature.sum() > 0.0:
+            raise ValueError(
+                f"{type(self.problem.loss).__name__} has no curvature at any sample of the present "
+                "fit, so that it has no quadratic model; use a loss that is curved there."
+            )
         gradient = self.outputs.gradient(fit.z)
         if self.problem.fit_intercept:
             # Rounding leaves a small sum, which a column with a large mean would amplify.
