@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -347,3 +351,18 @@ def test_one_hot_groups_keep_columns_apart_behind_steps_that_drop_names() -> Non
         groups = one_hot_groups(encode)
         assert {name: len(members) for name, members in groups.items()} == {"col": 3, "size": 4}
     assert list(one_hot_groups(encoder().fit(X))) == ["col", "size"]
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csc_array])
+@pytest.mark.parametrize("level", [1e-6, 3.7, 1e6])
+def test_constant_counts_are_fitted_exactly(
+    rng: np.random.Generator, form: Callable[[Any], Any], level: float
+) -> None:
+    X = np.column_stack((np.ones(40), rng.standard_normal((40, 3))))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No group is selected")
+        for alpha in (1e-30, 0.1):
+            model = GroupLassoSelector(alpha=alpha, groups=[0, 0, 1, 1], loss="poisson")
+            model.fit(form(X), np.full(40, level))
+            assert np.all(np.abs(model.coef_) <= 1e-8)
+            assert model.intercept_ == pytest.approx(np.log(level))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from fuzz_convex import BlockNorm, Data, SortedNorm, lower_bound, objective, polish
+from fuzz_convex import BlockNorm, Data, SortedNorm, lower_bound, objective
+from fuzz_descent import polish
 from fuzz_harness import Report, describe, fit, same_after_pickle_and_refit
 from fuzz_problems import Problem, draw, draw_labels
 

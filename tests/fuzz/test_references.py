@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fuzz_convex import BlockNorm, Data, SortedNorm, lower_bound, objective, polish
+from fuzz_convex import BlockNorm, Data, SortedNorm, lower_bound, objective
+from fuzz_descent import polish
 from fuzz_problems import draw, draw_labels
 from fuzz_subsets import separated
 from sklearn.linear_model import Lasso, LogisticRegression

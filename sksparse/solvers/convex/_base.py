@@ -217,9 +217,13 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
     @staticmethod
     def _largest_gap(problem: Problem, state: AnyConvex, share: float) -> float:
         """A gap that is such a share of the objective, or rounding."""
-        null = problem.loss.excess(np.full(len(state.z), problem.null_intercept))
+        loss, null = problem.loss, np.full(len(state.z), problem.null_intercept)
+        unit = loss.excess(null)
+        if not loss.quadratic:
+            # constant targets are fitted exactly; the curvature is in the units of the loss
+            unit = max(unit, float(loss.curvature(null).sum()))
         rounding = max(TUNING.explained, problem.precision) ** 2
-        return max(share * problem.objective(state.coef, state.z), rounding * null)
+        return max(share * problem.objective(state.coef, state.z), rounding * unit)
 
     def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
         if self._known_gap is not None:

@@ -112,7 +112,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
             state.progress = True
             inner = columns.rmatvec(problem.sample_gradient(state.z))
             left = working.violations(state.coef[features], inner, problem.alpha)
-            if left.max() <= tol:
+            if left.max(initial=0.0) <= tol:
                 return
 
 
