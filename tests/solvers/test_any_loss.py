@@ -333,3 +333,22 @@ def test_a_constant_in_the_loss_changes_no_answer(rng: np.random.Generator) -> N
     np.testing.assert_allclose(answers[1], answers[3], atol=1e-6)
     assert answers[0].any()
     assert answers[1].any()
+
+
+@pytest.mark.parametrize("threshold", [0.02, 0.05])
+def test_a_loss_too_flat_for_newton_steps_proves_nothing(seed: int, threshold: float) -> None:
+    """With few curved samples a fit is refused, or not claimed unless single additions agree."""
+    for case in range(8):
+        rng = np.random.default_rng([seed, case])
+        X = rng.standard_normal((60, 6))
+        y = X[:, :3] @ [2.0, -1.5, 1.0] + 0.3 * rng.standard_normal(60)
+        loss = Huber(y, np.full(60, 1 / 60), threshold)
+        problem = Problem(Design(X), loss, L0(max_features=2), 0.0, True)
+        try:
+            solution = SubsetNewton(tol=1e-8, max_iter=50).solve(problem)
+        except ValueError as error:
+            if "no curvature" not in str(error):
+                raise
+            continue
+        if solution.status is Status.CONVERGED:
+            assert np.count_nonzero(solution.coef) == 2

@@ -41,7 +41,11 @@ def _of_entering(search: SubsetSearch, fit: Fit) -> float:
         penalties = search.penalties(block)
         used = np.asarray(coef[block].any(axis=1))
         changes = (used & exact) | (~used & enters)
-        at = np.flatnonzero(changes & penalties.usable & (found.squares > 0.0))
+        seen = found.squares > 0.0
+        at = np.flatnonzero(changes & penalties.usable & seen)
+        hidden = changes & penalties.usable & ~seen & found.descent.any(axis=1)
+        if hidden.any() and not (exact or fits.problem.loss.unbounded_if):
+            return np.inf  # flat where these columns vary, the loss has no model of them
         falls[block][at], after[block][at] = _best_changes(penalties, found, coef[block], used, at)
     if exact:
         return float(falls.max(initial=0.0))
@@ -67,7 +71,10 @@ def _best_changes(
 
 
 def _fall(search: SubsetSearch, fit: Fit, metric: Metric, feature: int, coef: Array) -> float:
-    """How far the objective falls as a feature enters, at its whole or half its coefficients."""
+    """How far the objective falls as a feature enters, at its coefficients or some of their halves.
+
+    Where a loss is flat its model is far too long; a short step still falls.
+    """
     fits, alone = search.fits, np.array([feature])
     columns = fits.problem.design.columns(alone)
     column = (columns.toarray() if fits.problem.design.is_sparse else columns)[:, 0]
@@ -75,7 +82,7 @@ def _fall(search: SubsetSearch, fit: Fit, metric: Metric, feature: int, coef: Ar
         column = column - metric.curvature @ column / metric.curvature.sum()
     penalties, before = search.penalties(alone), fits.outputs.value(fit.z)
     falls = []
-    for w in (coef, 0.5 * coef):
+    for w in (coef * 0.5**halvings for halvings in range(TUNING.halvings)):
         after = fits.outputs.value(fit.z + np.outer(column, w))
         norms = penalties.l1 * np.abs(w).sum() + 0.5 * penalties.l2[0] * w @ w
         falls.append(float(before - after - norms - penalties.per_feature[0]))

@@ -63,6 +63,8 @@ class Tuning:
         Numbers of features at which a path passes over all columns.
     certified : int
         Features that are entered, in the certificate, to see by how much the objective falls.
+    halvings : int
+        Lengths, each half the one before, at which such a feature is entered.
     per_step : int
         Features that enter or leave in one step of the stepwise rules, or half of those in use: an
         interruption loses no more.
@@ -96,6 +98,7 @@ class Tuning:
     path_longest: int = 100
     path_checkpoints: tuple[int, ...] = tuple(2**e for e in range(2, 30))
     certified: int = 3
+    halvings: int = 12
     per_step: int = 10
 
 
