@@ -12,24 +12,7 @@ from scipy.linalg import lapack
 from sksparse._interrupts import check
 from sksparse._typing import Array, Indices, Mask
 from sksparse.losses import Loss
-
-_MAX_STEPS = 100
-_MAX_HALVINGS = 40
-# After the first Newton step, the following ones together gain at most so many times what the
-# second-order model expects of one, unless the loss has no minimum.
-_MORE = 3.0
-# Added to the diagonal, as a share of it: rounding must not make the matrix indefinite.
-_JITTER = 1e-13
-_SWEEPS = 20
-# Patterns of zeros that are tried in one step.
-_MAX_PATTERNS = 100
-# Newton steps that expect to gain less than this share of the value are taken without a check,
-# whose result would be rounding.
-_ROUNDING = 1e-11
-# Where the loss is saturated, a long step that gains less than this share of the value is refused.
-_FLAT = 1e-7
-# Predictors move by no more than this in a step: where a loss is flat, steps would overflow.
-_LONGEST = 1e4
+from sksparse.solvers.subset_newton._tuning import TUNING
 
 
 class Outputs:
@@ -150,12 +133,12 @@ def refit(
         theta = np.zeros(theta.shape)
         z = rows.T @ theta
         value = smooth.value(theta, z)
-    for n_step in range(_MAX_STEPS if len(rows) else 0):
+    for n_step in range(TUNING.refit_steps if len(rows) else 0):
         check()
         if value <= options.floor:
             break
         step, expected = smooth.newton_step(theta, z)
-        out_of_reach = n_step and value - _MORE * expected > target > -np.inf
+        out_of_reach = n_step and value - TUNING.refit_more * expected > target > -np.inf
         if out_of_reach and not (options.follow_saturated and outputs.is_saturated(z)):
             break
         moved = smooth.search(theta, z, value, step, expected)
@@ -203,7 +186,7 @@ class _Smooth:
         gradient = (self.rows @ self.outputs.gradient(z)).T.ravel() + self._flat_l2 * flat
         matrix = self._matrix(z)
         diagonal = np.einsum("ii->i", matrix)
-        diagonal *= 1.0 + _JITTER
+        diagonal *= 1.0 + TUNING.refit_jitter
         diagonal += self._flat_l2
         if self.bounded:
             step = self._bounded_step(matrix, gradient, flat)
@@ -236,8 +219,8 @@ class _Smooth:
         x = flat.copy()
         linear = matrix @ x - gradient
         terms = (self._flat_l1, self.lower.ravel())
-        for _ in range(_MAX_PATTERNS):
-            minimise_bounded(matrix, linear, *terms, x, self._accuracy, _SWEEPS)
+        for _ in range(TUNING.refit_patterns):
+            minimise_bounded(matrix, linear, *terms, x, self._accuracy, TUNING.refit_sweeps)
             if not _solve_pattern(matrix, linear, *terms, x):
                 continue
             slope = np.abs(linear - matrix @ x) * (x == 0.0)
@@ -256,13 +239,17 @@ class _Smooth:
         that direction.
         """
         along = self.rows.T @ step
-        length, small = 1.0, expected <= _ROUNDING * (abs(value) + self._offset)
+        length, small = 1.0, expected <= TUNING.refit_rounding * (abs(value) + self._offset)
         if not self.outputs.loss.quadratic:
             longest = self.outputs.reach(along)
-            if longest > 1.0 and expected <= _FLAT * abs(value) and self.outputs.is_saturated(z):
+            if (
+                longest > 1.0
+                and expected <= TUNING.refit_flat * abs(value)
+                and self.outputs.is_saturated(z)
+            ):
                 return None
-            length = min(1.0, _LONGEST / max(longest, _LONGEST))
-        for _ in range(_MAX_HALVINGS):
+            length = min(1.0, TUNING.refit_longest / max(longest, TUNING.refit_longest))
+        for _ in range(TUNING.refit_halvings):
             trial, trial_z = theta + length * step, z + length * along
             trial_value = self.value(trial, trial_z)
             if trial_value <= value - 1e-2 * length * expected or small:

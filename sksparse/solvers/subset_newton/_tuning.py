@@ -65,6 +65,23 @@ class Tuning:
         Features that are entered, in the certificate, to see by how much the objective falls.
     halvings : int
         Lengths, each half the one before, at which such a feature is entered.
+    refit_steps, refit_halvings : int
+        Newton steps of a refit, and halvings of one step, at most.
+    refit_more : float
+        After the first Newton step, the following ones together gain at most so many times what the
+        second-order model expects of one, unless the loss has no minimum.
+    refit_jitter : float
+        Added to the diagonal of its matrix, as a share of it: rounding must not make it indefinite.
+    refit_sweeps, refit_patterns : int
+        Coordinate sweeps between two systems on a pattern of zeros, and patterns in one step.
+    refit_rounding : float
+        Newton steps that expect to gain less than this share of the value are taken without a
+        check, whose result would be rounding.
+    refit_flat : float
+        Where the loss is saturated, a long step that gains less than this share of the value is
+        refused.
+    refit_longest : float
+        Predictors move by no more than this in a step: where a loss is flat, steps would overflow.
     per_step : int
         Features that enter or leave in one step of the stepwise rules, or half of those in use: an
         interruption loses no more.
@@ -99,6 +116,15 @@ class Tuning:
     path_checkpoints: tuple[int, ...] = tuple(2**e for e in range(2, 30))
     certified: int = 3
     halvings: int = 12
+    refit_steps: int = 100
+    refit_halvings: int = 40
+    refit_more: float = 3.0
+    refit_jitter: float = 1e-13
+    refit_sweeps: int = 20
+    refit_patterns: int = 100
+    refit_rounding: float = 1e-11
+    refit_flat: float = 1e-7
+    refit_longest: float = 1e4
     per_step: int = 10
 
 
