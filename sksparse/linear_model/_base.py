@@ -7,12 +7,13 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
+from sksparse._estimator import SparseEstimator
 from sksparse._typing import Array, Mask
 from sksparse._validation import check_data, check_start, intact_on_failure, warn_unless_converged
 from sksparse.losses import Squared
@@ -99,7 +100,7 @@ class SparseRegressorMixin(SupportMixin, RegressorMixin):
         return np.asarray(safe_sparse_dot(X, self.coef_) + self.intercept_)
 
 
-class SparseLinearRegressor(SparseRegressorMixin, BaseEstimator, ABC):
+class SparseLinearRegressor(SparseRegressorMixin, SparseEstimator, ABC):
     """Fit, prediction and support of a squared-loss regressor.
 
     A subclass names its parameters and says how the validated problem is solved.

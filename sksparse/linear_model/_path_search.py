@@ -7,10 +7,11 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sksparse._estimator import SparseEstimator
 from sksparse._typing import Array, Indices
 from sksparse.linear_model._cross_validation import (
     CrossValidation,
@@ -43,7 +44,7 @@ class Choice(NamedTuple):
     message: str
 
 
-class PathSearch(BaseEstimator, ABC, Generic[Task]):
+class PathSearch(SparseEstimator, ABC, Generic[Task]):
     """A path on all samples, a choice among its points, and a last fit at that point.
 
     A family derives from it, names its parameters, and in ``fit`` makes the tasks and grids that

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
+from sksparse._estimator import SparseEstimator
 from sksparse._typing import Array, Indices
 from sksparse.neural_network import _report
 from sksparse.neural_network._standardisation import Standardisation
@@ -58,7 +59,7 @@ class TrainingTarget:
     scaling: Standardisation | None = None
 
 
-class BaseSparseNet(BaseEstimator):
+class BaseSparseNet(SparseEstimator):
     """A network trained by a skorch net under a sparsifier.
 
     A subclass says how its module is built (``_build_module``) and described (``_describe``).

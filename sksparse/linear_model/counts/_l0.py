@@ -5,9 +5,9 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
-from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sksparse._estimator import SparseEstimator
 from sksparse._typing import Array
 from sksparse._validation import check_data, check_start, intact_on_failure, warn_unless_converged
 from sksparse.linear_model._separation import separation_message
@@ -21,7 +21,7 @@ from sksparse.losses import Poisson
 from sksparse.solvers import Design, Problem
 
 
-class L0PoissonRegressor(SparseCountMixin, BaseEstimator):
+class L0PoissonRegressor(SparseCountMixin, SparseEstimator):
     """Poisson regression on the best subset of the features.
 
     The mean of a count is ``exp(x_i w + b)``. Minimises over coefficients w and intercept b, with s

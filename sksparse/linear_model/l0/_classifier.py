@@ -7,9 +7,9 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sksparse._estimator import SparseEstimator
 from sksparse._typing import Array
 from sksparse._validation import check_data, check_weights, intact_on_failure, warn_unless_converged
 from sksparse.linear_model._base import FIT_CONSTRAINTS
@@ -27,7 +27,7 @@ from sksparse.penalties import L0
 from sksparse.solvers import Design, Problem, Solution
 
 
-class L0Classifier(SparseClassifierMixin, BaseEstimator):
+class L0Classifier(SparseClassifierMixin, SparseEstimator):
     """Logistic regression on the best subset of the features.
 
     Minimises over coefficients w and intercept b, with s the sample weights::
