@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,6 +27,7 @@ from sksparse.linear_model._path_protocol import (
     PathTask,
     RegularizationPath,
     check_alphas,
+    is_count,
     solve_along,
 )
 from sksparse.linear_model._path_search import PathSearch
@@ -93,7 +93,7 @@ class ConvexTask(PathTask):
 
     def grid(self, alphas: Any) -> Grid:
         """The strengths that the user lists, or so many from the one that selects nothing down."""
-        if not isinstance(alphas, Integral):
+        if not is_count(alphas):
             return Grid(alphas=check_alphas(alphas))
         highest = self.largest_alpha()
         return Grid(alphas=np.geomspace(highest, _LOWEST_ALPHA * highest, int(alphas)))
@@ -196,7 +196,7 @@ class ConvexRegressorCV(SparseRegressorMixin, PathSearch[ConvexTask]):
     def _penalty(self, n_features: int) -> ConvexPenalty:
         """The penalty of unit strength that the parameters describe."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ConvexRegressorCV:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> ConvexRegressorCV:
         """Choose a strength, and fit the model.
 
         Parameters
@@ -209,6 +209,10 @@ class ConvexRegressorCV(SparseRegressorMixin, PathSearch[ConvexTask]):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, used in fits and errors; an integer weight equals so many
             repetitions of the sample, all in the same folds.
+        **params : dict
+            Metadata for the splitter ``cv`` and for ``scoring``: ``groups``, an array-like of shape
+            (n_samples,), for splitters such as ``GroupKFold``, or what they request where metadata
+            routing of scikit-learn is enabled.
 
         Returns
         -------
@@ -219,9 +223,10 @@ class ConvexRegressorCV(SparseRegressorMixin, PathSearch[ConvexTask]):
             self._validate_params()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True)
             check_target_scale(y)
+            loss = Squared(y, weights)
             task = ConvexTask(
                 design=Design(X),
-                loss=Squared(y, weights),
+                loss=loss,
                 fit_intercept=self.fit_intercept,
                 penalty=self._penalty(X.shape[1]),
                 solver=self._solver,
@@ -229,8 +234,8 @@ class ConvexRegressorCV(SparseRegressorMixin, PathSearch[ConvexTask]):
                 tol=self.tol,
                 verbose=max(int(self.verbose) - 1, 0),
             )
-            folds = self._folds(X, y, weights)
-            found = self._search([task], [task.grid(self.alphas)], folds)
+            held_out = self._held_out(X, y, loss, sample_weight, params)
+            found = self._search([task], [task.grid(self.alphas)], held_out)
             self.coef_ = found.solution.coef.astype(X.dtype)
             self.intercept_ = X.dtype.type(found.solution.intercept)
             self.dual_gap_ = found.solution.gap
