@@ -24,7 +24,6 @@ from sklearn.utils.metadata_routing import (
 
 from sksparse._typing import Array
 
-
 #: What a search without a scorer hands to it.
 _NONE: dict[str, dict[str, Any]] = {"score": {}}
 

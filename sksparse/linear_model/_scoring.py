@@ -46,7 +46,7 @@ class NegativeScores:
     classes: Any = None
 
     def __call__(self, fits: PathFits, fold: Fold) -> Array:
-        return -self._score(fits.each(), fold)
+        return -self._numbers(self._score(fits.each(), fold))
 
     def check(self, folds: list[Fold], loss: Loss) -> None:
         """Refuse a score that is not defined on the test samples of a fold, before any work."""
@@ -55,10 +55,10 @@ class NegativeScores:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 try:
-                    value, reason = self._score([nothing], fold)[0], ""
+                    scores, reason = self._score([nothing], fold), ""
                 except ValueError as error:
-                    value, reason = np.nan, f" ({error})"
-            if np.isnan(value):
+                    scores, reason = [np.nan], f" ({error})"
+            if np.isnan(self._numbers(scores)).any():
                 raise ValueError(
                     f"scoring={self.scoring!r} is not defined on the test samples of {fold.name}"
                     f"{self._content(fold)}{reason}; {self._remedy}."
@@ -86,11 +86,13 @@ class NegativeScores:
     def _classes_of(self, fold: Fold) -> Any:
         return self.classes if fold.classes is None else self.classes[fold.classes]
 
-    def _score(self, fits: list[tuple[Array, Array]], fold: Fold) -> Array:
+    def _score(self, fits: list[tuple[Array, Array]], fold: Fold) -> list[Any]:
         X, y = self.X[fold.rows], self.y[fold.rows]
         options = _check_method_params(self.X, self.options, indices=fold.rows)
         scorer = self._scorer_of(fold)
-        scores = [scorer(self._fitted(*fit, fold), X, y, **options) for fit in fits]
+        return [scorer(self._fitted(*fit, fold), X, y, **options) for fit in fits]
+
+    def _numbers(self, scores: list[Any]) -> Array:
         try:
             return np.array([float(score) for score in scores])
         except (TypeError, ValueError) as error:
