@@ -126,7 +126,8 @@ def back_edges(package: Path) -> list[str]:
         if path.name == "__init__.py":
             allowed |= with_nested(f"{subpackage}.*")  # a subpackage offers names of nested ones
         for line, name in imported_modules(path, package):
-            inside = name.split(".")[0] == package.name
+            # the number of the version is a name of the top level, which imports nothing
+            inside = name.split(".")[0] == package.name and name != f"{package.name}.__version__"
             if inside and subpackage_of_name(name) not in allowed:
                 found.append(f"{path.relative_to(package)}:{line}: {subpackage} imports {name}")
     return found
