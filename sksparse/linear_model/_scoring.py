@@ -11,6 +11,8 @@ import numpy as np
 from sklearn.utils.validation import _check_method_params
 
 from sksparse._typing import Array
+from sksparse.linear_model._base import attributes_in
+from sksparse.linear_model._classes import class_attributes
 from sksparse.linear_model._cross_validation import Fold
 from sksparse.linear_model._path_protocol import PathFits
 from sksparse.linear_model._routing import takes
@@ -46,7 +48,8 @@ class NegativeScores:
     classes: Any = None
 
     def __call__(self, fits: PathFits, fold: Fold) -> Array:
-        return -self._numbers(self._score(fits.each(), fold))
+        points = [fits.at(point) for point in range(len(fits))]
+        return -self._numbers(self._score(points, fold))
 
     def check(self, folds: list[Fold], loss: Loss) -> None:
         """Refuse a score that is not defined on the test samples of a fold, before any work."""
@@ -64,14 +67,13 @@ class NegativeScores:
                     f"{self._content(fold)}{reason}; {self._remedy}."
                 )
 
-    def _without_features(self, fold: Fold, loss: Loss) -> tuple[Array, Array]:
+    def _without_features(self, fold: Fold, loss: Loss) -> tuple[Array, Any]:
         """A model without features; the probabilities of classes differ."""
+        nothing = np.zeros(self.X.shape[1])
         if self.classes is None:
-            intercept = np.atleast_1d(fold.training_loss(loss).best_constant())
-        else:
-            known = len(self._classes_of(fold))
-            intercept = np.arange(1.0, (1 if known == 2 else known) + 1.0)
-        return np.zeros((len(intercept), self.X.shape[1])), intercept
+            return nothing, fold.training_loss(loss).best_constant()
+        known = len(self._classes_of(fold))
+        return (nothing, 1.0) if known == 2 else (np.tile(nothing, (known, 1)), np.arange(known))
 
     def _content(self, fold: Fold) -> str:
         if self.classes is None:
@@ -86,11 +88,11 @@ class NegativeScores:
     def _classes_of(self, fold: Fold) -> Any:
         return self.classes if fold.classes is None else self.classes[fold.classes]
 
-    def _score(self, fits: list[tuple[Array, Array]], fold: Fold) -> list[Any]:
+    def _score(self, points: list[tuple[Array, Any]], fold: Fold) -> list[Any]:
         X, y = self.X[fold.rows], self.y[fold.rows]
         options = _check_method_params(self.X, self.options, indices=fold.rows)
         scorer = self._scorer_of(fold)
-        return [scorer(self._fitted(*fit, fold), X, y, **options) for fit in fits]
+        return [scorer(self._fitted(*point, fold), X, y, **options) for point in points]
 
     def _numbers(self, scores: list[Any]) -> Array:
         try:
@@ -109,12 +111,12 @@ class NegativeScores:
         scorer._kwargs = {"labels": self._classes_of(fold), **scorer._kwargs}
         return scorer
 
-    def _fitted(self, coef: Array, intercept: Array, fold: Fold) -> Any:
-        model = copy(self.model)
-        model.n_features_in_ = self.X.shape[1]
-        model.coef_, model.intercept_ = coef, intercept
+    def _fitted(self, coef: Array, intercept: Any, fold: Fold) -> Any:
+        double = np.dtype(np.float64)
         if self.classes is None:
-            model.coef_, model.intercept_ = coef[0], float(intercept[0])
+            attributes = attributes_in(double)
         else:
-            model.classes_ = self._classes_of(fold)
+            attributes = class_attributes(self._classes_of(fold), double)
+        model = copy(self.model)
+        model._adopt({"n_features_in_": self.X.shape[1], **attributes(coef, intercept)})
         return model

@@ -10,8 +10,13 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sksparse._typing import Array
-from sksparse._validation import check_data, check_weights, intact_on_failure, warn_unless_converged
-from sksparse.linear_model._classes import SparseClassifierMixin, check_classes, log_loss
+from sksparse._validation import check_data, check_weights, warn_unless_converged
+from sksparse.linear_model._classes import (
+    SparseClassifierMixin,
+    check_classes,
+    class_attributes,
+    log_loss,
+)
 from sksparse.linear_model._criteria import sample_count
 from sksparse.linear_model._cross_validation import Fold
 from sksparse.linear_model._ridge import Ridge, check_ridge
@@ -282,7 +287,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         self : object
             The fitted estimator.
         """
-        with intact_on_failure(self):
+        with self._fitting(X, y, sample_weight) as fit:
             self._validate_params()
             self._check_choice()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
@@ -291,6 +296,8 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
             ridges, n = self._ridges(X.shape[1], counts), sample_count(counts)
             loss = log_loss(codes, weights)
             tasks = [self._with_ridge(X, loss, n, ridge) for ridge in ridges]
+            attributes = class_attributes(self.classes_, X.dtype)
+            fit.describe(tasks[0].design, loss, attributes)
             held_out = self._held_out(X, y, loss, sample_weight, params)
             found = self._search_tasks(tasks, held_out)
             answer = (found.solution.coef, found.solution.intercept)
@@ -299,8 +306,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
                 ridges, tasks = [stronger], [self._with_ridge(X, loss, n, stronger)]
                 found = self._search_tasks(tasks, held_out)
             self.l2_ = ridges[found.task].strength
-            self.coef_ = np.atleast_2d(found.solution.coef).astype(X.dtype)
-            self.intercept_ = np.atleast_1d(found.solution.intercept).astype(X.dtype)
+            self._adopt(attributes(found.solution.coef, found.solution.intercept))
         warn_unless_converged(found.message)
         return self
 
