@@ -22,7 +22,7 @@ from sklearn.ensemble import (
 )
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.feature_selection import RFE, SelectFromModel
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
@@ -143,7 +143,7 @@ META: dict[str, tuple[Any, Any]] = {
     "pipeline": (make_pipeline, make_pipeline),
     "stacking": (
         lambda model: StackingRegressor([("model", model)], weighted(LinearRegression()), cv=2),
-        lambda model: StackingClassifier([("model", model)], weighted(LogisticRegression()), cv=2),
+        lambda model: StackingClassifier([("model", model)], weighted(RidgeClassifier()), cv=2),
     ),
     "voting": (
         lambda model: VotingRegressor([("model", model)]),
@@ -228,7 +228,7 @@ def test_scores_of_folds_are_weighted_where_the_model_says_so(name: str, samples
     weights = weight_of(X)
     folds = [(np.arange(12, 48), np.arange(12)), (np.arange(36), np.arange(36, 48))]
     model = weighted(make(name))
-    with pytest.raises(UnsetMetadataPassedError, match=rf"{name}\.score"):
+    with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
         cross_validate(model, X, y, cv=folds, params={"sample_weight": weights})
     for asked in (True, False):
         model.set_score_request(sample_weight=asked)
@@ -255,7 +255,7 @@ def test_weights_reach_batches_of_a_network(
     options: list[dict[str, Any]] = [{}, {}]
     if is_classifier(model):
         kind, options = MultiOutputClassifier, [{"classes": [[0, 1]] * 2}, {"classes": [0, 1]}]
-    with pytest.raises(UnsetMetadataPassedError, match=rf"{name}\.partial_fit"):
+    with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
         kind(model).partial_fit(X, targets, sample_weight=weights, **options[0])
     several = kind(model.set_partial_fit_request(sample_weight=True))
     several.partial_fit(X, targets, sample_weight=weights, **options[0])

@@ -19,6 +19,7 @@ from sklearn.utils.metadata_routing import (
     MethodMapping,
     _raise_for_params,
     _routing_enabled,
+    get_routing_for_object,
     process_routing,
 )
 
@@ -114,7 +115,8 @@ def split_samples(search: Any, X: Any, y: Any, options: dict[str, Any]) -> list[
     try:
         splits = list(splitter.split(X, y, **options))
     except (TypeError, ValueError) as error:
-        if groups is not None or "groups" not in str(error):
+        wants_groups = get_routing_for_object(cv).consumes("split", ["groups"])
+        if groups is not None or not (wants_groups or "groups" in str(error)):
             raise
         raise ValueError(f"cv={cv!r} needs groups, and fit got none: {_remedy()}.") from error
     if not splits:
