@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter
 
 from sksparse._estimator import SparseEstimator
+from sksparse._progress import Progress
 from sksparse._typing import Array, Indices
 from sksparse._validation import check_weights
 from sksparse.linear_model._cross_validation import (
@@ -158,6 +159,8 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
         held_out: HeldOut,
     ) -> Choice:
         """Choose among the points of all tasks, which differ in a parameter besides the grid."""
+        progress = Progress(type(self).__name__, "path", len(tasks), verbose=int(self.verbose))
+        progress.say(f"{grids[0]} on all samples")
         paths = [_complete_path(task, grid) for task, grid in zip(tasks, grids, strict=True)]
         for name in self._only_sometimes & vars(self).keys():
             delattr(self, name)
@@ -169,11 +172,7 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
         self._store(tasks, grids, paths, chosen, point)
         self.n_iter_ = solution.n_iter
         self.optimality_ = solution.certificate.value
-        if self.verbose:
-            print(
-                f"[{type(self).__name__}] chose {grid.points[point]:.3g} of {grid}: "
-                f"{self.n_features_} features"
-            )
+        progress.say(f"chose {grid.points[point]:.3g} of {grid}: {self.n_features_} features")
         return Choice(solution, chosen, solution.message or fits.message or message or warning)
 
     def _choose(
