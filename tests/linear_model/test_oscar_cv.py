@@ -16,7 +16,7 @@ from sklearn.metrics import mean_squared_error
 from sklearn.model_selection import KFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sksparse.linear_model import OSCAR, OSCARCV, oscar_path
+from sksparse.linear_model import OSCAR, OSCARCV, L0ClassifierCV, L0RegressorCV, oscar_path
 from sksparse.linear_model import _convex_path as convex
 from sksparse.solvers import GramCache, SortedDescent
 from sksparse.solvers.convex import _squared_quadratics
@@ -28,7 +28,9 @@ def problem(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return X, X[:, :4].sum(axis=1) + rng.standard_normal(60)
 
 
-@parametrize_with_checks([OSCARCV(alphas=5), OSCARCV(alphas=3, pairwise=1.0, selection="1se")])
+@parametrize_with_checks(
+    [OSCARCV(alphas=5), OSCARCV(alphas=3, pairwise=1.0, selection="1se", scoring="r2")]
+)
 def test_sklearn_contract(estimator: OSCARCV, check: Any) -> None:
     check(estimator)
 
@@ -234,3 +236,15 @@ def test_an_interruption_leaves_the_earlier_fit(
         model.fit(X[:, :5], y)
     assert model.coef_ is before
     assert model.n_features_in_ == 12
+
+
+@pytest.mark.parametrize("alphas", [None, True, [True, False]])
+def test_what_is_no_number_of_strengths_is_refused(
+    problem: tuple[np.ndarray, np.ndarray], alphas: Any
+) -> None:
+    with pytest.raises(ValueError, match=r"alphas.*(array-like|list of strengths).*"):
+        OSCARCV(alphas=alphas).fit(*problem)
+    if alphas is not None:
+        for search in (L0RegressorCV, L0ClassifierCV):
+            with pytest.raises(ValueError, match=r"alphas=.*True.*must be a list of strengths"):
+                search(alphas=alphas).fit(problem[0], problem[1] > 0.0)

@@ -26,7 +26,7 @@ BOTH = [L0PoissonRegressor(), L0PoissonRegressorCV()]
     [
         *BOTH,
         L0PoissonRegressor(solver="forward", warm_start=True),
-        L0PoissonRegressorCV(cv=2, alphas=5),
+        L0PoissonRegressorCV(cv=2, alphas=5, scoring="r2"),
     ]
 )
 def test_sklearn_contract(estimator: object, check: object) -> None:

@@ -35,9 +35,10 @@ FOLDS = KFold(4, shuffle=True, random_state=0)
 @parametrize_with_checks(
     [
         L0RegressorCV(),
-        L0RegressorCV(alphas=3, cv=3, selection="1se"),
+        L0RegressorCV(alphas=3, cv=3, selection="1se", scoring="r2"),
         L0ClassifierCV(max_features=2),
         L0ClassifierCV(max_features=2, cv=3),
+        L0ClassifierCV(max_features=2, cv=2, scoring="accuracy"),
     ]
 )
 def test_sklearn_contract(estimator: Any, check: Any) -> None:
