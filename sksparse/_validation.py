@@ -72,7 +72,7 @@ def as_numpy(values: Any, name: str = "X") -> Any:
             # each library has errors of its own
             raise TypeError(
                 f"{name} is a {type(values).__module__}.{type(values).__name__} that NumPy cannot "
-                f"read: {error} Give a NumPy array; of a torch tensor, "
+                f"read: {str(error).rstrip('.')}. Give a NumPy array; of a torch tensor, "
                 f"{name}.detach().cpu().numpy()."
             ) from error
     if isinstance(values, np.ma.MaskedArray):
