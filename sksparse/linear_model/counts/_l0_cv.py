@@ -52,8 +52,10 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
     n_candidates : int, default=None
         Number of features from which those in X were chosen by their relation to y, as in
         :class:`L0RegressorCV`.
-    l1, l2 : float, default=0.0
-        Strengths of an L1 norm and of a ridge penalty, non-negative.
+    l1 : float, default=0.0
+        Strength of an L1 norm, non-negative.
+    l2 : float, default=0.0
+        Strength of a ridge penalty, non-negative.
     positive : bool or array-like of shape (n_features,), default=False
         Features whose coefficient must not be negative, all or by a boolean mask.
     penalty_weights : array-like of shape (n_features,), default=None

@@ -52,8 +52,10 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
         Number of features from which those in X were chosen by their relation to y, at least the
         number in X: EBIC and GIC, and the largest number tried by default, then count the whole
         search. None where there was no such selection.
-    l1, l2 : float, default=0.0
-        Strengths of an L1 norm and of a ridge penalty, non-negative.
+    l1 : float, default=0.0
+        Strength of an L1 norm, non-negative.
+    l2 : float, default=0.0
+        Strength of a ridge penalty, non-negative.
     positive : bool or array-like of shape (n_features,), default=False
         Features whose coefficient must not be negative, all or by a boolean mask.
     penalty_weights : array-like of shape (n_features,), default=None
