@@ -8,13 +8,13 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.feature_selection import SelectorMixin
 from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse._estimator import SparseEstimator
+from sksparse._selection import FeatureSelectorMixin
 from sksparse._typing import Array, Indices, Mask
 from sksparse._validation import (
     Groups,
@@ -35,7 +35,7 @@ from sksparse.solvers.convex._base import moderate
 _MOST_CLASSES = 20
 
 
-class GroupLassoSelector(SelectorMixin, SparseEstimator):
+class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
     """Keep the groups of features that a group lasso model uses.
 
     Minimises over coefficients w and intercept b, with s the sample weights::

@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 from scipy.special import expit, log_softmax, softmax
-from sklearn.linear_model._base import LinearClassifierMixin
+from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
 from sklearn.utils import Tags
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from sksparse._typing import Array
-from sksparse.linear_model._base import SupportMixin
+from sksparse.linear_model._base import LinearSelectorMixin
 from sksparse.losses import Logistic, Loss, Multinomial
 
 
-class SparseClassifierMixin(SupportMixin, LinearClassifierMixin):
-    """Probabilities, decisions and support of a linear classifier with a log loss."""
+class SparseClassifierMixin(LinearSelectorMixin, SparseCoefMixin, LinearClassifierMixin):
+    """Probabilities, decisions and selection by a linear classifier with a log loss."""
 
     positive: Any
 
