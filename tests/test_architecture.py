@@ -45,7 +45,15 @@ IMPORTS = {
     "inspection": (),
 }
 # Single modules that every subpackage may import, lowest first; each may import those before it.
-LEAVES = ("_typing", "_estimator", "_selection", "_progress", "_interrupts", "_scaling", "_validation")
+LEAVES = (
+    "_typing",
+    "_estimator",
+    "_selection",
+    "_progress",
+    "_interrupts",
+    "_scaling",
+    "_validation",
+)
 
 # The files that read the feature matrix of a design; no other one may ask a design for it.
 READERS = {"_design.py", "_dense_design.py", "_sparse_design.py"}

@@ -24,6 +24,7 @@ from sksparse._validation import (
     check_start,
     check_target_scale,
     intact_on_failure,
+    warn_if_more_than_all,
     warn_unless_converged,
 )
 from sksparse.losses import LOSSES, Loss
@@ -71,10 +72,10 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
         distinct values are taken for classes, and more than two are refused: choose "squared" or
         "poisson" where they are quantities.
     min_features : int, default=0
-        Keep at least so many features where there are as many: whole groups are added to those of
-        the model, first those that would enter it next at smaller ``alpha``. Their coefficients
-        stay zero. With 0 a selection may be empty, which warns: a later step of a pipeline would be
-        left without columns.
+        Keep at least so many features: whole groups are added to those of the model, first those
+        that would enter it next at smaller ``alpha``, as long as one would. Their coefficients stay
+        zero. More than X has stands for all, with a warning. With 0 a selection may be empty, which
+        warns: a later step of a pipeline would be left without columns.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     max_iter : int, default=100
@@ -99,6 +100,8 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
         second of ``classes_``.
     intercept_ : float
         Intercept.
+    support_ : ndarray of shape (n_features,)
+        Mask of the features that are kept, as ``get_support()`` returns it.
     classes_ : ndarray of shape (2,)
         The two classes, where the loss is logistic.
     groups_ : ndarray of shape (n_groups,)
@@ -239,7 +242,7 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
         with intact_on_failure(self):
             self._validate_params()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
-            self._check_min_features(X.shape[1])
+            warn_if_more_than_all("min_features", self.min_features, X.shape[1])
             name, targets, classes = _check_targets(y, self.loss, weights)
             feature_names = getattr(self, "feature_names_in_", None)
             groups = check_groups(self.groups, X.shape[1], feature_names)
@@ -263,13 +266,6 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
                 stacklevel=2,
             )
         return self
-
-    def _check_min_features(self, n_features: int) -> None:
-        if self.min_features > n_features:
-            raise ValueError(
-                f"min_features={self.min_features} is more than X has: n_features={n_features}; "
-                "give a number up to that."
-            )
 
     def _select(
         self,

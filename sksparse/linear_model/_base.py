@@ -39,9 +39,13 @@ class LinearSelectorMixin(FeatureSelectorMixin):
 
     def _get_support_mask(self) -> Mask:
         check_is_fitted(self)
+        used: Mask = (np.atleast_2d(self._dense_coef()) != 0).any(axis=0)
+        return used
+
+    def _dense_coef(self) -> Array:
         coef: Any = self.coef_
-        used: Mask = np.atleast_2d(coef.toarray() if issparse(coef) else coef) != 0
-        return used.any(axis=0)
+        dense: Array = coef.toarray() if issparse(coef) else coef
+        return dense
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

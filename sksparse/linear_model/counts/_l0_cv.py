@@ -11,6 +11,7 @@ from sksparse._validation import check_data, check_weights, intact_on_failure, w
 from sksparse.linear_model._criteria import sample_count
 from sksparse.linear_model._cross_validation import Fold
 from sksparse.linear_model.counts._mixin import SparseCountMixin
+from sksparse.linear_model.l0._grid import check_limits
 from sksparse.linear_model.l0._search import L0Search
 from sksparse.losses import Poisson
 
@@ -31,7 +32,8 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
     ----------
     max_features : int or array-like of int, default=None
         The largest number of features to try, all smaller ones included down to 0, or a list of
-        numbers. None is chosen as in :class:`L0RegressorCV`.
+        numbers. None is chosen as in :class:`L0RegressorCV`, and more than X has stands for all of
+        them, with a warning.
     alphas : int or array-like of float, default=None
         Penalties per feature to try instead of numbers of features, or how many, as in
         :class:`L0RegressorCV`.
@@ -79,6 +81,8 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
         with the choice made.
     intercept_ : float
         Intercept.
+    support_ : ndarray of shape (n_features,)
+        Mask of the features in use, as ``get_support()`` returns it.
     alphas_ : ndarray of shape (n_points,)
         The values of ``alpha`` tried, decreasing; of numbers of features, the same as ``alpha_`` is
         of the one chosen.
@@ -216,6 +220,7 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
             self._validate_params()
             self._check_choice()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True)
+            check_limits(self.max_features, X.shape[1])
             count = sample_count(check_weights(sample_weight, X))
             task = self._task(X, Poisson(y, weights), count, self.l2)
             folds = self._folds(X, y, weights)
