@@ -23,8 +23,11 @@ from sksparse._validation import (
     check_penalty_weights,
     check_start,
     check_target_scale,
+<<<<<<< HEAD
     intact_on_failure,
     warn_if_more_than_all,
+=======
+>>>>>>> main
     warn_unless_converged,
 )
 from sksparse.losses import LOSSES, Loss
@@ -91,7 +94,7 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
     warm_start : bool, default=False
         Start from the coefficients of the previous fit.
     verbose : int, default=0
-        A positive value prints a line for each pass.
+        1 writes the first and last pass, and in between at most a line a second; 2 writes each.
 
     Attributes
     ----------
@@ -189,6 +192,8 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
         "verbose": ["verbose"],
     }
 
+    _n_fit_levels = 1
+
     coef_: Array
     intercept_: float
     selected_groups_: Any
@@ -239,7 +244,7 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
         self : object
             The fitted selector.
         """
-        with intact_on_failure(self):
+        with self._fitting(X, y, sample_weight):
             self._validate_params()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
             warn_if_more_than_all("min_features", self.min_features, X.shape[1])
