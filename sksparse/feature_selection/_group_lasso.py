@@ -23,11 +23,7 @@ from sksparse._validation import (
     check_penalty_weights,
     check_start,
     check_target_scale,
-<<<<<<< HEAD
-    intact_on_failure,
     warn_if_more_than_all,
-=======
->>>>>>> main
     warn_unless_converged,
 )
 from sksparse.losses import LOSSES, Loss

@@ -33,10 +33,6 @@ FIT_CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-<<<<<<< HEAD
-class LinearSelectorMixin(FeatureSelectorMixin):
-    """Selects the features with a coefficient that is not zero, and takes sparse data."""
-=======
 def attributes_in(dtype: Any) -> Callable[[Array, float], dict[str, Any]]:
     """How coefficients and intercept become fitted attributes of a regressor, in a float type."""
     return lambda coef, intercept: {
@@ -45,9 +41,8 @@ def attributes_in(dtype: Any) -> Callable[[Array, float], dict[str, Any]]:
     }
 
 
-class SupportMixin:
-    """Which features a fitted linear model uses, and that it takes sparse data."""
->>>>>>> main
+class LinearSelectorMixin(FeatureSelectorMixin):
+    """Selects the features with a coefficient that is not zero, and takes sparse data."""
 
     coef_: Array
 

@@ -230,13 +230,8 @@ class L0PoissonRegressor(SparseCountMixin, SparseEstimator):
             fit.describe(design, loss, attributes)
             problem = Problem(design, loss, penalty, self.alpha, self.fit_intercept)
             solution = newton_solver(self).solve(problem, start if self.warm_start else None)
-<<<<<<< HEAD
-            self.coef_ = solution.coef.astype(X.dtype)
-            self.intercept_ = X.dtype.type(solution.intercept)
-            self.n_features_ = count_chosen(self.coef_, self.penalty_weights)
-=======
             self._adopt(attributes(solution.coef, solution.intercept))
->>>>>>> main
+            self.n_features_ = count_chosen(self.coef_, self.penalty_weights)
             self.n_iter_ = solution.n_iter
             self.optimality_ = solution.certificate.value
             message = solution.message or separation_message(

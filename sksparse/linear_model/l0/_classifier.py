@@ -280,14 +280,8 @@ class L0Classifier(SparseClassifierMixin, SparseEstimator):
             if stronger and is_separated(design, loss, penalty, self.fit_intercept, *answer):
                 ridge, penalty = stronger, replace(penalty, **stronger._asdict())
                 solution = self._solve(design, loss, penalty)
-<<<<<<< HEAD
-            self.classes_ = classes
-            self.coef_ = np.atleast_2d(solution.coef).astype(X.dtype)
-            self.intercept_ = np.atleast_1d(solution.intercept).astype(X.dtype)
-            self.n_features_ = count_chosen(self.coef_, self.penalty_weights)
-=======
             self._adopt(attributes(solution.coef, solution.intercept))
->>>>>>> main
+            self.n_features_ = count_chosen(self.coef_, self.penalty_weights)
             self.n_iter_ = solution.n_iter
             self.optimality_ = solution.certificate.value
             self.l2_ = ridge.strength
