@@ -5,6 +5,7 @@ Every check runs before any work is done; its error names the argument, the valu
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -142,6 +143,36 @@ def check_weights(sample_weight: Any, X: Any) -> Array:
             "zero or positive."
         )
     return weights
+
+
+def warn_if_more_than_all(name: str, value: Any, n_features: int, remedy: str = "") -> None:
+    """Say that a number of features, or the largest of several, is more than there are.
+
+    Parameters
+    ----------
+    name, value : str, int or ndarray of int
+        The parameter.
+    n_features : int
+        Number of columns of X.
+    remedy : str, default=""
+        What to give instead, after "give at most so many".
+    """
+    if np.max(value) > n_features:
+        shown = value.tolist() if isinstance(value, np.ndarray) else value
+        warnings.warn(
+            f"{name}={_short(shown)} is more than X has, n_features={n_features}, and stands for "
+            f"all of them; give at most {n_features}{remedy}.",
+            UserWarning,
+            stacklevel=_level_of_the_user(),
+        )
+
+
+def _level_of_the_user() -> int:
+    """Stack level, for a warning of the caller, of the first frame outside of this package."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("sksparse."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def check_start(coef: Any, n_features: int) -> Array | None:

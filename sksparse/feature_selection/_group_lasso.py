@@ -8,13 +8,13 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.feature_selection import SelectorMixin
 from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse._estimator import SparseEstimator
+from sksparse._selection import FeatureSelectorMixin
 from sksparse._typing import Array, Indices, Mask
 from sksparse._validation import (
     Groups,
@@ -23,6 +23,7 @@ from sksparse._validation import (
     check_penalty_weights,
     check_start,
     check_target_scale,
+    warn_if_more_than_all,
     warn_unless_converged,
 )
 from sksparse.losses import LOSSES, Loss
@@ -34,7 +35,7 @@ from sksparse.solvers.convex._base import moderate
 _MOST_CLASSES = 20
 
 
-class GroupLassoSelector(SelectorMixin, SparseEstimator):
+class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
     """Keep the groups of features that a group lasso model uses.
 
     Minimises over coefficients w and intercept b, with s the sample weights::
@@ -70,10 +71,10 @@ class GroupLassoSelector(SelectorMixin, SparseEstimator):
         distinct values are taken for classes, and more than two are refused: choose "squared" or
         "poisson" where they are quantities.
     min_features : int, default=0
-        Keep at least so many features where there are as many: whole groups are added to those of
-        the model, first those that would enter it next at smaller ``alpha``. Their coefficients
-        stay zero. With 0 a selection may be empty, which warns: a later step of a pipeline would be
-        left without columns.
+        Keep at least so many features: whole groups are added to those of the model, first those
+        that would enter it next at smaller ``alpha``, as long as one would. Their coefficients stay
+        zero. More than X has stands for all, with a warning. With 0 a selection may be empty, which
+        warns: a later step of a pipeline would be left without columns.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     max_iter : int, default=100
@@ -98,6 +99,8 @@ class GroupLassoSelector(SelectorMixin, SparseEstimator):
         second of ``classes_``.
     intercept_ : float
         Intercept.
+    support_ : ndarray of shape (n_features,)
+        Mask of the features that are kept, as ``get_support()`` returns it.
     classes_ : ndarray of shape (2,)
         The two classes, where the loss is logistic.
     groups_ : ndarray of shape (n_groups,)
@@ -240,7 +243,7 @@ class GroupLassoSelector(SelectorMixin, SparseEstimator):
         with self._fitting(X, y, sample_weight):
             self._validate_params()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
-            self._check_min_features(X.shape[1])
+            warn_if_more_than_all("min_features", self.min_features, X.shape[1])
             name, targets, classes = _check_targets(y, self.loss, weights)
             feature_names = getattr(self, "feature_names_in_", None)
             groups = check_groups(self.groups, X.shape[1], feature_names)
@@ -264,13 +267,6 @@ class GroupLassoSelector(SelectorMixin, SparseEstimator):
                 stacklevel=2,
             )
         return self
-
-    def _check_min_features(self, n_features: int) -> None:
-        if self.min_features > n_features:
-            raise ValueError(
-                f"min_features={self.min_features} is more than X has: n_features={n_features}; "
-                "give a number up to that."
-            )
 
     def _select(
         self,

@@ -8,13 +8,15 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sksparse._estimator import SparseEstimator
+from sksparse._selection import FeatureSelectorMixin
 from sksparse._typing import Array, Mask
 from sksparse._validation import (
     check_data,
@@ -44,52 +46,29 @@ def attributes_in(dtype: Any) -> Callable[[Array, float], dict[str, Any]]:
     }
 
 
-class SupportMixin:
-    """Which features a fitted linear model uses, and that it takes sparse data."""
+class LinearSelectorMixin(FeatureSelectorMixin):
+    """Selects the features with a coefficient that is not zero, and takes sparse data."""
 
     coef_: Array
 
-    def get_support(self, indices: bool = False) -> Mask | Any:
-        """Which features the model uses.
-
-        Parameters
-        ----------
-        indices : bool, default=False
-            Return positions instead of a mask.
-
-        Returns
-        -------
-        support : ndarray
-            Mask of shape (n_features,), or the positions of its true entries.
-        """
+    def _get_support_mask(self) -> Mask:
         check_is_fitted(self)
-        mask = (np.atleast_2d(self.coef_) != 0).any(axis=0)
-        return np.flatnonzero(mask) if indices else mask
+        used: Mask = (np.atleast_2d(self._dense_coef()) != 0).any(axis=0)
+        return used
 
-    def get_feature_names_out(self, input_features: Any = None) -> Any:
-        """Names of the features that the model uses.
-
-        Parameters
-        ----------
-        input_features : array-like of str, default=None
-            Names of all features, where the model was not fitted on named columns.
-
-        Returns
-        -------
-        names : ndarray of str
-            Names of the features with a non-zero coefficient.
-        """
-        check_is_fitted(self)
-        return _check_feature_names_in(self, input_features)[self.get_support()]
+    def _dense_coef(self) -> Array:
+        coef: Any = self.coef_
+        dense: Array = coef.toarray() if issparse(coef) else coef
+        return dense
 
     def __sklearn_tags__(self) -> Tags:
-        tags: Tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
 
 
-class SparseRegressorMixin(SupportMixin, RegressorMixin):
-    """Prediction and support of a linear regressor."""
+class SparseRegressorMixin(LinearSelectorMixin, RegressorMixin):
+    """Prediction and selection by a linear regressor."""
 
     intercept_: float
     n_features_in_: int
@@ -115,7 +94,7 @@ class SparseRegressorMixin(SupportMixin, RegressorMixin):
 
 
 class SparseLinearRegressor(SparseRegressorMixin, SparseEstimator, ABC):
-    """Fit, prediction and support of a squared-loss regressor.
+    """Fit, prediction and selection of a squared-loss regressor.
 
     A subclass names its parameters and says how the validated problem is solved.
     """

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import expit, log_softmax, softmax
-from sklearn.linear_model._base import LinearClassifierMixin
+from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
 from sklearn.utils import Tags
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.extmath import safe_sparse_dot
@@ -16,12 +16,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from sksparse._typing import Array
 from sksparse._validation import as_numpy, validate_data
-from sksparse.linear_model._base import SupportMixin
+from sksparse.linear_model._base import LinearSelectorMixin
 from sksparse.losses import Logistic, Loss, Multinomial
 
 
-class SparseClassifierMixin(SupportMixin, LinearClassifierMixin):
-    """Probabilities, decisions and support of a linear classifier with a log loss."""
+class SparseClassifierMixin(LinearSelectorMixin, SparseCoefMixin, LinearClassifierMixin):
+    """Probabilities, decisions and selection by a linear classifier with a log loss."""
 
     positive: Any
     intercept_: Array

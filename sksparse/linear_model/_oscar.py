@@ -61,6 +61,10 @@ class OSCAR(SparseLinearRegressor):
         Coefficients, in the float type of the features.
     intercept_ : float
         Intercept.
+    n_features_ : int
+        Number of features with a coefficient that is not zero.
+    support_ : ndarray of shape (n_features,)
+        Mask of the features in use, as ``get_support()`` returns it.
     clusters_ : list of ndarray
         Positions of the features that share one non-zero magnitude, largest magnitude first. Its
         length is an unbiased estimate of the degrees of freedom.
@@ -132,6 +136,7 @@ class OSCAR(SparseLinearRegressor):
 
     clusters_: list[Indices]
     dual_gap_: float
+    n_features_: int
     optimality_: float
 
     def __init__(
@@ -162,6 +167,7 @@ class OSCAR(SparseLinearRegressor):
 
     def _store(self, solution: Solution) -> None:
         self.clusters_ = clusters_of(self.coef_)
+        self.n_features_ = int(np.count_nonzero(self.coef_))
         self.dual_gap_ = solution.gap
         self.optimality_ = solution.certificate.value
 

@@ -161,6 +161,8 @@ class OSCARCV(ConvexRegressorCV):
         strength chosen.
     intercept_ : float
         Intercept.
+    support_ : ndarray of shape (n_features,)
+        Mask of the features in use, as ``get_support()`` returns it.
     clusters_ : list of ndarray
         Positions of the features that share one non-zero magnitude, largest magnitude first.
     n_features_ : int

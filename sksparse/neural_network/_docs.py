@@ -153,7 +153,10 @@ UNITS = """coefs_ : list of ndarray of shape (n_units_in, n_units_out)
     feature_importances_ : ndarray of shape (n_features,)
         Sum over all paths from a feature to the outputs of the product of absolute weights,
         scaled to sum 1; zero for a feature that the network does not use. Comparable
-        where the features have comparable scales; all targets of a regression count alike."""
+        where the features have comparable scales; all targets of a regression count alike.
+    support_ : ndarray of shape (n_features,)
+        Mask of the features in use, those on a path of non-zero weights to an output, as
+        ``get_support()`` returns it."""
 
 RAISES = """ValueError
         When a parameter or the data are unfit, before any work is done.

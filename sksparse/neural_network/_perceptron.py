@@ -10,7 +10,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from sksparse._typing import Array
+from sksparse._selection import FeatureSelectorMixin
+from sksparse._typing import Array, Mask
 from sksparse.neural_network import _report
 from sksparse.neural_network._base import BaseSparseNet
 from sksparse.neural_network._modules import ACTIVATIONS, build_mlp
@@ -21,8 +22,8 @@ from sksparse.neural_network._standardisation import (
 )
 
 
-class PerceptronMixin(BaseSparseNet):
-    """Linear layers with an activation between them."""
+class PerceptronMixin(FeatureSelectorMixin, BaseSparseNet):
+    """Linear layers with an activation between them; selects the inputs in use."""
 
     _parameter_constraints: dict = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -69,6 +70,10 @@ class PerceptronMixin(BaseSparseNet):
             return self._forward(X).numpy()
         return self._forward(X, double=True).numpy() + self._bias_left
 
+    def _get_support_mask(self) -> Mask:
+        check_is_fitted(self)
+        return _report.live_units(_report.path_matrices(self.module_))[0]
+
     def _hidden_widths(self) -> list[int]:
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
         valid = sizes.ndim == 1 and all(isinstance(n, int | np.integer) and n >= 1 for n in sizes)
@@ -94,7 +99,7 @@ class PerceptronMixin(BaseSparseNet):
     def _describe(self, module: nn.Module, scaling: Standardisation | None) -> dict[str, Any]:
         matrices = _report.path_matrices(module)
         return {
-            "architecture_": _report.live_widths(matrices),
+            "architecture_": tuple(int(units.sum()) for units in _report.live_units(matrices)),
             "feature_importances_": _report.path_importances(matrices),
         }
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sksparse._typing import Array
+from sksparse._typing import Array, Mask
 from sksparse.neural_network.training._data import Rows
 from sksparse.sparsifiers import prunable_tensors
 
@@ -68,11 +68,11 @@ def path_matrices(module: nn.Module) -> list[Array]:
     return matrices
 
 
-def live_widths(coefs: Sequence[Array]) -> tuple[int, ...]:
-    """Units of every layer, inputs first, on a path of non-zero weights from input to output.
+def live_units(coefs: Sequence[Array]) -> list[Mask]:
+    """Which units of each layer, inputs first, are on a path of non-zero weights to an output.
 
-    Outputs are counted as they are. A unit left without inputs emits a constant, which is
-    a bias of the next layer and no unit.
+    The path begins at an input: a unit left without inputs emits a constant, which is a bias of the
+    next layer and no unit. Outputs are counted as they are.
     """
     forward = [np.ones(coefs[0].shape[0], dtype=bool)]
     for coef in coefs:
@@ -81,7 +81,7 @@ def live_widths(coefs: Sequence[Array]) -> tuple[int, ...]:
     for coef in reversed(coefs):
         backward.append((coef[:, backward[-1]] != 0).any(axis=1))
     live = [f & b for f, b in zip(forward, reversed(backward), strict=True)]
-    return (*(int(units.sum()) for units in live[:-1]), coefs[-1].shape[1])
+    return [*live[:-1], backward[0]]
 
 
 def path_importances(coefs: Sequence[Array]) -> Array:

@@ -16,6 +16,7 @@ from sksparse.linear_model.counts._mixin import SparseCountMixin
 from sksparse.linear_model.l0._options import (
     SUBSET_CONSTRAINTS,
     check_subset_penalty,
+    count_chosen,
     newton_solver,
 )
 from sksparse.losses import Poisson
@@ -42,8 +43,9 @@ class L0PoissonRegressor(SparseCountMixin, SparseEstimator):
         Poisson distribution explains leave about 0.5. The scale of the features does not matter
         unless ``l1`` or ``l2`` is positive.
     max_features : int, default=None
-        Largest number of features, from 1 to the number in X; ``alpha`` is then not used. The
-        answer depends on nothing but this number and the data, unless ``warm_start`` is set.
+        Largest number of features, at least 1; ``alpha`` is then not used. More than X has stands
+        for all of them, with a warning. The answer depends on nothing but this number and the data,
+        unless ``warm_start`` is set.
     l1 : float, default=0.0
         Strength of an L1 norm, non-negative.
     l2 : float, default=0.0
@@ -77,6 +79,10 @@ class L0PoissonRegressor(SparseCountMixin, SparseEstimator):
         Coefficients, in the float type of the features, exactly zero for features not selected.
     intercept_ : float
         Intercept.
+    n_features_ : int
+        Number of features chosen, those of penalty weight zero not counted.
+    support_ : ndarray of shape (n_features,)
+        Mask of the features in use, as ``get_support()`` returns it.
     optimality_ : float
         Largest gain, relative to the objective, that is known to be left, as in
         :class:`L0Classifier`.
@@ -155,6 +161,7 @@ class L0PoissonRegressor(SparseCountMixin, SparseEstimator):
     }
 
     coef_: Array
+    n_features_: int
     optimality_: float
     n_iter_: int
 
@@ -224,6 +231,7 @@ class L0PoissonRegressor(SparseCountMixin, SparseEstimator):
             problem = Problem(design, loss, penalty, self.alpha, self.fit_intercept)
             solution = newton_solver(self).solve(problem, start if self.warm_start else None)
             self._adopt(attributes(solution.coef, solution.intercept))
+            self.n_features_ = count_chosen(self.coef_, self.penalty_weights)
             self.n_iter_ = solution.n_iter
             self.optimality_ = solution.certificate.value
             message = solution.message or separation_message(

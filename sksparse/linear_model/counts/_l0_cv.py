@@ -13,6 +13,7 @@ from sksparse.linear_model._criteria import sample_count
 from sksparse.linear_model._cross_validation import Fold
 from sksparse.linear_model.counts._l0 import L0PoissonRegressor
 from sksparse.linear_model.counts._mixin import SparseCountMixin
+from sksparse.linear_model.l0._grid import check_limits
 from sksparse.linear_model.l0._search import L0Search
 from sksparse.losses import Loss, Poisson
 
@@ -33,7 +34,8 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
     ----------
     max_features : int or array-like of int, default=None
         The largest number of features to try, all smaller ones included down to 0, or a list of
-        numbers. None is chosen as in :class:`L0RegressorCV`.
+        numbers. None is chosen as in :class:`L0RegressorCV`, and more than X has stands for all of
+        them, with a warning.
     alphas : int or array-like of float, default=None
         Penalties per feature to try instead of numbers of features, or how many, as in
         :class:`L0RegressorCV`.
@@ -87,6 +89,8 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
         with the choice made.
     intercept_ : float
         Intercept.
+    support_ : ndarray of shape (n_features,)
+        Mask of the features in use, as ``get_support()`` returns it.
     alphas_ : ndarray of shape (n_points,)
         The values of ``alpha`` tried, decreasing; of numbers of features, the same as ``alpha_`` is
         of the one chosen.
@@ -233,6 +237,7 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
             self._validate_params()
             self._check_choice()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True)
+            check_limits(self.max_features, X.shape[1])
             count = sample_count(check_weights(sample_weight, X))
             loss = Poisson(y, weights)
             task = self._task(X, loss, count, self.l2)

@@ -12,12 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from sksparse._typing import Array
 from sksparse._validation import check_weights, validate_data
-from sksparse.linear_model._base import SupportMixin
+from sksparse.linear_model._base import LinearSelectorMixin
 from sksparse.losses import Poisson
 
 
-class SparseCountMixin(SupportMixin, RegressorMixin):
-    """Prediction, score and support of a linear model of the logarithm of a mean."""
+class SparseCountMixin(LinearSelectorMixin, RegressorMixin):
+    """Prediction, score and selection by a linear model of the logarithm of a mean."""
 
     intercept_: float
     n_features_in_: int

@@ -24,6 +24,7 @@ from sksparse.linear_model._separation import is_separated, separation_message
 from sksparse.linear_model.l0._options import (
     SUBSET_CONSTRAINTS,
     check_subset_penalty,
+    count_chosen,
     newton_solver,
 )
 from sksparse.losses import Loss
@@ -53,8 +54,9 @@ class L0Classifier(SparseClassifierMixin, SparseEstimator):
         has a log loss of 0.69 for two balanced classes. The scale of the features does not matter
         unless ``l1`` or ``l2`` is a positive number.
     max_features : int, default=None
-        Largest number of features, from 1 to the number in X; ``alpha`` is then not used. The
-        answer depends on nothing but this number and the data, unless ``warm_start`` is set.
+        Largest number of features, at least 1; ``alpha`` is then not used. More than X has stands
+        for all of them, with a warning. The answer depends on nothing but this number and the data,
+        unless ``warm_start`` is set.
     l1 : float, default=0.0
         Strength of an L1 norm, non-negative.
     l2 : float or "auto", default="auto"
@@ -110,6 +112,10 @@ class L0Classifier(SparseClassifierMixin, SparseEstimator):
         For two classes they belong to the second.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts.
+    n_features_ : int
+        Number of features chosen, those of penalty weight zero not counted.
+    support_ : ndarray of shape (n_features,)
+        Mask of the features in use, as ``get_support()`` returns it.
     optimality_ : float
         Largest gain, relative to the objective, that is known to be left. With "auto" and "swap" it
         is what the quadratic model of the loss at the answer predicts for a single add, drop or
@@ -194,6 +200,7 @@ class L0Classifier(SparseClassifierMixin, SparseEstimator):
     classes_: Any
     coef_: Array
     intercept_: Array
+    n_features_: int
     optimality_: float
     l2_: float
     n_iter_: int
@@ -274,6 +281,7 @@ class L0Classifier(SparseClassifierMixin, SparseEstimator):
                 ridge, penalty = stronger, replace(penalty, **stronger._asdict())
                 solution = self._solve(design, loss, penalty)
             self._adopt(attributes(solution.coef, solution.intercept))
+            self.n_features_ = count_chosen(self.coef_, self.penalty_weights)
             self.n_iter_ = solution.n_iter
             self.optimality_ = solution.certificate.value
             self.l2_ = ridge.strength
@@ -285,6 +293,6 @@ class L0Classifier(SparseClassifierMixin, SparseEstimator):
 
     def _solve(self, design: Design, loss: Loss, penalty: L0) -> Solution:
         problem = Problem(design, loss, penalty, self.alpha, self.fit_intercept)
-        known = getattr(self, "coef_", None) if self.warm_start else None
+        known = self._dense_coef() if self.warm_start and hasattr(self, "coef_") else None
         fits = known is not None and known.shape[1] == design.n_features
         return newton_solver(self).solve(problem, known if fits else None)

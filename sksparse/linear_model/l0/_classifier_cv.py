@@ -22,6 +22,7 @@ from sksparse.linear_model._cross_validation import Fold
 from sksparse.linear_model._ridge import Ridge, check_ridge
 from sksparse.linear_model.l0._class_folds import with_known_classes
 from sksparse.linear_model.l0._classifier import L0Classifier
+from sksparse.linear_model.l0._grid import check_limits
 from sksparse.linear_model.l0._search import L0Search
 from sksparse.linear_model.l0._task import SubsetTask
 from sksparse.losses import Loss
@@ -46,7 +47,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         The largest number of features to try, all smaller ones included down to 0, or a list of
         numbers. None is ``n / (log(p) log(log(n)))`` for p features and a sum n of the sample
         weights, the logarithms at least 1, and at most 100, or two less than the samples with a
-        weight. None and a largest number end at p.
+        weight. None ends at p, and more than X has stands for all of them, with a warning.
     alphas : int or array-like of float, default=None
         Penalties per feature to try instead of numbers of features, or how many: these are spaced
         evenly in the logarithm from the one at which the first feature enters down to a thousandth
@@ -113,6 +114,8 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         the number of features or penalty chosen.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts.
+    support_ : ndarray of shape (n_features,)
+        Mask of the features in use, as ``get_support()`` returns it.
     l2_ : float
         The strength of the ridge; for ``l2="auto"`` that on features of unit variance.
     alphas_ : ndarray of shape (n_points,)
@@ -291,6 +294,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
             self._validate_params()
             self._check_choice()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
+            check_limits(self.max_features, X.shape[1])
             self.classes_, codes, weights = check_classes(y, weights, self.class_weight)
             counts = check_weights(sample_weight, X)
             ridges, n = self._ridges(X.shape[1], counts), sample_count(counts)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sksparse._typing import Array, Indices
+from sksparse._validation import warn_if_more_than_all
 from sksparse.linear_model._path_protocol import Grid, check_alphas, is_count
 from sksparse.linear_model.l0._task import SubsetTask
 
@@ -92,24 +93,34 @@ def largest_limit(task: SubsetTask, n_candidates: int | None = None) -> int:
     return max(min(int(bound), p, known, TUNING.largest), min(p, 1))
 
 
-def _limits(task: SubsetTask, max_features: Any, n_candidates: int | None) -> Indices:
-    p = int(task.penalised.sum())
-    if max_features is None:
-        return np.arange(largest_limit(task, n_candidates) + 1)
+def check_limits(max_features: Any, n_features: int) -> None:
+    """Refuse what are no numbers of features, and say where there are fewer.
+
+    Raises
+    ------
+    ValueError
+        Where the parameter is not None, a number or a list of numbers.
+    """
+    if max_features is not None:
+        remedy = ", or None to try as many as the samples can tell"
+        warn_if_more_than_all("max_features", _as_limits(max_features), n_features, remedy)
+
+
+def _as_limits(max_features: Any) -> Indices:
     limits = np.asarray(max_features)
-    if limits.dtype.kind not in "iu" or limits.ndim > 1 or not limits.size:
+    if limits.dtype.kind not in "iu" or limits.ndim > 1 or not limits.size or limits.min() < 0:
         raise ValueError(
             f"max_features={max_features!r} must be the largest number of features, or a list of "
-            "numbers: integers."
+            "numbers: integers, not negative."
         )
-    if limits.ndim == 0:
-        limits = np.arange(min(int(limits), p) + 1)
-    if limits.min() < 0 or limits.max() > p:
-        raise ValueError(
-            f"max_features={max_features!r} holds a number that is not from 0 to {p}, the number "
-            "of features with a positive penalty weight."
-        )
-    return np.unique(limits).astype(np.intp)
+    return limits
+
+
+def _limits(task: SubsetTask, max_features: Any, n_candidates: int | None) -> Indices:
+    if max_features is None:
+        return np.arange(largest_limit(task, n_candidates) + 1)
+    limits = np.minimum(_as_limits(max_features), int(task.penalised.sum())).astype(np.intp)
+    return np.arange(int(limits) + 1) if limits.ndim == 0 else np.unique(limits)
 
 
 def _geometric_alphas(task: SubsetTask, number: int) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 
 from sksparse._typing import Mask
-from sksparse._validation import check_penalty_weights
+from sksparse._validation import check_penalty_weights, warn_if_more_than_all
 from sksparse.penalties import L0
 from sksparse.solvers import Solver, StepwiseNewton, SubsetNewton
 
@@ -35,13 +35,12 @@ def check_subset_penalty(
     n_outputs: int = 1,
 ) -> L0:
     """The penalty for so many features and outputs, from the parameters of an estimator."""
-    if max_features is not None and max_features > n_features:
-        raise ValueError(
-            f"max_features={max_features} is more than X has: n_features={n_features}; give a "
-            "number up to that, or None to let alpha decide."
-        )
+    if max_features is not None:
+        remedy = ", or None to let alpha decide"
+        warn_if_more_than_all("max_features", max_features, n_features, remedy)
+        max_features = min(int(max_features), n_features)
     return L0(
-        max_features=None if max_features is None else int(max_features),
+        max_features=max_features,
         l1=float(l1),
         l2=float(l2),
         scaled_l2=scaled_l2,
@@ -65,6 +64,14 @@ def _check_positive(positive: Any, n_features: int, n_outputs: int) -> Mask | No
             "coefficient for every class. Leave it at False."
         )
     return np.broadcast_to(mask, n_features).copy()
+
+
+def count_chosen(coef: Any, penalty_weights: Any) -> int:
+    """Number of features in use, those of penalty weight zero not counted: they are always kept."""
+    used = (np.atleast_2d(coef) != 0).any(axis=0)
+    if penalty_weights is not None:
+        used &= np.asarray(penalty_weights, dtype=np.float64) > 0
+    return int(used.sum())
 
 
 def newton_solver(estimator: Any) -> Solver:

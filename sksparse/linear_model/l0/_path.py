@@ -17,7 +17,7 @@ from sksparse.linear_model._classes import check_classes, log_loss
 from sksparse.linear_model._criteria import sample_count
 from sksparse.linear_model._path_protocol import Grid, PathFits
 from sksparse.linear_model._ridge import Ridge, check_ridge
-from sksparse.linear_model.l0._grid import make_grid
+from sksparse.linear_model.l0._grid import check_limits, make_grid
 from sksparse.linear_model.l0._path_result import L0Path
 from sksparse.linear_model.l0._task import SubsetTask
 from sksparse.losses import LOSSES, Loss
@@ -81,7 +81,8 @@ def l0_path(
         The largest number of features, all smaller ones included down to 0, or a list of numbers.
         None is ``n / (log(p) log(log(n)))`` for p features and n samples [1]_, weighted as in
         :class:`L0RegressorCV`, the logarithms at least 1, and at most 100, or two less than the
-        samples with a weight. None and a largest number end at p.
+        samples with a weight. None ends at p, and more than X has stands for all of them, with a
+        warning.
     alphas : int or array-like of float, default=None
         Penalties per feature to solve for instead of numbers of features, or how many: these are
         spaced evenly in the logarithm from the one at which the first feature enters down to a
@@ -167,6 +168,7 @@ def l0_path(
     X, y = check_X_y(
         X, y, accept_sparse="csc", dtype=[np.float64, np.float32], y_numeric=loss != "log"
     )
+    check_limits(max_features, X.shape[1])
     counts = check_weights(sample_weight, X)
     ridge = Ridge() if loss != "log" and l2 == "auto" else check_ridge(l2, X.shape[1], counts)
     task = SubsetTask.of(

@@ -11,7 +11,11 @@ from sksparse._scaling import ScaleError
 from sksparse._typing import Array
 from sksparse.linear_model._base import FIT_CONSTRAINTS, SparseLinearRegressor
 from sksparse.linear_model.l0._dominant import solve_with_dominant
-from sksparse.linear_model.l0._options import SUBSET_CONSTRAINTS, check_subset_penalty
+from sksparse.linear_model.l0._options import (
+    SUBSET_CONSTRAINTS,
+    check_subset_penalty,
+    count_chosen,
+)
 from sksparse.linear_model.l0._scaling import ScaledProblem
 from sksparse.losses import Squared
 from sksparse.penalties import L0
@@ -62,8 +66,9 @@ class L0Regressor(SparseLinearRegressor):
         scale of the features does not matter unless ``l1`` or ``l2`` is positive. With 0 all
         features are used, up to the rank of X.
     max_features : int, default=None
-        Largest number of features, from 1 to the number in X; ``alpha`` is then not used. The
-        answer depends on nothing but this number and the data, unless ``warm_start`` is set.
+        Largest number of features, at least 1; ``alpha`` is then not used. More than X has stands
+        for all of them, with a warning. The answer depends on nothing but this number and the data,
+        unless ``warm_start`` is set.
     l1 : float, default=0.0
         Strength of an L1 norm, non-negative, which shrinks the coefficients of the features that
         are used; for the solvers "auto", "cd" and "iht".
@@ -129,6 +134,10 @@ class L0Regressor(SparseLinearRegressor):
         selected features, exactly zero elsewhere.
     intercept_ : float
         Intercept.
+    n_features_ : int
+        Number of features chosen, those of penalty weight zero not counted.
+    support_ : ndarray of shape (n_features,)
+        Mask of the features in use, as ``get_support()`` returns it.
     optimality_ : float
         With "auto" and "swap" the largest gain that any single add, drop or swap over all features
         has left, relative to the objective: a value of at most ``tol`` proves that none improves it
@@ -228,6 +237,7 @@ class L0Regressor(SparseLinearRegressor):
         "big_m": [Interval(Real, 1, None, closed="left"), None],
     }
 
+    n_features_: int
     optimality_: float
 
     def __init__(
@@ -314,6 +324,7 @@ class L0Regressor(SparseLinearRegressor):
         return SubsetDescent(effort=self.effort * (self.solver == "auto"), **budget)
 
     def _store(self, solution: Solution) -> None:
+        self.n_features_ = count_chosen(self.coef_, self.penalty_weights)
         self.optimality_ = solution.certificate.value
         for name in {"lower_bound_", "gap_", "n_nodes_"} & set(vars(self)):
             delattr(self, name)

@@ -8,6 +8,7 @@ from sksparse._typing import Array
 from sksparse._validation import check_data, check_weights, warn_unless_converged
 from sksparse.linear_model._base import SparseRegressorMixin, attributes_in
 from sksparse.linear_model._criteria import sample_count
+from sksparse.linear_model.l0._grid import check_limits
 from sksparse.linear_model.l0._regressor import L0Regressor
 from sksparse.linear_model.l0._search import L0Search
 from sksparse.losses import Squared
@@ -30,7 +31,7 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
         The largest number of features to try, all smaller ones included down to 0, or a list of
         numbers. None is ``n / (log(p) log(log(n)))`` for p features and n samples (see the notes),
         the logarithms at least 1, and at most 100, or two less than the samples with a weight. None
-        and a largest number end at p.
+        ends at p, and more than X has stands for all of them, with a warning.
     alphas : int or array-like of float, default=None
         Penalties per feature to try instead of numbers of features, or how many: these are spaced
         evenly in the logarithm from the one at which the first feature enters down to a thousandth
@@ -87,6 +88,8 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
         the number of features or penalty chosen.
     intercept_ : float
         Intercept.
+    support_ : ndarray of shape (n_features,)
+        Mask of the features in use, as ``get_support()`` returns it.
     alphas_ : ndarray of shape (n_points,)
         The penalties per feature tried, decreasing; of numbers of features, the same as ``alpha_``
         is of the one chosen, nan for a number that is the best at none.
@@ -251,6 +254,7 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
             self._validate_params()
             self._check_choice()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True)
+            check_limits(self.max_features, X.shape[1])
             count = sample_count(check_weights(sample_weight, X))
             loss = Squared(y, weights)
             task = self._task(X, loss, count, self.l2)
