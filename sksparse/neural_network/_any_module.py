@@ -75,7 +75,7 @@ class ModuleMixin(BaseSparseNet):
         check_is_fitted(self)
         scaling = self._target_scaling
         # float32 would lose what is small relative to a large shift
-        outputs = self._forward(X, double=scaling.is_wide).numpy()
+        outputs = self._forward(X, double=scaling.is_wide)
         return scaling.restore(outputs).astype(outputs.dtype)
 
     def _describe(self, module: nn.Module, scaling: Standardisation | None) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class PerceptronMixin(BaseSparseNet):
         return [layer.bias.detach().numpy().copy() for layer in self._linear_layers()]
 
     def _linear_layers(self) -> list[nn.Linear]:
-        return [layer for layer in self.module_.children() if isinstance(layer, nn.Linear)]
+        return [layer for layer in self._network.module.children() if isinstance(layer, nn.Linear)]
 
     def _build_module(self, n_features: int, n_outputs: int) -> nn.Module:
         hidden = self._hidden_widths()
@@ -66,8 +66,8 @@ class PerceptronMixin(BaseSparseNet):
     def _predict_values(self, X: Any) -> Array:
         check_is_fitted(self)
         if not self._bias_left.any():
-            return self._forward(X).numpy()
-        return self._forward(X, double=True).numpy() + self._bias_left
+            return self._forward(X)
+        return self._forward(X, double=True) + self._bias_left
 
     def _hidden_widths(self) -> list[int]:
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
