@@ -17,12 +17,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils.parametrize import is_parametrized
 
 from sksparse._estimator import SparseEstimator
 from sksparse._typing import Array, Indices
 from sksparse.neural_network import _report
+from sksparse.neural_network._module_checks import (
+    check_batch_size,
+    check_outputs,
+    check_parameters,
+)
 from sksparse.neural_network._standardisation import Standardisation
 from sksparse.neural_network._targets import check_callbacks, strip_features
 from sksparse.neural_network.fitted._network import FittedNetwork
@@ -265,35 +268,10 @@ class BaseSparseNet(SparseEstimator):
 
     def _check_module(self, module: nn.Module, train: Rows, n_outputs: int) -> None:
         """Refuse a module that does not fit the data, and give lazy layers their shapes."""
-        if any(is_parametrized(layer) for layer in module.modules()):
-            raise ValueError(
-                "The module has parametrised layers (torch.nn.utils.parametrize, such as "
-                "weight_norm), whose weights are no parameters that could be set to zero; give a "
-                "module without."
-            )
-        normalises = any(isinstance(layer, _BatchNorm) for layer in module.modules())
-        if normalises and self._resolve_batch_size(len(train)) == 1:
-            raise ValueError(
-                "Batch normalisation needs at least 2 rows in a batch, but there is 1: give more "
-                f"distinct rows, a larger batch_size than {self.batch_size!r}, or no batch "
-                "normalisation."
-            )
-        with torch.no_grad():
-            module.eval()
-            X, _, _ = next(train.batches(2))
-            try:
-                shape = tuple(module(X).shape)
-            except (RuntimeError, AttributeError) as error:
-                raise ValueError(
-                    f"The module {type(module).__name__} cannot be called with rows of shape "
-                    f"{tuple(X.shape[1:])}: {error}. Give a module for such rows."
-                ) from error
-        if shape != (len(X), n_outputs):
-            raise ValueError(
-                f"The module {type(module).__name__} returns {shape} for {len(X)} rows, but "
-                f"{(len(X), n_outputs)} is needed: one output for each class, or for each target "
-                "of a regression. Change its last layer."
-            )
+        check_parameters(module)
+        check_batch_size(module, self._resolve_batch_size(len(train)), self.batch_size)
+        X, _, _ = next(train.batches(2))
+        check_outputs(module, X, n_outputs)
 
     def _make_net(
         self, module: nn.Module, train: Rows, target: TrainingTarget, *, partial: bool
