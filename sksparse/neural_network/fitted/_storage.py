@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import chain
 from types import MethodType
 from typing import Any
 
@@ -30,8 +31,7 @@ class StoredTensor:
         except TypeError:
             # NumPy has no bfloat16, whose numbers are all in float32
             array = values.float().numpy()
-        # the sign of a zero is kept as well
-        kept = (array != 0) | np.signbit(array) if values.is_floating_point() else array != 0
+        kept = array != 0
         self.values, self.mask = array.copy(), None
         if 2 * np.count_nonzero(kept) < kept.size:
             self.values, self.mask = array[kept], np.packbits(kept)
@@ -54,14 +54,22 @@ class StoredTensor:
 
 
 def as_arrays(value: Any) -> Any:
-    """Modules and containers with NumPy arrays for tensors, which any tool can store."""
-    # the shape of a lazy parameter is not known yet
-    return with_tensors(value, Tensor, lambda t: t if is_lazy(t) else StoredTensor(t))
+    """Modules and containers with NumPy arrays for tensors, which any tool can store.
+
+    Modules with lazy layers stay as they are: their tensors have no shape yet.
+    """
+    return value if _is_lazy(value) else with_tensors(value, Tensor, StoredTensor)
 
 
 def as_tensors(value: Any) -> Any:
     """The reverse of ``as_arrays``."""
-    return with_tensors(value, StoredTensor, StoredTensor.restore)
+    return value if _is_lazy(value) else with_tensors(value, StoredTensor, StoredTensor.restore)
+
+
+def _is_lazy(value: Any) -> bool:
+    if not isinstance(value, nn.Module):
+        return False
+    return any(is_lazy(tensor) for tensor in chain(value.parameters(), value.buffers()))
 
 
 def with_tensors(
