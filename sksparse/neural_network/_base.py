@@ -188,7 +188,7 @@ class BaseSparseNet(SparseEstimator):
     ) -> list[int]:
         """Outputs that do not depend on the features, of targets that vary."""
         found = _report.constant_outputs(module, train)
-        if found and target.scaling is not None:
+        if found and target.labels is None:
             y = train.y.index_select(0, train.index)
             found = [j for j in found if (y[:, j] != y[0, j]).any()]
         return found

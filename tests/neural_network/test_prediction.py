@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -168,7 +169,7 @@ def test_predictions_follow_further_training_and_other_modules(data: Any) -> Non
         assert model.module_ is other
         nn.init.zeros_(other.weight)
         seen.append(model.predict(X))
-        for a, b in zip(seen, seen[1:], strict=False):
+        for a, b in pairwise(seen):
             assert not np.allclose(a, b)
 
 
