@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,17 +17,17 @@ from sksparse._validation import (
     check_data,
     check_target_scale,
     check_weights,
-    intact_on_failure,
     targets_of_one_type,
     warn_unless_converged,
 )
-from sksparse.linear_model._base import SparseRegressorMixin
+from sksparse.linear_model._base import SparseRegressorMixin, attributes_in
 from sksparse.linear_model._path_protocol import (
     Grid,
     PathFits,
     PathTask,
     RegularizationPath,
     check_alphas,
+    is_count,
     solve_along,
 )
 from sksparse.linear_model._path_search import PathSearch
@@ -94,7 +93,7 @@ class ConvexTask(PathTask):
 
     def grid(self, alphas: Any) -> Grid:
         """The strengths that the user lists, or so many from the one that selects nothing down."""
-        if not isinstance(alphas, Integral):
+        if not is_count(alphas):
             return Grid(alphas=check_alphas(alphas))
         highest = self.largest_alpha()
         return Grid(alphas=np.geomspace(highest, _LOWEST_ALPHA * highest, int(alphas)))
@@ -191,6 +190,9 @@ class ConvexRegressorCV(SparseRegressorMixin, PathSearch[ConvexTask]):
     #: The class of the solver.
     _solver: ClassVar[Callable[..., Solver]]
 
+    # strengths on all samples, folds, and iterations of the last fit
+    _n_fit_levels = 3
+
     dual_gap_: float
     mse_path_: Array
 
@@ -198,7 +200,7 @@ class ConvexRegressorCV(SparseRegressorMixin, PathSearch[ConvexTask]):
     def _penalty(self, n_features: int) -> ConvexPenalty:
         """The penalty of unit strength that the parameters describe."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ConvexRegressorCV:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> ConvexRegressorCV:
         """Choose a strength, and fit the model.
 
         Parameters
@@ -211,19 +213,24 @@ class ConvexRegressorCV(SparseRegressorMixin, PathSearch[ConvexTask]):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, used in fits and errors; an integer weight equals so many
             repetitions of the sample, all in the same folds.
+        **params : dict
+            Metadata for the splitter ``cv`` and for ``scoring``: ``groups``, an array-like of shape
+            (n_samples,), for splitters such as ``GroupKFold``, or what they request where metadata
+            routing of scikit-learn is enabled.
 
         Returns
         -------
         self : object
             The fitted estimator.
         """
-        with intact_on_failure(self):
+        with self._fitting(X, y, sample_weight) as fit:
             self._validate_params()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True)
             check_target_scale(y)
+            loss = Squared(y, weights)
             task = ConvexTask(
                 design=Design(X),
-                loss=Squared(y, weights),
+                loss=loss,
                 fit_intercept=self.fit_intercept,
                 penalty=self._penalty(X.shape[1]),
                 solver=self._solver,
@@ -231,10 +238,11 @@ class ConvexRegressorCV(SparseRegressorMixin, PathSearch[ConvexTask]):
                 tol=self.tol,
                 verbose=max(int(self.verbose) - 1, 0),
             )
-            folds = self._folds(X, y, weights)
-            found = self._search([task], [task.grid(self.alphas)], folds)
-            self.coef_ = found.solution.coef.astype(X.dtype)
-            self.intercept_ = X.dtype.type(found.solution.intercept)
+            attributes = attributes_in(X.dtype)
+            fit.describe(task.design, loss, attributes)
+            held_out = self._held_out(X, y, loss, sample_weight, params)
+            found = self._search([task], [task.grid(self.alphas)], held_out)
+            self._adopt(attributes(found.solution.coef, found.solution.intercept))
             self.dual_gap_ = found.solution.gap
             self._store_solution(found.solution)
         warn_unless_converged(found.message)

@@ -15,11 +15,11 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import validate_data
 from torch import nn
 
 from sksparse._estimator import SparseEstimator
 from sksparse._typing import Array, Indices
+from sksparse._validation import validate_data
 from sksparse.neural_network import _report
 from sksparse.neural_network._module_checks import (
     check_batch_size,
@@ -96,6 +96,8 @@ class BaseSparseNet(SparseEstimator):
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
+
+    _n_fit_levels = 1
 
     #: How the features are standardised for the network; None where they are not.
     _input_scaling: Standardisation | None

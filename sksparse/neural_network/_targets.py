@@ -11,11 +11,11 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import column_or_1d
 from skorch.callbacks import Callback
 
 from sksparse._typing import Array
-from sksparse._validation import targets_of_one_type
+from sksparse._validation import validate_data
 from sksparse.neural_network._standardisation import (
     FEW_ROWS,
     Standardisation,
@@ -33,7 +33,7 @@ def validate(
     return validate_data(
         estimator,
         X,
-        targets_of_one_type(y),
+        y,
         accept_sparse="csr",
         # images need no float64 on the way; longer integers do, such as time stamps
         dtype=(np.float32, np.float64) if is_short else (np.float64, np.float32),
