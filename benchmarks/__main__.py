@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import certified, genes, mnist, overheads, subset, tabular, training
+from . import certified, genes, mnist, overheads, prediction, subset, tabular, training
 from .report import Report
 
 BENCHMARKS = {
     "overheads": overheads.run,
     "training": training.run,
+    "prediction": prediction.run,
     "mnist": mnist.run,
     "tabular": tabular.run,
     "subset": subset.run,

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -94,9 +95,9 @@ def as_numpy(values: Any, name: str = "X") -> Any:
 def validate_data(
     estimator: BaseEstimator, X: Any, y: Any = "no_validation", **options: Any
 ) -> Any:
-    """scikit-learn's ``validate_data``, for arrays of every library."""
+    """scikit-learn's ``validate_data``, for arrays of every library and targets as objects."""
     if not isinstance(y, str):
-        y = as_numpy(y, "y")
+        y = targets_of_one_type(as_numpy(y, "y"))
     return validation.validate_data(estimator, as_numpy(X), y, **options)
 
 
@@ -114,6 +115,42 @@ def check_data(
     )
     weights = check_weights(sample_weight, X)
     return X, y, weights / weights.sum()
+
+
+def targets_of_one_type(y: Any) -> Any:
+    """Targets that are held as Python objects: numbers become numbers, names stay.
+
+    Parameters
+    ----------
+    y : object
+        Targets as the user passed them.
+
+    Returns
+    -------
+    y : object
+        The same, unless it is an array or table of objects that are all numbers.
+
+    Raises
+    ------
+    ValueError
+        Where it holds numbers and names.
+    """
+    types = getattr(y, "dtypes", getattr(y, "dtype", None))
+    if sparse.issparse(y) or not np.all(np.asarray(types, dtype=object) == np.dtype(object)):
+        return y
+    array = np.asarray(y)
+    values = array.ravel().tolist()
+    if all(isinstance(value, Real | np.bool_) for value in values):
+        return np.array(values).reshape(array.shape)
+    kinds = {type(value) for value in values}
+    is_missing = any(isinstance(value, float) and value != value for value in values)
+    if len(kinds) > 1 and not is_missing:
+        names = sorted(kind.__name__ for kind in kinds)
+        raise ValueError(
+            f"y holds objects of several types, {', '.join(names)}; give targets of one type, all "
+            "numbers or all names: y.astype(str) makes names of all."
+        )
+    return y
 
 
 def check_target_scale(y: Any) -> None:

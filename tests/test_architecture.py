@@ -40,7 +40,8 @@ IMPORTS = {
     "sparsifiers.proximal": ("sparsifiers.pruning",),
     "sparsifiers.stochastic": ("sparsifiers",),
     "neural_network.training": ("sparsifiers.*",),
-    "neural_network": ("neural_network.training",),
+    "neural_network.fitted": ("neural_network.training",),
+    "neural_network": ("neural_network.fitted",),
     "feature_selection": ("linear_model.*", "neural_network"),
     "inspection": (),
 }

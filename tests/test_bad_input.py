@@ -54,7 +54,7 @@ BAD_DATA = {
     "no features": (lambda X, y: (X[:, :0], y), "0 feature"),
     "one-dimensional": (lambda X, y: (X[:, 0], y), "Expected 2D array, got 1D"),
     "lengths differ": (lambda X, y: (X, y[:-1]), "inconsistent numbers of samples"),
-    "matrix target": (lambda X, y: (X, np.c_[y, y]), "y should be a 1d array"),
+    "matrix target": (lambda X, y: (X, np.c_[y, 2 * y]), "y should be a 1d array"),
     "text": (lambda X, y: (np.full(X.shape, "a"), y), "could not convert string to float"),
     "no target": (lambda X, y: (X, None), "requires y to be passed"),
 }

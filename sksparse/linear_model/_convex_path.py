@@ -17,6 +17,7 @@ from sksparse._validation import (
     check_data,
     check_target_scale,
     check_weights,
+    targets_of_one_type,
     warn_unless_converged,
 )
 from sksparse.linear_model._base import SparseRegressorMixin, attributes_in
@@ -161,6 +162,7 @@ def convex_path(
     **options : dict
         Further fields of a :class:`ConvexTask`.
     """
+    y = targets_of_one_type(y)
     X, y = check_X_y(X, y, accept_sparse="csc", dtype=[np.float64, np.float32], y_numeric=True)
     check_target_scale(y)
     counts = check_weights(sample_weight, X)

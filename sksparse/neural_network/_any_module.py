@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import warnings
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import nn
 
 from sksparse._typing import Array
 from sksparse.neural_network._base import BaseSparseNet
+from sksparse.neural_network._module_checks import call_factory, check_parameters
 from sksparse.neural_network._standardisation import Standardisation, standardise_outputs
 from sksparse.neural_network.training._data import Rows
 from sksparse.neural_network.training._trainer import PREDICT_ROWS
@@ -32,24 +32,10 @@ class ModuleMixin(BaseSparseNet):
 
     def _build_module(self, n_features: int, n_outputs: int) -> nn.Module:
         if isinstance(self.module, nn.Module):
+            # what computes weights before each call leaves tensors that cannot be copied
+            check_parameters(self.module)
             return copy.deepcopy(self.module)
-        try:
-            inspect.signature(self.module).bind(n_features, n_outputs)
-        except TypeError as error:
-            raise ValueError(
-                f"module={self.module!r} cannot be called with the numbers of features and of "
-                f"outputs: {error}. Give a function of these two, or a torch.nn.Module."
-            ) from error
-        except ValueError:
-            # some callables have no signature to look at
-            pass
-        module = self.module(n_features, n_outputs)
-        if not isinstance(module, nn.Module):
-            raise ValueError(
-                f"module={self.module!r} returned {module!r} for {n_features} features and "
-                f"{n_outputs} outputs; it must return a torch.nn.Module."
-            )
-        return module
+        return call_factory(self.module, n_features, n_outputs)
 
     def _adopt_standardisation(
         self, module: nn.Module, train: Rows, scaling: Standardisation
@@ -75,7 +61,7 @@ class ModuleMixin(BaseSparseNet):
         check_is_fitted(self)
         scaling = self._target_scaling
         # float32 would lose what is small relative to a large shift
-        outputs = self._forward(X, double=scaling.is_wide).numpy()
+        outputs = self._forward(X, double=scaling.is_wide)
         return scaling.restore(outputs).astype(outputs.dtype)
 
     def _describe(self, module: nn.Module, scaling: Standardisation | None) -> dict[str, Any]:

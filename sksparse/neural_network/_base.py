@@ -15,23 +15,28 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils.parametrize import is_parametrized
+from torch import nn
 
 from sksparse._estimator import SparseEstimator
 from sksparse._typing import Array, Indices
 from sksparse._validation import validate_data
 from sksparse.neural_network import _report
+from sksparse.neural_network._module_checks import (
+    check_batch_size,
+    check_outputs,
+    check_parameters,
+)
 from sksparse.neural_network._standardisation import Standardisation
 from sksparse.neural_network._targets import check_callbacks, strip_features
+from sksparse.neural_network.fitted._network import FittedNetwork
+from sksparse.neural_network.fitted._storage import as_arrays, as_tensors
 from sksparse.neural_network.training._adam import FusedAdam
 from sksparse.neural_network.training._data import (
     Rows,
     make_rows,
     make_table,
     merge_equal_rows,
+    row_blocks,
     split_rows,
 )
 from sksparse.neural_network.training._runtime import draw_seed, resolve_device, training
@@ -96,6 +101,22 @@ class BaseSparseNet(SparseEstimator):
 
     #: How the features are standardised for the network; None where they are not.
     _input_scaling: Standardisation | None
+
+    _network: FittedNetwork
+
+    @property
+    def module_(self) -> nn.Module:
+        """The fitted network on the CPU."""
+        try:
+            return self._network.share()
+        except AttributeError:
+            raise AttributeError(
+                f"{type(self).__name__} has no module_: it is not fitted."
+            ) from None
+
+    @module_.setter
+    def module_(self, module: nn.Module) -> None:
+        self._network = FittedNetwork(module, is_shared=True)
 
     @abstractmethod
     def _build_module(self, n_features: int, n_outputs: int) -> nn.Module:
@@ -169,14 +190,16 @@ class BaseSparseNet(SparseEstimator):
     ) -> list[int]:
         """Outputs that do not depend on the features, of targets that vary."""
         found = _report.constant_outputs(module, train)
-        if found and target.scaling is not None:
+        if found and target.labels is None:
             y = train.y.index_select(0, train.index)
             found = [j for j in found if (y[:, j] != y[0, j]).any()]
         return found
 
     def _warn_of_constants(self, outputs: list[int], n_outputs: int) -> None:
         if self.target_sparsity is not None:
-            n_left = sum(int((p != 0).sum()) for p in prunable_tensors(self.module_).values())
+            n_left = sum(
+                int((p != 0).sum()) for p in prunable_tensors(self._network.module).values()
+            )
             remedy = f"lower target_sparsity={self.target_sparsity!r}, which keeps {n_left} weights"
         elif self.sparsifier is not None:
             remedy = f"lower alpha={self.alpha!r} (None is the default of the sparsifier)"
@@ -223,7 +246,7 @@ class BaseSparseNet(SparseEstimator):
 
     def _continues(self, *, partial: bool) -> bool:
         """Whether the network of an earlier fit is trained on."""
-        return (self.warm_start or partial) and hasattr(self, "module_")
+        return (self.warm_start or partial) and hasattr(self, "_network")
 
     def _start_module(self, n_features: int, target: TrainingTarget, *, partial: bool) -> nn.Module:
         module = self._build_module(n_features, target.n_outputs)
@@ -231,7 +254,7 @@ class BaseSparseNet(SparseEstimator):
             if target.scaling is not None:
                 self._set_start(module)
             return module
-        before = {name: tuple(p.shape) for name, p in self.module_.named_parameters()}
+        before = {name: tuple(p.shape) for name, p in self._network.module.named_parameters()}
         now = {name: tuple(p.shape) for name, p in module.named_parameters()}
         if before != now:
             verb = "partial_fit" if partial else "warm_start=True"
@@ -240,42 +263,17 @@ class BaseSparseNet(SparseEstimator):
                 f"{list(before.values())} and would now have {list(now.values())}, with other "
                 "units. Keep the layers, the features and the targets, or fit anew."
             )
-        module = copy.deepcopy(self.module_)
+        module = copy.deepcopy(self._network.module)
         if target.scaling is not None:
             self._standardise_outputs(module, target.scaling)
         return module
 
     def _check_module(self, module: nn.Module, train: Rows, n_outputs: int) -> None:
         """Refuse a module that does not fit the data, and give lazy layers their shapes."""
-        if any(is_parametrized(layer) for layer in module.modules()):
-            raise ValueError(
-                "The module has parametrised layers (torch.nn.utils.parametrize, such as "
-                "weight_norm), whose weights are no parameters that could be set to zero; give a "
-                "module without."
-            )
-        normalises = any(isinstance(layer, _BatchNorm) for layer in module.modules())
-        if normalises and self._resolve_batch_size(len(train)) == 1:
-            raise ValueError(
-                "Batch normalisation needs at least 2 rows in a batch, but there is 1: give more "
-                f"distinct rows, a larger batch_size than {self.batch_size!r}, or no batch "
-                "normalisation."
-            )
-        with torch.no_grad():
-            module.eval()
-            X, _, _ = next(train.batches(2))
-            try:
-                shape = tuple(module(X).shape)
-            except (RuntimeError, AttributeError) as error:
-                raise ValueError(
-                    f"The module {type(module).__name__} cannot be called with rows of shape "
-                    f"{tuple(X.shape[1:])}: {error}. Give a module for such rows."
-                ) from error
-        if shape != (len(X), n_outputs):
-            raise ValueError(
-                f"The module {type(module).__name__} returns {shape} for {len(X)} rows, but "
-                f"{(len(X), n_outputs)} is needed: one output for each class, or for each target "
-                "of a regression. Change its last layer."
-            )
+        check_parameters(module)
+        check_batch_size(module, self._resolve_batch_size(len(train)), self.batch_size)
+        X, _, _ = next(train.batches(2))
+        check_outputs(module, X, n_outputs)
 
     def _make_net(
         self, module: nn.Module, train: Rows, target: TrainingTarget, *, partial: bool
@@ -333,7 +331,8 @@ class BaseSparseNet(SparseEstimator):
         if scaling is not None:
             self._restore_outputs(module, scaling)
         before = getattr(self, "history_", []) if partial else []
-        self.module_ = module
+        # a callback may have kept the module
+        self._network = FittedNetwork(module, is_shared=bool(self.callbacks))
         self.history_ = before + [
             {key: value for key, value in epoch.items() if key != "batches"}
             for epoch in net.history.to_list()
@@ -348,9 +347,8 @@ class BaseSparseNet(SparseEstimator):
         for name, value in described.items():
             setattr(self, name, value)
 
-    def _forward(self, X: Any, *, double: bool = False) -> Tensor:
-        """The outputs of the network for validated features, in their type or in float64."""
-        check_is_fitted(self)
+    def _forward(self, X: Any, *, double: bool = False) -> Array:
+        """The outputs of a fitted network for features, in their type or in float64."""
         X = validate_data(
             self,
             X,
@@ -361,16 +359,16 @@ class BaseSparseNet(SparseEstimator):
         )
         # A network trained on CUDA can predict where there is none.
         device = resolve_device("cpu" if self.device == "cpu" else "auto")
-        module = self.module_
         if self._input_scaling is not None:
             X = self._input_scaling.standardise(X).astype(X.dtype)
-        double = double or X.dtype == np.float64
         if double:
             X = X.astype(np.float64, copy=False)
-        if double or device.type != "cpu":
-            module = copy.deepcopy(module).to(device, torch.float64 if double else torch.float32)
-        rows = torch.arange(X.shape[0], device=device)
-        table = make_table(X, device)
-        with torch.inference_mode():
-            parts = [module(table.take(part)) for part in rows.split(PREDICT_ROWS)]
-        return torch.cat(parts).cpu()
+        run = self._network.runner(X.dtype, X.ndim, device)
+        outputs = [run(rows) for rows in row_blocks(X, PREDICT_ROWS)]
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: as_arrays(value) for name, value in super().__getstate__().items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({name: as_tensors(value) for name, value in state.items()})

@@ -7,27 +7,33 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from scipy.special import expit, log_expit
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse._typing import Array, Indices
 from sksparse._validation import check_weights, intact_on_failure
 from sksparse.neural_network._base import BaseSparseNet, TrainingTarget
-from sksparse.neural_network._targets import teacher_outputs, validate
+from sksparse.neural_network._targets import check_labels, teacher_outputs, validate
 from sksparse.neural_network.training._objectives import (
+    DistilledBinaryCrossEntropy,
     DistilledCrossEntropy,
+    WeightedBinaryCrossEntropy,
     WeightedCrossEntropy,
     soften,
+    soften_labels,
     weighted_accuracy,
+    weighted_subset_accuracy,
 )
 
 
 class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
-    """Fits and predictions of a network with one output for each class."""
+    """Fits and predictions of a network with one output for each class or label."""
+
+    _is_multilabel: bool
 
     _parameter_constraints: dict = {
         **BaseSparseNet._parameter_constraints,
@@ -44,8 +50,9 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features, of any number of dimensions for a network of your own. Converted to
             float32; a sparse matrix is made dense one batch at a time.
-        y : array-like of shape (n_samples,)
-            Class labels, of two or more classes.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+            Class labels, of two or more classes; or, where a sample may have several labels or
+            none, a column for each label that is 1 for the samples that have it and 0 for others.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples in the loss, not negative. A weight of 2 is the same as
             the sample twice, a weight of 0 the same as no sample. None weighs all equally.
@@ -77,10 +84,11 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
-        y : array-like of shape (n_samples,)
-            Class labels.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+            Class labels, or a column of 0 and 1 for each label.
         classes : array-like of shape (n_classes,), default=None
-            All labels that can ever occur; needed in the first call.
+            All labels that can ever occur; needed in the first call. The numbers of the columns,
+            ``range(n_labels)``, where y has several.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples in the loss, not negative.
 
@@ -115,9 +123,12 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         Returns
         -------
         proba : ndarray of shape (n_samples, n_classes)
-            Probabilities, in the order of ``classes_``.
+            Probabilities, in the order of ``classes_``; those of a row sum to one, unless a
+            sample may have several labels.
         """
-        return self._forward(X).softmax(dim=1).numpy()
+        check_is_fitted(self)
+        logits = self._forward(X)
+        return expit(logits) if self._is_multilabel else _softmax(logits)
 
     def predict_log_proba(self, X: ArrayLike) -> Array:
         """Logarithms of the probabilities of the classes.
@@ -132,7 +143,9 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         log_proba : ndarray of shape (n_samples, n_classes)
             Log probabilities, in the order of ``classes_``.
         """
-        return self._forward(X).log_softmax(dim=1).numpy()
+        check_is_fitted(self)
+        logits = self._forward(X)
+        return log_expit(logits) if self._is_multilabel else _log_softmax(logits)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """The most probable classes.
@@ -144,25 +157,69 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
 
         Returns
         -------
-        labels : ndarray of shape (n_samples,)
-            Class labels.
+        labels : ndarray of shape (n_samples,) or (n_samples, n_labels)
+            Class labels; or 0 and 1 for each label, where a sample may have several.
         """
         check_is_fitted(self)
-        return self.classes_[self._forward(X).argmax(dim=1).numpy()]
+        logits = self._forward(X)
+        if self._is_multilabel:
+            return (logits > 0).astype(self.classes_.dtype)
+        return self.classes_[_largest(logits)]
 
     def _learn(
         self, raw: Any, y: Any, sample_weight: Any, known: np.ndarray | None, *, partial: bool
     ) -> None:
-        reset = not (partial and hasattr(self, "module_"))
-        X, y = validate(self, raw, y, reset=reset)
-        check_classification_targets(y)
+        reset = not (partial and hasattr(self, "_network"))
+        X, y = validate(self, raw, y, reset=reset, multi_output=True)
+        y, is_multilabel = check_labels(y)
         weight = check_weights(sample_weight, X)
-        classes = _classes_of(y, weight, known, partial=partial)
-        # a sample without weight may carry a label of no class: its number is never used
-        labels = np.searchsorted(classes, y).clip(max=len(classes) - 1)
-        weight = weight * _class_factors(self.class_weight, classes, labels, weight)
-        self._train(X, weight, self._training_target(raw, labels, classes), partial=partial)
-        self.classes_ = classes
+        if known is not None and is_multilabel != getattr(self, "_is_multilabel", is_multilabel):
+            verb = "partial_fit" if partial else "warm_start=True"
+            raise ValueError(
+                f"{verb} cannot continue: y holds {_kind_of_labels(is_multilabel)}, but held "
+                f"{_kind_of_labels(not is_multilabel)} in the earlier fit; fit a new estimator."
+            )
+        if is_multilabel:
+            classes = self._label_numbers(y.shape[1], known)
+            target = self._multilabel_target(raw, y)
+        else:
+            classes = _classes_of(y, weight, known, partial=partial)
+            # a sample without weight may carry a label of no class: its number is never used
+            labels = np.searchsorted(classes, y).clip(max=len(classes) - 1)
+            weight = weight * _class_factors(self.class_weight, classes, labels, weight)
+            target = self._training_target(raw, labels, classes)
+        self._train(X, weight, target, partial=partial)
+        self.classes_, self._is_multilabel = classes, is_multilabel
+
+    def _label_numbers(self, n_labels: int, known: np.ndarray | None) -> np.ndarray:
+        """What stands for the classes where y has a column for each label."""
+        if self.class_weight is not None:
+            raise ValueError(
+                f"class_weight={self.class_weight!r} is for samples of one class each, but y has "
+                f"{n_labels} columns of labels; use class_weight=None, and sample_weight for "
+                "weights of the samples."
+            )
+        numbers = np.arange(n_labels)
+        if known is not None and not np.array_equal(known, numbers):
+            raise ValueError(
+                f"y has {n_labels} columns of labels, but the classes are {known.tolist()}; the "
+                f"classes of such a y are the numbers of its columns, {numbers.tolist()}."
+            )
+        return numbers
+
+    def _multilabel_target(self, raw: Any, y: np.ndarray) -> TrainingTarget:
+        n_labels = y.shape[1]
+        values = y.astype(np.float32)
+        if self.teacher is None or self.distill_weight == 0:
+            return TrainingTarget(
+                values, n_labels, WeightedBinaryCrossEntropy(), weighted_subset_accuracy
+            )
+        taught = torch.from_numpy(teacher_outputs(self.teacher, "predict_proba", raw, n_labels))
+        soft = soften_labels(taught, self.temperature).numpy().astype(np.float32)
+        criterion = DistilledBinaryCrossEntropy(self.temperature, self.distill_weight)
+        return TrainingTarget(
+            np.column_stack([values, soft]), n_labels, criterion, weighted_subset_accuracy
+        )
 
     def _training_target(self, raw: Any, labels: Indices, classes: np.ndarray) -> TrainingTarget:
         if self.teacher is None or self.distill_weight == 0:
@@ -184,7 +241,38 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.classifier_tags.multi_label = True
         return tags
+
+
+def _kind_of_labels(is_multilabel: bool) -> str:
+    return "several labels for each sample" if is_multilabel else "one label for each sample"
+
+
+def _softmax(logits: Array) -> Array:
+    if logits.shape[1] == 2:
+        # reductions over two columns take most of the time of a prediction
+        margin = logits[:, 1] - logits[:, 0]
+        both = np.empty_like(logits)
+        expit(margin, out=both[:, 1])
+        expit(np.negative(margin, out=margin), out=both[:, 0])
+        return both
+    proba = logits - logits.max(axis=1, keepdims=True)
+    np.exp(proba, out=proba)
+    proba /= proba.sum(axis=1, keepdims=True)
+    return proba
+
+
+def _largest(logits: Array) -> Indices:
+    if logits.shape[1] == 2:
+        return (logits[:, 1] > logits[:, 0]).astype(np.intp)
+    return logits.argmax(axis=1)
+
+
+def _log_softmax(logits: Array) -> Array:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted
 
 
 def _classes_of(

@@ -38,7 +38,7 @@ class SparseMLPClassifier(NetClassifierMixin, PerceptronMixin):
     module_ : torch.nn.Sequential
         The fitted network on the CPU: linear layers and activations.
     classes_ : ndarray of shape (n_classes,)
-        Class labels.
+        Class labels; the numbers of the columns of y where it has one for each label.
     <<units>>
     <<fitted>>
 

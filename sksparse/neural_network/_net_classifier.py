@@ -20,13 +20,16 @@ class SparseNetClassifier(NetClassifierMixin, ModuleMixin):
 
     <<objective>>
 
-    The loss :math:`\ell` is the log loss; the module returns one logit for each class.
+    The loss :math:`\ell` is the log loss; the module returns one logit for each class, or for each
+    label where y has a column of 0 and 1 for each of several.
 
     Parameters
     ----------
     module : torch.nn.Module or callable
-        The network, which is copied, with the weights it has; or a function that is called with
-        the number of features (``X.shape[1]``) and the number of outputs and returns it.
+        The network, which is copied, with the weights it has; or a function or class that makes
+        it. That is called with ``n_features`` (``X.shape[1]``) and ``n_outputs`` by name where it
+        has these arguments, with both numbers where its arguments have other names and no
+        defaults, and otherwise without any.
     <<strength>>
     <<training>>
     class_weight : dict or "balanced", default=None
@@ -39,7 +42,7 @@ class SparseNetClassifier(NetClassifierMixin, ModuleMixin):
     module_ : torch.nn.Module
         The fitted network on the CPU.
     classes_ : ndarray of shape (n_classes,)
-        Class labels.
+        Class labels; the numbers of the columns of y where it has one for each label.
     <<fitted>>
 
     Raises
@@ -90,7 +93,7 @@ class SparseNetClassifier(NetClassifierMixin, ModuleMixin):
 
     def __init__(
         self,
-        module: nn.Module | Callable[[int, int], nn.Module],
+        module: nn.Module | Callable[..., nn.Module],
         *,
         sparsifier: str | Sparsifier | None = "oscar",
         alpha: float | None = None,

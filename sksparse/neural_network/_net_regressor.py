@@ -31,8 +31,10 @@ class SparseNetRegressor(NetRegressorMixin, ModuleMixin):
     Parameters
     ----------
     module : torch.nn.Module or callable
-        The network, which is copied, with the weights it has; or a function that is called with
-        the number of features (``X.shape[1]``) and the number of outputs and returns it.
+        The network, which is copied, with the weights it has; or a function or class that makes
+        it. That is called with ``n_features`` (``X.shape[1]``) and ``n_outputs`` by name where it
+        has these arguments, with both numbers where its arguments have other names and no
+        defaults, and otherwise without any.
     <<strength>>
     <<training>>
     <<teaching>>
@@ -92,7 +94,7 @@ class SparseNetRegressor(NetRegressorMixin, ModuleMixin):
 
     def __init__(
         self,
-        module: nn.Module | Callable[[int, int], nn.Module],
+        module: nn.Module | Callable[..., nn.Module],
         *,
         sparsifier: str | Sparsifier | None = "oscar",
         alpha: float | None = None,

@@ -45,7 +45,7 @@ class PerceptronMixin(FeatureSelectorMixin, BaseSparseNet):
         return [layer.bias.detach().numpy().copy() for layer in self._linear_layers()]
 
     def _linear_layers(self) -> list[nn.Linear]:
-        return [layer for layer in self.module_.children() if isinstance(layer, nn.Linear)]
+        return [layer for layer in self._network.module.children() if isinstance(layer, nn.Linear)]
 
     def _build_module(self, n_features: int, n_outputs: int) -> nn.Module:
         hidden = self._hidden_widths()
@@ -67,8 +67,8 @@ class PerceptronMixin(FeatureSelectorMixin, BaseSparseNet):
     def _predict_values(self, X: Any) -> Array:
         check_is_fitted(self)
         if not self._bias_left.any():
-            return self._forward(X).numpy()
-        return self._forward(X, double=True).numpy() + self._bias_left
+            return self._forward(X)
+        return self._forward(X, double=True) + self._bias_left
 
     def _get_support_mask(self) -> Mask:
         check_is_fitted(self)

@@ -101,7 +101,7 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
         return output if self._is_multi_output else output[:, 0]
 
     def _learn(self, raw: Any, y: Any, sample_weight: Any, *, partial: bool) -> None:
-        reset = not (partial and hasattr(self, "module_"))
+        reset = not (partial and hasattr(self, "_network"))
         X, y = validate(self, raw, y, reset=reset, multi_output=True, y_numeric=True)
         weight = check_weights(sample_weight, X)
         values = np.asarray(y, dtype=np.float64).reshape(len(y), -1)

@@ -10,6 +10,8 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import assert_all_finite
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
 from skorch.callbacks import Callback
 
 from sksparse._typing import Array
@@ -39,6 +41,38 @@ def validate(
         reset=reset,
         **options,
     )
+
+
+def check_labels(y: Any) -> tuple[np.ndarray, bool]:
+    """Class labels, or 0 and 1 for each of several labels; and which of the two.
+
+    Parameters
+    ----------
+    y : {ndarray, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+        Validated targets.
+
+    Returns
+    -------
+    y : ndarray
+        A single column is made one-dimensional.
+    is_multilabel : bool
+        Whether a sample may have several labels.
+    """
+    if sparse.issparse(y):
+        y = y.toarray()
+    if y.ndim == 1 or y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        return y, False
+    values = np.unique(y.astype(str) if y.dtype == object else y)
+    if values.dtype.kind not in "biuf" or not np.isin(values, [0, 1]).all():
+        raise ValueError(
+            "y should be a 1d array of class labels, or a matrix with a column of 0 and 1 for each "
+            f"of several labels; got a matrix of shape {y.shape} with the values "
+            f"{values[:5].tolist()}. Fit a classifier for each column, for example with "
+            "sklearn.multioutput.MultiOutputClassifier."
+        )
+    return y, True
 
 
 def strip_features(
@@ -122,6 +156,9 @@ def teacher_outputs(teacher: Any, method: str, X: Any, n_outputs: int) -> Array:
         raise ValueError(
             f"The teacher {teacher!r} cannot read X: {error} Give a teacher of the same features."
         ) from error
+    if isinstance(predicted, list) and all(np.shape(p)[1:] == (2,) for p in predicted):
+        # forests return the probabilities of 0 and 1 for one label after the other
+        predicted = np.column_stack([p[:, 1] for p in predicted])
     try:
         outputs = np.asarray(predicted, dtype=np.float64).reshape(len(predicted), -1)
     except ValueError as error:

@@ -234,7 +234,7 @@ def test_what_cannot_be_trained_is_named(digits: Any) -> None:
     with pytest.raises(ValueError, match="at least 2 rows in a batch"):
         classifier(batch_norm=True, batch_size=1).fit(X, y)
     normed = nn.utils.parametrizations.weight_norm(nn.Linear(64, 10))
-    with pytest.raises(ValueError, match="parametrised layers"):
+    with pytest.raises(ValueError, match=r"parametrised.*parametrize\.remove_parametrizations"):
         SparseNetClassifier(normed).fit(X, y)
 
 

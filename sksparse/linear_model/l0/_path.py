@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_X_y
 
 from sksparse._interrupts import interruptible
 from sksparse._typing import Array
-from sksparse._validation import check_weights, warn_unless_converged
+from sksparse._validation import check_weights, targets_of_one_type, warn_unless_converged
 from sksparse.linear_model._classes import check_classes, log_loss
 from sksparse.linear_model._criteria import sample_count
 from sksparse.linear_model._path_protocol import Grid, PathFits
@@ -166,7 +166,11 @@ def l0_path(
     [0.0, 0.34, 0.46, 0.48, 0.49]
     """
     X, y = check_X_y(
-        X, y, accept_sparse="csc", dtype=[np.float64, np.float32], y_numeric=loss != "log"
+        X,
+        targets_of_one_type(y),
+        accept_sparse="csc",
+        dtype=[np.float64, np.float32],
+        y_numeric=loss != "log",
     )
     check_limits(max_features, X.shape[1])
     counts = check_weights(sample_weight, X)

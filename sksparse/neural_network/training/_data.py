@@ -215,8 +215,22 @@ def _hash_rows(X: Any, y: Indices | Array, rows: Indices) -> Indices:
     return np.frombuffer(b"".join(digests), dtype=np.uint64)
 
 
+def row_blocks(X: Any, size: int) -> Iterator[Array]:
+    """Rows in their order, so many at a time, as dense arrays."""
+    if sparse.issparse(X):
+        for start in range(0, X.shape[0], size):
+            yield X[start : start + size].toarray()
+    elif len(X) <= size:
+        yield X
+    else:
+        yield from (X[start : start + size] for start in range(0, len(X), size))
+
+
 def shared_tensor(X: Array) -> Tensor:
     """A tensor on the memory of an array, which may be read-only: nothing writes to it."""
+    if min(X.strides) < 0:
+        # torch reads forwards only
+        X = np.ascontiguousarray(X)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(X)

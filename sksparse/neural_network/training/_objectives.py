@@ -28,6 +28,41 @@ class WeightedSquaredError(nn.Module):
         return _weighted_mean(0.5 * (output - y).square().mean(dim=1), weight)
 
 
+class WeightedBinaryCrossEntropy(nn.Module):
+    """The log loss of one logit for each label, in the mean over the labels."""
+
+    def forward(self, logits: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+        loss = F.binary_cross_entropy_with_logits(logits, y, reduction="none")
+        return _weighted_mean(loss.mean(dim=1), weight)
+
+
+class DistilledBinaryCrossEntropy(nn.Module):
+    """``DistilledCrossEntropy`` of each label, in the mean over the labels.
+
+    Parameters
+    ----------
+    temperature : float
+        The temperature T.
+    share : float
+        The share of the teacher.
+    """
+
+    def __init__(self, temperature: float, share: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.share = share
+
+    def forward(self, logits: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+        truth, taught = y.chunk(2, dim=1)
+        hard = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+        soft = F.binary_cross_entropy_with_logits(
+            logits / self.temperature, taught, reduction="none"
+        )
+        divergence = soft - torch.special.entr(taught) - torch.special.entr(1 - taught)
+        loss = (1 - self.share) * hard + self.share * self.temperature**2 * divergence
+        return _weighted_mean(loss.mean(dim=1), weight)
+
+
 class DistilledCrossEntropy(nn.Module):
     """Log loss and divergence from a teacher's probabilities at a temperature.
 
@@ -84,6 +119,12 @@ def weighted_accuracy(logits: Tensor, y: Tensor, weight: Tensor) -> float:
     return float((hits * weight).sum() / weight.sum())
 
 
+def weighted_subset_accuracy(logits: Tensor, y: Tensor, weight: Tensor) -> float:
+    """The share of the weight of rows of which every label is right."""
+    hits = ((logits > 0) == (y[:, : logits.shape[1]] > 0)).all(dim=1).to(weight.dtype)
+    return float((hits * weight).sum() / weight.sum())
+
+
 def weighted_r2(output: Tensor, y: Tensor, weight: Tensor) -> float:
     """The mean over the outputs of the share of variance that is explained.
 
@@ -102,6 +143,11 @@ def soften(probabilities: Tensor, temperature: float) -> Tensor:
     """The probabilities at a temperature, from those at temperature 1."""
     floor = torch.finfo(probabilities.dtype).tiny
     return torch.softmax(probabilities.clamp(min=floor).log() / temperature, dim=1)
+
+
+def soften_labels(probabilities: Tensor, temperature: float) -> Tensor:
+    """The same for the probabilities of labels that do not exclude each other."""
+    return torch.sigmoid(torch.logit(probabilities, eps=1e-12) / temperature)
 
 
 def _weighted_mean(loss: Tensor, weight: Tensor | None) -> Tensor:

@@ -1,0 +1,1 @@
+"""A network after its fit: how it predicts, and how it is stored."""
