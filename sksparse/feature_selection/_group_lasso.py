@@ -23,7 +23,6 @@ from sksparse._validation import (
     check_penalty_weights,
     check_start,
     check_target_scale,
-    intact_on_failure,
     warn_unless_converged,
 )
 from sksparse.losses import LOSSES, Loss
@@ -186,6 +185,8 @@ class GroupLassoSelector(SelectorMixin, SparseEstimator):
         "verbose": ["verbose"],
     }
 
+    _n_fit_levels = 1
+
     coef_: Array
     intercept_: float
     selected_groups_: Any
@@ -236,7 +237,7 @@ class GroupLassoSelector(SelectorMixin, SparseEstimator):
         self : object
             The fitted selector.
         """
-        with intact_on_failure(self):
+        with self._fitting(X, y, sample_weight):
             self._validate_params()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
             self._check_min_features(X.shape[1])

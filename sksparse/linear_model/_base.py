@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
@@ -15,7 +16,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, v
 
 from sksparse._estimator import SparseEstimator
 from sksparse._typing import Array, Mask
-from sksparse._validation import check_data, check_start, intact_on_failure, warn_unless_converged
+from sksparse._validation import check_data, check_start, warn_unless_converged
 from sksparse.losses import Squared
 from sksparse.solvers import Design, Solution
 
@@ -28,6 +29,14 @@ FIT_CONSTRAINTS: dict[str, list[Any]] = {
     "warm_start": ["boolean"],
     "verbose": ["verbose"],
 }
+
+
+def attributes_in(dtype: Any) -> Callable[[Array, float], dict[str, Any]]:
+    """How coefficients and intercept become fitted attributes of a regressor, in a float type."""
+    return lambda coef, intercept: {
+        "coef_": coef.astype(dtype),
+        "intercept_": dtype.type(intercept),
+    }
 
 
 class SupportMixin:
@@ -131,15 +140,14 @@ class SparseLinearRegressor(SparseRegressorMixin, SparseEstimator, ABC):
         self : object
             The fitted estimator.
         """
-        with intact_on_failure(self):
+        with self._fitting(X, y, sample_weight) as fit:
             self._validate_params()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True)
             start = check_start(getattr(self, "coef_", None), X.shape[1])
-            solution = self._solve(
-                Design(X), Squared(y, weights), start if self.warm_start else None
-            )
-            self.coef_ = solution.coef.astype(X.dtype)
-            self.intercept_ = X.dtype.type(solution.intercept)
+            design, loss, attributes = Design(X), Squared(y, weights), attributes_in(X.dtype)
+            fit.describe(design, loss, attributes)
+            solution = self._solve(design, loss, start if self.warm_start else None)
+            self._adopt(attributes(solution.coef, solution.intercept))
             self.n_iter_ = solution.n_iter
             self._store(solution)
         warn_unless_converged(solution.message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,15 @@ class SparseClassifierMixin(SupportMixin, LinearClassifierMixin):
         if z.ndim == 1:
             return -np.logaddexp(0.0, np.column_stack((z, -z)))
         return np.asarray(log_softmax(z, axis=1))
+
+
+def class_attributes(classes: Any, dtype: Any) -> Callable[[Array, Any], dict[str, Any]]:
+    """How coefficients and intercepts become fitted attributes of a classifier, in a float type."""
+    return lambda coef, intercept: {
+        "classes_": classes,
+        "coef_": np.atleast_2d(coef).astype(dtype),
+        "intercept_": np.atleast_1d(intercept).astype(dtype),
+    }
 
 
 def check_classes(y: Any, weights: Array, class_weight: Any) -> tuple[Any, Array, Array]:

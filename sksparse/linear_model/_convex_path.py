@@ -18,10 +18,9 @@ from sksparse._validation import (
     check_data,
     check_target_scale,
     check_weights,
-    intact_on_failure,
     warn_unless_converged,
 )
-from sksparse.linear_model._base import SparseRegressorMixin
+from sksparse.linear_model._base import SparseRegressorMixin, attributes_in
 from sksparse.linear_model._path_protocol import (
     Grid,
     PathFits,
@@ -189,6 +188,9 @@ class ConvexRegressorCV(SparseRegressorMixin, PathSearch[ConvexTask]):
     #: The class of the solver.
     _solver: ClassVar[Callable[..., Solver]]
 
+    # strengths on all samples, folds, and iterations of the last fit
+    _n_fit_levels = 3
+
     dual_gap_: float
     mse_path_: Array
 
@@ -215,7 +217,7 @@ class ConvexRegressorCV(SparseRegressorMixin, PathSearch[ConvexTask]):
         self : object
             The fitted estimator.
         """
-        with intact_on_failure(self):
+        with self._fitting(X, y, sample_weight) as fit:
             self._validate_params()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True)
             check_target_scale(y)
@@ -229,10 +231,11 @@ class ConvexRegressorCV(SparseRegressorMixin, PathSearch[ConvexTask]):
                 tol=self.tol,
                 verbose=max(int(self.verbose) - 1, 0),
             )
+            attributes = attributes_in(X.dtype)
+            fit.describe(task.design, task.loss, attributes)
             folds = self._folds(X, y, weights)
             found = self._search([task], [task.grid(self.alphas)], folds)
-            self.coef_ = found.solution.coef.astype(X.dtype)
-            self.intercept_ = X.dtype.type(found.solution.intercept)
+            self._adopt(attributes(found.solution.coef, found.solution.intercept))
             self.dual_gap_ = found.solution.gap
             self._store_solution(found.solution)
         warn_unless_converged(found.message)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
+from sksparse._fit_tasks import FitTasks, concurrent_fit_tasks
 from sksparse._interrupts import check
 from sksparse._typing import Array, Indices
 from sksparse.linear_model._path_protocol import Grid, PathFits, PathTask
@@ -106,11 +107,13 @@ class CrossValidation:
 
     def run(self, task: PathTask, grid: Grid, folds: list[Fold]) -> tuple[Array, str]:
         """Errors of shape (n_points, n_folds), and why a fit did not converge if one did not."""
-        jobs = (delayed(self._one)(task, grid, fold) for fold in folds)
         results = []
-        for result in Parallel(n_jobs=self.n_jobs, return_as="generator")(jobs):
-            check()
-            results.append(result)
+        with concurrent_fit_tasks("folds", len(folds)) as runs:
+            pairs = zip(folds, runs, strict=True)
+            jobs = (delayed(self._one)(task, grid, fold, run) for fold, run in pairs)
+            for result in Parallel(n_jobs=self.n_jobs, return_as="generator")(jobs):
+                check()
+                results.append(result)
         columns, messages = zip(*results, strict=True)
         errors = np.column_stack(columns)
         if np.isnan(errors).any():
@@ -120,8 +123,9 @@ class CrossValidation:
             )
         return errors, next(filter(None, messages), "")
 
-    def _one(self, task: PathTask, grid: Grid, fold: Fold) -> tuple[Array, str]:
+    def _one(self, task: PathTask, grid: Grid, fold: Fold, run: FitTasks) -> tuple[Array, str]:
         check()
+        run.begin()
         start = perf_counter()
         part = task.with_loss(fold.training_loss(task.loss))
         fits = part.fit_along(grid)
@@ -137,6 +141,7 @@ class CrossValidation:
                 f"[{self.name}] {fold.name}: {grid}, least {self.error_name} {errors[best]:.4g} "
                 f"at {grid.points[best]:.3g}, {perf_counter() - start:.1f} s"
             )
+        run.end()
         return errors, fits.message
 
 

@@ -128,6 +128,8 @@ class OSCAR(SparseLinearRegressor):
         "pairwise": [Interval(Real, 0, 1, closed="both")],
     }
 
+    _n_fit_levels = 1
+
     clusters_: list[Indices]
     dual_gap_: float
     optimality_: float

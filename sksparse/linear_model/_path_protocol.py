@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from sksparse._fit_tasks import fit_tasks
 from sksparse._interrupts import check, worth_keeping
 from sksparse._typing import Array, Indices, Mask
 from sksparse.losses import Loss
@@ -275,14 +276,17 @@ def solve_along(
     """
     found: list[Solution] = []
     try:
-        for alpha in alphas:
-            check()
-            found.append(solve(float(alpha), found[-1] if found else None))
-            if verbose:
-                used = np.count_nonzero(np.atleast_2d(found[-1].coef).any(axis=0))
-                print(f"[path] {len(found)}/{len(alphas)}: alpha {alpha:.3g}, {used} features")
-            if found[-1].status is Status.INTERRUPTED:
-                break
+        with fit_tasks("strengths", len(alphas)) as strengths:
+            for alpha in alphas:
+                check()
+                strengths.begin()
+                found.append(solve(float(alpha), found[-1] if found else None))
+                if verbose:
+                    used = np.count_nonzero(np.atleast_2d(found[-1].coef).any(axis=0))
+                    print(f"[path] {len(found)}/{len(alphas)}: alpha {alpha:.3g}, {used} features")
+                strengths.end()
+                if found[-1].status is Status.INTERRUPTED:
+                    break
     except KeyboardInterrupt:
         if not found or not worth_keeping():
             raise

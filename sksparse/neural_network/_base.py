@@ -91,6 +91,8 @@ class BaseSparseNet(SparseEstimator):
         "random_state": ["random_state"],
     }
 
+    _n_fit_levels = 1
+
     #: How the features are standardised for the network; None where they are not.
     _input_scaling: Standardisation | None
 

@@ -55,7 +55,7 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         self : object
             The fitted classifier.
         """
-        with intact_on_failure(self):
+        with self._fitting(X, y, sample_weight):
             classes = self.classes_ if self.warm_start and hasattr(self, "classes_") else None
             self._learn(X, y, sample_weight, classes, partial=False)
         return self

@@ -53,7 +53,7 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
         self : object
             The fitted regressor.
         """
-        with intact_on_failure(self):
+        with self._fitting(X, y, sample_weight):
             self._learn(X, y, sample_weight, partial=False)
         return self
 

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from sksparse._fit_tasks import fit_tasks
 from sksparse._interrupts import check, worth_keeping
 from sksparse._typing import Array
 from sksparse.solvers._problem import Problem
@@ -116,25 +117,28 @@ class IterativeSolver(Solver, Generic[State]):
         best = _Snapshot(state, certificate)
         status, n_iter = Status.MAX_ITER, 1
         try:
-            for n_iter in range(1, self.max_iter + 1):
-                check()
-                if self.verbose and np.isfinite(certificate.value):
-                    print(_progress_line(type(self).__name__, n_iter, state, certificate))
-                if self.accepts(problem, state, certificate):
-                    status = Status.CONVERGED
-                    break
-                if not state.progress:
-                    status = Status.STALLED
-                    break
-                self.step(problem, state)
-                certificate = self.certify(problem, state)
-                best = _Snapshot(state, certificate)
-                if state.interrupted:
-                    status = Status.INTERRUPTED
-                    break
-            else:
-                if self.accepts(problem, state, certificate):
-                    status = Status.CONVERGED
+            with fit_tasks("iterations", self.max_iter) as iterations:
+                for n_iter in range(1, self.max_iter + 1):
+                    check()
+                    if self.verbose and np.isfinite(certificate.value):
+                        print(_progress_line(type(self).__name__, n_iter, state, certificate))
+                    if self.accepts(problem, state, certificate):
+                        status = Status.CONVERGED
+                        break
+                    if not state.progress:
+                        status = Status.STALLED
+                        break
+                    iterations.begin()
+                    self.step(problem, state)
+                    certificate = self.certify(problem, state)
+                    best = _Snapshot(state, certificate)
+                    stopped = iterations.end_at(problem, best.coef, best.intercept)
+                    if state.interrupted or stopped:
+                        status = Status.INTERRUPTED
+                        break
+                else:
+                    if self.accepts(problem, state, certificate):
+                        status = Status.CONVERGED
         except KeyboardInterrupt:
             # before the first step, and without a start, there is no answer to keep
             nothing = coef is None and not np.isfinite(best.certificate.value)

@@ -18,9 +18,9 @@ from abc import ABC, abstractmethod
 from functools import cached_property
 
 import torch
-from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
+from sksparse._estimator import Component
 from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
 from sksparse.sparsifiers.parameters._probe import Probe
@@ -58,7 +58,7 @@ class LargerSteps:
         torch.lerp(self._before, self._tensor, self._factor, out=self._tensor)
 
 
-class Sparsifier(BaseEstimator, ABC):
+class Sparsifier(Component, ABC):
     """The options of one way to make a network sparse; cloned like an estimator.
 
     A subclass keeps its options in ``__init__`` and makes the run in ``attach``.

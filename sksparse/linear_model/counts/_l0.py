@@ -9,7 +9,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sksparse._estimator import SparseEstimator
 from sksparse._typing import Array
-from sksparse._validation import check_data, check_start, intact_on_failure, warn_unless_converged
+from sksparse._validation import check_data, check_start, warn_unless_converged
+from sksparse.linear_model._base import attributes_in
 from sksparse.linear_model._separation import separation_message
 from sksparse.linear_model.counts._mixin import SparseCountMixin
 from sksparse.linear_model.l0._options import (
@@ -206,7 +207,7 @@ class L0PoissonRegressor(SparseCountMixin, SparseEstimator):
         self : object
             The fitted estimator.
         """
-        with intact_on_failure(self):
+        with self._fitting(X, y, sample_weight) as fit:
             self._validate_params()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True)
             start = check_start(getattr(self, "coef_", None), X.shape[1])
@@ -218,11 +219,11 @@ class L0PoissonRegressor(SparseCountMixin, SparseEstimator):
                 penalty_weights=self.penalty_weights,
                 positive=self.positive,
             )
-            design, loss = Design(X), Poisson(y, weights)
+            design, loss, attributes = Design(X), Poisson(y, weights), attributes_in(X.dtype)
+            fit.describe(design, loss, attributes)
             problem = Problem(design, loss, penalty, self.alpha, self.fit_intercept)
             solution = newton_solver(self).solve(problem, start if self.warm_start else None)
-            self.coef_ = solution.coef.astype(X.dtype)
-            self.intercept_ = X.dtype.type(solution.intercept)
+            self._adopt(attributes(solution.coef, solution.intercept))
             self.n_iter_ = solution.n_iter
             self.optimality_ = solution.certificate.value
             message = solution.message or separation_message(

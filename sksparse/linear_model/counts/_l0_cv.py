@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sksparse._typing import Array
-from sksparse._validation import check_data, check_weights, intact_on_failure, warn_unless_converged
+from sksparse._validation import check_data, check_weights, warn_unless_converged
+from sksparse.linear_model._base import attributes_in
 from sksparse.linear_model._criteria import sample_count
 from sksparse.linear_model._cross_validation import Fold
 from sksparse.linear_model.counts._mixin import SparseCountMixin
@@ -212,17 +213,18 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
         self : object
             The fitted estimator.
         """
-        with intact_on_failure(self):
+        with self._fitting(X, y, sample_weight) as fit:
             self._validate_params()
             self._check_choice()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True)
             count = sample_count(check_weights(sample_weight, X))
             task = self._task(X, Poisson(y, weights), count, self.l2)
+            attributes = attributes_in(X.dtype)
+            fit.describe(task.design, task.loss, attributes)
             folds = self._folds(X, y, weights)
             _require_counts(folds, task.loss.y)
             found = self._search_tasks([task], folds)
-            self.coef_ = found.solution.coef.astype(X.dtype)
-            self.intercept_ = X.dtype.type(found.solution.intercept)
+            self._adopt(attributes(found.solution.coef, found.solution.intercept))
         warn_unless_converged(found.message)
         return self
 

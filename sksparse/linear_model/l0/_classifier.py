@@ -6,14 +6,18 @@ from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
-import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sksparse._estimator import SparseEstimator
 from sksparse._typing import Array
-from sksparse._validation import check_data, check_weights, intact_on_failure, warn_unless_converged
+from sksparse._validation import check_data, check_weights, warn_unless_converged
 from sksparse.linear_model._base import FIT_CONSTRAINTS
-from sksparse.linear_model._classes import SparseClassifierMixin, check_classes, log_loss
+from sksparse.linear_model._classes import (
+    SparseClassifierMixin,
+    check_classes,
+    class_attributes,
+    log_loss,
+)
 from sksparse.linear_model._criteria import sample_count
 from sksparse.linear_model._ridge import check_ridge
 from sksparse.linear_model._separation import is_separated, separation_message
@@ -245,7 +249,7 @@ class L0Classifier(SparseClassifierMixin, SparseEstimator):
         self : object
             The fitted estimator.
         """
-        with intact_on_failure(self):
+        with self._fitting(X, y, sample_weight) as fit:
             self._validate_params()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
             classes, codes, weights = check_classes(y, weights, self.class_weight)
@@ -261,16 +265,15 @@ class L0Classifier(SparseClassifierMixin, SparseEstimator):
                 positive=self.positive,
                 n_outputs=loss.n_outputs,
             )
-            design = Design(X)
+            design, attributes = Design(X), class_attributes(classes, X.dtype)
+            fit.describe(design, loss, attributes)
             solution = self._solve(design, loss, penalty)
             stronger = self.l2 == "auto" and ridge.once_separated(sample_count(counts))
             answer = (solution.coef, solution.intercept)
             if stronger and is_separated(design, loss, penalty, self.fit_intercept, *answer):
                 ridge, penalty = stronger, replace(penalty, **stronger._asdict())
                 solution = self._solve(design, loss, penalty)
-            self.classes_ = classes
-            self.coef_ = np.atleast_2d(solution.coef).astype(X.dtype)
-            self.intercept_ = np.atleast_1d(solution.intercept).astype(X.dtype)
+            self._adopt(attributes(solution.coef, solution.intercept))
             self.n_iter_ = solution.n_iter
             self.optimality_ = solution.certificate.value
             self.l2_ = ridge.strength

@@ -11,8 +11,13 @@ from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sksparse._typing import Array
-from sksparse._validation import check_data, check_weights, intact_on_failure, warn_unless_converged
-from sksparse.linear_model._classes import SparseClassifierMixin, check_classes, log_loss
+from sksparse._validation import check_data, check_weights, warn_unless_converged
+from sksparse.linear_model._classes import (
+    SparseClassifierMixin,
+    check_classes,
+    class_attributes,
+    log_loss,
+)
 from sksparse.linear_model._criteria import sample_count
 from sksparse.linear_model._ridge import Ridge, check_ridge
 from sksparse.linear_model.l0._class_folds import NegativeScores, with_known_classes
@@ -276,7 +281,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         self : object
             The fitted estimator.
         """
-        with intact_on_failure(self):
+        with self._fitting(X, y, sample_weight) as fit:
             self._validate_params()
             self._check_choice()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
@@ -285,6 +290,8 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
             ridges, n = self._ridges(X.shape[1], counts), sample_count(counts)
             loss = log_loss(codes, weights)
             tasks = [self._with_ridge(X, loss, n, ridge) for ridge in ridges]
+            attributes = class_attributes(classes, X.dtype)
+            fit.describe(tasks[0].design, loss, attributes)
             folds = self._folds(X, y, weights)
             if folds:
                 folds = with_known_classes(folds, classes, codes)
@@ -298,9 +305,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
                 ridges, tasks = [stronger], [self._with_ridge(X, loss, n, stronger)]
                 found = self._search_tasks(tasks, folds, scores)
             self.l2_ = ridges[found.task].strength
-            self.classes_ = classes
-            self.coef_ = np.atleast_2d(found.solution.coef).astype(X.dtype)
-            self.intercept_ = np.atleast_1d(found.solution.intercept).astype(X.dtype)
+            self._adopt(attributes(found.solution.coef, found.solution.intercept))
         warn_unless_converged(found.message)
         return self
 

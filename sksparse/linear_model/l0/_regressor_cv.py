@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from sksparse._typing import Array
-from sksparse._validation import check_data, check_weights, intact_on_failure, warn_unless_converged
-from sksparse.linear_model._base import SparseRegressorMixin
+from sksparse._validation import check_data, check_weights, warn_unless_converged
+from sksparse.linear_model._base import SparseRegressorMixin, attributes_in
 from sksparse.linear_model._criteria import sample_count
 from sksparse.linear_model.l0._search import L0Search
 from sksparse.losses import Squared
@@ -231,14 +231,15 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
         self : object
             The fitted estimator.
         """
-        with intact_on_failure(self):
+        with self._fitting(X, y, sample_weight) as fit:
             self._validate_params()
             self._check_choice()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True)
             count = sample_count(check_weights(sample_weight, X))
             task = self._task(X, Squared(y, weights), count, self.l2)
+            attributes = attributes_in(X.dtype)
+            fit.describe(task.design, task.loss, attributes)
             found = self._search_tasks([task], self._folds(X, y, weights))
-            self.coef_ = found.solution.coef.astype(X.dtype)
-            self.intercept_ = X.dtype.type(found.solution.intercept)
+            self._adopt(attributes(found.solution.coef, found.solution.intercept))
         warn_unless_converged(found.message)
         return self

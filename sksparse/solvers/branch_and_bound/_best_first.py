@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from sksparse._fit_tasks import fit_tasks
 from sksparse._interrupts import check, worth_keeping
 from sksparse._typing import Indices
 from sksparse.solvers._solution import Status
@@ -127,20 +128,25 @@ def best_first(branching: Branching[AnyNode], best: Incumbent, budget: Budget) -
     heapq.heapify(heap)
     status, printed = Status.CONVERGED, budget.started
     try:
-        while heap and heap[0][0] < best.cutoff:
-            check()
-            now = perf_counter()
-            if now >= budget.deadline or n_nodes >= budget.max_nodes:
-                status = Status.TIME_LIMIT if now >= budget.deadline else Status.MAX_ITER
-                break
-            if budget.verbose and now - printed >= TUNING.seconds_between_lines:
-                printed = now
-                print(_progress_line(n_nodes, heap, best, now - budget.started))
-            children, n_looked_at = branching.expand(heap[0][2], best)
-            n_nodes += n_looked_at
-            for node in children:
-                heapq.heappush(heap, (node.bound, next(order), node))
-            heapq.heappop(heap)
+        with fit_tasks("nodes") as nodes:
+            while heap and heap[0][0] < best.cutoff:
+                check()
+                now = perf_counter()
+                if now >= budget.deadline or n_nodes >= budget.max_nodes:
+                    status = Status.TIME_LIMIT if now >= budget.deadline else Status.MAX_ITER
+                    break
+                if budget.verbose and now - printed >= TUNING.seconds_between_lines:
+                    printed = now
+                    print(_progress_line(n_nodes, heap, best, now - budget.started))
+                nodes.begin()
+                children, n_looked_at = branching.expand(heap[0][2], best)
+                n_nodes += n_looked_at
+                for node in children:
+                    heapq.heappush(heap, (node.bound, next(order), node))
+                heapq.heappop(heap)
+                if nodes.end():
+                    status = Status.INTERRUPTED
+                    break
     except KeyboardInterrupt:
         if not worth_keeping():
             raise

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from sksparse._fit_tasks import FitTasks, fit_tasks
 from sksparse._interrupts import check, worth_keeping
 from sksparse._typing import Indices
 from sksparse.penalties import L0
@@ -64,8 +65,12 @@ def subset_path(
     wanted = sorted(set(map(int, max_features)))
     within = [k for k in wanted if k <= TUNING.longest]
     try:
-        found |= {k: solver.solve(limited(k)) for k in wanted if k > TUNING.longest}
-        _from_blocks(limited(max(within, default=0)), solver, within, found, verbose)
+        with fit_tasks("numbers of features", len(wanted)) as fits:
+            for k in wanted[len(within) :]:
+                fits.begin()
+                found[k] = solver.solve(limited(k))
+                fits.end()
+            _from_blocks(limited(max(within, default=0)), solver, within, found, verbose, fits)
     except KeyboardInterrupt:
         if not found or not worth_keeping():
             raise
@@ -80,6 +85,7 @@ def _from_blocks(
     within: list[int],
     found: dict[int, Solution],
     verbose: int,
+    fits: FitTasks,
 ) -> None:
     """Put the solutions for the numbers that the blocks reach into ``found``."""
     if not within:
@@ -88,6 +94,7 @@ def _from_blocks(
     search, n_kept = solver.cardinality_search(state), len(state.kept)
     for k in within:
         check()
+        fits.begin()
         search.reach(n_kept + k)
         known = min(n_kept + k, int(search.cardinalities[-1]))
         features = state.working.features[search.support(known)]
@@ -95,6 +102,7 @@ def _from_blocks(
         if verbose:
             lost = 1.0 - search.explained(known)
             print(f"[subset_path] {k} features: loss {lost:.4g} of the null model's")
+        fits.end()
 
 
 def _solution(problem: Problem, data: Correlations, features: Indices) -> Solution:

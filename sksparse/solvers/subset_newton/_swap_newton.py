@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from sksparse._fit_tasks import fit_tasks
 from sksparse._interrupts import worth_keeping
 from sksparse._typing import Array, Indices
 from sksparse.penalties import L0
@@ -232,13 +233,16 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
         fits, found = path.search.fits, dict[int, Solution]()
         path.admit(max(max_features))
         try:
-            for k in range(1, max(max_features) + 1):
-                fit = path.reach(k)
-                if self.verbose:
-                    share = fit.value / fits.scale
-                    print(f"[SubsetNewton] {k} features: loss {share:.4g} of null")
-                if k in max_features:
-                    found[k] = _solution(fits, fits.polish(fit), k)
+            with fit_tasks("numbers of features", max(max_features)) as numbers:
+                for k in range(1, max(max_features) + 1):
+                    numbers.begin()
+                    fit = path.reach(k)
+                    if self.verbose:
+                        share = fit.value / fits.scale
+                        print(f"[SubsetNewton] {k} features: loss {share:.4g} of null")
+                    if k in max_features:
+                        found[k] = _solution(fits, fits.polish(fit), k)
+                    numbers.end()
         except KeyboardInterrupt:
             if not found or not worth_keeping():
                 raise
