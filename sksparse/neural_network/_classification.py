@@ -16,8 +16,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from sksparse._typing import Array, Indices
 from sksparse._validation import check_weights, intact_on_failure
-from sksparse.neural_network._base import BaseSparseNet, TrainingTarget
-from sksparse.neural_network._targets import teacher_outputs, validate
+from sksparse.neural_network._base import BaseSparseNet
+from sksparse.neural_network._targets import teacher_outputs, validate, validate_more
+from sksparse.neural_network._training import TrainingTarget
+from sksparse.neural_network.training._held_out import HeldOut, Validation
 from sksparse.neural_network.training._objectives import (
     DistilledCrossEntropy,
     WeightedCrossEntropy,
@@ -36,7 +38,17 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
     }
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Train the network and make it sparse.
 
         Parameters
@@ -49,6 +61,17 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples in the loss, not negative. A weight of 2 is the same as
             the sample twice, a weight of 0 the same as no sample. None weighs all equally.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Rows of your own to validate with, in place of a share of X. Needs
+            ``early_stopping=True``. In a pipeline they are transformed as X is where the pipeline
+            has ``transform_input=["X_val"]``.
+        y_val : array-like of shape (n_val,), default=None
+            Their targets.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights. None weighs all equally.
+        groups : array-like of shape (n_samples,), default=None
+            Groups of the samples: `early_stopping` sets whole groups aside, the share
+            `validation_fraction` of them.
 
         Returns
         -------
@@ -57,7 +80,8 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         """
         with self._fitting(X, y, sample_weight):
             classes = self.classes_ if self.warm_start and hasattr(self, "classes_") else None
-            self._learn(X, y, sample_weight, classes, partial=False)
+            validation = Validation(X_val, y_val, sample_weight_val, groups)
+            self._learn(X, y, sample_weight, classes, validation, partial=False)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -101,7 +125,7 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
                 f"{known.tolist()}; leave classes=None or fit a new estimator."
             )
         with intact_on_failure(self):
-            self._learn(X, y, sample_weight, given, partial=True)
+            self._learn(X, y, sample_weight, given, Validation(), partial=True)
         return self
 
     def predict_proba(self, X: ArrayLike) -> Array:
@@ -151,8 +175,16 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         return self.classes_[self._forward(X).argmax(dim=1).numpy()]
 
     def _learn(
-        self, raw: Any, y: Any, sample_weight: Any, known: np.ndarray | None, *, partial: bool
+        self,
+        raw: Any,
+        y: Any,
+        sample_weight: Any,
+        known: np.ndarray | None,
+        validation: Validation,
+        *,
+        partial: bool,
     ) -> None:
+        validation.check(early_stopping=self.early_stopping)
         reset = not (partial and hasattr(self, "module_"))
         X, y = validate(self, raw, y, reset=reset)
         check_classification_targets(y)
@@ -160,9 +192,30 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         classes = _classes_of(y, weight, known, partial=partial)
         # a sample without weight may carry a label of no class: its number is never used
         labels = np.searchsorted(classes, y).clip(max=len(classes) - 1)
-        weight = weight * _class_factors(self.class_weight, classes, labels, weight)
-        self._train(X, weight, self._training_target(raw, labels, classes), partial=partial)
-        self.classes_ = classes
+        factors = _class_factors(self.class_weight, classes, labels, weight)
+        target = self._training_target(raw, labels, classes)
+        target.attributes["classes_"] = classes
+        held_out = None
+        if validation.X is not None:
+            of_class = np.zeros(len(classes))
+            of_class[labels] = factors
+            held_out = self._held_out(validation, classes, of_class)
+        options: dict[str, Any] = {"held_out": held_out, "groups": validation.groups}
+        self._train(X, weight * factors, target, **options, partial=partial)
+
+    def _held_out(self, validation: Validation, classes: np.ndarray, factors: Array) -> HeldOut:
+        """The validation rows of the user, encoded as the training rows are."""
+        X, y = validate_more(self, validation.X, validation.y)
+        weight = check_weights(validation.sample_weight, X)
+        strange = np.setdiff1d(y[weight > 0], classes)
+        if len(strange):
+            raise ValueError(
+                f"y_val holds {strange.tolist()}, which are not among the classes of y, "
+                f"{classes.tolist()}; leave these rows out."
+            )
+        labels = np.searchsorted(classes, y).clip(max=len(classes) - 1)
+        target = self._training_target(validation.X, labels, classes)
+        return HeldOut(X, target.y, weight * factors[labels])
 
     def _training_target(self, raw: Any, labels: Indices, classes: np.ndarray) -> TrainingTarget:
         if self.teacher is None or self.distill_weight == 0:

@@ -11,7 +11,6 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import validate_data
-from skorch.callbacks import Callback
 
 from sksparse._typing import Array
 from sksparse.neural_network._standardisation import (
@@ -39,6 +38,14 @@ def validate(
         reset=reset,
         **options,
     )
+
+
+def validate_more(estimator: BaseEstimator, X: Any, y: Any, **options: Any) -> tuple[Any, Any]:
+    """Validation rows: features as those of the training rows, and targets."""
+    try:
+        return validate(estimator, X, y, reset=False, **options)
+    except ValueError as error:
+        raise ValueError(f"X_val and y_val do not go with X and y: {error}") from error
 
 
 def strip_features(
@@ -96,17 +103,6 @@ def in_float32(X: Any) -> Any:
         X = X.astype(np.float32)
         assert_all_finite(X, input_name="X")
     return X
-
-
-def check_callbacks(callbacks: list[Any] | None) -> None:
-    """Refuse what is neither a callback of skorch nor a pair of a name and one."""
-    for given in callbacks or []:
-        callback = given[1] if isinstance(given, tuple) and len(given) == 2 else given
-        if not isinstance(callback, Callback):
-            raise ValueError(
-                f"callbacks holds {given!r}; give instances of skorch.callbacks.Callback, or pairs "
-                "of a name and one."
-            )
 
 
 def teacher_outputs(teacher: Any, method: str, X: Any, n_outputs: int) -> Array:

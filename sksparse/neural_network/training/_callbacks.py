@@ -42,8 +42,7 @@ def copied_callbacks(callbacks: list[Any] | None) -> list[Any]:
             # after a clone it is not one of the list, and nobody else initialises it
             cb.checkpoint.initialize()
     return [
-        copies[id(cb)] if name is None else (name, copies[id(cb)])
-        for name, cb in _pairs(callbacks)
+        copies[id(cb)] if name is None else (name, copies[id(cb)]) for name, cb in _pairs(callbacks)
     ]
 
 
@@ -82,8 +81,8 @@ def _check_supported(cb: Any, learning_rate: str) -> None:
     name = _name(cb)
     if _is_a(cb, InputShapeSetter):
         raise ValueError(
-            f"callbacks holds {name}, which would set a parameter of a module that is built already; "
-            "give module as a function of the numbers of features and of outputs instead."
+            f"callbacks holds {name}, which would set a parameter of a module that is built "
+            "already; give module as a function of the numbers of features and of outputs instead."
         )
     if _is_a(cb, LRScheduler) and learning_rate not in ("auto", "constant"):
         raise ValueError(
@@ -116,7 +115,7 @@ def _check_monitor(cb: Any, known: set[str], *, validates: bool) -> None:
     if "*" not in known:
         raise ValueError(
             f"The callback {name} monitors {monitor!r}, which nothing records; the history has "
-            f"{sorted(known)}. Change the monitor, or add a scoring callback of that name before it."
+            f"{sorted(known)}. Change the monitor, or put a callback that scores it before."
         )
 
 
@@ -149,7 +148,8 @@ def _recorded(callbacks: list[Any] | None) -> Iterator[str]:
 def _pairs(callbacks: list[Any] | None) -> Iterator[tuple[str | None, Any]]:
     """The name, where one is given, and the callback."""
     for given in callbacks or []:
-        yield given if isinstance(given, tuple | list) and len(given) == 2 else (None, given)
+        named = isinstance(given, tuple | list) and len(given) == 2
+        yield (given[0], given[1]) if named else (None, given)
 
 
 def _is_a(cb: Any, *kinds: type) -> bool:

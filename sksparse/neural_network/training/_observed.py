@@ -104,7 +104,11 @@ class ObservedNet(NeuralNet):
     # --- what callbacks are told ------------------------------------------------------------------
 
     def tell(
-        self, event: str, around: Callable[[], AbstractContextManager[None]] | None = None, **words: Any
+        self,
+        event: str,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+        /,
+        **words: Any,
     ) -> None:
         """Notify all callbacks; the parameters that they change are trained further.
 
@@ -112,7 +116,7 @@ class ObservedNet(NeuralNet):
         ----------
         event : str
             Name of the method of the callbacks.
-        around : callable, default=None
+        around : callable, default=nullcontext
             Makes a context in which the module has the weights to be seen.
         **words
             What they are told.
@@ -121,7 +125,7 @@ class ObservedNet(NeuralNet):
             self.notify(event, **words)
             return
         parameters = self.run.parameters
-        with torch.no_grad(), nullcontext() if around is None else around():
+        with torch.no_grad(), around():
             shown = parameters.values.clone()
             try:
                 with torch.enable_grad():
@@ -146,9 +150,9 @@ class ObservedNet(NeuralNet):
         self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
         self.run.parameters.reattach()
 
-    def hears(self, *events: str) -> bool:
-        """Whether any callback does something at one of the events."""
-        return not self._heard.isdisjoint(events)
+    def hears(self, event: str) -> bool:
+        """Whether any callback does something at an event."""
+        return event in self._heard
 
     def record_best(self, name: str, value: float) -> None:
         """Record a loss of an epoch and whether it is the least of its phase so far."""
@@ -202,7 +206,7 @@ class ObservedNet(NeuralNet):
 
     # --- predictions that callbacks ask for -------------------------------------------------------
 
-    def dataset(self, rows: Rows | None) -> Dataset | None:
+    def dataset_of(self, rows: Rows | None) -> Dataset | None:
         """Rows as a dataset of skorch."""
         if rows is None:
             return None
@@ -212,7 +216,7 @@ class ObservedNet(NeuralNet):
         """Outputs in the terms of the user."""
         return self.view.outputs(super().infer(x, **fit_params))
 
-    def get_loss(self, y_pred: Tensor, y_true: Tensor, X: Any = None, training: bool = False) -> Any:  # noqa: FBT001, FBT002
+    def get_loss(self, *_: Any, **__: Any) -> Any:
         """Refused: the loss has weights and targets that callbacks do not see."""
         raise NotImplementedError(
             "net.get_loss is not available in callbacks; the history has train_loss and valid_loss."

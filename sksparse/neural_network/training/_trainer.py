@@ -16,10 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sksparse._fit_tasks import Attributes, fit_tasks
 from sksparse._interrupts import check, signalled, worth_keeping
 from sksparse._progress import Progress
 from sksparse.neural_network.training._data import Rows
-from sksparse.neural_network.training._observed import PREDICT_ROWS, ObservedNet
+from sksparse.neural_network.training._observed import PREDICT_ROWS as PREDICT_ROWS
+from sksparse.neural_network.training._observed import ObservedNet
 from sksparse.neural_network.training._updates import (
     Average,
     Plateau,
@@ -50,9 +52,9 @@ class PhasedNet(ObservedNet):
         Who trains, in the lines of progress.
     rates_given : bool, default=False
         Whether callbacks set the learning rate.
-    after_epoch : callable, default=None
-        Called after every epoch, while the module has the weights that would be returned; what it
-        returns says whether to end training.
+    attributes : callable, default=None
+        Returns what makes the estimator a fitted one, for the callbacks of scikit-learn. It is
+        called while the module has the weights that would be returned.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class PhasedNet(ObservedNet):
         updates: Updates,
         name: str = "network",
         rates_given: bool = False,
-        after_epoch: Callable[[], bool] | None = None,
+        attributes: Attributes | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -72,7 +74,7 @@ class PhasedNet(ObservedNet):
         self.updates = updates
         self.name = name
         self.rates_given = rates_given
-        self.after_epoch = after_epoch
+        self.attributes = attributes
 
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> PhasedNet:
         """Build the optimiser over what the sparsifier learns at the beginning."""
@@ -125,12 +127,12 @@ class PhasedNet(ObservedNet):
         interrupted = False
         self._epochs_done = 0
         self._total_epochs = sum(phase.epochs for phase in self.run.phases)
-        self._progress = Progress(self.name, "epoch", self._total_epochs, verbose=self.verbose)
+        self._progress = Progress(self.name, "epoch", self._total_epochs, enabled=self.verbose > 0)
         batches = lambda: train.batches(self.batch_size)  # noqa: E731
         probe = Probe(self.module_, batches, self.criterion_)
         self._datasets: dict[str, Any] = {"dataset_train": None, "dataset_valid": None}
         if self.callbacks_:
-            pair = (self.dataset(train), self.dataset(valid))
+            pair = (self.dataset_of(train), self.dataset_of(valid))
             self._datasets = dict(zip(self._datasets, pair, strict=True))
         data = self._datasets["dataset_train"]
         words = {"X": None, "y": None} if data is None else {"X": data.X, "y": data.y}
@@ -139,15 +141,16 @@ class PhasedNet(ObservedNet):
         except KeyboardInterrupt:
             interrupted = self._ends_interrupted()
         self._rate_set = self._group["lr"]
-        for phase in self.run.phases:
-            with torch.no_grad():
-                self.run.begin_phase(phase, probe)
-            if interrupted:
-                continue
-            try:
-                self._train_phase(phase, train, valid)
-            except KeyboardInterrupt:
-                interrupted = self._ends_interrupted()
+        with fit_tasks("epochs", self._total_epochs) as self._tasks:
+            for phase in self.run.phases:
+                with torch.no_grad():
+                    self.run.begin_phase(phase, probe)
+                if interrupted:
+                    continue
+                try:
+                    self._train_phase(phase, train, valid)
+                except KeyboardInterrupt:
+                    interrupted = self._ends_interrupted()
         with torch.no_grad():
             self.run.finalize()
         try:
@@ -188,6 +191,7 @@ class PhasedNet(ObservedNet):
         keep_state = phase is self.run.phases[-1] and valid is not None
         self.restart_callbacks()
         for epoch in range(phase.epochs):
+            self._tasks.begin()
             self._set_rate(phase, epoch)
             value = self._train_epoch(phase, train, valid)
             if plateau.update(value) and keep_state:
@@ -260,12 +264,16 @@ class PhasedNet(ObservedNet):
             over = any(stopping.misses_ == stopping.patience for stopping in stoppings)
             if signalled() or not over:
                 raise
-        if self.after_epoch is not None:
-            with torch.no_grad(), self._evaluation():
-                stop = self.after_epoch()
-            if stop:
-                raise KeyboardInterrupt
+        if self._tasks.end(self._attributes_now):
+            raise KeyboardInterrupt
         return over
+
+    def _attributes_now(self) -> dict[str, Any] | None:
+        """What would be fitted if training ended here."""
+        if self.attributes is None:
+            return None
+        with torch.no_grad(), self._evaluation():
+            return self.attributes()
 
     def _update_weights(self, train: Rows) -> float:
         """Update once with every batch and return the mean loss."""
@@ -278,6 +286,7 @@ class PhasedNet(ObservedNet):
         group = self._group
         run.rate = group["lr"]
         module.train()
+        hears_gradients = self.hears("on_grad_computed")
         total = torch.zeros((), device=train.index.device)
         with torch.no_grad():
             for X, y, weight in train.batches(self.batch_size, shuffle=True):
@@ -291,7 +300,7 @@ class PhasedNet(ObservedNet):
                     output = module(X)
                     loss = criterion(output, y, weight)
                     loss.backward()
-                if self.hears_gradients:
+                if hears_gradients:
                     self.tell_gradients((X, self.view.truth(y)))
                 run.after_backward()
                 if self.updates.max_grad_norm is not None:
@@ -309,11 +318,12 @@ class PhasedNet(ObservedNet):
                 if self.callbacks_:
                     self._end_batch(X, y, output, loss, training=True)
         if self.callbacks_:
-            self.history.record("train_batch_count", len(self.history[-1, "batches"]))
+            self.history.record("train_batch_count", len(self.history[-1]["batches"]))
         return float(total) / len(train)
 
     def _begin_batch(self, X: Tensor, y: Tensor, *, training: bool) -> None:
-        self.tell("on_batch_begin", batch=(X, self.view.truth(y)), training=training)
+        tell = self.tell if training else self.notify
+        tell("on_batch_begin", batch=(X, self.view.truth(y)), training=training)
         # callbacks may have predicted
         self.module_.train(training)
 
@@ -326,7 +336,8 @@ class PhasedNet(ObservedNet):
         self.history.record_batch(f"{prefix}_batch_size", len(X))
         step = {"loss": loss.detach(), "y_pred": self.view.outputs(output.detach())}
         batch = (X, self.view.truth(y))
-        self.tell("on_batch_end", batch=batch, training=training, **step)
+        tell = self.tell if training else self.notify
+        tell("on_batch_end", batch=batch, training=training, **step)
 
     @contextmanager
     def _evaluation(self) -> Iterator[None]:
@@ -344,7 +355,7 @@ class PhasedNet(ObservedNet):
         """Mean loss and score of the validation rows."""
         module = self.module_.eval()
         outputs, ys, weights = [], [], []
-        n_before = len(self.history[-1, "batches"])
+        n_before = len(self.history[-1]["batches"])
         for X, y, weight in valid.batches(PREDICT_ROWS):
             if self.callbacks_:
                 self._begin_batch(X, y, training=False)
@@ -355,7 +366,7 @@ class PhasedNet(ObservedNet):
                 loss = self.criterion_(outputs[-1], y, weight)
                 self._end_batch(X, y, outputs[-1], loss, training=False)
         if self.callbacks_:
-            n_batches = len(self.history[-1, "batches"]) - n_before
+            n_batches = len(self.history[-1]["batches"]) - n_before
             self.history.record("valid_batch_count", n_batches)
         output, y, weight = torch.cat(outputs), torch.cat(ys), torch.cat(weights)
         loss = self.criterion_(output, y, None if valid.weight is None else weight)
@@ -364,6 +375,4 @@ class PhasedNet(ObservedNet):
 
 def _progress_text(record: dict[str, Any]) -> str:
     score = f", score {record['valid_score']:.4f}" if "valid_score" in record else ""
-    return (
-        f"{record['phase']}, loss {record['loss']:.5f}{score}, sparsity {record['sparsity']:.4f}"
-    )
+    return f"{record['phase']}, loss {record['loss']:.5f}{score}, sparsity {record['sparsity']:.4f}"

@@ -113,7 +113,10 @@ class FlatParameters:
     def frozen(self) -> Tensor:
         """Which of all values belong to a parameter that requires no gradient now."""
         return torch.cat(
-            [p.new_full((p.numel(),), not p.requires_grad, dtype=bool) for p in self._parameters]
+            [
+                p.new_full((p.numel(),), not p.requires_grad, dtype=torch.bool)
+                for p in self._parameters
+            ]
         )
 
     def by_tensor(self, flat: Tensor) -> dict[str, Tensor]:
