@@ -62,7 +62,7 @@ def oscar_path(
     tol : float, default=1e-6
         As in :class:`OSCAR`.
     verbose : int, default=0
-        A positive value prints progress.
+        1 writes the first and last point, and in between at most a line a second; 2 writes each.
 
     Returns
     -------
@@ -147,7 +147,7 @@ class OSCARCV(ConvexRegressorCV):
     n_jobs : int, default=None
         Folds at the same time; None is one, -1 as many as there are cores.
     verbose : int, default=0
-        1 prints a line for each fold and the choice, more also the steps of the solver.
+        1 writes the folds, at most a line a second, and the choice; 2 each fold and its path.
 
     Attributes
     ----------

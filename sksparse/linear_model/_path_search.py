@@ -12,6 +12,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sksparse._estimator import SparseEstimator
+from sksparse._progress import Progress
 from sksparse._typing import Array, Indices
 from sksparse.linear_model._cross_validation import (
     CrossValidation,
@@ -106,6 +107,8 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
         These differ in one parameter that the grid does not cover. ``errors`` scores the fits of a
         fold; None is the loss.
         """
+        progress = Progress(type(self).__name__, "path", len(tasks), verbose=int(self.verbose))
+        progress.say(f"{grids[0]} on all samples")
         paths = [_complete_path(task, grid) for task, grid in zip(tasks, grids, strict=True)]
         for name in self._only_sometimes & vars(self).keys():
             delattr(self, name)
@@ -117,11 +120,7 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
         self._store(tasks, grids, paths, chosen, point)
         self.n_iter_ = solution.n_iter
         self.optimality_ = solution.certificate.value
-        if self.verbose:
-            print(
-                f"[{type(self).__name__}] chose {grid.points[point]:.3g} of {grid}: "
-                f"{self.n_features_} features"
-            )
+        progress.say(f"chose {grid.points[point]:.3g} of {grid}: {self.n_features_} features")
         return Choice(solution, chosen, solution.message or fits.message or message or warning)
 
     def _choose(

@@ -97,7 +97,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     n_jobs : int, default=None
         Folds at the same time; None is one, -1 as many as there are cores.
     verbose : int, default=0
-        1 prints a line for each fold and the choice, more also the steps of the solver.
+        1 writes the folds, at most a line a second, and the choice; 2 each fold and its path.
 
     Attributes
     ----------
