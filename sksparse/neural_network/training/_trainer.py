@@ -92,7 +92,7 @@ class PhasedNet(ObservedNet):
         """Begin a phase without memory of the last one; schedules hold on to the optimiser."""
         learned, group = self._learned(), self._group
         same = all(a is b for a, b in zip(learned, group["params"], strict=False))
-        if phase is self.run.phases[0] and same and len(learned) == len(group["params"]):
+        if phase is self._phases[0] and same and len(learned) == len(group["params"]):
             return
         self.optimizer_.state.clear()
         group["params"] = learned
@@ -126,8 +126,10 @@ class PhasedNet(ObservedNet):
         """
         interrupted = False
         self._epochs_done = 0
-        self._total_epochs = sum(phase.epochs for phase in self.run.phases)
-        self._progress = Progress(self.name, "epoch", self._total_epochs, enabled=self.verbose > 0)
+        # a run may make them anew each time it is asked
+        self._phases = self.run.phases
+        self._total_epochs = sum(phase.epochs for phase in self._phases)
+        self._progress = Progress(self.name, "epoch", self._total_epochs, verbose=self.verbose)
         batches = lambda: train.batches(self.batch_size)  # noqa: E731
         probe = Probe(self.module_, batches, self.criterion_)
         self._datasets: dict[str, Any] = {"dataset_train": None, "dataset_valid": None}
@@ -141,8 +143,8 @@ class PhasedNet(ObservedNet):
         except KeyboardInterrupt:
             interrupted = self._ends_interrupted()
         self._rate_set = self._group["lr"]
-        with fit_tasks("epochs", self._total_epochs) as self._tasks:
-            for phase in self.run.phases:
+        with self._progress, fit_tasks("epochs", self._total_epochs) as self._tasks:
+            for phase in self._phases:
                 with torch.no_grad():
                     self.run.begin_phase(phase, probe)
                 if interrupted:
@@ -188,7 +190,7 @@ class PhasedNet(ObservedNet):
         if self.updates.ema_decay and phase.average:
             self._average = Average(self._group["params"], self.updates.ema_decay)
         plateau = Plateau(self.stopping)
-        keep_state = phase is self.run.phases[-1] and valid is not None
+        keep_state = phase is self._phases[-1] and valid is not None
         self.restart_callbacks()
         for epoch in range(phase.epochs):
             self._tasks.begin()
@@ -246,7 +248,7 @@ class PhasedNet(ObservedNet):
         if valid is not None:
             self.record_best("valid_loss", valid_loss)
         self._epochs_done += 1
-        self._progress.step(_progress_text(record))
+        self._progress.step(_progress_text, record)
         return -record["loss"] if valid is None else record["valid_score"]
 
     def _end_epoch(self, phase: Phase) -> bool:
