@@ -6,19 +6,15 @@ import copy
 import math
 import warnings
 from abc import abstractmethod
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-import torch
-from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
-from sksparse._estimator import SparseEstimator
-from sksparse._typing import Array, Indices
+from sksparse._typing import Array
 from sksparse._validation import validate_data
 from sksparse.neural_network import _report
 from sksparse.neural_network._module_checks import (
@@ -26,46 +22,18 @@ from sksparse.neural_network._module_checks import (
     check_outputs,
     check_parameters,
 )
-from sksparse.neural_network._standardisation import Standardisation
-from sksparse.neural_network._targets import check_callbacks, strip_features
+from sksparse.neural_network._training import TrainedNet, TrainingTarget
 from sksparse.neural_network.fitted._network import FittedNetwork
 from sksparse.neural_network.fitted._storage import as_arrays, as_tensors
-from sksparse.neural_network.training._adam import FusedAdam
-from sksparse.neural_network.training._data import (
-    Rows,
-    make_rows,
-    make_table,
-    merge_equal_rows,
-    row_blocks,
-    split_rows,
-)
-from sksparse.neural_network.training._runtime import draw_seed, resolve_device, training
-from sksparse.neural_network.training._trainer import (
-    PREDICT_ROWS,
-    PhasedNet,
-    Score,
-    Stopping,
-    Updates,
-)
-from sksparse.sparsifiers import SPARSIFIERS, Sparsifier, SparsifierRun, Task, prunable_tensors
-from sksparse.sparsifiers._keep_zeros import KeepZeros
+from sksparse.neural_network.training._data import Rows, row_blocks
+from sksparse.neural_network.training._observed import PREDICT_ROWS
+from sksparse.neural_network.training._runtime import resolve_device
+from sksparse.neural_network.training._standardisation import Standardisation
+from sksparse.neural_network.training._trainer import PhasedNet
+from sksparse.sparsifiers import SPARSIFIERS, Sparsifier, prunable_tensors
 
 
-@dataclass(frozen=True)
-class TrainingTarget:
-    """What the network is trained for: encoded targets, and how their fit is measured."""
-
-    y: Indices | Array
-    n_outputs: int
-    criterion: nn.Module
-    score: Score
-    #: The class of each row, where a split is to be stratified.
-    labels: Indices | None = None
-    #: How `y` was standardised, where it was.
-    scaling: Standardisation | None = None
-
-
-class BaseSparseNet(SparseEstimator):
+class BaseSparseNet(TrainedNet):
     """A network trained by a skorch net under a sparsifier.
 
     A subclass says how its module is built (``_build_module``) and described (``_describe``).
@@ -140,50 +108,10 @@ class BaseSparseNet(SparseEstimator):
     def _restore_outputs(self, module: nn.Module, scaling: Standardisation) -> None:
         """Let a trained module return values, where its last layer can hold the scaling."""
 
-    def _train(
-        self, X: Any, weight: Array, target: TrainingTarget, *, partial: bool = False
-    ) -> None:
-        """Train on validated data and set the attributes that all estimators share."""
-        device = resolve_device(self.device)
-        check_callbacks(self.callbacks)
-        continues = self._continues(partial=partial)
-        X, inputs = strip_features(
-            X,
-            weight,
-            self._input_scaling if continues else None,
-            continues=continues,
-            partial=partial,
-        )
-        index, weight = merge_equal_rows(X, target.y, weight)
-        seed = draw_seed(self.random_state)
-        learn, check = (index, None) if partial else self._split(index, target, seed)
-        table = make_table(X, device)
-        train = make_rows(table, target.y, weight, learn, device)
-        valid = None if check is None else make_rows(table, target.y, weight, check, device)
-        with training(seed, device) as use_threads:
-            module = self._start_module(X.shape[1], target, partial=partial).to(device)
-            self._check_module(module, train, target.n_outputs)
-            if target.scaling is not None and not continues:
-                self._adopt_standardisation(module, train, target.scaling)
-            use_threads(self._resolve_batch_size(len(train)), module)
-            net = self._make_net(module, train, target, partial=partial)
-            interrupted = net.train_phases(train, valid)
-            constant = [] if partial else self._constant_outputs(module.eval(), train, target)
-        if interrupted:
-            warnings.warn(
-                f"Training was interrupted after {len(net.history)} epochs; the network was "
-                "made sparse as it stood. Fit again with warm_start=True to continue from here.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+    def _set_input_scaling(self, inputs: Standardisation | None) -> None:
         self._input_scaling = inputs
         self.input_shift_ = 0.0 if inputs is None else inputs.shift
         self.input_scale_ = 1.0 if inputs is None else inputs.scale
-        self._take_over(module.cpu().eval(), net, target.scaling, partial=partial)
-        if constant:
-            self._warn_of_constants(constant, target.n_outputs)
-        elif not (partial or interrupted or self.early_stopping):
-            self._warn_if_still_falling()
 
     def _constant_outputs(
         self, module: nn.Module, train: Rows, target: TrainingTarget
@@ -227,23 +155,6 @@ class BaseSparseNet(SparseEstimator):
                 stacklevel=6,
             )
 
-    def _split(
-        self, index: Indices, target: TrainingTarget, seed: int
-    ) -> tuple[Indices, Indices | None]:
-        if not self.early_stopping:
-            return index, None
-        labels = None if target.labels is None else target.labels[index]
-        n_valid = math.ceil(self.validation_fraction * len(index))
-        parts = split_rows(index, labels, n_valid, seed)
-        if parts is None:
-            raise ValueError(
-                f"early_stopping=True with validation_fraction={self.validation_fraction!r} "
-                f"cannot set any of {len(index)} distinct samples aside and keep others of every "
-                "class to learn from; change validation_fraction, give more samples or use "
-                "early_stopping=False."
-            )
-        return parts
-
     def _continues(self, *, partial: bool) -> bool:
         """Whether the network of an earlier fit is trained on."""
         return (self.warm_start or partial) and hasattr(self, "_network")
@@ -274,55 +185,6 @@ class BaseSparseNet(SparseEstimator):
         check_batch_size(module, self._resolve_batch_size(len(train)), self.batch_size)
         X, _, _ = next(train.batches(2))
         check_outputs(module, X, n_outputs)
-
-    def _make_net(
-        self, module: nn.Module, train: Rows, target: TrainingTarget, *, partial: bool
-    ) -> PhasedNet:
-        batch_size = self._resolve_batch_size(len(train))
-        task = Task(
-            alpha=self.alpha,
-            target_sparsity=self.target_sparsity,
-            weight_decay=self.weight_decay,
-            learning_rate=self.learning_rate_init,
-            max_iter=1 if partial else self.max_iter,
-            steps_per_epoch=math.ceil(len(train) / batch_size),
-            n_samples=len(train),
-            scheduled=self.learning_rate != "auto",
-        )
-        adam = self.solver == "adam"
-        moments = {"momentum": self.momentum, "nesterov": self.momentum > 0, "fused": True}
-        net = PhasedNet(
-            module,
-            criterion=target.criterion,
-            optimizer=FusedAdam if adam else torch.optim.SGD,
-            **{} if adam else {f"optimizer__{k}": v for k, v in moments.items()},
-            lr=self.learning_rate_init,
-            batch_size=batch_size,
-            train_split=None,
-            device=str(train.index.device),
-            verbose=int(self.verbose),
-            callbacks=copy.deepcopy(self.callbacks),
-            run=KeepZeros().attach(module, task) if partial else self._attach(module, task),
-            score=target.score,
-            stopping=Stopping(self.n_iter_no_change, self.tol),
-            updates=Updates(
-                self.learning_rate if not partial else "constant",
-                self.ema_decay,
-                self.max_grad_norm,
-                getattr(self, "_optimizer_states", {}).get(self.solver) if partial else None,
-            ),
-        )
-        return net.initialize()
-
-    def _attach(self, module: nn.Module, task: Task) -> SparsifierRun:
-        if isinstance(self.sparsifier, Sparsifier):
-            return clone(self.sparsifier).attach(module, task)
-        return SPARSIFIERS[self.sparsifier]().attach(module, task)
-
-    def _resolve_batch_size(self, n_rows: int) -> int:
-        if self.batch_size == "auto":
-            return min(n_rows, max(16, math.ceil(n_rows / 10)), 200)
-        return min(n_rows, self.batch_size)
 
     def _take_over(
         self, module: nn.Module, net: PhasedNet, scaling: Standardisation | None, *, partial: bool

@@ -11,13 +11,20 @@ from scipy.special import expit, log_expit
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse._typing import Array, Indices
 from sksparse._validation import check_weights, intact_on_failure
-from sksparse.neural_network._base import BaseSparseNet, TrainingTarget
-from sksparse.neural_network._targets import check_labels, teacher_outputs, validate
+from sksparse.neural_network._base import BaseSparseNet
+from sksparse.neural_network._targets import teacher_outputs, validate, validate_more
+from sksparse.neural_network._training import TrainingTarget
+from sksparse.neural_network.training._held_out import HeldOut, Validation
+from sksparse.neural_network.training._labels import (
+    check_labels,
+    class_factors,
+    classes_of,
+    kind_of_labels,
+)
 from sksparse.neural_network.training._objectives import (
     DistilledBinaryCrossEntropy,
     DistilledCrossEntropy,
@@ -42,7 +49,17 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
     }
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Train the network and make it sparse.
 
         Parameters
@@ -56,6 +73,17 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples in the loss, not negative. A weight of 2 is the same as
             the sample twice, a weight of 0 the same as no sample. None weighs all equally.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Rows of your own to validate with, in place of a share of X. Needs
+            ``early_stopping=True``. In a pipeline they are transformed as X is where the pipeline
+            has ``transform_input=["X_val"]``.
+        y_val : array-like of shape (n_val,), default=None
+            Their targets.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights. None weighs all equally.
+        groups : array-like of shape (n_samples,), default=None
+            Groups of the samples: `early_stopping` sets whole groups aside, the share
+            `validation_fraction` of them.
 
         Returns
         -------
@@ -64,7 +92,8 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         """
         with self._fitting(X, y, sample_weight):
             classes = self.classes_ if self.warm_start and hasattr(self, "classes_") else None
-            self._learn(X, y, sample_weight, classes, partial=False)
+            validation = Validation(X_val, y_val, sample_weight_val, groups)
+            self._learn(X, y, sample_weight, classes, validation, partial=False)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -109,7 +138,7 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
                 f"{known.tolist()}; leave classes=None or fit a new estimator."
             )
         with intact_on_failure(self):
-            self._learn(X, y, sample_weight, given, partial=True)
+            self._learn(X, y, sample_weight, given, Validation(), partial=True)
         return self
 
     def predict_proba(self, X: ArrayLike) -> Array:
@@ -167,8 +196,16 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         return self.classes_[_largest(logits)]
 
     def _learn(
-        self, raw: Any, y: Any, sample_weight: Any, known: np.ndarray | None, *, partial: bool
+        self,
+        raw: Any,
+        y: Any,
+        sample_weight: Any,
+        known: np.ndarray | None,
+        validation: Validation,
+        *,
+        partial: bool,
     ) -> None:
+        validation.check(early_stopping=self.early_stopping)
         reset = not (partial and hasattr(self, "_network"))
         X, y = validate(self, raw, y, reset=reset, multi_output=True)
         y, is_multilabel = check_labels(y)
@@ -176,20 +213,50 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         if known is not None and is_multilabel != getattr(self, "_is_multilabel", is_multilabel):
             verb = "partial_fit" if partial else "warm_start=True"
             raise ValueError(
-                f"{verb} cannot continue: y holds {_kind_of_labels(is_multilabel)}, but held "
-                f"{_kind_of_labels(not is_multilabel)} in the earlier fit; fit a new estimator."
+                f"{verb} cannot continue: y holds {kind_of_labels(is_multilabel)}, but held "
+                f"{kind_of_labels(not is_multilabel)} in the earlier fit; fit a new estimator."
             )
+        factors: Array = np.ones(1)
         if is_multilabel:
             classes = self._label_numbers(y.shape[1], known)
             target = self._multilabel_target(raw, y)
         else:
-            classes = _classes_of(y, weight, known, partial=partial)
+            classes = classes_of(y, weight, known, partial=partial)
             # a sample without weight may carry a label of no class: its number is never used
             labels = np.searchsorted(classes, y).clip(max=len(classes) - 1)
-            weight = weight * _class_factors(self.class_weight, classes, labels, weight)
+            factors = class_factors(self.class_weight, classes, labels, weight)
+            weight = weight * factors[labels]
             target = self._training_target(raw, labels, classes)
-        self._train(X, weight, target, partial=partial)
-        self.classes_, self._is_multilabel = classes, is_multilabel
+        target.attributes.update(classes_=classes, _is_multilabel=is_multilabel)
+        held_out = None
+        if validation.X is not None:
+            held_out = self._held_out(validation, classes, factors, is_multilabel)
+        options: dict[str, Any] = {"held_out": held_out, "groups": validation.groups}
+        self._train(X, weight, target, **options, partial=partial)
+
+    def _held_out(
+        self, validation: Validation, classes: np.ndarray, factors: Array, is_multilabel: bool
+    ) -> HeldOut:
+        """The validation rows of the user, encoded as the training rows are."""
+        X, y = validate_more(self, validation.X, validation.y, multi_output=True)
+        y, is_same = check_labels(y)
+        weight = check_weights(validation.sample_weight, X)
+        if is_same != is_multilabel or (is_multilabel and y.shape[1] != len(classes)):
+            raise ValueError(
+                f"y_val of shape {y.shape} holds {kind_of_labels(is_same)}, but y holds "
+                f"{kind_of_labels(is_multilabel)} of {len(classes)} classes; give both alike."
+            )
+        if is_multilabel:
+            return HeldOut(X, self._multilabel_target(validation.X, y).y, weight)
+        strange = np.setdiff1d(y[weight > 0], classes)
+        if len(strange):
+            raise ValueError(
+                f"y_val holds {strange.tolist()}, which are not among the classes of y, "
+                f"{classes.tolist()}; leave these rows out."
+            )
+        labels = np.searchsorted(classes, y).clip(max=len(classes) - 1)
+        target = self._training_target(validation.X, labels, classes)
+        return HeldOut(X, target.y, weight * factors[labels])
 
     def _label_numbers(self, n_labels: int, known: np.ndarray | None) -> np.ndarray:
         """What stands for the classes where y has a column for each label."""
@@ -245,10 +312,6 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         return tags
 
 
-def _kind_of_labels(is_multilabel: bool) -> str:
-    return "several labels for each sample" if is_multilabel else "one label for each sample"
-
-
 def _softmax(logits: Array) -> Array:
     if logits.shape[1] == 2:
         # reductions over two columns take most of the time of a prediction
@@ -273,52 +336,3 @@ def _log_softmax(logits: Array) -> Array:
     shifted = logits - logits.max(axis=1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return shifted
-
-
-def _classes_of(
-    y: np.ndarray, weight: Array, known: np.ndarray | None, *, partial: bool
-) -> np.ndarray:
-    """The classes that have weight, checked against those of an earlier fit."""
-    found = np.unique(y[weight > 0])
-    if known is None:
-        if len(found) < 2:
-            raise ValueError(
-                f"y holds 1 class, {found.tolist()}, among the samples of positive weight; a "
-                "classifier needs samples of at least 2 classes."
-            )
-        return found
-    if partial:
-        strange = np.setdiff1d(found, known)
-        if len(strange):
-            raise ValueError(
-                f"y holds {strange.tolist()}, which are not among the classes {known.tolist()}; "
-                "name all labels in the first call of partial_fit."
-            )
-    elif not np.array_equal(known, found):
-        raise ValueError(
-            f"warm_start=True cannot continue: the classes were {known.tolist()} and are "
-            f"now {found.tolist()}. Give the same classes or set warm_start=False."
-        )
-    return known
-
-
-def _class_factors(
-    class_weight: dict[Any, float] | str | None, classes: np.ndarray, y: Indices, weight: Array
-) -> Array:
-    """The factor of each sample: that of its class."""
-    if class_weight == "balanced":
-        totals = np.bincount(y, weights=weight, minlength=len(classes))
-        present = np.maximum(totals, np.finfo(float).tiny)
-        return (weight.sum() / (np.count_nonzero(totals) * present))[y]
-    factors = compute_class_weight(class_weight, classes=classes, y=classes[y])
-    if (factors < 0).any():
-        raise ValueError(
-            f"class_weight={class_weight!r} gives a class a negative weight; weights must be zero "
-            "or positive."
-        )
-    if not factors[y].any():
-        raise ValueError(
-            f"class_weight={class_weight!r} is zero for every class of y; at least one must be "
-            "positive."
-        )
-    return factors[y]

@@ -74,7 +74,8 @@ TRAINING = """solver : {"adam", "sgd"}, default="adam"
     max_grad_norm : float, default=None
         Gradients with a longer norm are scaled down to it. None leaves them as they are.
     early_stopping : bool, default=False
-        Whether to set `validation_fraction` of the rows aside, to end phases when the score
+        Whether to set `validation_fraction` of the rows aside, or the groups or rows that ``fit``
+        is given (`groups`, `X_val`), to end phases when the score
         on them stalls, and to return the weights that scored best in the last phase, which
         have the final sparsity. Otherwise the objective decides when to end.
     validation_fraction : float, default=0.1
@@ -96,18 +97,19 @@ TEACHING = """teacher : estimator, default=None
     distill_weight : float, default=0.5
         Share of the teacher in the loss, from 0 to 1.
     callbacks : list, default=None
-        Callbacks of skorch, which are copied, or pairs of a name and one. They are notified at the
-        begin and end of training, epochs and batches, and find the keys of ``history_`` in the
-        history; those that predict or save by themselves (EpochScoring, Checkpoint) need parts of
-        skorch that are not used here, and do not work. One that raises KeyboardInterrupt ends
-        training, and the network is made sparse as it is.
+        Callbacks of skorch, or pairs of a name and one; a fit works with copies of them, which
+        share what they hold. A learning rate that one sets is used in place of `learning_rate`;
+        what one changes in the weights is trained further, but pruned weights stay zero; a skorch
+        EarlyStopping ends a phase. Any other that raises KeyboardInterrupt ends training, and the
+        network is made sparse as it is. Those that cannot work are refused by name. The user guide
+        says more.
     warm_start : bool, default=False
         Whether to begin from the weights of the earlier fit, zeros included, instead of
         random ones; for example to raise the sparsity step by step.
     device : {"auto", "cpu", "cuda"}, default="auto"
         Where to compute. "auto" is CUDA where there is one.
     verbose : bool or int, default=0
-        1 shows a progress bar, 2 prints a line for every epoch.
+        1 prints a line a second at most, 2 one for every epoch.
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, batches and gates. An int makes fits on one machine
         equal bit for bit. The global random states of numpy and torch are left alone."""
@@ -117,8 +119,8 @@ FITTED = """sparsity_ : float
     density_by_layer_ : dict of str to float
         Share of non-zero weights in each weight tensor, by its name in ``module_``.
     history_ : list of dict
-        For every epoch: epoch, phase, loss, sparsity, seconds and, with early stopping,
-        valid_score.
+        For every epoch: epoch, phase, loss, train_loss (the loss without penalties), sparsity,
+        seconds and, with early stopping, valid_loss and valid_score; and what callbacks record.
     loss_ : float
         The objective in the last epoch; where `target_sparsity` is given, without the penalty
         of the sparsifier.

@@ -15,7 +15,7 @@ from sksparse._typing import Array, Mask
 from sksparse.neural_network import _report
 from sksparse.neural_network._base import BaseSparseNet
 from sksparse.neural_network._modules import ACTIVATIONS, build_mlp
-from sksparse.neural_network._standardisation import (
+from sksparse.neural_network.training._standardisation import (
     Standardisation,
     restore_outputs,
     standardise_outputs,
@@ -72,7 +72,7 @@ class PerceptronMixin(FeatureSelectorMixin, BaseSparseNet):
 
     def _get_support_mask(self) -> Mask:
         check_is_fitted(self)
-        return _report.live_units(_report.path_matrices(self.module_))[0]
+        return _report.live_units(_report.path_matrices(self._network.module))[0]
 
     def _hidden_widths(self) -> list[int]:
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))

@@ -12,13 +12,18 @@ from sklearn.utils._param_validation import HasMethods
 
 from sksparse._typing import Array
 from sksparse._validation import check_weights, intact_on_failure
-from sksparse.neural_network._base import BaseSparseNet, TrainingTarget
-from sksparse.neural_network._standardisation import Standardisation, target_standardisation
-from sksparse.neural_network._targets import teacher_outputs, validate
+from sksparse.neural_network._base import BaseSparseNet
+from sksparse.neural_network._targets import teacher_outputs, validate, validate_more
+from sksparse.neural_network._training import TrainingTarget
+from sksparse.neural_network.training._held_out import HeldOut, Validation
 from sksparse.neural_network.training._objectives import (
     DistilledSquaredError,
     WeightedSquaredError,
     weighted_r2,
+)
+from sksparse.neural_network.training._standardisation import (
+    Standardisation,
+    target_standardisation,
 )
 
 
@@ -34,7 +39,17 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
     _target_known: bool
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Train the network and make it sparse.
 
         Parameters
@@ -47,6 +62,17 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples in the loss, not negative. A weight of 2 is the same as
             the sample twice, a weight of 0 the same as no sample. None weighs all equally.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Rows of your own to validate with, in place of a share of X. Needs
+            ``early_stopping=True``. In a pipeline they are transformed as X is where the pipeline
+            has ``transform_input=["X_val"]``.
+        y_val : array-like of shape (n_val,) or (n_val, n_targets), default=None
+            Their targets.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights. None weighs all equally.
+        groups : array-like of shape (n_samples,), default=None
+            Groups of the samples: `early_stopping` sets whole groups aside, the share
+            `validation_fraction` of them.
 
         Returns
         -------
@@ -54,7 +80,8 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
             The fitted regressor.
         """
         with self._fitting(X, y, sample_weight):
-            self._learn(X, y, sample_weight, partial=False)
+            validation = Validation(X_val, y_val, sample_weight_val, groups)
+            self._learn(X, y, sample_weight, validation, partial=False)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -81,7 +108,7 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
             The regressor after one more epoch.
         """
         with intact_on_failure(self):
-            self._learn(X, y, sample_weight, partial=True)
+            self._learn(X, y, sample_weight, Validation(), partial=True)
         return self
 
     def predict(self, X: ArrayLike) -> Array:
@@ -100,7 +127,10 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
         output = self._predict_values(X)
         return output if self._is_multi_output else output[:, 0]
 
-    def _learn(self, raw: Any, y: Any, sample_weight: Any, *, partial: bool) -> None:
+    def _learn(
+        self, raw: Any, y: Any, sample_weight: Any, validation: Validation, *, partial: bool
+    ) -> None:
+        validation.check(early_stopping=self.early_stopping)
         reset = not (partial and hasattr(self, "_network"))
         X, y = validate(self, raw, y, reset=reset, multi_output=True, y_numeric=True)
         weight = check_weights(sample_weight, X)
@@ -120,10 +150,30 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
                 )
             scaling, known = self._target_scaling, True
         target = self._training_target(values, teacher_targets, scaling)
-        self._train(X, weight, target, partial=partial)
-        self._target_scaling, self._target_known = scaling, known
-        self._is_multi_output = y.ndim == 2
-        self.n_outputs_ = values.shape[1]
+        target.attributes.update(
+            _target_scaling=scaling,
+            _target_known=known,
+            _is_multi_output=y.ndim == 2,
+            n_outputs_=values.shape[1],
+        )
+        held_out = None if validation.X is None else self._held_out(validation, scaling)
+        options: dict[str, Any] = {"held_out": held_out, "groups": validation.groups}
+        self._train(X, weight, target, **options, partial=partial)
+
+    def _held_out(self, validation: Validation, scaling: Standardisation) -> HeldOut:
+        """The validation rows of the user, encoded as the training rows are."""
+        options = {"multi_output": True, "y_numeric": True}
+        X, y = validate_more(self, validation.X, validation.y, **options)
+        weight = check_weights(validation.sample_weight, X)
+        values = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        if values.shape[1] != len(scaling.shift):
+            raise ValueError(
+                f"y_val has {values.shape[1]} targets, but y has {len(scaling.shift)}; give "
+                "as many."
+            )
+        teacher_targets = self._teacher_targets(validation.X, values.shape[1])
+        target = self._training_target(values, teacher_targets, scaling)
+        return HeldOut(X, target.y, weight)
 
     def _teacher_targets(self, raw: Any, n_outputs: int) -> Array | None:
         if self.teacher is None or self.distill_weight == 0:

@@ -10,13 +10,10 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import assert_all_finite
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
-from skorch.callbacks import Callback
 
 from sksparse._typing import Array
 from sksparse._validation import validate_data
-from sksparse.neural_network._standardisation import (
+from sksparse.neural_network.training._standardisation import (
     FEW_ROWS,
     Standardisation,
     feature_standardisation,
@@ -43,36 +40,12 @@ def validate(
     )
 
 
-def check_labels(y: Any) -> tuple[np.ndarray, bool]:
-    """Class labels, or 0 and 1 for each of several labels; and which of the two.
-
-    Parameters
-    ----------
-    y : {ndarray, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-        Validated targets.
-
-    Returns
-    -------
-    y : ndarray
-        A single column is made one-dimensional.
-    is_multilabel : bool
-        Whether a sample may have several labels.
-    """
-    if sparse.issparse(y):
-        y = y.toarray()
-    if y.ndim == 1 or y.shape[1] == 1:
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
-        return y, False
-    values = np.unique(y.astype(str) if y.dtype == object else y)
-    if values.dtype.kind not in "biuf" or not np.isin(values, [0, 1]).all():
-        raise ValueError(
-            "y should be a 1d array of class labels, or a matrix with a column of 0 and 1 for each "
-            f"of several labels; got a matrix of shape {y.shape} with the values "
-            f"{values[:5].tolist()}. Fit a classifier for each column, for example with "
-            "sklearn.multioutput.MultiOutputClassifier."
-        )
-    return y, True
+def validate_more(estimator: BaseEstimator, X: Any, y: Any, **options: Any) -> tuple[Any, Any]:
+    """Validation rows: features as those of the training rows, and targets."""
+    try:
+        return validate(estimator, X, y, reset=False, **options)
+    except ValueError as error:
+        raise ValueError(f"X_val and y_val do not go with X and y: {error}") from error
 
 
 def strip_features(
@@ -130,17 +103,6 @@ def in_float32(X: Any) -> Any:
         X = X.astype(np.float32)
         assert_all_finite(X, input_name="X")
     return X
-
-
-def check_callbacks(callbacks: list[Any] | None) -> None:
-    """Refuse what is neither a callback of skorch nor a pair of a name and one."""
-    for given in callbacks or []:
-        callback = given[1] if isinstance(given, tuple) and len(given) == 2 else given
-        if not isinstance(callback, Callback):
-            raise ValueError(
-                f"callbacks holds {given!r}; give instances of skorch.callbacks.Callback, or pairs "
-                "of a name and one."
-            )
 
 
 def teacher_outputs(teacher: Any, method: str, X: Any, n_outputs: int) -> Array:

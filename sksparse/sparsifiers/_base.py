@@ -193,6 +193,18 @@ class SparsifierRun(ABC):
         if self.mask is not None:
             self.weights.mul_(self.mask)
 
+    def take_over(self, changed: Tensor) -> None:
+        """Learn on from weights of the module that a callback has changed, but for pruned ones.
+
+        Parameters
+        ----------
+        changed : torch.Tensor of shape (n_weights,)
+            Boolean: where.
+        """
+        if self.mask is not None:
+            self.weights.mul_(self.mask)
+        self.latent.data.copy_(torch.where(changed, self.weights, self.latent.data))
+
     def penalty(self) -> float:
         """What the objective adds to the mean loss; by default, the weight decay."""
         return 0.5 * self.task.weight_decay * float(self.weights.square().sum())

@@ -22,8 +22,11 @@ from sksparse.neural_network import (
     SparseNetClassifier,
     SparseNetRegressor,
 )
-from sksparse.neural_network._standardisation import feature_standardisation, target_standardisation
 from sksparse.neural_network.training._objectives import weighted_r2
+from sksparse.neural_network.training._standardisation import (
+    feature_standardisation,
+    target_standardisation,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:The objective still fell")
 

@@ -9,7 +9,9 @@ from torch import nn
 
 from sksparse.neural_network.training._data import make_rows, make_table, merge_equal_rows
 from sksparse.neural_network.training._objectives import WeightedCrossEntropy, weighted_accuracy
-from sksparse.neural_network.training._trainer import PhasedNet, Stopping, Updates
+from sksparse.neural_network.training._observed import UserView
+from sksparse.neural_network.training._trainer import PhasedNet
+from sksparse.neural_network.training._updates import Stopping, Updates
 from sksparse.sparsifiers import HardConcrete, Magnitude, Sparsifier, Task, prunable_tensors
 
 CPU = torch.device("cpu")
@@ -93,6 +95,7 @@ def test_any_module_is_trained_and_pruned(sparsifier: Sparsifier) -> None:
             train_split=None,
             verbose=0,
             run=sparsifier.attach(module, task),
+            view=UserView(2, is_classifier=True),
             score=weighted_accuracy,
             stopping=Stopping(patience=50, tol=1e-4),
             updates=Updates(),

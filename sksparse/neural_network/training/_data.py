@@ -34,6 +34,10 @@ class Table(Protocol):
         """The given rows, as a dense tensor on the device of training."""
         ...
 
+    def select(self, rows: Tensor) -> Any:
+        """The given rows, in a form that skorch can index."""
+        ...
+
 
 class DenseTable:
     """A dense matrix, shared with the caller's array where that is float32 already."""
@@ -43,6 +47,8 @@ class DenseTable:
 
     def take(self, rows: Tensor) -> Tensor:
         return self._X.index_select(0, rows)
+
+    select = take
 
 
 class SparseTable:
@@ -54,6 +60,10 @@ class SparseTable:
 
     def take(self, rows: Tensor) -> Tensor:
         return torch.from_numpy(self._X[rows.cpu().numpy()].toarray()).to(self._device)
+
+    def select(self, rows: Tensor) -> sparse.csr_matrix:
+        # skorch takes a row of it for a matrix
+        return sparse.csr_matrix(self._X[rows.cpu().numpy()])
 
 
 @dataclass(frozen=True)

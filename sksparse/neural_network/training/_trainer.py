@@ -1,7 +1,8 @@
 """The one training loop: a skorch net that runs the phases of any sparsifier.
 
 Batches are slices of tensors, no value leaves the device before the epoch ends, and all
-weights are updated as one tensor; that is what keeps small tabular data fast.
+weights are updated as one tensor; that is what keeps small tabular data fast. Callbacks are
+told of a batch only where there are some.
 """
 
 from __future__ import annotations
@@ -10,169 +11,97 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from skorch import NeuralNet
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
+from sksparse._fit_tasks import Attributes, fit_tasks
 from sksparse._interrupts import check, signalled, worth_keeping
+from sksparse._progress import Progress
 from sksparse.neural_network.training._data import Rows
-from sksparse.sparsifiers import Phase, Probe, SparsifierRun
-
-#: Rows that pass through the network at once when it is only evaluated.
-PREDICT_ROWS = 4096
+from sksparse.neural_network.training._observed import PREDICT_ROWS as PREDICT_ROWS
+from sksparse.neural_network.training._observed import ObservedNet
+from sksparse.neural_network.training._updates import (
+    Average,
+    Plateau,
+    Stopping,
+    Updates,
+    half_cosine,
+)
+from sksparse.sparsifiers import Phase, Probe
 
 Score = Callable[[Tensor, Tensor, Tensor], float]
 
 
-@dataclass(frozen=True)
-class Stopping:
-    """When a phase ends before its epochs are used up.
-
-    Parameters
-    ----------
-    patience : int
-        Epochs without improvement that are tolerated.
-    tol : float
-        The least change that counts as an improvement.
-    """
-
-    patience: int
-    tol: float
-
-
-@dataclass(frozen=True)
-class Updates:
-    """How gradients become updates.
-
-    Parameters
-    ----------
-    schedule : {"auto", "constant", "cosine", "step"}, default="auto"
-        Schedule of the learning rate over all epochs; "auto" is what the phases ask for.
-    ema_decay : float, default=0.0
-        Decay of the moving average of the weights that is evaluated and returned; 0 for none.
-    max_grad_norm : float, default=None
-        Longer gradients are scaled down to this norm.
-    state : dict, default=None
-        State of an earlier optimiser to begin with.
-    """
-
-    schedule: str = "auto"
-    ema_decay: float = 0.0
-    max_grad_norm: float | None = None
-    state: dict[str, Any] | None = None
-
-    def rate(self, progress: float) -> float:
-        """Factor on the learning rate when a share `progress` of all epochs is over."""
-        if self.schedule == "cosine":
-            return half_cosine(progress)
-        if self.schedule == "step":
-            return 0.1 ** ((progress >= 0.5) + (progress >= 0.75))
-        return 1.0
-
-
-def half_cosine(progress: float) -> float:
-    """From 1 at the beginning down to 0 at the end."""
-    return 0.5 + 0.5 * math.cos(math.pi * progress)
-
-
-class _Average:
-    """The exponential moving average of what the optimiser updates."""
-
-    def __init__(self, tensors: list[Tensor], decay: float) -> None:
-        self._tensors = [t.data for t in tensors]
-        self._decay = decay
-        self._values = [t.clone() for t in self._tensors]
-        self._updates = 0
-
-    def update(self) -> None:
-        self._updates += 1
-        # the usual correction: a short history is not biased towards the first values
-        decay = min(self._decay, self._updates / (10.0 + self._updates))
-        torch._foreach_lerp_(self._values, self._tensors, 1.0 - decay)
-
-    def load(self) -> None:
-        """Make the average the current value."""
-        torch._foreach_copy_(self._tensors, self._values)
-
-    @contextmanager
-    def in_use(self) -> Iterator[None]:
-        """Evaluate with the average, and restore the current values afterwards."""
-        now = [t.clone() for t in self._tensors]
-        self.load()
-        yield
-        torch._foreach_copy_(self._tensors, now)
-
-
-@dataclass
-class _Plateau:
-    """The best value so far, to be maximised, and the epochs since it was reached."""
-
-    stopping: Stopping
-    best: float = -math.inf
-    stalled: int = 0
-    state: dict[str, Tensor] = field(default_factory=dict)
-
-    def update(self, value: float) -> bool:
-        """Record a value and return whether it is the best so far."""
-        self.stalled = 0 if value > self.best + self.stopping.tol else self.stalled + 1
-        is_best = value > self.best
-        self.best = max(value, self.best)
-        return is_best
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it is time to stop."""
-        return self.stalled > self.stopping.patience
-
-
-class PhasedNet(NeuralNet):
-    """A skorch net trained in the phases that a sparsifier declares.
+class PhasedNet(ObservedNet):
+    """A net trained in the phases that a sparsifier declares.
 
     Parameters
     ----------
     *args, **kwargs
         As in ``skorch.NeuralNet``; `criterion` takes predictions, targets and weights
         (None where all are 1) of a batch and returns the mean of the weighted losses.
-    run : SparsifierRun
-        The sparsifier, attached to the module.
     score : callable
         Takes predictions, targets and weights of the validation rows, returns a score.
     stopping : Stopping
         When a phase ends early.
     updates : Updates
         How gradients become updates.
+    name : str
+        Who trains, in the lines of progress.
+    rates_given : bool, default=False
+        Whether callbacks set the learning rate.
+    attributes : callable, default=None
+        Returns what makes the estimator a fitted one, for the callbacks of scikit-learn. It is
+        called while the module has the weights that would be returned.
     """
 
     def __init__(
         self,
         *args: Any,
-        run: SparsifierRun,
         score: Score,
         stopping: Stopping,
         updates: Updates,
+        name: str = "network",
+        rates_given: bool = False,
+        attributes: Attributes | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.run = run
-        self.score = score
+        self.score_of = score
         self.stopping = stopping
         self.updates = updates
-
-    @property
-    def _default_callbacks(self) -> list[tuple[str, Any]]:
-        return []
+        self.name = name
+        self.rates_given = rates_given
+        self.attributes = attributes
 
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> PhasedNet:
-        """Build the optimiser over what the sparsifier learns in this phase."""
-        learned = [p for p in self.run.learned() if p.numel()]
-        self.optimizer_ = self.optimizer(learned, lr=self.lr, **self.get_params_for("optimizer"))
+        """Build the optimiser over what the sparsifier learns at the beginning."""
+        self.optimizer_ = self.optimizer(
+            self._learned(), lr=self.lr, **self.get_params_for("optimizer")
+        )
         if self.updates.state is not None:
             self.optimizer_.load_state_dict(self.updates.state)
         return self
+
+    def _learned(self) -> list[nn.Parameter]:
+        return [p for p in self.run.learned() if p.numel()]
+
+    def _renew_optimizer(self, phase: Phase) -> None:
+        """Begin a phase without memory of the last one; schedules hold on to the optimiser."""
+        learned, group = self._learned(), self._group
+        same = all(a is b for a, b in zip(learned, group["params"], strict=False))
+        if phase is self._phases[0] and same and len(learned) == len(group["params"]):
+            return
+        self.optimizer_.state.clear()
+        group["params"] = learned
+
+    @property
+    def _group(self) -> dict[str, Any]:
+        """The only group of parameters, which loading a state replaces."""
+        group: dict[str, Any] = self.optimizer_.param_groups[0]
+        return group
 
     @property
     def optimizer_state(self) -> dict[str, Any]:
@@ -196,16 +125,26 @@ class PhasedNet(NeuralNet):
             Whether a KeyboardInterrupt cut training short.
         """
         interrupted = False
-        self._total_epochs = sum(phase.epochs for phase in self.run.phases)
-        self._bar = tqdm(total=self._total_epochs, unit="epoch", disable=self.verbose != 1)
+        self._epochs_done = 0
+        # a run may make them anew each time it is asked
+        self._phases = self.run.phases
+        self._total_epochs = sum(phase.epochs for phase in self._phases)
+        self._progress = Progress(self.name, "epoch", self._total_epochs, verbose=self.verbose)
         batches = lambda: train.batches(self.batch_size)  # noqa: E731
         probe = Probe(self.module_, batches, self.criterion_)
+        self._datasets: dict[str, Any] = {"dataset_train": None, "dataset_valid": None}
+        if self.callbacks_:
+            pair = (self.dataset_of(train), self.dataset_of(valid))
+            self._datasets = dict(zip(self._datasets, pair, strict=True))
+        data = self._datasets["dataset_train"]
+        words = {"X": None, "y": None} if data is None else {"X": data.X, "y": data.y}
         try:
-            self.notify("on_train_begin", X=None, y=None)
+            self.tell("on_train_begin", **words)
         except KeyboardInterrupt:
             interrupted = self._ends_interrupted()
-        with self._bar:
-            for phase in self.run.phases:
+        self._rate_set = self._group["lr"]
+        with self._progress, fit_tasks("epochs", self._total_epochs) as self._tasks:
+            for phase in self._phases:
                 with torch.no_grad():
                     self.run.begin_phase(phase, probe)
                 if interrupted:
@@ -219,10 +158,22 @@ class PhasedNet(NeuralNet):
         try:
             # a signal may have arrived while the last phase began
             check()
-            self.notify("on_train_end", X=None, y=None)
+            with self._zeros_kept():
+                self.notify("on_train_end", **words)
         except KeyboardInterrupt:
             interrupted = self._ends_interrupted()
         return interrupted
+
+    @contextmanager
+    def _zeros_kept(self) -> Iterator[None]:
+        """Whatever weights callbacks load in the end, the pruned ones stay zero."""
+        kept = [(w, w.detach() != 0) for w in self.run.tensors.values()]
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for w, is_kept in kept:
+                    w.mul_(is_kept)
 
     def _ends_interrupted(self) -> bool:
         """Whether training ends with a network; without one the interrupt is raised again."""
@@ -234,34 +185,45 @@ class PhasedNet(NeuralNet):
         return True
 
     def _train_phase(self, phase: Phase, train: Rows, valid: Rows | None) -> None:
-        self.initialize_optimizer()
-        (group,) = self.optimizer_.param_groups
+        self._renew_optimizer(phase)
         self._average = None
         if self.updates.ema_decay and phase.average:
-            self._average = _Average(group["params"], self.updates.ema_decay)
-        plateau = _Plateau(self.stopping)
-        keep_state = phase is self.run.phases[-1] and valid is not None
+            self._average = Average(self._group["params"], self.updates.ema_decay)
+        plateau = Plateau(self.stopping)
+        keep_state = phase is self._phases[-1] and valid is not None
+        self.restart_callbacks()
         for epoch in range(phase.epochs):
-            group["lr"] = self.run.rate = self.lr * self._rate_factor(phase, epoch)
+            self._tasks.begin()
+            self._set_rate(phase, epoch)
             value = self._train_epoch(phase, train, valid)
             if plateau.update(value) and keep_state:
                 with self._evaluation():
                     plateau.state = {k: v.clone() for k, v in self.module_.state_dict().items()}
-            if plateau.is_over and phase.may_stop:
+            over = self._end_epoch(phase)
+            if (plateau.is_over or over) and phase.may_stop:
                 break
         if plateau.state:
             self.module_.load_state_dict(plateau.state)
         elif self._average is not None:
             self._average.load()
 
+    def _set_rate(self, phase: Phase, epoch: int) -> None:
+        """The learning rate of an epoch, unless callbacks have set one."""
+        group = self._group
+        self.rates_given |= group["lr"] != self._rate_set
+        if not self.rates_given:
+            group["lr"] = self.run.rate = self._rate_set = self.lr * self._rate_factor(phase, epoch)
+
     def _rate_factor(self, phase: Phase, epoch: int) -> float:
         if self.updates.schedule != "auto":
-            return self.updates.rate(len(self.history) / self._total_epochs)
+            return self.updates.rate(self._epochs_done / self._total_epochs)
         return phase.learning_rate * (half_cosine(epoch / phase.epochs) if phase.anneal else 1.0)
 
     def _train_epoch(self, phase: Phase, train: Rows, valid: Rows | None) -> float:
         """Train one epoch, record it, and return the value that should rise."""
-        self.notify("on_epoch_begin", dataset_train=train, dataset_valid=valid)
+        self.tell("on_epoch_begin", **self._datasets)
+        if self.callbacks_:
+            self.note_frozen()
         start = time.perf_counter()
         loss = self._update_weights(train)
         with torch.no_grad(), self._evaluation():
@@ -279,12 +241,41 @@ class PhasedNet(NeuralNet):
                     "StandardScaler."
                 )
             if valid is not None:
-                record["valid_score"] = self._validation_score(valid)
+                valid_loss, record["valid_score"] = self._validate(valid)
         for name, value in record.items():
             self.history.record(name, value)
-        self._show_progress(record)
-        self.notify("on_epoch_end", dataset_train=train, dataset_valid=valid)
+        self.record_best("train_loss", loss)
+        if valid is not None:
+            self.record_best("valid_loss", valid_loss)
+        self._epochs_done += 1
+        self._progress.step(_progress_text, record)
         return -record["loss"] if valid is None else record["valid_score"]
+
+    def _end_epoch(self, phase: Phase) -> bool:
+        """Tell that an epoch is over, and return whether a callback ends its phase."""
+        if self.callbacks_:
+            self.history.record("dur", self.history[-1]["seconds"])
+        stoppings = self.early_stoppings()
+        for stopping in () if phase.may_stop else stoppings:
+            # such a phase has to reach its end
+            stopping.misses_ = -1
+        over = False
+        try:
+            self.tell("on_epoch_end", self._evaluation, **self._datasets)
+        except KeyboardInterrupt:
+            over = any(stopping.misses_ == stopping.patience for stopping in stoppings)
+            if signalled() or not over:
+                raise
+        if self._tasks.end(self._attributes_now):
+            raise KeyboardInterrupt
+        return over
+
+    def _attributes_now(self) -> dict[str, Any] | None:
+        """What would be fitted if training ended here."""
+        if self.attributes is None:
+            return None
+        with torch.no_grad(), self._evaluation():
+            return self.attributes()
 
     def _update_weights(self, train: Rows) -> float:
         """Update once with every batch and return the mean loss."""
@@ -294,32 +285,61 @@ class PhasedNet(NeuralNet):
             self.optimizer_,
             self.run,
         )
-        learned = optimizer.param_groups[0]["params"]
+        group = self._group
+        run.rate = group["lr"]
         module.train()
+        hears_gradients = self.hears("on_grad_computed")
         total = torch.zeros((), device=train.index.device)
         with torch.no_grad():
             for X, y, weight in train.batches(self.batch_size, shuffle=True):
                 check()
-                if self.callbacks:
-                    self.notify("on_batch_begin", batch=(X, y), training=True)
+                if self.callbacks_:
+                    self._begin_batch(X, y, training=True)
+                    run.rate = group["lr"]
                 run.before_batch()
                 run.parameters.zero_grad()
                 with torch.enable_grad():
                     output = module(X)
                     loss = criterion(output, y, weight)
                     loss.backward()
+                if hears_gradients:
+                    self.tell_gradients((X, self.view.truth(y)))
                 run.after_backward()
                 if self.updates.max_grad_norm is not None:
-                    nn.utils.clip_grad_norm_(learned, self.updates.max_grad_norm)
-                optimizer.step()
-                run.after_step()
+                    nn.utils.clip_grad_norm_(group["params"], self.updates.max_grad_norm)
+                if self._frozen is None:
+                    optimizer.step()
+                    run.after_step()
+                else:
+                    with self.frozen_kept():
+                        optimizer.step()
+                        run.after_step()
                 if self._average is not None:
                     self._average.update()
                 total += loss * len(X)
-                if self.callbacks:
-                    step = {"loss": loss, "y_pred": output}
-                    self.notify("on_batch_end", batch=(X, y), training=True, **step)
+                if self.callbacks_:
+                    self._end_batch(X, y, output, loss, training=True)
+        if self.callbacks_:
+            self.history.record("train_batch_count", len(self.history[-1]["batches"]))
         return float(total) / len(train)
+
+    def _begin_batch(self, X: Tensor, y: Tensor, *, training: bool) -> None:
+        tell = self.tell if training else self.notify
+        tell("on_batch_begin", batch=(X, self.view.truth(y)), training=training)
+        # callbacks may have predicted
+        self.module_.train(training)
+
+    def _end_batch(
+        self, X: Tensor, y: Tensor, output: Tensor, loss: Tensor, *, training: bool
+    ) -> None:
+        """Record a batch and tell that it is over."""
+        prefix = "train" if training else "valid"
+        self.history.record_batch(f"{prefix}_loss", loss.item())
+        self.history.record_batch(f"{prefix}_batch_size", len(X))
+        step = {"loss": loss.detach(), "y_pred": self.view.outputs(output.detach())}
+        batch = (X, self.view.truth(y))
+        tell = self.tell if training else self.notify
+        tell("on_batch_end", batch=batch, training=training, **step)
 
     @contextmanager
     def _evaluation(self) -> Iterator[None]:
@@ -333,26 +353,28 @@ class PhasedNet(NeuralNet):
             self.run.before_evaluation()
             yield
 
-    def _validation_score(self, valid: Rows) -> float:
+    def _validate(self, valid: Rows) -> tuple[float, float]:
+        """Mean loss and score of the validation rows."""
         module = self.module_.eval()
         outputs, ys, weights = [], [], []
+        n_before = len(self.history[-1]["batches"])
         for X, y, weight in valid.batches(PREDICT_ROWS):
+            if self.callbacks_:
+                self._begin_batch(X, y, training=False)
             outputs.append(module(X))
             ys.append(y)
             weights.append(torch.ones(len(X), device=y.device) if weight is None else weight)
-        return self.score(torch.cat(outputs), torch.cat(ys), torch.cat(weights))
+            if self.callbacks_:
+                loss = self.criterion_(outputs[-1], y, weight)
+                self._end_batch(X, y, outputs[-1], loss, training=False)
+        if self.callbacks_:
+            n_batches = len(self.history[-1]["batches"]) - n_before
+            self.history.record("valid_batch_count", n_batches)
+        output, y, weight = torch.cat(outputs), torch.cat(ys), torch.cat(weights)
+        loss = self.criterion_(output, y, None if valid.weight is None else weight)
+        return float(loss), self.score_of(output, y, weight)
 
-    def _show_progress(self, record: dict[str, Any]) -> None:
-        if self.verbose > 1:
-            print(_progress_line(len(self.history), record))
-        self._bar.update()
-        shown = {k: record[k] for k in ("phase", "loss", "valid_score", "sparsity") if k in record}
-        self._bar.set_postfix(shown, refresh=False)
 
-
-def _progress_line(epoch: int, record: dict[str, Any]) -> str:
-    score = f"  score {record['valid_score']:.4f}" if "valid_score" in record else ""
-    return (
-        f"epoch {epoch:4d}  {record['phase']:<12}  loss {record['loss']:.5f}{score}"
-        f"  sparsity {record['sparsity']:.4f}"
-    )
+def _progress_text(record: dict[str, Any]) -> str:
+    score = f", score {record['valid_score']:.4f}" if "valid_score" in record else ""
+    return f"{record['phase']}, loss {record['loss']:.5f}{score}, sparsity {record['sparsity']:.4f}"

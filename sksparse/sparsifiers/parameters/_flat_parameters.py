@@ -49,6 +49,8 @@ class FlatParameters:
 
     Attributes
     ----------
+    values : torch.Tensor of shape (n_parameters,)
+        All of them, prunable weights first.
     tensors : dict of str to torch.nn.Parameter
         The prunable tensors, by name.
     weights, weight_gradient : torch.Tensor of shape (n_weights,)
@@ -75,20 +77,47 @@ class FlatParameters:
             )
         self.sizes = [w.numel() for w in self.tensors.values()]
         self.n_weights = sum(self.sizes)
-        self._values = torch.cat([p.detach().reshape(-1) for p in self._parameters])
-        self._gradient = torch.zeros_like(self._values)
+        self.values = torch.cat([p.detach().reshape(-1) for p in self._parameters])
+        self._gradient = torch.zeros_like(self.values)
         pieces = [p.numel() for p in self._parameters]
-        for p, value, slope in zip(
-            self._parameters, self._values.split(pieces), self._gradient.split(pieces), strict=True
-        ):
-            p.data = value.view_as(p)
-            p.grad = slope.view_as(p)
-        self.weights, self.others = self._values.tensor_split([self.n_weights])
+        self._views = [
+            (p, value.view_as(p), slope.view_as(p))
+            for p, value, slope in zip(
+                self._parameters,
+                self.values.split(pieces),
+                self._gradient.split(pieces),
+                strict=True,
+            )
+        ]
+        for p, value, slope in self._views:
+            p.data, p.grad = value, slope
+        self.weights, self.others = self.values.tensor_split([self.n_weights])
         self.weight_gradient, self.other_gradient = self._gradient.tensor_split([self.n_weights])
 
     def zero_grad(self) -> None:
         """Set the gradients to zero in place, so that they stay views."""
         self._gradient.zero_()
+
+    def reattach(self) -> None:
+        """Copy what someone assigned to a parameter or its gradient, and make them views again."""
+        for p, value, slope in self._views:
+            if p.data_ptr() != value.data_ptr():
+                value.copy_(p.data)
+                p.data = value
+            if p.grad is None:
+                slope.zero_()
+            elif p.grad.data_ptr() != slope.data_ptr():
+                slope.copy_(p.grad)
+            p.grad = slope
+
+    def frozen(self) -> Tensor:
+        """Which of all values belong to a parameter that requires no gradient now."""
+        return torch.cat(
+            [
+                p.new_full((p.numel(),), not p.requires_grad, dtype=torch.bool)
+                for p in self._parameters
+            ]
+        )
 
     def by_tensor(self, flat: Tensor) -> dict[str, Tensor]:
         """Views of a flat tensor over all weights in the shapes of the prunable tensors."""
@@ -140,10 +169,12 @@ class FlatParameters:
         return self.weights.new_tensor(numbers.tolist())
 
     def release(self) -> None:
-        """Give every parameter memory of its own again, without a gradient."""
+        """Give every parameter memory of its own again, trainable and without a gradient."""
         for p in self._parameters:
             p.data = p.data.clone()
             p.grad = None
+            p.requires_grad_(True)
+        self._views.clear()
 
 
 class UnitGates:

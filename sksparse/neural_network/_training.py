@@ -1,0 +1,225 @@
+"""One fit of a network: from validated data to a trained module."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from torch import nn
+
+from sksparse._estimator import SparseEstimator
+from sksparse._typing import Array, Indices
+from sksparse.neural_network._targets import in_float32, strip_features
+from sksparse.neural_network.training._adam import FusedAdam
+from sksparse.neural_network.training._callbacks import (
+    check_callbacks,
+    copied_callbacks,
+    has_schedule,
+)
+from sksparse.neural_network.training._data import (
+    Rows,
+    make_rows,
+    make_table,
+    merge_equal_rows,
+    split_rows,
+)
+from sksparse.neural_network.training._held_out import HeldOut, split_groups
+from sksparse.neural_network.training._observed import UserView
+from sksparse.neural_network.training._runtime import draw_seed, resolve_device, training
+from sksparse.neural_network.training._standardisation import Standardisation
+from sksparse.neural_network.training._trainer import PhasedNet, Score
+from sksparse.neural_network.training._updates import Stopping, Updates
+from sksparse.sparsifiers import SPARSIFIERS, Sparsifier, SparsifierRun, Task
+from sksparse.sparsifiers._keep_zeros import KeepZeros
+
+
+@dataclass(frozen=True)
+class TrainingTarget:
+    """What the network is trained for: encoded targets, and how their fit is measured."""
+
+    y: Indices | Array
+    n_outputs: int
+    criterion: nn.Module
+    score: Score
+    #: The class of each row, where a split is to be stratified.
+    labels: Indices | None = None
+    #: How `y` was standardised, where it was.
+    scaling: Standardisation | None = None
+    #: Fitted attributes that follow from the targets alone.
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def view(self) -> UserView:
+        """How callbacks see targets and outputs."""
+        if self.scaling is None:
+            return UserView(self.n_outputs, is_classifier=True, is_multilabel=self.labels is None)
+        shift, scale = self.scaling.shift, self.scaling.scale
+        return UserView(self.n_outputs, is_classifier=False, shift=shift, scale=scale)
+
+
+class TrainedNet(SparseEstimator):
+    """What happens in a fit of a network, whatever it is and whatever its targets are."""
+
+    def _train(
+        self,
+        X: Any,
+        weight: Array,
+        target: TrainingTarget,
+        *,
+        held_out: HeldOut | None = None,
+        groups: Any = None,
+        partial: bool = False,
+    ) -> None:
+        """Train on validated data and set the fitted attributes."""
+        device = resolve_device(self.device)
+        validates = self.early_stopping and not partial
+        check_callbacks(self.callbacks, self.learning_rate, validates=validates)
+        continues = self._continues(partial=partial)
+        X, inputs = strip_features(
+            X,
+            weight,
+            self._input_scaling if continues else None,
+            continues=continues,
+            partial=partial,
+        )
+        seed = draw_seed(self.random_state)
+        table = make_table(X, device)
+        rows = lambda part, w: make_rows(table, target.y, w, part, device)  # noqa: E731
+        valid = None
+        if groups is not None:
+            parts = split_groups(groups, target.labels, weight, self.validation_fraction, seed)
+            train, valid = (rows(*merge_equal_rows(X, target.y, part)) for part in parts)
+        else:
+            index, weight = merge_equal_rows(X, target.y, weight)
+            splits = validates and held_out is None
+            learn, check = self._split(index, target, seed) if splits else (index, None)
+            train = rows(learn, weight)
+            valid = None if check is None else rows(check, weight)
+        if held_out is not None:
+            valid = _held_out_rows(held_out, inputs, device)
+        with training(seed, device) as use_threads:
+            module = self._start_module(X.shape[1], target, partial=partial).to(device)
+            self._check_module(module, train, target.n_outputs)
+            if target.scaling is not None and not continues:
+                self._adopt_standardisation(module, train, target.scaling)
+            use_threads(self._resolve_batch_size(len(train)), module)
+            net = self._make_net(module, train, target, inputs, partial=partial)
+            interrupted = net.train_phases(train, valid)
+            constant = [] if partial else self._constant_outputs(module.eval(), train, target)
+        if interrupted:
+            warnings.warn(
+                f"Training was interrupted after {len(net.history)} epochs; the network was "
+                "made sparse as it stood. Fit again with warm_start=True to continue from here.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+        self._set_input_scaling(inputs)
+        self._take_over(module.cpu().eval(), net, target.scaling, partial=partial)
+        self._adopt(target.attributes)
+        if constant:
+            self._warn_of_constants(constant, target.n_outputs)
+        elif not (partial or interrupted or self.early_stopping):
+            self._warn_if_still_falling()
+
+    def _split(self, index: Indices, target: TrainingTarget, seed: int) -> tuple[Indices, Indices]:
+        labels = None if target.labels is None else target.labels[index]
+        n_valid = math.ceil(self.validation_fraction * len(index))
+        parts = split_rows(index, labels, n_valid, seed)
+        if parts is None:
+            raise ValueError(
+                f"early_stopping=True with validation_fraction={self.validation_fraction!r} "
+                f"cannot set any of {len(index)} distinct samples aside and keep others of every "
+                "class to learn from; change validation_fraction, give more samples or use "
+                "early_stopping=False."
+            )
+        return parts
+
+    def _make_net(
+        self,
+        module: nn.Module,
+        train: Rows,
+        target: TrainingTarget,
+        inputs: Standardisation | None,
+        *,
+        partial: bool,
+    ) -> PhasedNet:
+        rates_given = has_schedule(self.callbacks)
+        batch_size = self._resolve_batch_size(len(train))
+        task = Task(
+            alpha=self.alpha,
+            target_sparsity=self.target_sparsity,
+            weight_decay=self.weight_decay,
+            learning_rate=self.learning_rate_init,
+            max_iter=1 if partial else self.max_iter,
+            steps_per_epoch=math.ceil(len(train) / batch_size),
+            n_samples=len(train),
+            scheduled=self.learning_rate != "auto" or rates_given,
+        )
+        adam = self.solver == "adam"
+        moments = {"momentum": self.momentum, "nesterov": self.momentum > 0, "fused": True}
+        net = PhasedNet(
+            module,
+            criterion=target.criterion,
+            optimizer=FusedAdam if adam else torch.optim.SGD,
+            **{} if adam else {f"optimizer__{k}": v for k, v in moments.items()},
+            lr=self.learning_rate_init,
+            batch_size=batch_size,
+            train_split=None,
+            device=str(train.index.device),
+            verbose=int(self.verbose),
+            callbacks=copied_callbacks(self.callbacks),
+            max_epochs=task.max_iter,
+            view=target.view,
+            name=type(self).__name__,
+            rates_given=rates_given,
+            attributes=lambda: self._attributes_of(net, target, inputs),
+            run=KeepZeros().attach(module, task) if partial else self._attach(module, task),
+            score=target.score,
+            stopping=Stopping(self.n_iter_no_change, self.tol),
+            updates=Updates(
+                self.learning_rate if not partial else "constant",
+                self.ema_decay,
+                self.max_grad_norm,
+                getattr(self, "_optimizer_states", {}).get(self.solver) if partial else None,
+            ),
+        )
+        return net.initialize()
+
+    def _attributes_of(
+        self, net: PhasedNet, target: TrainingTarget, inputs: Standardisation | None
+    ) -> dict[str, Any]:
+        """The fitted attributes, if training ended with the weights that the module has now."""
+        fitted = copy.copy(self)
+        fitted._set_input_scaling(inputs)
+        fitted._take_over(
+            copy.deepcopy(net.module_).cpu().eval(), net, target.scaling, partial=False
+        )
+        fitted._adopt(target.attributes)
+        return dict(vars(fitted))
+
+    def _attach(self, module: nn.Module, task: Task) -> SparsifierRun:
+        if isinstance(self.sparsifier, Sparsifier):
+            return clone(self.sparsifier).attach(module, task)
+        return SPARSIFIERS[self.sparsifier]().attach(module, task)
+
+    def _resolve_batch_size(self, n_rows: int) -> int:
+        if self.batch_size == "auto":
+            return min(n_rows, max(16, math.ceil(n_rows / 10)), 200)
+        return min(n_rows, self.batch_size)
+
+
+def _held_out_rows(held_out: HeldOut, inputs: Standardisation | None, device: torch.device) -> Rows:
+    """Validation rows of the user, standardised as the training rows are."""
+    X = held_out.X
+    if inputs is not None:
+        X = inputs.standardise(X.toarray() if sparse.issparse(X) else X)
+    X = in_float32(X)
+    index, weight = merge_equal_rows(X, held_out.y, held_out.weight)
+    return make_rows(make_table(X, device), held_out.y, weight, index, device)
