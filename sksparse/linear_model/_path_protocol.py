@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -300,6 +301,11 @@ def _describe(alpha: float, solution: Solution) -> str:
     return f"alpha {alpha:.3g}, {used} features"
 
 
+def is_count(alphas: Any) -> bool:
+    """Whether ``alphas`` says how many strengths there shall be."""
+    return isinstance(alphas, Integral) and not isinstance(alphas, bool)
+
+
 def check_alphas(alphas: Any) -> Array:
     """Strengths as the user lists them, in decreasing order, each once.
 
@@ -312,7 +318,13 @@ def check_alphas(alphas: Any) -> Array:
         values = np.asarray(alphas, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"alphas={alphas!r} must be numbers.") from error
-    if values.ndim != 1 or not values.size or not np.all(np.isfinite(values) & (values >= 0)):
+    flags = np.asarray(alphas).dtype == bool
+    if (
+        flags
+        or values.ndim != 1
+        or not values.size
+        or not np.all(np.isfinite(values) & (values >= 0))
+    ):
         raise ValueError(
             f"alphas={alphas!r} must be a list of strengths, finite and non-negative, or how many "
             "to try."
