@@ -14,6 +14,7 @@ from sksparse.solvers import Problem
 from sksparse.solvers.branch_and_bound import (
     _best_first,
     _diagonal,
+    _enumeration,
     _leaps_and_bounds,
     _perspective,
     _solver,
@@ -26,7 +27,7 @@ LEAPS, RELAXED = 0.0, np.inf
 def tune(monkeypatch: pytest.MonkeyPatch, **changes: float) -> None:
     """Change constants of branch and bound."""
     tuning = replace(_solver.TUNING, **changes)
-    for module in (_best_first, _diagonal, _leaps_and_bounds, _perspective, _solver):
+    for module in (_best_first, _diagonal, _enumeration, _leaps_and_bounds, _perspective, _solver):
         monkeypatch.setattr(module, "TUNING", tuning)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from exhaustive import RELAXED, draw, exhaustive, tune
 from scipy.optimize import lsq_linear
+from sklearn.exceptions import ConvergenceWarning
 from subset_reference import make_problem, with_penalty
 
 from sksparse.penalties import L0
@@ -43,7 +44,8 @@ def test_no_bound_is_no_certificate(rng: np.random.Generator) -> None:
     )
     assert solution.status is Status.CONVERGED  # a perfect fit needs no bound
     y = rng.standard_normal(20)
-    solution = BranchAndBound().solve(with_penalty(make_problem(X, y), L0(max_features=3)))
+    with pytest.warns(ConvergenceWarning, match=r"l2=0.*big_m=1.2.*max_features=\d at most"):
+        solution = BranchAndBound().solve(with_penalty(make_problem(X, y), L0(max_features=9)))
     assert solution.status is Status.STALLED
     assert solution.lower_bound == 0.0
     assert solution.certificate.value == 1.0
@@ -156,11 +158,15 @@ def test_bounded_coefficients_equal_exhaustive_search(
 
 
 @pytest.mark.parametrize("penalty", [L0(), L0(max_features=3)])
-def test_bounded_coefficients_need_no_ridge(rng: np.random.Generator, penalty: L0) -> None:
+def test_bounded_coefficients_need_no_ridge(
+    rng: np.random.Generator, penalty: L0, monkeypatch: pytest.MonkeyPatch
+) -> None:
     X = rng.standard_normal((200, 300))
     y = X[:, :3].sum(axis=1) + 0.5 * rng.standard_normal(200)
     problem = make_problem(X, y, 0.25)
-    assert "big_m" in BranchAndBound().solve(with_penalty(problem, penalty)).message
+    tune(monkeypatch, max_enumerated=0.0, max_enumerated_in_part=0.0)
+    if penalty.max_features is None:
+        assert "big_m" in BranchAndBound().solve(with_penalty(problem, penalty)).message
     solution = BranchAndBound(big_m=1.2).solve(with_penalty(problem, penalty))
     assert solution.message == ""
     np.testing.assert_array_equal(np.flatnonzero(solution.coef), np.arange(3))

@@ -184,9 +184,12 @@ class L0Regressor(SparseLinearRegressor):
     - "forward", "backward": each step was the best single one; nothing about the subset.
     - "iht": a fixed point of the thresholded gradient step.
     - "exact": no subset has an objective below ``1 - gap_`` times that of the answer. It draws its
-      bounds from ``l2``, from independent columns, or from ``big_m``; with more than 150 features
-      that are linearly dependent (as with fewer samples than features), ``l2=0`` and no ``big_m``
-      there are none, and ``gap_`` is 1, but for a single feature.
+      bounds from ``l2``, from independent columns, or from ``big_m``. More than 150 features that
+      are linearly dependent (as with fewer samples than features), or 600, have none with ``l2=0``
+      and no ``big_m``: then all subsets are compared, if there are up to 2e11, some minutes (3 of
+      8000 features, 4 of 1400, 5 of 450). For larger ``max_features`` a warning before the fit
+      says what it needs, and ``gap_`` is 1; with ``alpha`` the subsets that take a moment are
+      compared, and the bound is what larger ones cost.
 
     Constant features, whose standard deviation is at most 1e-8 of their mean (1e-6 for float32),
     are never selected where an intercept is fitted, and neither is a feature that is a linear

@@ -86,6 +86,10 @@ class Branching(ABC, Generic[AnyNode]):
         returned, unless these have an objective at least ``best.value``.
         """
 
+    def describe(self) -> str:
+        """What a line of progress says about this search beyond its bound."""
+        return ""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -133,7 +137,7 @@ def best_first(branching: Branching[AnyNode], best: Incumbent, budget: Budget) -
                 if now >= budget.deadline or n_nodes >= budget.max_nodes:
                     status = Status.TIME_LIMIT if now >= budget.deadline else Status.MAX_ITER
                     break
-                progress.step(_describe, heap, best, done=n_nodes)
+                progress.step(_describe, branching, heap, best, done=n_nodes)
                 nodes.begin()
                 children, n_looked_at = branching.expand(heap[0][2], best)
                 n_nodes += n_looked_at
@@ -147,7 +151,7 @@ def best_first(branching: Branching[AnyNode], best: Incumbent, budget: Budget) -
         if not worth_keeping():
             raise
         status = Status.INTERRUPTED
-    progress.step(_describe, heap, best, done=n_nodes)
+    progress.step(_describe, branching, heap, best, done=n_nodes)
     progress.flush()
     return Outcome(status, _bound(heap, best), n_nodes)
 
@@ -157,10 +161,12 @@ def _bound(heap: list[tuple[float, int, AnyNode]], best: Incumbent) -> float:
     return max(min(least, best.cut, best.value) - best.rounding, 0.0)
 
 
-def _describe(heap: list[tuple[float, int, AnyNode]], best: Incumbent) -> str:
+def _describe(
+    branching: Branching[AnyNode], heap: list[tuple[float, int, AnyNode]], best: Incumbent
+) -> str:
     bound = _bound(heap, best)
     gap = (best.value - bound) / max(best.value, best.rounding)
     return (
         f"{len(heap)} open, {len(best.support)} features, objective {best.value:.6g}, "
-        f"bound {bound:.6g} (null model: 1), gap {gap:.2%}"
+        f"bound {bound:.6g} (null model: 1), gap {gap:.2%}{branching.describe()}"
     )

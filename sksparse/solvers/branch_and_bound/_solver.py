@@ -10,6 +10,7 @@ import numpy as np
 from sksparse._interrupts import worth_keeping
 from sksparse._progress import Progress
 from sksparse._typing import Array, Indices
+from sksparse._validation import warn_unless_converged
 from sksparse.penalties import L0
 from sksparse.solvers._base import Solver
 from sksparse.solvers._problem import Problem
@@ -22,6 +23,11 @@ from sksparse.solvers.branch_and_bound._best_first import (
     best_first,
 )
 from sksparse.solvers.branch_and_bound._diagonal import diagonal_share
+from sksparse.solvers.branch_and_bound._enumeration import (
+    Enumeration,
+    largest_enumerable,
+    sizes_to_enumerate,
+)
 from sksparse.solvers.branch_and_bound._leaps_and_bounds import Leaps
 from sksparse.solvers.branch_and_bound._perspective import Perspective
 from sksparse.solvers.branch_and_bound._tuning import TUNING
@@ -60,9 +66,11 @@ class BranchAndBound(Solver):
     -----
     Few columns (up to 150) may be searched by leaps and bounds with exact refits; others by branch
     and bound on the perspective relaxation, which draws its strength from ``l2``, from how far up
-    to 600 columns are from linearly dependent, and from ``big_m``. Without any of these, dependent
-    columns are only searched while there are up to 150; beyond, the answer is that of the descent,
-    the lower bound is zero, and the gap says so.
+    to 600 columns are from linearly dependent, and from ``big_m``. Without any of these, more than
+    150 columns have no bound to prune with: all subsets that may be better are compared, if there
+    are up to 2e11 (three of 8000 columns). Otherwise, under a limit on their number, a warning
+    before the search says what it needs, and the answer is that of the descent with a lower bound
+    of zero; with a penalty, the smaller subsets are compared, and larger ones cost what is proved.
 
     Subsets in which a column is a linear combination of others, up to 1e-8 of its variance, are
     not counted: a smaller subset fits as well.
@@ -106,6 +114,8 @@ class BranchAndBound(Solver):
         progress.say("bounds of the correlations, and a local search for a first answer")
         data = Correlations(problem, problem.penalty_as(L0).l2)
         subsets = _subsets(problem, data)
+        if self.big_m is None:
+            warn_unless_converged(_lack_of_bounds(subsets, len(problem.loss.y)))
         first = _descent(self, problem, coef)
         best = Incumbent(*subsets.nearest(np.zeros_like(first.coef)), self.gap)
         best.offer(*subsets.nearest(first.coef))
@@ -252,6 +262,26 @@ def _is_exhausted(subsets: Subsets, first: Solution) -> bool:
     return subsets.limit == 0 or (subsets.limit == 1 and first.status is Status.CONVERGED)
 
 
+def _lack_of_bounds(subsets: Subsets, n_samples: int) -> str:
+    """What is to be given where it is known beforehand that nothing can be proved; or nothing."""
+    data, limit, m = subsets.data, subsets.limit, len(subsets.others)
+    n_columns = m + len(subsets.kept)
+    has_shares = data.l2 > 0.0 or n_columns <= min(TUNING.max_factorised, n_samples)
+    if limit is None or has_shares or n_columns <= TUNING.max_refitted:
+        return ""
+    few = max(largest_enumerable(m, TUNING.max_enumerated), 1)
+    if limit <= few:
+        return ""
+    l2 = 0.1 * float(np.median(data.lengths[data.usable] ** 2))
+    return (
+        f"Nothing can be proved about subsets of {limit} of {n_columns} features from {n_samples} "
+        "samples as they are: without l2 and big_m there is no lower bound, and there are too many "
+        f"subsets to compare them all. Give l2={l2:.2g} (a tenth of the variance of a feature) or "
+        f"more, big_m=1.2 (a proof among coefficients of limited size), or max_features={few} at "
+        "most. The answer will be that of the local search."
+    )
+
+
 def _descent(solver: BranchAndBound, problem: Problem, coef: Array | None) -> Solution:
     """An answer of the local search, to start from."""
     descent = SubsetDescent(
@@ -274,7 +304,7 @@ def _branchings(subsets: Subsets, best: Incumbent, largest: float) -> list[Branc
         if len(features) <= TUNING.max_refitted:
             leaps = _leaps(subsets, features, gram)
     if not (np.all(shares[features] > 0) or np.isfinite(largest)):
-        return [] if leaps is None else [leaps]
+        return _enumerations(subsets, best) if leaps is None else [leaps]
     shares[np.isinf(data.lengths)] = 1.0
     limit = (subsets.kept, subsets.limit)
     relaxed = Perspective(data, shares, subsets.penalties, *limit, best.support, largest)
@@ -283,6 +313,19 @@ def _branchings(subsets: Subsets, best: Incumbent, largest: float) -> list[Branc
     left = best.value - relaxed.root_bound(best)
     left_by_leaps = best.value - leaps.root_bound()
     return [relaxed, leaps] if left < TUNING.relaxation_gap_share * left_by_leaps else [leaps]
+
+
+def _enumerations(subsets: Subsets, best: Incumbent) -> list[Branching]:
+    """The comparison of all small subsets, unless it is no proof and gives no bound."""
+    others, largest = subsets.others, subsets.limit
+    if largest is None:
+        cheapest = np.cumsum(np.sort(subsets.penalties[others]))
+        largest = int(np.searchsorted(cheapest, best.cutoff))
+    sizes, is_complete = sizes_to_enumerate(len(others), largest)
+    if not len(sizes) or not (is_complete or subsets.limit is None):
+        return []
+    parts = (subsets.data, subsets.penalties, subsets.kept, others)
+    return [Enumeration(*parts, sizes, is_complete)]
 
 
 def _leaps(subsets: Subsets, features: Indices, gram: Array) -> Leaps:
@@ -309,7 +352,7 @@ def _message(
         Status.MAX_ITER: f"increase max_nodes={solver.max_nodes}",
         Status.INTERRUPTED: "fit again and wait longer",
         Status.STALLED: "give a positive or larger l2, from which bounds draw their strength, "
-        "assume that coefficients are bounded (big_m), or fit an intercept",
+        "assume that coefficients are bounded (big_m), choose fewer features, or fit an intercept",
     }[status]
     reason = "no tighter bound is known" if status is Status.STALLED else status.value
     return (

@@ -23,6 +23,11 @@ class Tuning:
     max_refitted : int
         Columns up to which subsets may be searched by cardinality, with exact refits at a cost of
         their square a node.
+    max_enumerated, max_enumerated_in_part : float
+        Subsets that may be compared, some thousand million a second, where that is a proof, and
+        where it is a bound at least.
+    max_enumerated_columns : int
+        Columns whose whole matrix of correlations may be in memory for that.
     relaxation_gap_share : float
         Relaxations cost more a node than refits: they are preferred where the gap that is left at
         the root is below this share of the gap that the fit on all columns leaves.
@@ -65,6 +70,9 @@ class Tuning:
     null_loss_error: float = 1e-12
     gap_beyond: float = 1e-4
     max_refitted: int = 150
+    max_enumerated: float = 2e11
+    max_enumerated_in_part: float = 1e9
+    max_enumerated_columns: int = 8192
     relaxation_gap_share: float = 0.5
     max_factorised: int = 600
     work: float = 5e7
