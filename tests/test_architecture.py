@@ -46,7 +46,8 @@ IMPORTS = {
 }
 # Single modules that every subpackage may import, lowest first; each may import those before it.
 LEAVES = (
-    "_typing", "_progress", "_interrupts", "_scaling", "_fit_tasks", "_validation", "_estimator",
+    "_typing", "_progress", "_interrupts", "_scaling", "_fit_tasks", "_validation", "_groups",
+    "_estimator",
 )  # fmt: skip
 
 # The files that read the feature matrix of a design; no other one may ask a design for it.
