@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -265,6 +265,27 @@ def test_a_step_without_names_is_refused(table: pd.DataFrame) -> None:
         one_hot_groups(encode)
     with pytest.raises(NotFittedError):
         one_hot_groups(OneHotEncoder())
+
+
+def test_encoders_that_publish_a_mapping_are_read() -> None:
+    class Contrasts(BaseEstimator):
+        """As category_encoders does; the first input is constant and left out."""
+
+        feature_names_in_: ClassVar = ["flat", "colour", "size"]
+        mapping: ClassVar = [
+            {"col": "flat", "mapping": pd.DataFrame(columns=["flat_0"])},
+            {"col": "colour", "mapping": pd.DataFrame(columns=["colour_0", "colour_1"])},
+        ]
+
+        def fit(self, X: Any = None, y: Any = None) -> Contrasts:
+            self.fitted_ = True
+            return self
+
+        def get_feature_names_out(self) -> list[str]:
+            return ["colour_0", "colour_1", "size"]
+
+    groups = one_hot_groups(Contrasts().fit())
+    assert groups == {"colour": ["colour_0", "colour_1"], "size": ["size"]}
 
 
 @pytest.mark.filterwarnings("ignore")
