@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils import validation
+from sklearn.utils.validation import _check_sample_weight
 
 from sksparse._interrupts import interruptible
 from sksparse._typing import Array
@@ -42,6 +44,57 @@ def warn_unless_converged(message: str) -> None:
     """Issue a ``ConvergenceWarning`` for a non-empty message."""
     if message:
         warnings.warn(message, ConvergenceWarning, stacklevel=3)
+
+
+def as_numpy(values: Any, name: str = "X") -> Any:
+    """An array of any library as one of NumPy; frames, lists and sparse matrices stay as they are.
+
+    Solvers compute with NumPy, also where scikit-learn is configured to dispatch to the library of
+    the array (``array_api_dispatch``).
+
+    Raises
+    ------
+    TypeError
+        Where NumPy cannot read the array: it is on another device, or carries gradients.
+    ValueError
+        Where it holds what are no numbers, or masked entries.
+    """
+    if not isinstance(values, np.ndarray):
+        is_frame = hasattr(values, "iloc") or hasattr(values, "__dataframe__")
+        is_array = hasattr(values, "__array__") or hasattr(values, "__array_namespace__")
+        if sparse.issparse(values) or is_frame or not is_array:
+            return values
+        try:
+            values = np.asarray(values)
+        except Exception as error:
+            # each library has errors of its own
+            raise TypeError(
+                f"{name} is a {type(values).__module__}.{type(values).__name__} that NumPy cannot "
+                f"read: {str(error).rstrip('.')}. Give a NumPy array; of a torch tensor, "
+                f"{name}.detach().cpu().numpy()."
+            ) from error
+    if isinstance(values, np.ma.MaskedArray):
+        if np.ma.is_masked(values):
+            raise ValueError(
+                f"{name} is a masked array with {np.ma.count_masked(values)} masked entries, "
+                "whose values would be used: fill them, for example with nan and then an imputer."
+            )
+        return values.data
+    if values.dtype.kind in "MmV" and name == "X":
+        raise ValueError(
+            f"X has dtype {values.dtype}, which is no number; give numbers, or a DataFrame whose "
+            "columns a ColumnTransformer encodes."
+        )
+    return values
+
+
+def validate_data(
+    estimator: BaseEstimator, X: Any, y: Any = "no_validation", **options: Any
+) -> Any:
+    """scikit-learn's ``validate_data``, for arrays of every library."""
+    if not isinstance(y, str):
+        y = as_numpy(y, "y")
+    return validation.validate_data(estimator, as_numpy(X), y, **options)
 
 
 def check_data(
@@ -75,6 +128,7 @@ def check_weights(sample_weight: Any, X: Any) -> Array:
     """Non-negative sample weights, not all zero, as they were given."""
     if sample_weight is None:
         return np.ones(X.shape[0])
+    sample_weight = as_numpy(sample_weight, "sample_weight")
     if not np.any(np.asarray(sample_weight)):
         raise ValueError(
             "sample_weight is zero for every sample; give at least one sample a positive weight."

@@ -90,7 +90,7 @@ class GroupLassoSelector(SelectorMixin, SparseEstimator):
     warm_start : bool, default=False
         Start from the coefficients of the previous fit.
     verbose : int, default=0
-        A positive value prints a line for each pass.
+        1 writes the first and last pass, and in between at most a line a second; 2 writes each.
 
     Attributes
     ----------

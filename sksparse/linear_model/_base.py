@@ -12,11 +12,16 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sksparse._estimator import SparseEstimator
 from sksparse._typing import Array, Mask
-from sksparse._validation import check_data, check_start, warn_unless_converged
+from sksparse._validation import (
+    check_data,
+    check_start,
+    validate_data,
+    warn_unless_converged,
+)
 from sksparse.losses import Squared
 from sksparse.solvers import Design, Solution
 

@@ -10,9 +10,12 @@ from scipy.special import expit, log_softmax, softmax
 from sklearn.linear_model._base import LinearClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
 
 from sksparse._typing import Array
+from sksparse._validation import as_numpy, validate_data
 from sksparse.linear_model._base import SupportMixin
 from sksparse.losses import Logistic, Loss, Multinomial
 
@@ -21,12 +24,47 @@ class SparseClassifierMixin(SupportMixin, LinearClassifierMixin):
     """Probabilities, decisions and support of a linear classifier with a log loss."""
 
     positive: Any
+    intercept_: Array
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         # signs are defined for the coefficients of two classes only
         tags.classifier_tags.multi_class = not np.any(self.positive)
         return tags
+
+    def decision_function(self, X: Any) -> Array:
+        """Predictor of each class, or of the second of two.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        z : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            ``X @ coef_.T + intercept_``.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
+        z = np.asarray(safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_)
+        return z.ravel() if z.shape[1] == 1 else z
+
+    def predict(self, X: Any) -> Any:
+        """The most probable classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Class labels.
+        """
+        # scikit-learn would look for the library of the array
+        return super().predict(as_numpy(X))
 
     def predict_proba(self, X: Any) -> Array:
         """Probability of each class.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,6 +26,7 @@ from sksparse.linear_model._path_protocol import (
     PathTask,
     RegularizationPath,
     check_alphas,
+    is_count,
     solve_along,
 )
 from sksparse.linear_model._path_search import PathSearch
@@ -92,7 +92,7 @@ class ConvexTask(PathTask):
 
     def grid(self, alphas: Any) -> Grid:
         """The strengths that the user lists, or so many from the one that selects nothing down."""
-        if not isinstance(alphas, Integral):
+        if not is_count(alphas):
             return Grid(alphas=check_alphas(alphas))
         highest = self.largest_alpha()
         return Grid(alphas=np.geomspace(highest, _LOWEST_ALPHA * highest, int(alphas)))
@@ -198,7 +198,7 @@ class ConvexRegressorCV(SparseRegressorMixin, PathSearch[ConvexTask]):
     def _penalty(self, n_features: int) -> ConvexPenalty:
         """The penalty of unit strength that the parameters describe."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ConvexRegressorCV:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> ConvexRegressorCV:
         """Choose a strength, and fit the model.
 
         Parameters
@@ -211,6 +211,10 @@ class ConvexRegressorCV(SparseRegressorMixin, PathSearch[ConvexTask]):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, used in fits and errors; an integer weight equals so many
             repetitions of the sample, all in the same folds.
+        **params : dict
+            Metadata for the splitter ``cv`` and for ``scoring``: ``groups``, an array-like of shape
+            (n_samples,), for splitters such as ``GroupKFold``, or what they request where metadata
+            routing of scikit-learn is enabled.
 
         Returns
         -------
@@ -221,9 +225,10 @@ class ConvexRegressorCV(SparseRegressorMixin, PathSearch[ConvexTask]):
             self._validate_params()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True)
             check_target_scale(y)
+            loss = Squared(y, weights)
             task = ConvexTask(
                 design=Design(X),
-                loss=Squared(y, weights),
+                loss=loss,
                 fit_intercept=self.fit_intercept,
                 penalty=self._penalty(X.shape[1]),
                 solver=self._solver,
@@ -232,9 +237,9 @@ class ConvexRegressorCV(SparseRegressorMixin, PathSearch[ConvexTask]):
                 verbose=max(int(self.verbose) - 1, 0),
             )
             attributes = attributes_in(X.dtype)
-            fit.describe(task.design, task.loss, attributes)
-            folds = self._folds(X, y, weights)
-            found = self._search([task], [task.grid(self.alphas)], folds)
+            fit.describe(task.design, loss, attributes)
+            held_out = self._held_out(X, y, loss, sample_weight, params)
+            found = self._search([task], [task.grid(self.alphas)], held_out)
             self._adopt(attributes(found.solution.coef, found.solution.intercept))
             self.dual_gap_ = found.solution.gap
             self._store_solution(found.solution)

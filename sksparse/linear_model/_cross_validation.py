@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sksparse._fit_tasks import FitTasks, concurrent_fit_tasks
 from sksparse._interrupts import check
+from sksparse._progress import Progress
 from sksparse._typing import Array, Indices
 from sksparse.linear_model._path_protocol import Grid, PathFits, PathTask
 from sksparse.losses import Loss
@@ -95,7 +95,7 @@ class CrossValidation:
     n_jobs : int or None
         Folds at the same time.
     verbose : int
-        A positive value prints a line for each fold.
+        What is written about the folds; see :mod:`sksparse._progress`.
     """
 
     name: str
@@ -108,12 +108,16 @@ class CrossValidation:
     def run(self, task: PathTask, grid: Grid, folds: list[Fold]) -> tuple[Array, str]:
         """Errors of shape (n_points, n_folds), and why a fit did not converge if one did not."""
         results = []
-        with concurrent_fit_tasks("folds", len(folds)) as runs:
+        with (
+            Progress(self.name, "fold", len(folds), verbose=self.verbose) as progress,
+            concurrent_fit_tasks("folds", len(folds)) as runs,
+        ):
             pairs = zip(folds, runs, strict=True)
             jobs = (delayed(self._one)(task, grid, fold, run) for fold, run in pairs)
             for result in Parallel(n_jobs=self.n_jobs, return_as="generator")(jobs):
                 check()
                 results.append(result)
+                progress.step(self._describe, grid, result[0])
         columns, messages = zip(*results, strict=True)
         errors = np.column_stack(columns)
         if np.isnan(errors).any():
@@ -126,7 +130,6 @@ class CrossValidation:
     def _one(self, task: PathTask, grid: Grid, fold: Fold, run: FitTasks) -> tuple[Array, str]:
         check()
         run.begin()
-        start = perf_counter()
         part = task.with_loss(fold.training_loss(task.loss))
         fits = part.fit_along(grid)
         if fits.interrupted:
@@ -135,14 +138,12 @@ class CrossValidation:
             errors = part.losses(fits, fold.test) * self.per_loss
         else:
             errors = self.errors(fits, fold)
-        if self.verbose:
-            best = int(np.argmin(errors))
-            print(
-                f"[{self.name}] {fold.name}: {grid}, least {self.error_name} {errors[best]:.4g} "
-                f"at {grid.points[best]:.3g}, {perf_counter() - start:.1f} s"
-            )
         run.end()
         return errors, fits.message
+
+    def _describe(self, grid: Grid, errors: Array) -> str:
+        best = int(np.argmin(errors))
+        return f"{grid}, least {self.error_name} {errors[best]:.4g} at {grid.points[best]:.3g}"
 
 
 def choose(errors: Array, n_features: Indices, selection: str) -> int:

@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import Interval, validate_params
 
 from sksparse._typing import Indices
 from sksparse.linear_model._convex_path import ConvexPath, ConvexRegressorCV, convex_path
-from sksparse.linear_model._oscar import clusters_of
+from sksparse.linear_model._oscar import OSCAR, clusters_of
 from sksparse.penalties import SortedL1, oscar_weights
 from sksparse.solvers import Solution, SortedDescent
 
@@ -62,7 +62,7 @@ def oscar_path(
     tol : float, default=1e-6
         As in :class:`OSCAR`.
     verbose : int, default=0
-        A positive value prints progress.
+        1 writes the first and last point, and in between at most a line a second; 2 writes each.
 
     Returns
     -------
@@ -135,9 +135,12 @@ class OSCARCV(ConvexRegressorCV):
         one at which nothing is selected down to a thousandth of it.
     cv : int, splitter or iterable, default=5
         How to split for cross-validation, as in scikit-learn; None is 5.
+    scoring : str or callable, default=None
+        The score of the held-out samples, as in scikit-learn; the greatest is best. None is the
+        mean squared error, of which the least is best. ``score`` is R^2 in any case.
     selection : {"min", "1se"}, default="min"
-        The strength with the least error, or that with the fewest features among those within one
-        standard error of it.
+        The strength with the least mean error or the best mean score, or that with the fewest
+        features among those within one standard error of it.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     max_iter : int, default=100
@@ -147,7 +150,7 @@ class OSCARCV(ConvexRegressorCV):
     n_jobs : int, default=None
         Folds at the same time; None is one, -1 as many as there are cores.
     verbose : int, default=0
-        1 prints a line for each fold and the choice, more also the steps of the solver.
+        1 writes the folds, at most a line a second, and the choice; 2 each fold and its path.
 
     Attributes
     ----------
@@ -167,7 +170,9 @@ class OSCARCV(ConvexRegressorCV):
     n_features_path_ : ndarray of shape (n_points,)
         Number of features at each strength, on all samples.
     mse_path_ : ndarray of shape (n_points, n_folds)
-        Weighted mean squared error on the held-out samples.
+        Weighted mean squared error on the held-out samples; only without ``scoring``.
+    score_path_ : ndarray of shape (n_points, n_folds)
+        Score of the held-out samples; only with ``scoring``.
     coef_path_ : ndarray of shape (n_features, n_points)
         Coefficients at each strength, on all samples; those of the one chosen are `coef_`.
     intercept_path_ : ndarray of shape (n_points,)
@@ -230,9 +235,11 @@ class OSCARCV(ConvexRegressorCV):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **ConvexRegressorCV._common_constraints,
+        "alphas": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "pairwise": [Interval(Real, 0, 1, closed="both")],
     }
     _solver = SortedDescent
+    _of_one_point = OSCAR
 
     clusters_: list[Indices]
 
@@ -242,6 +249,7 @@ class OSCARCV(ConvexRegressorCV):
         pairwise: float = 0.5,
         alphas: Any = 100,
         cv: Any = 5,
+        scoring: Any = None,
         selection: str = "min",
         fit_intercept: bool = True,
         max_iter: int = 100,
@@ -252,6 +260,7 @@ class OSCARCV(ConvexRegressorCV):
         self.pairwise = pairwise
         self.alphas = alphas
         self.cv = cv
+        self.scoring = scoring
         self.selection = selection
         self.fit_intercept = fit_intercept
         self.max_iter = max_iter

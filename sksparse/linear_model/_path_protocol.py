@@ -10,12 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from sksparse._fit_tasks import fit_tasks
 from sksparse._interrupts import check, worth_keeping
+from sksparse._progress import Progress
 from sksparse._typing import Array, Indices, Mask
 from sksparse.losses import Loss
 from sksparse.solvers import Design, Solution, Status, cut_short
@@ -272,18 +274,19 @@ def solve_along(
     solve : callable
         Takes a strength and the solution before it, None for the first.
     verbose : int, default=0
-        A positive value prints a line for each strength.
+        What is written about the strengths; see :mod:`sksparse._progress`.
     """
     found: list[Solution] = []
     try:
-        with fit_tasks("strengths", len(alphas)) as strengths:
+        with (
+            Progress("path", "strength", len(alphas), verbose=verbose) as progress,
+            fit_tasks("strengths", len(alphas)) as strengths,
+        ):
             for alpha in alphas:
                 check()
                 strengths.begin()
                 found.append(solve(float(alpha), found[-1] if found else None))
-                if verbose:
-                    used = np.count_nonzero(np.atleast_2d(found[-1].coef).any(axis=0))
-                    print(f"[path] {len(found)}/{len(alphas)}: alpha {alpha:.3g}, {used} features")
+                progress.step(_describe, alpha, found[-1])
                 strengths.end()
                 if found[-1].status is Status.INTERRUPTED:
                     break
@@ -291,6 +294,16 @@ def solve_along(
         if not found or not worth_keeping():
             raise
     return found if len(found) == len(alphas) else cut_short(found, len(alphas))
+
+
+def _describe(alpha: float, solution: Solution) -> str:
+    used = np.count_nonzero(np.atleast_2d(solution.coef).any(axis=0))
+    return f"alpha {alpha:.3g}, {used} features"
+
+
+def is_count(alphas: Any) -> bool:
+    """Whether ``alphas`` says how many strengths there shall be."""
+    return isinstance(alphas, Integral) and not isinstance(alphas, bool)
 
 
 def check_alphas(alphas: Any) -> Array:
@@ -305,7 +318,13 @@ def check_alphas(alphas: Any) -> Array:
         values = np.asarray(alphas, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"alphas={alphas!r} must be numbers.") from error
-    if values.ndim != 1 or not values.size or not np.all(np.isfinite(values) & (values >= 0)):
+    flags = np.asarray(alphas).dtype == bool
+    if (
+        flags
+        or values.ndim != 1
+        or not values.size
+        or not np.all(np.isfinite(values) & (values >= 0))
+    ):
         raise ValueError(
             f"alphas={alphas!r} must be a list of strengths, finite and non-negative, or how many "
             "to try."

@@ -8,19 +8,24 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.model_selection import check_cv
+from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metadata_routing import MetadataRouter
 
 from sksparse._estimator import SparseEstimator
+from sksparse._progress import Progress
 from sksparse._typing import Array, Indices
+from sksparse._validation import check_weights
 from sksparse.linear_model._cross_validation import (
     CrossValidation,
-    Errors,
     Fold,
     choose,
     make_folds,
 )
 from sksparse.linear_model._path_protocol import Grid, PathFits, PathTask
+from sksparse.linear_model._routing import metadata_router, route, split_samples
+from sksparse.linear_model._scoring import NegativeScores
+from sksparse.losses import Loss
 from sksparse.solvers import Solution
 
 Task = TypeVar("Task", bound=PathTask)
@@ -44,6 +49,21 @@ class Choice(NamedTuple):
     message: str
 
 
+class HeldOut(NamedTuple):
+    """What a search compares its points on.
+
+    Parameters
+    ----------
+    folds : list of Fold
+        Splits of the samples; none where a criterion on all samples chooses.
+    scores : NegativeScores or None
+        What scores the fits of a fold; None is the loss.
+    """
+
+    folds: list[Fold]
+    scores: NegativeScores | None
+
+
 class PathSearch(SparseEstimator, ABC, Generic[Task]):
     """A path on all samples, a choice among its points, and a last fit at that point.
 
@@ -53,6 +73,8 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
 
     alphas: Any
     cv: Any
+    #: None where a family has no such parameter.
+    scoring: Any = None
     selection: str
     fit_intercept: bool
     max_iter: int
@@ -68,10 +90,12 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
     intercept_path_: Array
     n_iter_: int
     optimality_: float
+    score_path_: Array
 
     _common_constraints: ClassVar[dict[str, list[Any]]] = {
         "alphas": [Interval(Integral, 1, None, closed="left"), "array-like", None],
         "cv": ["cv_object"],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "selection": [StrOptions({"min", "1se"})],
         "fit_intercept": ["boolean"],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -80,36 +104,67 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
         "verbose": ["verbose"],
     }
 
-    #: What the errors of a fold are called in progress lines.
-    _error_name: str = "mean squared error"
+    #: The estimator of the family that fits one point, which scorers are given.
+    _of_one_point: ClassVar[type[SparseEstimator]]
+    #: What the losses of a fold are called in progress lines.
+    _loss_name: ClassVar[str] = "mean squared error"
     #: Errors in units of the loss: twice the squared loss is the squared error.
     _error_per_loss: ClassVar[float] = 2.0
     #: Attributes that only some fits set: left by an earlier one, they would be wrong.
-    _only_sometimes: ClassVar[frozenset[str]] = frozenset()
+    _only_sometimes: ClassVar[frozenset[str]] = frozenset({"mse_path_", "score_path_"})
 
-    def _folds(self, X: Any, y: Any, weights: Array) -> list[Fold]:
-        splitter = check_cv(self.cv, y, classifier=is_classifier(self))
-        splits = list(splitter.split(X, y))
-        if not splits:
-            raise ValueError(f"cv={self.cv!r} has no splits; give some, or cv=None.")
-        return make_folds(splits, weights)
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Get the metadata that a fit takes, of samples and for the splitter and the scorer.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            Who requests which metadata.
+        """
+        return metadata_router(self, self._scorer())
+
+    def _scorer(self) -> Any:
+        return None if self.scoring is None else check_scoring(self, self.scoring)
+
+    def _held_out(
+        self, X: Any, y: Any, loss: Loss, sample_weight: Any, params: dict[str, Any]
+    ) -> HeldOut:
+        """Folds and what scores them, checked before any work.
+
+        ``sample_weight`` and ``params`` are what the user gave to ``fit``.
+        """
+        scorer = self._scorer()
+        given = None if sample_weight is None else check_weights(sample_weight, X)
+        routed = route(self, scorer, params, given)
+        folds = self._usable(self._folds(X, y, loss.weights, routed.split), loss)
+        if scorer is None:
+            return HeldOut(folds, None)
+        classes = self.classes_ if is_classifier(self) else None
+        model = self._of_one_point()
+        scores = NegativeScores(self.scoring, scorer, model, X, y, routed.score, classes)
+        scores.check(folds, loss)
+        return HeldOut(folds, scores)
+
+    def _folds(self, X: Any, y: Any, weights: Array, options: dict[str, Any]) -> list[Fold]:
+        return make_folds(split_samples(self, X, y, options), weights)
+
+    def _usable(self, folds: list[Fold], loss: Loss) -> list[Fold]:
+        """The folds that the loss can be fitted on; a family refuses or mends others."""
+        return folds
 
     def _search(
         self,
         tasks: list[Task],
         grids: list[Grid],
-        folds: list[Fold],
-        errors: Errors | None = None,
+        held_out: HeldOut,
     ) -> Choice:
-        """Choose among the points of all tasks.
-
-        These differ in one parameter that the grid does not cover. ``errors`` scores the fits of a
-        fold; None is the loss.
-        """
+        """Choose among the points of all tasks, which differ in a parameter besides the grid."""
+        progress = Progress(type(self).__name__, "path", len(tasks), verbose=int(self.verbose))
+        progress.say(f"{grids[0]} on all samples")
         paths = [_complete_path(task, grid) for task, grid in zip(tasks, grids, strict=True)]
         for name in self._only_sometimes & vars(self).keys():
             delattr(self, name)
-        chosen, point, message = self._choose(tasks, grids, paths, folds, errors)
+        chosen, point, message = self._choose(tasks, grids, paths, held_out)
         task, grid, fits = tasks[chosen], grids[chosen], paths[chosen]
         solution = task.refit(grid, fits, point)
         warning = self._warning(tasks, paths, chosen, solution)
@@ -117,11 +172,7 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
         self._store(tasks, grids, paths, chosen, point)
         self.n_iter_ = solution.n_iter
         self.optimality_ = solution.certificate.value
-        if self.verbose:
-            print(
-                f"[{type(self).__name__}] chose {grid.points[point]:.3g} of {grid}: "
-                f"{self.n_features_} features"
-            )
+        progress.say(f"chose {grid.points[point]:.3g} of {grid}: {self.n_features_} features")
         return Choice(solution, chosen, solution.message or fits.message or message or warning)
 
     def _choose(
@@ -129,28 +180,34 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
         tasks: list[Task],
         grids: list[Grid],
         paths: list[PathFits],
-        folds: list[Fold],
-        errors: Errors | None,
+        held_out: HeldOut,
     ) -> tuple[int, int, str]:
         """Position of the task and of the point, and why a fit did not converge if one did not."""
         validation = CrossValidation(
             type(self).__name__,
-            self._error_name,
-            errors,
+            self._loss_name if self.scoring is None else f"negative {self.scoring}",
+            held_out.scores,
             self._error_per_loss,
             self.n_jobs,
             int(self.verbose),
         )
-        runs = [validation.run(task, grid, folds) for task, grid in zip(tasks, grids, strict=True)]
+        runs = [
+            validation.run(task, grid, held_out.folds)
+            for task, grid in zip(tasks, grids, strict=True)
+        ]
         tables = np.stack([table for table, _ in runs])
-        self._store_errors(tables if len(tasks) > 1 else tables[0])
+        errors = tables if len(tasks) > 1 else tables[0]
+        if self.scoring is None:
+            self._store_losses(errors)
+        else:
+            self.score_path_ = -errors
         counts = [task.n_features(fits) for task, fits in zip(tasks, paths, strict=True)]
         flat = choose(np.concatenate(tables), np.concatenate(counts), self.selection)
         message = next(filter(None, (message for _, message in runs)), "")
         return *divmod(flat, tables.shape[1]), message
 
-    def _store_errors(self, errors: Array) -> None:
-        """Set the attribute that holds the errors of the folds.
+    def _store_losses(self, errors: Array) -> None:
+        """Set the attribute that holds the losses of the folds.
 
         Their shape is (n_points, n_folds), after the tasks where there are several.
         """

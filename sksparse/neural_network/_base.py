@@ -15,13 +15,14 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
 from sksparse._estimator import SparseEstimator
 from sksparse._typing import Array, Indices
+from sksparse._validation import validate_data
 from sksparse.neural_network import _report
 from sksparse.neural_network._standardisation import Standardisation
 from sksparse.neural_network._targets import check_callbacks, strip_features

@@ -128,9 +128,11 @@ FITTED = """sparsity_ : float
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X had string names.
-    input_shift_, input_scale_ : float or ndarray of shape (`n_features_in_`,)
-        ``module_`` is made for ``(X - input_shift_) / input_scale_``: 0.0 and 1.0 unless some
-        column of X would have been lost."""
+    input_shift_ : float or ndarray of shape (`n_features_in_`,)
+        ``module_`` is made for ``(X - input_shift_) / input_scale_``: 0.0 unless some column of X
+        would have been lost.
+    input_scale_ : float or ndarray of shape (`n_features_in_`,)
+        Likewise; 1.0 unless some column of X would have been lost."""
 
 PERCEPTRON = """activation : str, default="relu"
         Activation of the hidden units: "relu", "tanh", "logistic", "identity", "elu", "gelu"

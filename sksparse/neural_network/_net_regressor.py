@@ -43,8 +43,10 @@ class SparseNetRegressor(NetRegressorMixin, ModuleMixin):
         The fitted network on the CPU.
     n_outputs_ : int
         Number of targets.
-    target_shift_, target_scale_ : ndarray of shape (`n_outputs_`,)
-        Weighted mean and standard deviation of each target.
+    target_shift_ : ndarray of shape (`n_outputs_`,)
+        Weighted mean of each target.
+    target_scale_ : ndarray of shape (`n_outputs_`,)
+        Weighted standard deviation of each target.
     <<fitted>>
 
     Raises

@@ -10,10 +10,10 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import assert_all_finite
-from sklearn.utils.validation import validate_data
 from skorch.callbacks import Callback
 
 from sksparse._typing import Array
+from sksparse._validation import validate_data
 from sksparse.neural_network._standardisation import (
     FEW_ROWS,
     Standardisation,

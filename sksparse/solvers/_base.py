@@ -10,6 +10,7 @@ import numpy as np
 
 from sksparse._fit_tasks import fit_tasks
 from sksparse._interrupts import check, worth_keeping
+from sksparse._progress import Progress
 from sksparse._typing import Array
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate, Solution, Status
@@ -49,7 +50,7 @@ class Solver(ABC):
     max_iter : int
         Largest number of steps.
     verbose : int, default=0
-        A positive value prints a line for each step.
+        1 writes the first and last step, and in between at most a line a second; 2 writes each.
     """
 
     def __init__(self, *, tol: float, max_iter: int, verbose: int = 0) -> None:
@@ -117,11 +118,14 @@ class IterativeSolver(Solver, Generic[State]):
         best = _Snapshot(state, certificate)
         status, n_iter = Status.MAX_ITER, 1
         try:
-            with fit_tasks("iterations", self.max_iter) as iterations:
+            with (
+                Progress(type(self).__name__, "step", verbose=self.verbose) as progress,
+                fit_tasks("iterations", self.max_iter) as iterations,
+            ):
                 for n_iter in range(1, self.max_iter + 1):
                     check()
-                    if self.verbose and np.isfinite(certificate.value):
-                        print(_progress_line(type(self).__name__, n_iter, state, certificate))
+                    if np.isfinite(certificate.value):
+                        progress.step(_describe, state, certificate, done=n_iter)
                     if self.accepts(problem, state, certificate):
                         status = Status.CONVERGED
                         break
@@ -167,11 +171,9 @@ class _Snapshot:
         self.certificate = certificate
 
 
-def _progress_line(name: str, n_iter: int, state: Iterate, certificate: Certificate) -> str:
+def _describe(state: Iterate, certificate: Certificate) -> str:
     n_active = np.count_nonzero(np.atleast_2d(state.coef).any(axis=0))
-    return (
-        f"[{name}] step {n_iter}: {n_active} features, {certificate.name} {certificate.value:.2e}"
-    )
+    return f"{n_active} features, {certificate.name} {certificate.value:.2e}"
 
 
 def _message(

@@ -88,7 +88,14 @@ class Design:
     def __new__(cls, X: Any = None, *args: Any, **kwargs: Any) -> Design:
         if cls is not Design:
             return super().__new__(cls)
-        return super().__new__(next(kind for kind in cls.__subclasses__() if kind.reads(X)))
+        kind = next((kind for kind in cls.__subclasses__() if kind.reads(X)), None)
+        if kind is None or X.ndim != 2 or X.dtype not in (np.float32, np.float64):
+            found = f"{type(X).__name__} of dtype {getattr(X, 'dtype', None)}"
+            raise ValueError(
+                f"Design reads float32 and float64 arrays and sparse matrices with two dimensions, "
+                f"and X is a {found}, shape {np.shape(X)}; give np.asarray(X, dtype=np.float64)."
+            )
+        return super().__new__(kind)
 
     def __init__(self, X: Any) -> None:
         self._X = X

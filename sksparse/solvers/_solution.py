@@ -106,3 +106,8 @@ def cut_short(solutions: list[Solution], n_points: int) -> list[Solution]:
     """
     message = f"The path was interrupted after {len(solutions)} of {n_points} points."
     return [*solutions[:-1], replace(solutions[-1], status=Status.INTERRUPTED, message=message)]
+
+
+def describe_loss(n_features: int, share: float) -> str:
+    """Text of a progress line."""
+    return f"{n_features} features, loss {share:.4g} of the null model's"

@@ -60,9 +60,10 @@ class RidgePathCV(SparseRegressorMixin, PathSearch[RidgeTask]):
 
     def fit(self, X: Any, y: Any) -> RidgePathCV:
         weights = np.full(len(y), 1.0 / len(y))
-        task = RidgeTask(design=Design(X), loss=Squared(y, weights), fit_intercept=True)
+        loss = Squared(y, weights)
+        task = RidgeTask(design=Design(X), loss=loss, fit_intercept=True)
         grid = Grid(alphas=check_alphas(self.alphas))
-        found = self._search([task], [grid], self._folds(X, y, weights))
+        found = self._search([task], [grid], self._held_out(X, y, loss, None, {}))
         self.coef_, self.intercept_ = found.solution.coef, found.solution.intercept
         return self
 

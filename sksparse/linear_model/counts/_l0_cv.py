@@ -11,9 +11,10 @@ from sksparse._validation import check_data, check_weights, warn_unless_converge
 from sksparse.linear_model._base import attributes_in
 from sksparse.linear_model._criteria import sample_count
 from sksparse.linear_model._cross_validation import Fold
+from sksparse.linear_model.counts._l0 import L0PoissonRegressor
 from sksparse.linear_model.counts._mixin import SparseCountMixin
 from sksparse.linear_model.l0._search import L0Search
-from sksparse.losses import Poisson
+from sksparse.losses import Loss, Poisson
 
 
 class L0PoissonRegressorCV(SparseCountMixin, L0Search):
@@ -39,16 +40,22 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
     cv : int, splitter or iterable, default=None
         How to split for cross-validation, as in scikit-learn; ``criterion`` is then not used. None
         chooses by ``criterion``, on all samples.
+    scoring : str or callable, default=None
+        With ``cv``, the score of the held-out samples, as in scikit-learn; the greatest is best.
+        None is the mean Poisson deviance, of which the least is best. ``score`` is the share of the
+        deviance that is explained in any case.
     criterion : {"ebic", "bic", "gic", "aic"}, default="ebic"
         The information criterion; see the notes.
     selection : {"min", "1se"}, default="min"
-        With ``cv``, the point with the least deviance, or that with the fewest features among those
-        within one standard error of it.
+        With ``cv``, the point with the least mean deviance or the best mean score, or that with the
+        fewest features among those within one standard error of it.
     n_candidates : int, default=None
         Number of features from which those in X were chosen by their relation to y, as in
         :class:`L0RegressorCV`.
-    l1, l2 : float, default=0.0
-        Strengths of an L1 norm and of a ridge penalty, non-negative.
+    l1 : float, default=0.0
+        Strength of an L1 norm, non-negative.
+    l2 : float, default=0.0
+        Strength of a ridge penalty, non-negative.
     positive : bool or array-like of shape (n_features,), default=False
         Features whose coefficient must not be negative, all or by a boolean mask.
     penalty_weights : array-like of shape (n_features,), default=None
@@ -66,7 +73,7 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
     n_jobs : int, default=None
         Folds at the same time; None is one, -1 as many as there are cores.
     verbose : int, default=0
-        1 prints a line for each fold and the choice, more also the steps of the solver.
+        1 writes the folds, at most a line a second, and the choice; 2 each fold and its path.
 
     Attributes
     ----------
@@ -88,7 +95,9 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
     n_features_path_ : ndarray of shape (n_points,)
         Number of features at each point, on all samples.
     deviance_path_ : ndarray of shape (n_points, n_folds)
-        Weighted mean Poisson deviance on the held-out samples; only with ``cv``.
+        Weighted mean Poisson deviance on the held-out samples; only with ``cv`` and no ``scoring``.
+    score_path_ : ndarray of shape (n_points, n_folds)
+        Score of the held-out samples; only with ``scoring``.
     criterion_path_ : ndarray of shape (n_points,)
         The criterion at each point, infinite where it means nothing, as in :class:`L0RegressorCV`;
         only without ``cv``.
@@ -153,7 +162,8 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = L0Search._common_constraints
-    _error_name = "mean Poisson deviance"
+    _of_one_point = L0PoissonRegressor
+    _loss_name = "mean Poisson deviance"
 
     deviance_path_: Array
 
@@ -163,6 +173,7 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
         max_features: Any = None,
         alphas: Any = None,
         cv: Any = None,
+        scoring: Any = None,
         criterion: str = "ebic",
         selection: str = "min",
         n_candidates: int | None = None,
@@ -180,6 +191,7 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
         self.max_features = max_features
         self.alphas = alphas
         self.cv = cv
+        self.scoring = scoring
         self.criterion = criterion
         self.selection = selection
         self.n_candidates = n_candidates
@@ -194,7 +206,7 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> L0PoissonRegressorCV:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> L0PoissonRegressorCV:
         """Choose a number of features or an ``alpha``, and fit the model.
 
         Parameters
@@ -207,6 +219,10 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, used in fits and errors; an integer weight equals so many
             repetitions of the sample, all in the same folds.
+        **params : dict
+            Metadata for the splitter ``cv`` and for ``scoring``: ``groups``, an array-like of shape
+            (n_samples,), for splitters such as ``GroupKFold``, or what they request where metadata
+            routing of scikit-learn is enabled.
 
         Returns
         -------
@@ -218,25 +234,24 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
             self._check_choice()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True)
             count = sample_count(check_weights(sample_weight, X))
-            task = self._task(X, Poisson(y, weights), count, self.l2)
+            loss = Poisson(y, weights)
+            task = self._task(X, loss, count, self.l2)
             attributes = attributes_in(X.dtype)
-            fit.describe(task.design, task.loss, attributes)
-            folds = self._folds(X, y, weights)
-            _require_counts(folds, task.loss.y)
-            found = self._search_tasks([task], folds)
+            fit.describe(task.design, loss, attributes)
+            found = self._search_tasks([task], self._held_out(X, y, loss, sample_weight, params))
             self._adopt(attributes(found.solution.coef, found.solution.intercept))
         warn_unless_converged(found.message)
         return self
 
-    def _store_errors(self, errors: Array) -> None:
+    def _usable(self, folds: list[Fold], loss: Loss) -> list[Fold]:
+        """Refuse folds whose training part has no minimum of the deviance."""
+        for fold in folds:
+            if not np.any(loss.y[fold.train > 0.0]):
+                raise ValueError(
+                    f"cv: {fold.name} trains on samples with y = 0 alone, whose mean has no "
+                    "logarithm; give fewer folds, or splits that spread the positive counts."
+                )
+        return folds
+
+    def _store_losses(self, errors: Array) -> None:
         self.deviance_path_ = errors
-
-
-def _require_counts(folds: list[Fold], y: Array) -> None:
-    """Refuse folds whose training part has no minimum of the deviance."""
-    for fold in folds:
-        if not np.any(y[fold.train > 0.0]):
-            raise ValueError(
-                f"cv: {fold.name} trains on samples with y = 0 alone, whose mean has no logarithm; "
-                "give fewer folds, or splits that spread the positive counts."
-            )

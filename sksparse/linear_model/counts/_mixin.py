@@ -8,10 +8,10 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils import Tags, check_consistent_length, column_or_1d
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sksparse._typing import Array
-from sksparse._validation import check_weights
+from sksparse._validation import check_weights, validate_data
 from sksparse.linear_model._base import SupportMixin
 from sksparse.losses import Poisson
 

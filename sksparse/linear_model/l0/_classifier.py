@@ -99,7 +99,7 @@ class L0Classifier(SparseClassifierMixin, SparseEstimator):
         Try the features of the previous fit as one more start. The answer may be better, and then
         depends on what was fitted before. Stepwise solvers ignore it.
     verbose : int, default=0
-        A positive value prints a line for each pass.
+        1 writes the first and last pass, and in between at most a line a second; 2 writes each.
 
     Attributes
     ----------

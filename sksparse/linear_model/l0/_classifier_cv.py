@@ -7,7 +7,6 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sksparse._typing import Array
@@ -19,8 +18,9 @@ from sksparse.linear_model._classes import (
     log_loss,
 )
 from sksparse.linear_model._criteria import sample_count
+from sksparse.linear_model._cross_validation import Fold
 from sksparse.linear_model._ridge import Ridge, check_ridge
-from sksparse.linear_model.l0._class_folds import NegativeScores, with_known_classes
+from sksparse.linear_model.l0._class_folds import with_known_classes
 from sksparse.linear_model.l0._classifier import L0Classifier
 from sksparse.linear_model.l0._search import L0Search
 from sksparse.linear_model.l0._task import SubsetTask
@@ -57,7 +57,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         training part lacks a class is fitted and scored on the others, with a warning.
     scoring : str or callable, default=None
         With ``cv``, the score of the held-out samples, as in scikit-learn; the greatest is best.
-        None is the negative log loss, with class weights.
+        None is the negative log loss, with class weights. ``score`` is the accuracy in any case.
     criterion : {"ebic", "bic", "gic", "aic"}, default="ebic"
         The information criterion; see the notes.
     selection : {"min", "1se"}, default="min"
@@ -97,7 +97,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     n_jobs : int, default=None
         Folds at the same time; None is one, -1 as many as there are cores.
     verbose : int, default=0
-        1 prints a line for each fold and the choice, more also the steps of the solver.
+        1 writes the folds, at most a line a second, and the choice; 2 each fold and its path.
 
     Attributes
     ----------
@@ -212,14 +212,16 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **L0Search._common_constraints,
         "l2": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"}), "array-like"],
-        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
+
+    _of_one_point = L0Classifier
+    _loss_name = "log loss"
+    _error_per_loss = 1.0
 
     classes_: Any
     intercept_: Array
     l2_: float
-    score_path_: Array
 
     def __init__(
         self,
@@ -262,7 +264,7 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> L0ClassifierCV:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> L0ClassifierCV:
         """Choose a number of features or a penalty per feature, and fit the model.
 
         Parameters
@@ -275,6 +277,10 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, used in fits and scores; an integer weight equals so many
             repetitions of the sample, all in the same folds.
+        **params : dict
+            Metadata for the splitter ``cv`` and for ``scoring``: ``groups``, an array-like of shape
+            (n_samples,), for splitters such as ``GroupKFold``, or what they request where metadata
+            routing of scikit-learn is enabled.
 
         Returns
         -------
@@ -285,43 +291,27 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
             self._validate_params()
             self._check_choice()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
-            classes, codes, weights = check_classes(y, weights, self.class_weight)
+            self.classes_, codes, weights = check_classes(y, weights, self.class_weight)
             counts = check_weights(sample_weight, X)
             ridges, n = self._ridges(X.shape[1], counts), sample_count(counts)
             loss = log_loss(codes, weights)
             tasks = [self._with_ridge(X, loss, n, ridge) for ridge in ridges]
-            attributes = class_attributes(classes, X.dtype)
+            attributes = class_attributes(self.classes_, X.dtype)
             fit.describe(tasks[0].design, loss, attributes)
-            folds = self._folds(X, y, weights)
-            if folds:
-                folds = with_known_classes(folds, classes, codes)
-            scores = self._scores(X, y, classes, None if sample_weight is None else counts)
-            if scores is not None:
-                scores.check(folds)
-            found = self._search_tasks(tasks, folds, scores)
+            held_out = self._held_out(X, y, loss, sample_weight, params)
+            found = self._search_tasks(tasks, held_out)
             answer = (found.solution.coef, found.solution.intercept)
             stronger = self.l2 == "auto" and ridges[0].once_separated(n)
             if stronger and tasks[0].is_separated(*answer):
                 ridges, tasks = [stronger], [self._with_ridge(X, loss, n, stronger)]
-                found = self._search_tasks(tasks, folds, scores)
+                found = self._search_tasks(tasks, held_out)
             self.l2_ = ridges[found.task].strength
             self._adopt(attributes(found.solution.coef, found.solution.intercept))
         warn_unless_converged(found.message)
         return self
 
-    _error_per_loss = 1.0
-
-    @property
-    def _error_name(self) -> str:  # type: ignore[override]
-        return "log loss" if self.scoring is None else f"negative {self.scoring}"
-
-    def _check_choice(self) -> None:
-        super()._check_choice()
-        if self.cv is None and self.scoring is not None:
-            raise ValueError(
-                f"scoring={self.scoring!r} scores held-out samples, and cv is None: give cv, such "
-                "as 5, or leave scoring at None to choose by criterion."
-            )
+    def _usable(self, folds: list[Fold], loss: Loss) -> list[Fold]:
+        return with_known_classes(folds, self.classes_, loss.y) if folds else folds
 
     def _ridges(self, n_features: int, counts: Array) -> list[Ridge]:
         """The strengths to try."""
@@ -343,12 +333,5 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         task = self._task(X, loss, sample_count)
         return replace(task, penalty=replace(task.penalty, **ridge._asdict()))
 
-    def _scores(self, X: Any, y: Any, classes: Any, weights: Array | None) -> NegativeScores | None:
-        if self.scoring is None:
-            return None
-        model = L0Classifier()
-        model.classes_, model.n_features_in_ = classes, X.shape[1]
-        return NegativeScores(classes, check_scoring(model, self.scoring), X, y, weights)
-
-    def _store_errors(self, errors: Array) -> None:
+    def _store_losses(self, errors: Array) -> None:
         self.score_path_ = -errors

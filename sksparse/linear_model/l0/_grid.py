@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sksparse._typing import Array, Indices
-from sksparse.linear_model._path_protocol import Grid, check_alphas
+from sksparse.linear_model._path_protocol import Grid, check_alphas, is_count
 from sksparse.linear_model.l0._task import SubsetTask
 
 
@@ -57,7 +56,7 @@ def make_grid(
             f"max_features={max_features!r} and alphas={alphas!r} exclude each other: give the "
             "numbers of features to try, or the strengths."
         )
-    if isinstance(alphas, Integral):
+    if is_count(alphas):
         return Grid(alphas=_geometric_alphas(task, int(alphas)))
     return Grid(alphas=check_alphas(alphas))
 

@@ -109,7 +109,7 @@ def l0_path(
     tol : float, default=1e-8
         Gains below this share of the objective do not count.
     verbose : int, default=0
-        A positive value prints progress.
+        1 writes the first and last point, and in between at most a line a second; 2 writes each.
 
     Returns
     -------

@@ -8,6 +8,7 @@ from sksparse._typing import Array
 from sksparse._validation import check_data, check_weights, warn_unless_converged
 from sksparse.linear_model._base import SparseRegressorMixin, attributes_in
 from sksparse.linear_model._criteria import sample_count
+from sksparse.linear_model.l0._regressor import L0Regressor
 from sksparse.linear_model.l0._search import L0Search
 from sksparse.losses import Squared
 
@@ -39,17 +40,22 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     cv : int, splitter or iterable, default=None
         How to split for cross-validation, as in scikit-learn; ``criterion`` is then not used. None
         chooses by ``criterion``, on all samples.
+    scoring : str or callable, default=None
+        With ``cv``, the score of the held-out samples, as in scikit-learn; the greatest is best.
+        None is the mean squared error, of which the least is best. ``score`` is R^2 in any case.
     criterion : {"ebic", "bic", "gic", "aic"}, default="ebic"
         The information criterion; see the notes.
     selection : {"min", "1se"}, default="min"
-        With ``cv``, the point with the least error, or that with the fewest features among those
-        within one standard error of it.
+        With ``cv``, the point with the least mean error or the best mean score, or that with the
+        fewest features among those within one standard error of it.
     n_candidates : int, default=None
         Number of features from which those in X were chosen by their relation to y, at least the
         number in X: EBIC and GIC, and the largest number tried by default, then count the whole
         search. None where there was no such selection.
-    l1, l2 : float, default=0.0
-        Strengths of an L1 norm and of a ridge penalty, non-negative.
+    l1 : float, default=0.0
+        Strength of an L1 norm, non-negative.
+    l2 : float, default=0.0
+        Strength of a ridge penalty, non-negative.
     positive : bool or array-like of shape (n_features,), default=False
         Features whose coefficient must not be negative, all or by a boolean mask.
     penalty_weights : array-like of shape (n_features,), default=None
@@ -67,7 +73,7 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     n_jobs : int, default=None
         Folds at the same time; None is one, -1 as many as there are cores.
     verbose : int, default=0
-        1 prints a line for each fold and the choice, more also the steps of the solver.
+        1 writes the folds, at most a line a second, and the choice; 2 each fold and its path.
 
     Attributes
     ----------
@@ -89,7 +95,9 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
     n_features_path_ : ndarray of shape (n_points,)
         Number of features at each point, on all samples.
     mse_path_ : ndarray of shape (n_points, n_folds)
-        Weighted mean squared error on the held-out samples; only with ``cv``.
+        Weighted mean squared error on the held-out samples; only with ``cv`` and no ``scoring``.
+    score_path_ : ndarray of shape (n_points, n_folds)
+        Score of the held-out samples; only with ``scoring``.
     criterion_path_ : ndarray of shape (n_points,)
         The criterion at each point, infinite where it means nothing (see the notes); only without
         ``cv``.
@@ -173,6 +181,8 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = L0Search._common_constraints
 
+    _of_one_point = L0Regressor
+
     mse_path_: Array
 
     def __init__(
@@ -181,6 +191,7 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
         max_features: Any = None,
         alphas: Any = None,
         cv: Any = None,
+        scoring: Any = None,
         criterion: str = "ebic",
         selection: str = "min",
         n_candidates: int | None = None,
@@ -198,6 +209,7 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
         self.max_features = max_features
         self.alphas = alphas
         self.cv = cv
+        self.scoring = scoring
         self.criterion = criterion
         self.selection = selection
         self.n_candidates = n_candidates
@@ -212,7 +224,7 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> L0RegressorCV:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> L0RegressorCV:
         """Choose a number of features or a penalty per feature, and fit the model.
 
         Parameters
@@ -225,6 +237,10 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, used in fits and errors; an integer weight equals so many
             repetitions of the sample, all in the same folds.
+        **params : dict
+            Metadata for the splitter ``cv`` and for ``scoring``: ``groups``, an array-like of shape
+            (n_samples,), for splitters such as ``GroupKFold``, or what they request where metadata
+            routing of scikit-learn is enabled.
 
         Returns
         -------
@@ -236,10 +252,11 @@ class L0RegressorCV(SparseRegressorMixin, L0Search):
             self._check_choice()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True)
             count = sample_count(check_weights(sample_weight, X))
-            task = self._task(X, Squared(y, weights), count, self.l2)
+            loss = Squared(y, weights)
+            task = self._task(X, loss, count, self.l2)
             attributes = attributes_in(X.dtype)
-            fit.describe(task.design, task.loss, attributes)
-            found = self._search_tasks([task], self._folds(X, y, weights))
+            fit.describe(task.design, loss, attributes)
+            found = self._search_tasks([task], self._held_out(X, y, loss, sample_weight, params))
             self._adopt(attributes(found.solution.coef, found.solution.intercept))
         warn_unless_converged(found.message)
         return self

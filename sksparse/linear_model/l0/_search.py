@@ -10,9 +10,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sksparse._typing import Array, Indices
 from sksparse.linear_model._criteria import CRITERIA
-from sksparse.linear_model._cross_validation import Errors, Fold
+from sksparse.linear_model._cross_validation import Fold
 from sksparse.linear_model._path_protocol import Grid, PathFits
-from sksparse.linear_model._path_search import Choice, PathSearch
+from sksparse.linear_model._path_search import Choice, HeldOut, PathSearch
 from sksparse.linear_model.l0._criterion_path import criterion_path
 from sksparse.linear_model.l0._degrees import effective_degrees
 from sksparse.linear_model.l0._grid import make_grid
@@ -44,9 +44,7 @@ class L0Search(PathSearch[SubsetTask]):
         "criterion": [StrOptions(set(CRITERIA))],
         "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
     }
-    _only_sometimes = frozenset(
-        {"criterion_path_", "deviance_path_", "mse_path_", "score_path_", "sizes_"}
-    )
+    _only_sometimes = PathSearch._only_sometimes | {"criterion_path_", "deviance_path_", "sizes_"}
 
     def _check_choice(self) -> None:
         """Refuse what only folds could use."""
@@ -55,9 +53,21 @@ class L0Search(PathSearch[SubsetTask]):
                 f"selection={self.selection!r} compares errors over folds, and cv is None: give "
                 "cv, such as 5, or leave selection at 'min'."
             )
+        if self.cv is None and self.scoring is not None:
+            raise ValueError(
+                f"scoring={self.scoring!r} scores held-out samples, and cv is None: give cv, such "
+                "as 5, or leave scoring at None to choose by criterion."
+            )
 
-    def _folds(self, X: Any, y: Any, weights: Array) -> list[Fold]:
-        return [] if self.cv is None else super()._folds(X, y, weights)
+    def _folds(self, X: Any, y: Any, weights: Array, options: dict[str, Any]) -> list[Fold]:
+        if self.cv is not None:
+            return super()._folds(X, y, weights, options)
+        if options:
+            raise ValueError(
+                f"{', '.join(options)} tell a splitter which samples belong together, and cv is "
+                "None: give cv, such as GroupKFold(5), or leave them out."
+            )
+        return []
 
     def _task(self, X: Any, loss: Loss, sample_count: float, l2: float = 0.0) -> SubsetTask:
         options = ("l1", "positive", "penalty_weights", "fit_intercept", "effort")
@@ -70,25 +80,22 @@ class L0Search(PathSearch[SubsetTask]):
             **{name: getattr(self, name) for name in (*options, "max_iter", "tol")},
         )
 
-    def _search_tasks(
-        self, tasks: list[SubsetTask], folds: list[Fold], errors: Errors | None = None
-    ) -> Choice:
+    def _search_tasks(self, tasks: list[SubsetTask], held_out: HeldOut) -> Choice:
         """Choose among the points of tasks that differ in their ridge only."""
         grids = [
             make_grid(task, self.max_features, self.alphas, self.n_candidates) for task in tasks
         ]
-        return self._search(tasks, grids, folds, errors)
+        return self._search(tasks, grids, held_out)
 
     def _choose(
         self,
         tasks: list[SubsetTask],
         grids: list[Grid],
         paths: list[PathFits],
-        folds: list[Fold],
-        errors: Errors | None,
+        held_out: HeldOut,
     ) -> tuple[int, int, str]:
-        if folds:
-            return super()._choose(tasks, grids, paths, folds, errors)
+        if held_out.folds:
+            return super()._choose(tasks, grids, paths, held_out)
         values = self._criteria(tasks, paths)
         return *divmod(int(np.argmin(values)), values.shape[1]), ""
 

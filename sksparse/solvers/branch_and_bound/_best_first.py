@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from time import perf_counter
 from typing import Generic, TypeVar
@@ -13,6 +13,7 @@ import numpy as np
 
 from sksparse._fit_tasks import fit_tasks
 from sksparse._interrupts import check, worth_keeping
+from sksparse._progress import Progress
 from sksparse._typing import Indices
 from sksparse.solvers._solution import Status
 from sksparse.solvers.branch_and_bound._tuning import TUNING
@@ -96,16 +97,13 @@ class Budget:
         Value of the clock.
     max_nodes : float
         Number of nodes.
-    verbose : int
-        A positive value prints a line now and then.
-    started : float
-        Value of the clock when the search began.
+    progress : Progress
+        What is reported.
     """
 
     deadline: float
     max_nodes: float
-    verbose: int
-    started: float = field(default_factory=perf_counter)
+    progress: Progress
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,7 @@ def best_first(branching: Branching[AnyNode], best: Incumbent, budget: Budget) -
     order, n_nodes = count(), 0
     heap = [(node.bound, next(order), node) for node in branching.roots()]
     heapq.heapify(heap)
-    status, printed = Status.CONVERGED, budget.started
+    status, progress = Status.CONVERGED, budget.progress
     try:
         with fit_tasks("nodes") as nodes:
             while heap and heap[0][0] < best.cutoff:
@@ -135,9 +133,7 @@ def best_first(branching: Branching[AnyNode], best: Incumbent, budget: Budget) -
                 if now >= budget.deadline or n_nodes >= budget.max_nodes:
                     status = Status.TIME_LIMIT if now >= budget.deadline else Status.MAX_ITER
                     break
-                if budget.verbose and now - printed >= TUNING.seconds_between_lines:
-                    printed = now
-                    print(_progress_line(n_nodes, heap, best, now - budget.started))
+                progress.step(_describe, heap, best, done=n_nodes)
                 nodes.begin()
                 children, n_looked_at = branching.expand(heap[0][2], best)
                 n_nodes += n_looked_at
@@ -151,8 +147,8 @@ def best_first(branching: Branching[AnyNode], best: Incumbent, budget: Budget) -
         if not worth_keeping():
             raise
         status = Status.INTERRUPTED
-    if budget.verbose:
-        print(_progress_line(n_nodes, heap, best, perf_counter() - budget.started))
+    progress.step(_describe, heap, best, done=n_nodes)
+    progress.flush()
     return Outcome(status, _bound(heap, best), n_nodes)
 
 
@@ -161,13 +157,10 @@ def _bound(heap: list[tuple[float, int, AnyNode]], best: Incumbent) -> float:
     return max(min(least, best.cut, best.value) - best.rounding, 0.0)
 
 
-def _progress_line(
-    n_nodes: int, heap: list[tuple[float, int, AnyNode]], best: Incumbent, seconds: float
-) -> str:
+def _describe(heap: list[tuple[float, int, AnyNode]], best: Incumbent) -> str:
     bound = _bound(heap, best)
     gap = (best.value - bound) / max(best.value, best.rounding)
     return (
-        f"[BranchAndBound] {n_nodes} nodes, {len(heap)} open: {len(best.support)} features, "
-        f"objective {best.value:.6g}, bound {bound:.6g} (null model: 1), gap {gap:.2%}, "
-        f"{seconds:.1f} s"
+        f"{len(heap)} open, {len(best.support)} features, objective {best.value:.6g}, "
+        f"bound {bound:.6g} (null model: 1), gap {gap:.2%}"
     )

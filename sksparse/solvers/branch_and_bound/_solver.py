@@ -8,6 +8,7 @@ from time import perf_counter
 import numpy as np
 
 from sksparse._interrupts import worth_keeping
+from sksparse._progress import Progress
 from sksparse._typing import Array, Indices
 from sksparse.penalties import L0
 from sksparse.solvers._base import Solver
@@ -53,7 +54,7 @@ class BranchAndBound(Solver):
     tol, max_iter : float and int
         For the descent that finds a first answer.
     verbose : int, default=0
-        A positive value prints a line every second.
+        1 writes its stages, and at most a line a second about the nodes; 2 writes each node.
 
     Notes
     -----
@@ -99,17 +100,21 @@ class BranchAndBound(Solver):
         """
         self.check(problem)
         started = perf_counter()
+        progress = Progress(
+            type(self).__name__, "node", verbose=self.verbose, time_limit=self.time_limit
+        )
+        progress.say("bounds of the correlations, and a local search for a first answer")
         data = Correlations(problem, problem.penalty_as(L0).l2)
         subsets = _subsets(problem, data)
         first = _descent(self, problem, coef)
         best = Incumbent(*subsets.nearest(np.zeros_like(first.coef)), self.gap)
         best.offer(*subsets.nearest(first.coef))
         best.total = subsets.total(best.support)
+        progress.say(f"{len(best.support)} features, objective {best.value:.6g} (null model: 1)")
         budget = Budget(
             deadline=np.inf if self.time_limit is None else started + self.time_limit,
             max_nodes=np.inf if self.max_nodes is None else self.max_nodes,
-            verbose=self.verbose,
-            started=started,
+            progress=progress,
         )
         if first.status is Status.INTERRUPTED:
             outcome = Outcome(Status.INTERRUPTED, 0.0, 0)

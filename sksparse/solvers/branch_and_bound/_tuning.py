@@ -39,8 +39,6 @@ class Tuning:
         as well: the next nodes need them.
     max_active : int
         A node with more columns in use is not solved to the end: a valid bound is enough.
-    seconds_between_lines : float
-        Seconds between two lines of progress.
     barriers : tuple of float
         Weights of the barrier of the diagonal share; below the last the sum gains no digit.
     barrier_steps : int
@@ -74,7 +72,6 @@ class Tuning:
     max_entering: int = 500
     nearly: float = 0.2
     max_active: int = 2000
-    seconds_between_lines: float = 1.0
     barriers: tuple[float, ...] = (1e-1, 1e-2, 1e-3, 1e-4)
     barrier_steps: int = 3
     shortest_step: float = 1e-3

@@ -9,10 +9,11 @@ import numpy as np
 
 from sksparse._fit_tasks import FitTasks, fit_tasks
 from sksparse._interrupts import check, worth_keeping
+from sksparse._progress import Progress
 from sksparse._typing import Indices
 from sksparse.penalties import L0
 from sksparse.solvers._problem import Problem
-from sksparse.solvers._solution import Certificate, Solution, Status, cut_short
+from sksparse.solvers._solution import Certificate, Solution, Status, cut_short, describe_loss
 from sksparse.solvers.local_search._swap_descent import SubsetDescent
 from sksparse.solvers.local_search._tuning import TUNING
 from sksparse.solvers.subset._correlations import Correlations
@@ -70,7 +71,8 @@ def subset_path(
                 fits.begin()
                 found[k] = solver.solve(limited(k))
                 fits.end()
-            _from_blocks(limited(max(within, default=0)), solver, within, found, verbose, fits)
+            with Progress("subset_path", "number", len(within), verbose=verbose) as progress:
+                _from_blocks(limited(max(within, default=0)), solver, within, found, progress, fits)
     except KeyboardInterrupt:
         if not found or not worth_keeping():
             raise
@@ -84,7 +86,7 @@ def _from_blocks(
     solver: SubsetDescent,
     within: list[int],
     found: dict[int, Solution],
-    verbose: int,
+    progress: Progress,
     fits: FitTasks,
 ) -> None:
     """Put the solutions for the numbers that the blocks reach into ``found``."""
@@ -99,9 +101,7 @@ def _from_blocks(
         known = min(n_kept + k, int(search.cardinalities[-1]))
         features = state.working.features[search.support(known)]
         found[k] = _solution(problem, state.data, features)
-        if verbose:
-            lost = 1.0 - search.explained(known)
-            print(f"[subset_path] {k} features: loss {lost:.4g} of the null model's")
+        progress.step(describe_loss, k, 1.0 - search.explained(known))
         fits.end()
 
 

@@ -15,11 +15,12 @@ import numpy as np
 
 from sksparse._fit_tasks import fit_tasks
 from sksparse._interrupts import worth_keeping
+from sksparse._progress import Progress
 from sksparse._typing import Array, Indices
 from sksparse.penalties import L0
 from sksparse.solvers._base import Iterate, IterativeSolver
 from sksparse.solvers._problem import Problem
-from sksparse.solvers._solution import Certificate, Solution, Status, cut_short
+from sksparse.solvers._solution import Certificate, Solution, Status, cut_short, describe_loss
 from sksparse.solvers.subset._checks import require_best_subset
 from sksparse.solvers.subset_newton._cardinality_path import CardinalityPath
 from sksparse.solvers.subset_newton._certificate import single_change
@@ -231,15 +232,19 @@ class SubsetNewton(IterativeSolver[SubsetNewtonIterate]):
         self.check(problem)
         path = self.known_path or self.cardinality_path(problem)
         fits, found = path.search.fits, dict[int, Solution]()
-        path.admit(max(max_features))
+        last = max(max_features)
+        path.admit(last)
         try:
-            with fit_tasks("numbers of features", max(max_features)) as numbers:
-                for k in range(1, max(max_features) + 1):
+            with (
+                Progress(
+                    type(self).__name__, "number", max(max_features), verbose=self.verbose
+                ) as progress,
+                fit_tasks("numbers of features", max(max_features)) as numbers,
+            ):
+                for k in range(1, last + 1):
                     numbers.begin()
                     fit = path.reach(k)
-                    if self.verbose:
-                        share = fit.value / fits.scale
-                        print(f"[SubsetNewton] {k} features: loss {share:.4g} of null")
+                    progress.step(describe_loss, k, fit.value / fits.scale)
                     if k in max_features:
                         found[k] = _solution(fits, fits.polish(fit), k)
                     numbers.end()

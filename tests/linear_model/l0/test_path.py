@@ -223,7 +223,7 @@ def test_progress_is_shown_when_asked(
     options = {"max_features": None if "alphas" in options else 3, **options}
     l0_path(X, y, **options)
     assert capsys.readouterr().out == ""
-    l0_path(X, y, verbose=1, **options)
+    l0_path(X, y, verbose=2, **options)
     assert len(capsys.readouterr().out.splitlines()) >= 3
 
 

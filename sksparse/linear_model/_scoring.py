@@ -1,0 +1,122 @@
+"""Scores of the fits of a fold by a scorer of scikit-learn, in place of the loss."""
+
+from __future__ import annotations
+
+import warnings
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _check_method_params
+
+from sksparse._typing import Array
+from sksparse.linear_model._base import attributes_in
+from sksparse.linear_model._classes import class_attributes
+from sksparse.linear_model._cross_validation import Fold
+from sksparse.linear_model._path_protocol import PathFits
+from sksparse.linear_model._routing import takes
+from sksparse.losses import Loss
+
+
+@dataclass(frozen=True)
+class NegativeScores:
+    """Negative scores of the fits of a fold on its test samples: errors, of which less is better.
+
+    Parameters
+    ----------
+    scoring : str or callable
+        What the user calls the scorer.
+    scorer : callable
+        As in scikit-learn.
+    model : estimator
+        One that is not fitted, of the family that fits one point.
+    X, y : array-like
+        All samples.
+    options : dict
+        Options of the scorer, for all samples.
+    classes : ndarray of shape (n_classes,) or None, default=None
+        All classes, of a classifier.
+    """
+
+    scoring: Any
+    scorer: Any
+    model: Any
+    X: Any
+    y: Any
+    options: dict[str, Any]
+    classes: Any = None
+
+    def __call__(self, fits: PathFits, fold: Fold) -> Array:
+        points = [fits.at(point) for point in range(len(fits))]
+        return -self._numbers(self._score(points, fold))
+
+    def check(self, folds: list[Fold], loss: Loss) -> None:
+        """Refuse a score that is not defined on the test samples of a fold, before any work."""
+        for fold in folds:
+            nothing = self._without_features(fold, loss)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    scores, reason = self._score([nothing], fold), ""
+                except ValueError as error:
+                    scores, reason = [np.nan], f" ({error})"
+            if np.isnan(self._numbers(scores)).any():
+                raise ValueError(
+                    f"scoring={self.scoring!r} is not defined on the test samples of {fold.name}"
+                    f"{self._content(fold)}{reason}; {self._remedy}."
+                )
+
+    def _without_features(self, fold: Fold, loss: Loss) -> tuple[Array, Any]:
+        """A model without features; the probabilities of classes differ."""
+        nothing = np.zeros(self.X.shape[1])
+        if self.classes is None:
+            return nothing, fold.training_loss(loss).best_constant()
+        known = len(self._classes_of(fold))
+        return (nothing, 1.0) if known == 2 else (np.tile(nothing, (known, 1)), np.arange(known))
+
+    def _content(self, fold: Fold) -> str:
+        if self.classes is None:
+            return ""
+        return f", which hold the classes {np.unique(self.y[fold.rows]).tolist()}"
+
+    @property
+    def _remedy(self) -> str:
+        splits = "fewer folds" if self.classes is None else "stratified splits, fewer folds"
+        return f"give {splits}, or another scoring (None is the loss of the model)"
+
+    def _classes_of(self, fold: Fold) -> Any:
+        return self.classes if fold.classes is None else self.classes[fold.classes]
+
+    def _score(self, points: list[tuple[Array, Any]], fold: Fold) -> list[Any]:
+        X, y = self.X[fold.rows], self.y[fold.rows]
+        options = _check_method_params(self.X, self.options, indices=fold.rows)
+        scorer = self._scorer_of(fold)
+        return [scorer(self._fitted(*point, fold), X, y, **options) for point in points]
+
+    def _numbers(self, scores: list[Any]) -> Array:
+        try:
+            return np.array([float(score) for score in scores])
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"scoring={self.scoring!r} must return a number; got {scores[0]!r}."
+            ) from error
+
+    def _scorer_of(self, fold: Fold) -> Any:
+        probabilities = getattr(self.scorer, "_response_method", "") == "predict_proba"
+        if self.classes is None or not probabilities or not takes(self.scorer, "labels"):
+            return self.scorer
+        # a test part may lack a class
+        scorer = copy(self.scorer)
+        scorer._kwargs = {"labels": self._classes_of(fold), **scorer._kwargs}
+        return scorer
+
+    def _fitted(self, coef: Array, intercept: Any, fold: Fold) -> Any:
+        double = np.dtype(np.float64)
+        if self.classes is None:
+            attributes = attributes_in(double)
+        else:
+            attributes = class_attributes(self._classes_of(fold), double)
+        model = copy(self.model)
+        model._adopt({"n_features_in_": self.X.shape[1], **attributes(coef, intercept)})
+        return model
