@@ -8,6 +8,7 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.utils import Tags
 
 from sksparse._typing import Mask
+from sksparse._validation import as_numpy
 
 try:
     from sklearn.utils import _align_api_if_sparse as as_configured
@@ -57,7 +58,7 @@ class FeatureSelectorMixin(SelectorMixin):
             The columns, in the type of ``X``; sparse ones in the interface that scikit-learn is
             configured for. Without a column where no feature is in use, which warns.
         """
-        return as_configured(super().transform(X))
+        return as_configured(super().transform(as_numpy(X)))
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -21,11 +20,10 @@ from sklearn.utils import validation
 from sklearn.utils.validation import _check_sample_weight
 
 from sksparse._interrupts import interruptible
-from sksparse._typing import Array, Indices
+from sksparse._typing import Array
 
 # Squares of numbers up to this, and of one over it, are far inside the range of float64.
 _LARGEST_SPREAD = 1e140
-_NO_NAMES = "X has no column names: give positions, or a DataFrame (set_output of transformers)"
 
 
 @contextmanager
@@ -217,119 +215,6 @@ def check_start(coef: Any, n_features: int) -> Array | None:
     if coef is None or np.shape(coef) != (n_features,):
         return None
     return np.asarray(coef, dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class Groups:
-    """Groups of features as the user named them.
-
-    Parameters
-    ----------
-    names : ndarray of shape (n_groups,)
-        Labels, positions in the list, or keys of the dict, in that order.
-    labels : ndarray of shape (n_features,)
-        Position in ``names`` of each feature's group.
-    """
-
-    names: Any
-    labels: Indices
-
-    @property
-    def root_sizes(self) -> Array:
-        """Square root of the number of features of each group."""
-        return np.sqrt(np.bincount(self.labels))
-
-
-def check_groups(groups: Any, n_features: int, feature_names: Any) -> Groups:
-    """Resolve the ``groups`` parameter to a partition of the features.
-
-    Parameters
-    ----------
-    groups : None, array-like of shape (n_features,), list of index lists, or dict
-        None puts every feature in a group of its own. A dict maps a name to columns, given as
-        positions or as names.
-    n_features : int
-        Number of features.
-    feature_names : ndarray of shape (n_features,) or None
-        Names of the features, where X had them.
-
-    Raises
-    ------
-    ValueError
-        Where a column is unknown, in two groups or in none.
-    """
-    if groups is None:
-        return Groups(np.arange(n_features), np.arange(n_features, dtype=np.intp))
-    if isinstance(groups, Mapping):
-        names = np.array(list(groups), dtype=object)
-        return Groups(names, _from_members(groups, n_features, feature_names))
-    groups = list(groups)
-    if groups and all(np.ndim(g) == 1 for g in groups):
-        members = dict(enumerate(groups))
-        labels = _from_members(members, n_features, feature_names)
-        return Groups(np.arange(len(groups)), labels)
-    if len(groups) != n_features or any(np.ndim(g) != 0 for g in groups):
-        raise ValueError(
-            f"groups must hold one label per feature ({n_features}), index lists, or be a dict of "
-            f"name -> columns; got {len(groups)} entries: {_short(groups)}."
-        )
-    if len({isinstance(g, str) for g in groups}) > 1 or any(g is None or g != g for g in groups):
-        raise ValueError(
-            f"groups must hold labels of one kind, all names or all numbers, none missing; got "
-            f"{_short(groups)}."
-        )
-    names, labels = np.unique(np.asarray(groups), return_inverse=True)
-    return Groups(names, labels.astype(np.intp))
-
-
-def _from_members(members: Mapping[Any, Any], n_features: int, feature_names: Any) -> Indices:
-    labels = np.full(n_features, -1, dtype=np.intp)
-    known = {} if feature_names is None else {n: j for j, n in enumerate(feature_names)}
-    for number, (name, columns) in enumerate(members.items()):
-        columns = (
-            list(columns) if np.iterable(columns) and not isinstance(columns, str) else [columns]
-        )
-        if not columns:
-            raise ValueError(f"groups: group {name!r} is empty; leave it out.")
-        for column in columns:
-            j = _position(column, name, n_features, known)
-            if labels[j] >= 0:
-                other = list(members)[labels[j]]
-                raise ValueError(
-                    f"groups overlap: column {column!r} is in groups {other!r} and {name!r}; "
-                    "every feature belongs to exactly one group."
-                )
-            labels[j] = number
-    missing = np.flatnonzero(labels < 0)
-    if missing.size:
-        left = [feature_names[j] if known else int(j) for j in missing]
-        raise ValueError(
-            f"groups are incomplete: no group holds column(s) {_short(left)}; every feature "
-            "belongs to exactly one group, so add a group of one for each feature on its own."
-        )
-    return labels
-
-
-def _position(column: Any, group: Any, n_features: int, known: dict[Any, int]) -> int:
-    if isinstance(column, str):
-        if column not in known:
-            names = f"the columns are {_short(list(known))}" if known else _NO_NAMES
-            raise ValueError(
-                f"groups: unknown column {column!r} in group {group!r}; {names}. If it encodes a "
-                "category that these samples lack, give the encoder its categories."
-            )
-        return known[column]
-    if isinstance(column, (bool, np.bool_)) or not isinstance(column, (int, np.integer)):
-        raise ValueError(
-            f"groups: column {column!r} in group {group!r} is neither a position nor a name; give "
-            "integers, or column names of a DataFrame."
-        )
-    if not 0 <= column < n_features:
-        raise ValueError(
-            f"groups: column {column!r} in group {group!r} is out of range; positions go from 0 "
-            f"to {n_features - 1}."
-        )
-    return int(column)
 
 
 def check_penalty_weights(penalty_weights: Any, n: int, *, per: str) -> Array | None:

@@ -47,7 +47,8 @@ IMPORTS = {
 }
 # Single modules that every subpackage may import, lowest first; each may import those before it.
 LEAVES = (
-    "_typing", "_selection", "_progress", "_interrupts", "_scaling", "_fit_tasks", "_validation",
+    "_typing", "_progress", "_interrupts", "_scaling", "_fit_tasks", "_validation", "_selection",
+    "_groups",
     "_estimator",
 )  # fmt: skip
 

@@ -105,9 +105,7 @@ def test_nothing_else_in_the_package_writes() -> None:
         or (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tqdm"))
         or (isinstance(node, ast.Import) and any(a.name.startswith("tqdm") for a in node.names))
     ]
-    # the bar of trainings goes when they have this channel
-    places = {place.split(":")[0] for place in found}
-    assert places <= {"_progress.py", "neural_network/training/_trainer.py"}
+    assert {place.split(":")[0] for place in found} == {"_progress.py"}
 
 
 SILENT = """

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sksparse._validation import check_groups, check_penalty_weights, check_start, check_weights
+from sksparse._groups import check_groups
+from sksparse._validation import check_penalty_weights, check_start, check_weights
 
 
 @pytest.mark.parametrize(

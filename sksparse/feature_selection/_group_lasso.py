@@ -10,29 +10,24 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse._estimator import SparseEstimator
+from sksparse._groups import Groups, check_groups
 from sksparse._selection import FeatureSelectorMixin
 from sksparse._typing import Array, Indices, Mask
 from sksparse._validation import (
-    Groups,
     check_data,
-    check_groups,
     check_penalty_weights,
     check_start,
-    check_target_scale,
     warn_if_more_than_all,
     warn_unless_converged,
 )
-from sksparse.losses import LOSSES, Loss
+from sksparse.feature_selection._targets import check_targets, takes
+from sksparse.losses import LOSSES
 from sksparse.penalties import L1, BlockPenalty, Blocks, GroupL2, SparseGroup
 from sksparse.solvers import BlockDescent, Design, Problem, Solution
 from sksparse.solvers.convex._base import moderate
-
-# Whole real numbers of at most so many distinct values may be codes of classes.
-_MOST_CLASSES = 20
 
 
 class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
@@ -57,12 +52,18 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
         group name to columns, given by position or by name. Every feature belongs to exactly one
         group. None puts each feature in a group of its own, which is the lasso. Names are resolved
         when fitting; :func:`one_hot_groups` finds the dict of a fitted encoder.
+    missing_columns : {"error", "ignore"}, default="error"
+        What to do where ``groups`` names a column that X lacks, as happens in a fold of
+        cross-validation without a sample of a category. "ignore" leaves the column out; a group
+        left without columns is never selected. It still is one of ``groups_`` and has its entry in
+        ``penalty_weights``. A column of X that is in no group remains an error.
     l1_ratio : float, default=0.0
         Share of the L1 norm, from 0 (group lasso) to 1 (lasso). In between is the sparse group
         lasso, which also drops single features of the groups that it keeps.
     penalty_weights : array-like of shape (n_groups,), default=None
         Factor of each group's norm, in the order of ``groups``; labels are sorted. Zero means
-        never penalised and always kept. None is the square root of the group's size.
+        never penalised and always kept. None is the square root of the group's size, that is
+        the number of its columns that X has.
     loss : {"auto", "squared", "logistic", "poisson"}, default="auto"
         Half the squared error; the log loss for two classes; or half the Poisson deviance of counts
         or rates whose mean is ``exp(x_i w + b)``. "auto" takes the log loss when
@@ -104,7 +105,8 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
     classes_ : ndarray of shape (2,)
         The two classes, where the loss is logistic.
     groups_ : ndarray of shape (n_groups,)
-        Names of the groups: sorted labels, positions in the list, or keys of the dict.
+        Names of the groups: sorted labels, positions in the list, or keys of the dict. All that
+        were given, also those without columns in X.
     selected_groups_ : ndarray
         Names of the groups that are kept.
     dual_gap_ : float
@@ -177,6 +179,7 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "alpha": [Interval(Real, 0, None, closed="left")],
         "groups": ["array-like", Mapping, None],
+        "missing_columns": [StrOptions({"error", "ignore"})],
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "penalty_weights": ["array-like", None],
         "loss": [StrOptions({"auto", *LOSSES})],
@@ -200,6 +203,7 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
         alpha: float = 0.01,
         groups: Any = None,
         *,
+        missing_columns: str = "error",
         l1_ratio: float = 0.0,
         penalty_weights: Any = None,
         loss: str = "auto",
@@ -212,6 +216,7 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
     ) -> None:
         self.alpha = alpha
         self.groups = groups
+        self.missing_columns = missing_columns
         self.l1_ratio = l1_ratio
         self.penalty_weights = penalty_weights
         self.loss = loss
@@ -244,9 +249,13 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
             self._validate_params()
             X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
             warn_if_more_than_all("min_features", self.min_features, X.shape[1])
-            name, targets, classes = _check_targets(y, self.loss, weights)
-            feature_names = getattr(self, "feature_names_in_", None)
-            groups = check_groups(self.groups, X.shape[1], feature_names)
+            name, targets, classes = check_targets(y, self.loss, weights)
+            groups = check_groups(
+                self.groups,
+                X.shape[1],
+                getattr(self, "feature_names_in_", None),
+                skip_missing=self.missing_columns == "ignore",
+            )
             factors = _factors(self.penalty_weights, groups)
             start = check_start(getattr(self, "coef_", None), X.shape[1])
             penalty = _make_penalty(groups, factors, self.l1_ratio)
@@ -287,7 +296,8 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
                 support |= groups.labels == group
                 if support.sum() >= self.min_features:
                     break
-        self._support, self.selected_groups_ = support, groups.names[selected]
+        self._support = support
+        self.selected_groups_ = groups.names[groups.filled[selected]]
 
     def _store(self, solution: Solution, groups: Groups, classes: Any, dtype: Any) -> None:
         self.coef_ = solution.coef.astype(dtype)
@@ -314,13 +324,13 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
             # with "auto", whole numbers are taken for classes
             tags.classifier_tags = ClassifierTags(multi_class=False)
         else:
-            tags.target_tags.positive_only = not _takes(kind, -1.0)
+            tags.target_tags.positive_only = not takes(kind, -1.0)
         return tags
 
 
 def _factors(penalty_weights: Any, groups: Groups) -> Array:
     factors = check_penalty_weights(penalty_weights, len(groups.names), per="group")
-    return groups.root_sizes if factors is None else factors
+    return groups.root_sizes if factors is None else factors[groups.filled]
 
 
 def _make_penalty(groups: Groups, factors: Array, l1_ratio: float) -> BlockPenalty:
@@ -340,57 +350,3 @@ def _next_to_enter(solution: Solution, problem: Problem, penalty: BlockPenalty) 
     strengths[penalty.blocks.norms(coef) > 0] = 0.0
     order = np.argsort(-strengths, kind="stable")
     return order[strengths[order] > 0.0]
-
-
-def _takes(kind: type[Loss], target: float) -> bool:
-    """Whether a target is in the domain of a loss."""
-    try:
-        kind(np.array([target]), np.ones(1))
-    except ValueError:
-        return False
-    return True
-
-
-def _check_targets(y: Any, loss: str, weights: Array) -> tuple[str, Array, Any]:
-    """Name of the loss, targets in its coding, and the classes of the log loss."""
-    if loss != "auto" and not LOSSES[loss].for_classes:
-        return loss, _as_numbers(y, loss), None
-    kind = type_of_target(y, input_name="y", raise_unknown=True)
-    values = np.unique(y[weights > 0])
-    got = f"got {len(values)} class(es): {values[:5].tolist()}"
-    if loss == "auto":
-        if len(values) < 2:
-            raise ValueError(
-                f"loss='auto' needs y with at least two values, {got}; give samples of more, or "
-                "choose loss='squared' if a constant numeric target is meant."
-            )
-        if not _are_classes(y, kind, len(values)):
-            return "squared", _as_numbers(y, "squared"), None
-    check_classification_targets(y)
-    if len(values) != 2:
-        raise ValueError(
-            "The log loss needs exactly two classes among the samples with positive weight, "
-            f"{got}. Only binary classification is supported: select one class against the rest, "
-            "or use loss='squared' if these are quantities."
-        )
-    return "logistic", (y == values[1]).astype(np.float64), values
-
-
-def _are_classes(y: Any, kind: str, n_values: int) -> bool:
-    """Whether targets are names of classes rather than quantities."""
-    if y.dtype.kind != "f":
-        return True
-    few = n_values <= min(_MOST_CLASSES, np.sqrt(len(y)))
-    return kind == "binary" or (kind == "multiclass" and few)
-
-
-def _as_numbers(y: Any, loss: str) -> Array:
-    try:
-        numbers = y.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"loss={loss!r} needs numeric targets, got y of dtype {y.dtype} with values like "
-            f"{y[0]!r}; use loss='logistic' for two classes."
-        ) from error
-    check_target_scale(numbers)
-    return np.asarray(numbers)

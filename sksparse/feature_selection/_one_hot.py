@@ -1,31 +1,82 @@
-"""Groups of the columns that one-hot encoders make."""
+"""Groups of the columns that one-hot and other encoders make."""
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+import warnings
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-import numpy as np
 from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import (
+    KBinsDiscretizer,
+    OneHotEncoder,
+    SplineTransformer,
+    TargetEncoder,
+)
 from sklearn.utils.validation import check_is_fitted
 
 
-def one_hot_groups(transformer: Any) -> dict[str, list[str]]:
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """A column that an encoder may be given: an input, or one that a step made of others.
+
+    Two sources are the same only as objects, since steps that drop names repeat them.
+    """
+
+    name: str
+    # The step behind which the column can no longer be led back to the one that it encodes.
+    lost_in: str = ""
+
+
+class _Column(NamedTuple):
+    """A column somewhere between the steps, and what it was made of."""
+
+    source: _Source
+    encoded: bool = False
+
+
+def one_hot_groups(transformer: Any, *, positions: bool = False) -> dict[str, list[Any]]:
     """Group the output columns of a fitted transformer by the input column that they encode.
 
     Parameters
     ----------
     transformer : OneHotEncoder, ColumnTransformer, Pipeline or other transformer
-        Fitted. In a column transformer the one-hot encoders are found, also as the last step of a
-        pipeline whose earlier steps keep the columns; every other output column is a group of its
-        own. Output names are those of its ``get_feature_names_out``.
+        Fitted. Encoders are found inside pipelines, column transformers and feature unions:
+        ``OneHotEncoder``, ``KBinsDiscretizer`` (but for ``encode="ordinal"``),
+        ``SplineTransformer``, ``TargetEncoder`` of several classes, and those of the package
+        category_encoders that make several columns of one. Steps before and after an encoder may
+        drop, scale or impute columns: a column is followed through every step that keeps its name
+        in ``get_feature_names_out``. Every other output column is a group of its own.
+    positions : bool, default=False
+        Whether to give the positions of the columns rather than their names: for output without
+        names, a sparse matrix or an array.
 
     Returns
     -------
-    groups : dict of str to list of str
-        Name of the input column, or of the output column where it stands alone, to the names of
-        output columns; fit for the ``groups`` of :class:`GroupLassoSelector`.
+    groups : dict of str to list of str or int
+        Name of the input column, or of the output column where it stands alone, to the output
+        columns; fit for the ``groups`` of :class:`GroupLassoSelector`. A number is put behind a
+        name that is taken.
+
+    Raises
+    ------
+    ValueError
+        When a step has no names for its output columns.
+
+    Warns
+    -----
+    UserWarning
+        When columns become groups of their own although they encode something: a step after the
+        encoder makes new columns of them, or the encoder is one that is not known here.
+
+    See Also
+    --------
+    GroupLassoSelector : Keeps or drops such groups; its ``missing_columns`` serves
+        cross-validation.
 
     Examples
     --------
@@ -41,55 +92,116 @@ def one_hot_groups(transformer: Any) -> dict[str, list[str]]:
     ... )
     >>> one_hot_groups(encode.fit(X))
     {'colour': ['colour_blue', 'colour_red'], 'size': ['size']}
+    >>> one_hot_groups(encode, positions=True)
+    {'colour': [0, 1], 'size': [2]}
     """
     check_is_fitted(transformer)
-    names = [str(name) for name in transformer.get_feature_names_out()]
-    owners = _owners(transformer, names, _input_names(transformer))
-    groups: dict[str, list[str]] = {}
-    for owner, name in zip(owners, names, strict=True):
-        groups.setdefault(owner, []).append(name)
+    names = _output_names(transformer)
+    inputs = [_Column(_Source(name)) for name in _input_names(transformer)]
+    columns = _follow(transformer, inputs)
+    members: dict[Any, list[int]] = {}
+    for j, column in enumerate(columns):
+        members.setdefault(column.source if column.encoded else j, []).append(j)
+    groups: dict[str, list[Any]] = {}
+    for js in members.values():
+        column = columns[js[0]]
+        name = _unused(column.source.name if column.encoded else names[js[0]], groups)
+        groups[name] = js if positions else [names[j] for j in js]
+    _warn_of_lost(columns, names)
     return groups
+
+
+def _unused(name: str, taken: Container[str]) -> str:
+    numbered = (f"{name}_{k}" for k in itertools.count(1))
+    return next(free for free in itertools.chain([name], numbered) if free not in taken)
+
+
+def _warn_of_lost(columns: list[_Column], names: list[str]) -> None:
+    """Say which columns stand alone although an encoder made them."""
+    lost = [j for j, column in enumerate(columns) if column.source.lost_in and not column.encoded]
+    if lost:
+        steps = sorted({columns[j].source.lost_in for j in lost})
+        shown = ", ".join(repr(names[j]) for j in lost[:5]) + (", ..." if len(lost) > 5 else "")
+        warnings.warn(
+            f"one_hot_groups cannot read what the columns encode that {', '.join(steps)} makes: "
+            f"{len(lost)} column(s) become groups of their own ({shown}). Put steps that make new "
+            "columns before the encoder or beside it, or write the groups by hand.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _output_names(transformer: Any) -> list[str]:
+    try:
+        return [str(name) for name in transformer.get_feature_names_out()]
+    except AttributeError as error:
+        raise ValueError(
+            f"one_hot_groups reads the names of output columns, and some have none: {error}. Give "
+            "every step such names; a FunctionTransformer has them with "
+            "feature_names_out='one-to-one'."
+        ) from error
 
 
 def _input_names(transformer: Any) -> list[str]:
     """Names of the columns that a transformer was fitted on."""
-    unnamed = [f"x{i}" for i in range(transformer.n_features_in_)]
+    unnamed = [f"x{i}" for i in range(getattr(transformer, "n_features_in_", 0))]
     return [str(name) for name in getattr(transformer, "feature_names_in_", unnamed)]
 
 
-def _owners(transformer: Any, names: list[str], inputs: list[str]) -> list[str]:
-    """For each output column, the input column that it encodes, or else its own name."""
+def _follow(transformer: Any, inputs: list[_Column]) -> list[_Column]:
+    """The output columns of a transformer, given its input columns."""
+    if transformer is None or transformer == "passthrough":
+        return inputs
     if isinstance(transformer, Pipeline):
-        return _owners(transformer[-1], names, inputs)
-    if isinstance(transformer, OneHotEncoder):
-        # Steps before an encoder may drop the names, and even columns.
-        same = len(inputs) == transformer.n_features_in_
-        return _one_hot_owners(transformer, inputs if same else _input_names(transformer))
-    if isinstance(transformer, ColumnTransformer):
-        owners = list(names)
-        for name, part, columns in transformer.transformers_:
-            place = transformer.output_indices_[name]
-            if place.stop > place.start and part not in ("drop", "passthrough"):
-                owners[place] = _owners(part, names[place], _chosen(inputs, columns))
-        return owners
-    return names
+        for _, step in transformer.steps:
+            inputs = _follow(step, inputs)
+        return inputs
+    if isinstance(transformer, ColumnTransformer | FeatureUnion):
+        return [
+            column
+            for part, chosen in _parts(transformer, inputs)
+            for column in _follow(part, chosen)
+        ]
+    if isinstance(transformer, FrozenEstimator):
+        return _follow(transformer.estimator, inputs)
+    sizes = _columns_per_input(transformer)
+    if sizes is not None:
+        return [
+            _Column(column.source, encoded=True)
+            for column, size in zip(inputs, sizes, strict=True)
+            for _ in range(size)
+        ]
+    return _follow_by_name(transformer, inputs)
 
 
-def _chosen(inputs: list[str], columns: Any) -> list[str]:
-    """Names of the columns that a part of a column transformer takes."""
-    if isinstance(columns, str):
-        return [columns]
-    if not isinstance(columns, slice) and all(isinstance(c, str) for c in columns):
-        return list(columns)
-    return [str(name) for name in np.atleast_1d(np.asarray(inputs, dtype=object)[columns])]
+def _parts(
+    transformer: ColumnTransformer | FeatureUnion, inputs: list[_Column]
+) -> Iterator[tuple[Any, list[_Column]]]:
+    """What stands side by side in a transformer and has output, with the columns it is given."""
+    if isinstance(transformer, FeatureUnion):
+        yield from ((part, inputs) for _, part in transformer.transformer_list if part != "drop")
+        return
+    for name, part, _ in transformer.transformers_:
+        place = transformer.output_indices_[name]
+        if place.stop > place.start:
+            chosen = transformer._transformer_to_input_indices[name]
+            yield part, [inputs[i] for i in chosen]
 
 
-def _one_hot_owners(encoder: OneHotEncoder, inputs: list[str]) -> list[str]:
-    sizes = [_n_columns(encoder, i) for i in range(len(inputs))]
-    return [str(name) for name in np.repeat(np.asarray(inputs, dtype=object), sizes)]
+def _columns_per_input(step: Any) -> list[int] | None:
+    """How many columns an encoder of scikit-learn makes of each input, in their order."""
+    if isinstance(step, OneHotEncoder):
+        return [_n_one_hot(step, i) for i in range(step.n_features_in_)]
+    if isinstance(step, KBinsDiscretizer) and step.encode != "ordinal":
+        return [int(n) for n in step.n_bins_]
+    if isinstance(step, SplineTransformer):
+        return [step.n_features_out_ // step.n_features_in_] * step.n_features_in_
+    if isinstance(step, TargetEncoder) and step.target_type_ == "multiclass":
+        return [len(step.classes_)] * step.n_features_in_
+    return None
 
 
-def _n_columns(encoder: OneHotEncoder, i: int) -> int:
+def _n_one_hot(encoder: OneHotEncoder, i: int) -> int:
     """Columns that the encoder makes of its i-th input."""
     size = len(encoder.categories_[i])
     # The encoder has this attribute only where it was asked to pool rare categories.
@@ -98,3 +210,25 @@ def _n_columns(encoder: OneHotEncoder, i: int) -> int:
         size += 1 - len(rare[i])
     dropped = encoder.drop_idx_ is not None and encoder.drop_idx_[i] is not None
     return size - int(dropped)
+
+
+def _follow_by_name(step: Any, inputs: list[_Column]) -> list[_Column]:
+    """Columns of a step that keeps the names of those that it keeps, or says what it made them of.
+
+    scikit-learn's scalers, imputers and selectors do, and so do functions that are declared
+    "one-to-one".
+    """
+    named = dict(zip(_input_names(step), inputs, strict=False))
+    for part in _encodings(step):
+        source = named[str(part["col"])].source
+        made = getattr(part.get("mapping"), "columns", part.get("columns", ()))
+        named.update((str(name), _Column(source, encoded=True)) for name in made)
+    encodes = "Encoder" in type(step).__name__ or any(column.encoded for column in inputs)
+    lost_in = type(step).__name__ if encodes else ""
+    return [named.get(name, _Column(_Source(name, lost_in))) for name in _output_names(step)]
+
+
+def _encodings(step: Any) -> list[dict[str, Any]]:
+    """What an encoder of category_encoders makes of its inputs."""
+    mapping = getattr(step, "mapping", None)
+    return mapping if isinstance(mapping, list) else []

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Lasso, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -292,33 +291,6 @@ def test_budget_that_runs_out_warns(rng: np.random.Generator) -> None:
         GroupLassoSelector(alpha=0.01, max_iter=1).fit(X, y)
 
 
-def test_one_hot_groups_follow_every_kind_of_encoder() -> None:
-    X = pd.DataFrame(
-        {
-            "colour": ["red", "blue", "red", "green", "red"],
-            "shape": ["disc", "cube", "cube", "disc", "cube"],
-            "size": [1.0, 2.0, 3.0, 4.0, 5.0],
-        }
-    )
-    encode = ColumnTransformer(
-        [
-            ("all", OneHotEncoder(sparse_output=False), ["colour"]),
-            ("pooled", make_pipeline(OneHotEncoder(min_frequency=2, drop="first")), ["shape"]),
-            ("number", StandardScaler(), ["size"]),
-        ]
-    ).fit(X)
-    groups = one_hot_groups(encode)
-    assert groups == {
-        "colour": ["all__colour_blue", "all__colour_green", "all__colour_red"],
-        "shape": ["pooled__shape_disc"],
-        "number__size": ["number__size"],
-    }
-    rare = OneHotEncoder(min_frequency=2).fit(X[["colour"]])
-    assert one_hot_groups(rare) == {"colour": ["colour_red", "colour_infrequent_sklearn"]}
-    unnamed = OneHotEncoder().fit(X[["colour", "shape"]].to_numpy())
-    assert [len(columns) for columns in one_hot_groups(unnamed).values()] == [3, 2]
-
-
 def test_one_hot_columns_enter_and_leave_together(rng: np.random.Generator) -> None:
     X = pd.DataFrame(
         {
@@ -338,19 +310,6 @@ def test_one_hot_columns_enter_and_leave_together(rng: np.random.Generator) -> N
     model.set_output(transform="pandas").fit(X, y)
     assert model[-1].selected_groups_.tolist() == ["city", "size"]
     assert model.transform(X).columns.tolist() == ["city_Bonn", "city_Lima", "city_Oslo", "size"]
-
-
-def test_one_hot_groups_keep_columns_apart_behind_steps_that_drop_names() -> None:
-    X = pd.DataFrame({"col": list("rgb") * 4, "size": list("SMLX") * 3})
-
-    def encoder() -> object:
-        return make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder())
-
-    for columns in (["col"], ["size"]), ([0], [1]), (slice(0, 1), [False, True]):
-        encode = make_column_transformer(*((encoder(), c) for c in columns)).fit(X)
-        groups = one_hot_groups(encode)
-        assert {name: len(members) for name, members in groups.items()} == {"col": 3, "size": 4}
-    assert list(one_hot_groups(encoder().fit(X))) == ["col", "size"]
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csc_array])
