@@ -11,7 +11,7 @@ import pytest
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.feature_selection import SelectFromModel
-from sklearn.linear_model import LassoCV
+from sklearn.linear_model import LassoCV, LinearRegression
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -291,3 +291,17 @@ def test_groups_weights_and_classes_go_together(samples: Samples) -> None:
     with pytest.warns(UserWarning, match="has no training sample"):
         again = clone(model).set_params(cv=splits).fit(X, names, sample_weight=weights)
     np.testing.assert_array_equal(model.score_path_, again.score_path_)
+
+
+def test_a_search_in_the_middle_of_a_pipeline_gets_its_groups(
+    search: Any, samples: Samples
+) -> None:
+    X, y, groups = samples
+    search.set_params(cv=GroupKFold(3))
+    alone = search.fit(X, y, groups=groups)
+    with config_context(enable_metadata_routing=True):
+        model = make_pipeline(clone(search), LinearRegression()).fit(X, y, groups=groups)
+        kept = clone(search).fit_transform(X, y, groups=groups)
+    np.testing.assert_array_equal(model[0].get_support(), alone.get_support())
+    np.testing.assert_array_equal(kept, X[:, alone.get_support()])
+    assert model[1].n_features_in_ == alone.n_features_
