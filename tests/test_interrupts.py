@@ -15,19 +15,19 @@ FITS = {
         from sksparse import OSCAR
         X = rng.standard_normal((1200, 800))
         y = X[:, :200].sum(axis=1) + rng.standard_normal(1200)
-        model = OSCAR(0.05, tol=1e-13, verbose=1)
+        model = OSCAR(0.05, tol=1e-13, verbose=2)
     """,
     "GroupLassoSelector": """
         from sksparse import GroupLassoSelector
         X = rng.standard_normal((1200, 800)) + rng.standard_normal((1200, 1))
         y = X[:, :200].sum(axis=1) + rng.standard_normal(1200)
-        model = GroupLassoSelector(0.02, tol=1e-13, verbose=1)
+        model = GroupLassoSelector(0.02, tol=1e-13, verbose=2)
     """,
     "GroupLassoSelector, logistic": """
         from sksparse import GroupLassoSelector
         X = rng.standard_normal((1200, 800)) + rng.standard_normal((1200, 1))
         y = (X[:, :200].sum(axis=1) > 0).astype(int)
-        model = GroupLassoSelector(0.02, tol=1e-13, verbose=1)
+        model = GroupLassoSelector(0.02, tol=1e-13, verbose=2)
     """,
 }
 

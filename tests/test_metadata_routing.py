@@ -118,6 +118,8 @@ def test_weights_are_requested_by_nothing_until_the_user_says_so(name: str) -> N
             continue
         request = getattr(model, f"set_{method}_request")
         expected = {"sample_weight"}
+        if method == "fit" and name.startswith("Sparse"):
+            expected |= {"X_val", "y_val", "sample_weight_val", "groups"}
         if method == "partial_fit" and is_classifier(model):
             expected.add("classes")
         for value in (True, False, "importance", None):
@@ -129,7 +131,7 @@ def test_weights_are_requested_by_nothing_until_the_user_says_so(name: str) -> N
                 assert set(requests) == expected
                 assert requests["sample_weight"] == value
         with pytest.raises(TypeError, match="Unexpected args"):
-            request(groups=True)
+            request(weights=True)
         with config_context(enable_metadata_routing=False), pytest.raises(RuntimeError):
             request(sample_weight=True)
 

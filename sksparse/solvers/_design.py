@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy import sparse
 
 from sksparse._typing import Array, Indices, Mask
 
@@ -89,7 +90,9 @@ class Design:
         if cls is not Design:
             return super().__new__(cls)
         kind = next((kind for kind in cls.__subclasses__() if kind.reads(X)), None)
-        if kind is None or X.ndim != 2 or X.dtype not in (np.float32, np.float64):
+        is_array = isinstance(X, np.ndarray) or sparse.issparse(X)
+        fits = X.ndim == 2 and X.dtype in (np.float32, np.float64) if is_array else True
+        if kind is None or not fits:
             found = f"{type(X).__name__} of dtype {getattr(X, 'dtype', None)}"
             raise ValueError(
                 f"Design reads float32 and float64 arrays and sparse matrices with two dimensions, "

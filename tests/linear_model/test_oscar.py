@@ -14,6 +14,7 @@ from sksparse.linear_model import OSCAR
 
 
 @parametrize_with_checks([OSCAR(), OSCAR(pairwise=0.0), OSCAR(pairwise=1.0, warm_start=True)])
+@pytest.mark.filterwarnings("ignore:No features were selected:UserWarning")
 def test_sklearn_contract(estimator: OSCAR, check: object) -> None:
     check(estimator)
 

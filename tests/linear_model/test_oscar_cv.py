@@ -31,6 +31,7 @@ def problem(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 @parametrize_with_checks(
     [OSCARCV(alphas=5), OSCARCV(alphas=3, pairwise=1.0, selection="1se", scoring="r2")]
 )
+@pytest.mark.filterwarnings("ignore:No features were selected:UserWarning")
 def test_sklearn_contract(estimator: OSCARCV, check: Any) -> None:
     check(estimator)
 

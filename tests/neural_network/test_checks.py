@@ -38,6 +38,7 @@ class Network(nn.Sequential):
 
 
 @parametrize_with_checks([SparseMLPClassifier(sparsifier=name, **MLP) for name in SPARSIFIERS])
+@pytest.mark.filterwarnings("ignore:No features were selected:UserWarning")
 def test_classifier_contract(
     estimator: BaseEstimator, check: Callable[[BaseEstimator], None]
 ) -> None:
@@ -51,6 +52,7 @@ def test_classifier_contract(
         for name in SPARSIFIERS
     ]
 )
+@pytest.mark.filterwarnings("ignore:No features were selected:UserWarning")
 def test_regressor_contract(
     estimator: BaseEstimator, check: Callable[[BaseEstimator], None]
 ) -> None:

@@ -187,8 +187,8 @@ def test_verbose_prints_progress_and_silence_otherwise(data: Any, capsys: Any) -
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
     make(max_iter=3, verbose=1, early_stopping=True).fit(*data)
-    bar = capsys.readouterr().err
-    assert all(word in bar for word in ("3/3", "loss", "score", "sparsity"))
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert all(word in last for word in ("epoch 3/3", " s", "loss", "score", "sparsity"))
     make(max_iter=3, verbose=2, early_stopping=True).fit(*data)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3

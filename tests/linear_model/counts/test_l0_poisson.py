@@ -29,6 +29,7 @@ BOTH = [L0PoissonRegressor(), L0PoissonRegressorCV()]
         L0PoissonRegressorCV(cv=2, alphas=5, scoring="r2"),
     ]
 )
+@pytest.mark.filterwarnings("ignore:No features were selected:UserWarning")
 def test_sklearn_contract(estimator: object, check: object) -> None:
     check(estimator)
 

@@ -36,6 +36,7 @@ from sksparse.linear_model import L0Regressor
         L0Regressor(solver="exact"),
     ]
 )
+@pytest.mark.filterwarnings("ignore:No features were selected:UserWarning")
 def test_sklearn_contract(estimator: L0Regressor, check: Any) -> None:
     check(estimator)
 
@@ -127,7 +128,6 @@ def test_search_in_a_pipeline_with_text_columns(rng: np.random.Generator) -> Non
         ({"l2": -0.1}, r"'l2'.*L0Regressor.*-0\.1"),
         ({"max_features": 0}, r"'max_features'.*L0Regressor.*0"),
         ({"max_features": 2.5}, r"'max_features'.*L0Regressor.*2\.5"),
-        ({"max_features": 7}, r"max_features=7.*n_features=6.*give a"),
         ({"max_iter": 0}, r"'max_iter'.*0"),
         ({"tol": -1.0}, r"'tol'.*-1\.0"),
     ],
