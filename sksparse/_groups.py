@@ -145,6 +145,6 @@ def _position(column: Any, group: Any, n_features: int, known: dict[Any, int]) -
     if not 0 <= column < n_features:
         raise ValueError(
             f"groups: column {column!r} in group {group!r} is out of range; positions go from 0 "
-            f"to {n_features - 1}."
+            f"to {n_features - 1}. Where samples may lack columns, give names and a DataFrame."
         )
     return int(column)

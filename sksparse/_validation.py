@@ -73,7 +73,7 @@ def as_numpy(values: Any, name: str = "X") -> Any:
             raise TypeError(
                 f"{name} is a {type(values).__module__}.{type(values).__name__} that NumPy cannot "
                 f"read: {str(error).rstrip('.')}. Give a NumPy array; of a torch tensor, "
-                f"{name}.detach().cpu().numpy()."
+                f"{name}.detach().cpu().to_dense().float().numpy()."
             ) from error
     if isinstance(values, np.ma.MaskedArray):
         if np.ma.is_masked(values):

@@ -84,7 +84,7 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "gradients": (
         lambda X: torch.tensor(X, requires_grad=True),
         TypeError,
-        r"X is a torch.Tensor that NumPy cannot read.* X.detach\(\).cpu\(\).numpy\(\)",
+        r"X is a torch.Tensor that NumPy cannot read.*\.to_dense\(\)\.float\(\)",
     ),
     "bfloat16": (lambda X: torch.tensor(X).bfloat16(), TypeError, "X is a torch.Tensor that NumPy"),
     "on a device": (OnDevice, TypeError, "OnDevice that NumPy cannot read: Implicit conversion"),

@@ -23,7 +23,7 @@ from sksparse._validation import (
     warn_if_more_than_all,
     warn_unless_converged,
 )
-from sksparse.feature_selection._targets import check_targets, takes
+from sksparse.feature_selection._targets import check_targets, in_domain
 from sksparse.losses import LOSSES
 from sksparse.penalties import L1, BlockPenalty, Blocks, GroupL2, SparseGroup
 from sksparse.solvers import BlockDescent, Design, Problem, Solution
@@ -324,7 +324,7 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
             # with "auto", whole numbers are taken for classes
             tags.classifier_tags = ClassifierTags(multi_class=False)
         else:
-            tags.target_tags.positive_only = not takes(kind, -1.0)
+            tags.target_tags.positive_only = not in_domain(kind, -1.0)
         return tags
 
 

@@ -15,7 +15,7 @@ from sksparse.losses import LOSSES, Loss
 _MOST_CLASSES = 20
 
 
-def takes(kind: type[Loss], target: float) -> bool:
+def in_domain(kind: type[Loss], target: float) -> bool:
     """Whether a target is in the domain of a loss."""
     try:
         kind(np.array([target]), np.ones(1))

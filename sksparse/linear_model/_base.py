@@ -46,6 +46,14 @@ def attributes_in(dtype: Any) -> Callable[[Array, float], dict[str, Any]]:
     }
 
 
+def count_chosen(coef: Any, penalty_weights: Any) -> int:
+    """Number of features in use, those of penalty weight zero not counted: they are always kept."""
+    used = (np.atleast_2d(coef) != 0).any(axis=0)
+    if penalty_weights is not None:
+        used &= np.asarray(penalty_weights, dtype=np.float64) > 0
+    return int(used.sum())
+
+
 class LinearSelectorMixin(FeatureSelectorMixin):
     """Selects the features with a coefficient that is not zero, and takes sparse data."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -120,10 +121,18 @@ class CrossValidation:
                 progress.step(self._describe, grid, result[0])
         columns, messages = zip(*results, strict=True)
         errors = np.column_stack(columns)
-        if np.isnan(errors).any():
+        undefined = np.isnan(errors).any(axis=1)
+        if undefined.all():
             raise ValueError(
                 f"{self.error_name} is nan in {int(np.isnan(errors).any(axis=0).sum())} folds; "
                 "give a scoring that is defined on every fold, or fewer folds."
+            )
+        if undefined.any():
+            warnings.warn(
+                f"{self.error_name} is nan for {int(undefined.sum())} of {len(errors)} points of "
+                f"{grid}, as may happen for models without features: these are not chosen.",
+                UserWarning,
+                stacklevel=2,
             )
         return errors, next(filter(None, messages), "")
 
@@ -142,13 +151,13 @@ class CrossValidation:
         return errors, fits.message
 
     def _describe(self, grid: Grid, errors: Array) -> str:
-        best = int(np.argmin(errors))
+        best = int(np.argmin(np.nan_to_num(errors, nan=np.inf)))
         return f"{grid}, least {self.error_name} {errors[best]:.4g} at {grid.points[best]:.3g}"
 
 
 def choose(errors: Array, n_features: Indices, selection: str) -> int:
     """The point with the least mean error, or the sparsest within one standard error of it."""
-    mean = errors.mean(axis=1)
+    mean = np.nan_to_num(errors.mean(axis=1), nan=np.inf)
     best = int(np.argmin(mean))
     n_folds = errors.shape[1]
     if selection == "min" or n_folds == 1:

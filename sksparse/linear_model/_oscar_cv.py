@@ -136,8 +136,9 @@ class OSCARCV(ConvexRegressorCV):
     cv : int, splitter or iterable, default=5
         How to split for cross-validation, as in scikit-learn; None is 5.
     scoring : str or callable, default=None
-        The score of the held-out samples, as in scikit-learn; the greatest is best. None is the
-        mean squared error, of which the least is best. ``score`` is R^2 in any case.
+        The score of the held-out samples, as in scikit-learn; the greatest is best. A callable is
+        given X as an array. None is the mean squared error, of which the least is best.
+        ``score`` is R^2 in any case.
     selection : {"min", "1se"}, default="min"
         The strength with the least mean error or the best mean score, or that with the fewest
         features among those within one standard error of it.

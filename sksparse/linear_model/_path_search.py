@@ -141,6 +141,8 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
             return HeldOut(folds, None)
         classes = self.classes_ if is_classifier(self) else None
         model = self._of_one_point()
+        if hasattr(self, "penalty_weights"):
+            model.set_params(penalty_weights=self.penalty_weights)
         scores = NegativeScores(self.scoring, scorer, model, X, y, routed.score, classes)
         scores.check(folds, loss)
         return HeldOut(folds, scores)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils.validation import _check_method_params
 
 from sksparse._typing import Array
-from sksparse.linear_model._base import attributes_in
+from sksparse.linear_model._base import attributes_in, count_chosen
 from sksparse.linear_model._classes import class_attributes
 from sksparse.linear_model._cross_validation import Fold
 from sksparse.linear_model._path_protocol import PathFits
@@ -54,34 +55,42 @@ class NegativeScores:
     def check(self, folds: list[Fold], loss: Loss) -> None:
         """Refuse a score that is not defined on the test samples of a fold, before any work."""
         for fold in folds:
-            nothing = self._without_features(fold, loss)
+            simple = self._simple_model(fold, loss)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 try:
-                    scores, reason = self._score([nothing], fold), ""
+                    scores, reason = self._score([simple], fold), ""
                 except ValueError as error:
                     scores, reason = [np.nan], f" ({error})"
             if np.isnan(self._numbers(scores)).any():
                 raise ValueError(
                     f"scoring={self.scoring!r} is not defined on the test samples of {fold.name}"
-                    f"{self._content(fold)}{reason}; {self._remedy}."
+                    f"{self._content(fold)}{reason}; {self._remedy(reason)}."
                 )
 
-    def _without_features(self, fold: Fold, loss: Loss) -> tuple[Array, Any]:
-        """A model without features; the probabilities of classes differ."""
-        nothing = np.zeros(self.X.shape[1])
+    def _simple_model(self, fold: Fold, loss: Loss) -> tuple[Array, Any]:
+        """A model with predictions that differ, as correlations need, or probabilities that do."""
+        coef = np.zeros(self.X.shape[1])
         if self.classes is None:
-            return nothing, fold.training_loss(loss).best_constant()
+            largest = abs(self.X[fold.rows]).max(axis=0)
+            size = np.ravel(largest.toarray() if sparse.issparse(largest) else largest)
+            # no prediction is far from the best constant, whatever the scale of a column
+            np.divide(1.0, len(coef) * size, out=coef, where=size > 0)
+            return coef, fold.training_loss(loss).best_constant()
         known = len(self._classes_of(fold))
-        return (nothing, 1.0) if known == 2 else (np.tile(nothing, (known, 1)), np.arange(known))
+        return (coef, 1.0) if known == 2 else (np.tile(coef, (known, 1)), np.arange(known))
 
     def _content(self, fold: Fold) -> str:
         if self.classes is None:
             return ""
         return f", which hold the classes {np.unique(self.y[fold.rows]).tolist()}"
 
-    @property
-    def _remedy(self) -> str:
+    def _remedy(self, reason: str) -> str:
+        if "pos_label" in reason:
+            return (
+                "give classes 0 and 1, or make_scorer with the pos_label that is meant, or another "
+                "scoring (None is the loss of the model)"
+            )
         splits = "fewer folds" if self.classes is None else "stratified splits, fewer folds"
         return f"give {splits}, or another scoring (None is the loss of the model)"
 
@@ -118,5 +127,9 @@ class NegativeScores:
         else:
             attributes = class_attributes(self._classes_of(fold), double)
         model = copy(self.model)
-        model._adopt({"n_features_in_": self.X.shape[1], **attributes(coef, intercept)})
+        counts = {
+            "n_features_in_": self.X.shape[1],
+            "n_features_": count_chosen(coef, getattr(model, "penalty_weights", None)),
+        }
+        model._adopt({**counts, **attributes(coef, intercept)})
         return model

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch import nn
 
 from sksparse._typing import Array
 from sksparse.neural_network._base import BaseSparseNet
-from sksparse.neural_network._module_checks import call_factory, check_parameters
+from sksparse.neural_network._module_checks import call_factory, check_parameters, copy_module
 from sksparse.neural_network.training._data import Rows
 from sksparse.neural_network.training._standardisation import Standardisation, standardise_outputs
 from sksparse.neural_network.training._trainer import PREDICT_ROWS
@@ -34,7 +33,7 @@ class ModuleMixin(BaseSparseNet):
         if isinstance(self.module, nn.Module):
             # what computes weights before each call leaves tensors that cannot be copied
             check_parameters(self.module)
-            return copy.deepcopy(self.module)
+            return copy_module(self.module)
         return call_factory(self.module, n_features, n_outputs)
 
     def _adopt_standardisation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parameter import UninitializedBuffer
 from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
@@ -20,7 +22,8 @@ def call_factory(factory: Any, n_features: int, n_outputs: int) -> nn.Module:
     """The module that a function or class of the user makes.
 
     It is called with the arguments ``n_features`` and ``n_outputs`` where it has them by name, with
-    both numbers where it needs arguments of other names, and with none where it needs none.
+    both numbers where it needs arguments of other names, and with none where it needs none. What
+    it returns is copied, since a function may return the same module each time.
 
     Parameters
     ----------
@@ -46,7 +49,34 @@ def call_factory(factory: Any, n_features: int, n_outputs: int) -> nn.Module:
             f"module={factory!r} returned {module!r} for {n_features} features and "
             f"{n_outputs} outputs; it must return a torch.nn.Module."
         )
-    return module
+    check_parameters(module)
+    if _lazy_buffers(module):
+        # torch cannot copy these before they have their shapes
+        return module
+    return copy.deepcopy(module)
+
+
+def copy_module(module: nn.Module) -> nn.Module:
+    """A module of the user, copied, so that the fit leaves it as it is.
+
+    Raises
+    ------
+    ValueError
+        Where torch cannot copy it.
+    """
+    lazy = _lazy_buffers(module)
+    if lazy:
+        raise ValueError(
+            f"The module {type(module).__name__} has lazy layers that torch cannot copy before "
+            f"they have their shapes ({', '.join(lazy)}, of a LazyBatchNorm for example): give a "
+            "function or class that makes the module, or layers with their sizes."
+        )
+    return copy.deepcopy(module)
+
+
+def _lazy_buffers(module: nn.Module) -> list[str]:
+    buffers = module.named_buffers()
+    return [name for name, buffer in buffers if isinstance(buffer, UninitializedBuffer)]
 
 
 def _arguments(factory: Any, sizes: Mapping[str, int]) -> tuple[tuple[int, ...], dict[str, int]]:
@@ -58,8 +88,11 @@ def _arguments(factory: Any, sizes: Mapping[str, int]) -> tuple[tuple[int, ...],
         return both, {}
     parameters = signature.parameters
     fixed = factory.keywords if isinstance(factory, functools.partial) else {}
-    named = {n: size for n, size in sizes.items() if n in parameters and n not in fixed}
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    any_names = {p.kind for p in parameters.values()} == {inspect.Parameter.VAR_KEYWORD}
+    named = {
+        n: size for n, size in sizes.items() if (n in parameters or any_names) and n not in fixed
+    }
     needs = any(p.default is p.empty and p.kind not in variadic for p in parameters.values())
     takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
     ways: list[tuple[tuple[int, ...], dict[str, int]]] = [((), named)] if named else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import warnings
 from dataclasses import dataclass, field
@@ -179,7 +180,7 @@ class TrainedNet(SparseEstimator):
             view=target.view,
             name=type(self).__name__,
             rates_given=rates_given,
-            attributes=lambda: self._attributes_of(net, target, inputs),
+            attributes=functools.partial(self._attributes_of, target, inputs),
             run=KeepZeros().attach(module, task) if partial else self._attach(module, task),
             score=target.score,
             stopping=Stopping(self.n_iter_no_change, self.tol),
@@ -193,7 +194,7 @@ class TrainedNet(SparseEstimator):
         return net.initialize()
 
     def _attributes_of(
-        self, net: PhasedNet, target: TrainingTarget, inputs: Standardisation | None
+        self, target: TrainingTarget, inputs: Standardisation | None, net: PhasedNet
     ) -> dict[str, Any]:
         """The fitted attributes, if training ended with the weights that the module has now."""
         fitted = copy.copy(self)

@@ -14,6 +14,7 @@ from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.metrics import (
     accuracy_score,
     d2_tweedie_score,
+    f1_score,
     get_scorer,
     make_scorer,
     mean_absolute_error,
@@ -253,3 +254,44 @@ def test_progress_names_the_score(samples: Samples, capsys: pytest.CaptureFixtur
     X, y, _ = samples
     L0RegressorCV(max_features=1, cv=2, scoring="r2", verbose=1).fit(X, y)
     assert "r2" in capsys.readouterr().out
+
+
+def correlation(model: Any, X: np.ndarray, y: np.ndarray) -> float:
+    predicted = model.predict(X)
+    return float(np.corrcoef(predicted, y)[0, 1]) if np.ptp(predicted) > 0 else np.nan
+
+
+def test_scores_that_no_constant_has_rank_such_models_last(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((60, 4)) * [1.0, 1e-6, 1e6, 1.0]
+    y = X[:, 0] + 0.1 * rng.standard_normal(60)
+    for search in (
+        OSCARCV(alphas=[1e9, 0.1], cv=3, scoring=correlation),
+        L0RegressorCV(alphas=[1e3, 0.1], cv=3, scoring=correlation),
+    ):
+        with pytest.warns(UserWarning, match="nan for 1 of 2 points"):
+            search.fit(X, y)
+        assert search.alpha_ == 0.1
+        assert np.isnan(search.score_path_[0]).all()
+
+
+def test_scorers_may_ask_how_many_features_a_model_has(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((60, 4))
+    y = X[:, 0] + X[:, 1] + 0.1 * rng.standard_normal(60)
+    seen = set()
+
+    def price(model: Any, X: np.ndarray, y: np.ndarray) -> float:
+        seen.add((model.n_features_, int((model.coef_[1:] != 0).sum())))
+        return float(model.score(X, y)) - 10.0 * model.n_features_
+
+    search = L0RegressorCV(max_features=3, cv=3, scoring=price, penalty_weights=[0, 1, 1, 1])
+    assert search.fit(X, y).n_features_ == 0
+    assert all(counted == used for counted, used in seen)
+
+
+def test_two_class_scores_of_names_say_what_they_need(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((60, 3))
+    y = np.where(X[:, 0] + rng.standard_normal(60) > 0, "yes", "no")
+    with pytest.raises(ValueError, match="pos_label that is meant"):
+        L0ClassifierCV(max_features=2, cv=3, scoring="f1").fit(X, y)
+    scorer = make_scorer(f1_score, pos_label="yes")
+    assert L0ClassifierCV(max_features=2, cv=3, scoring=scorer).fit(X, y).score_path_.max() > 0.5

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import io
+import pickle
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -636,3 +638,16 @@ def test_several_labels_are_seen_as_the_user_has_them(rng: np.random.Generator) 
         (8,), max_iter=3, tol=1e9, callbacks=[scoring], random_state=0, sparsifier=None
     ).fit(X, y)
     assert net.history_[-1]["hits"] == net.score(X, y)
+
+
+def test_the_net_is_copied_and_pickled_in_training(data: Any) -> None:
+    class Keep(shipped.Callback):
+        def on_train_end(self, net: Any, **_: Any) -> None:
+            net = copy.deepcopy(net)
+            # this class itself cannot be pickled
+            net.callbacks, net.callbacks_ = [], []
+            kept.append(pickle.dumps(net))
+
+    kept: list[Any] = []
+    classifier(max_iter=2, callbacks=[Keep()]).fit(*data)
+    assert len(kept) == 1

@@ -77,6 +77,7 @@ def test_contract_with_a_module(
         SparseMLPClassifier(solver="sgd", batch_norm=True, dropout=0.2, ema_decay=0.9, **MLP),
     ]
 )
+@pytest.mark.filterwarnings("ignore:No features were selected:UserWarning")
 def test_contract_of_options(
     estimator: BaseEstimator, check: Callable[[BaseEstimator], None]
 ) -> None:

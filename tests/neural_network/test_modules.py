@@ -182,3 +182,34 @@ def test_factories_without_arguments_continue_and_are_cloned(data: Any) -> None:
     model = SparseNetRegressor(lambda: nn.Linear(12, 1), max_iter=2, random_state=0)
     model.fit(X, y.astype(float)).partial_fit(X, y.astype(float))
     assert model.n_iter_ == 3
+
+
+def test_a_function_may_return_the_same_module_each_time(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((40, 3)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    shared = nn.Linear(3, 2)
+    start = shared.weight.detach().clone()
+    first = SparseNetClassifier(lambda: shared, max_iter=3, tol=1e9, random_state=0).fit(X, y)
+    proba = first.predict_proba(X)
+    SparseNetClassifier(lambda: shared, max_iter=3, tol=1e9, random_state=0).fit(X, 1 - y)
+    assert torch.equal(shared.weight, start)
+    assert first.module_ is not shared
+    np.testing.assert_array_equal(first.predict_proba(X), proba)
+
+
+def test_a_function_may_take_any_names(rng: np.random.Generator) -> None:
+    def make(**sizes: int) -> nn.Module:
+        return nn.Linear(sizes["n_features"], sizes["n_outputs"])
+
+    X = rng.standard_normal((40, 3)).astype(np.float32)
+    net = SparseNetClassifier(make, max_iter=2, tol=1e9, random_state=0)
+    assert net.fit(X, (X[:, 0] > 0).astype(int)).module_.in_features == 3
+
+
+def test_lazy_buffers_need_a_function(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((40, 3)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    make = lambda: nn.Sequential(nn.Linear(3, 4), nn.LazyBatchNorm1d(), nn.Linear(4, 2))  # noqa: E731
+    with pytest.raises(ValueError, match=r"lazy layers.*1\.running_mean.*give a function"):
+        SparseNetClassifier(make(), max_iter=2, tol=1e9, random_state=0).fit(X, y)
+    SparseNetClassifier(make, max_iter=2, tol=1e9, random_state=0).fit(X, y)

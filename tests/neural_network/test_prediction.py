@@ -14,7 +14,7 @@ from scipy import sparse
 from small_networks import classifier, regressor
 from torch import nn
 
-from sksparse.neural_network import SparseNetClassifier, SparseNetRegressor
+from sksparse.neural_network import SparseMLPClassifier, SparseNetClassifier, SparseNetRegressor
 from sksparse.neural_network._modules import ACTIVATIONS
 from sksparse.neural_network.fitted._numpy_layers import numpy_layers
 
@@ -198,3 +198,38 @@ def test_an_unfitted_network_has_no_module() -> None:
     assert not hasattr(classifier(), "module_")
     with pytest.raises(AttributeError, match="SparseMLPClassifier has no module_: it is not fit"):
         classifier().module_  # noqa: B018
+
+
+def test_a_module_that_was_trained_further_predicts_in_evaluation(
+    rng: np.random.Generator,
+) -> None:
+    X = rng.standard_normal((60, 4))
+    net = SparseMLPClassifier(
+        (8,), dropout=0.5, batch_norm=True, max_iter=3, tol=1e9, random_state=0
+    ).fit(X, (X[:, 0] > 0).astype(int))
+    for rows in (X, X.astype(np.float32), X[:1]):
+        expected = net.predict_proba(rows)
+        net.module_.train()
+        np.testing.assert_allclose(net.predict_proba(rows), expected, rtol=1e-5)
+        np.testing.assert_allclose(net.predict_proba(rows), expected, rtol=1e-5)
+
+
+class _InSinglePrecision(nn.Module):
+    """Computes with a tensor in float32 that nothing converts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+        self.options = (torch.eye(4),)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x @ self.options[0])
+
+
+def test_a_module_for_single_precision_only_takes_double_rows(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((60, 4))
+    net = SparseNetClassifier(_InSinglePrecision(), max_iter=3, tol=1e9, random_state=0)
+    net.fit(X, (X[:, 0] > 0).astype(int))
+    proba = net.predict_proba(X)
+    assert proba.dtype == np.float64
+    np.testing.assert_allclose(proba, net.predict_proba(X.astype(np.float32)), rtol=1e-6)

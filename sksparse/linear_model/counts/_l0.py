@@ -10,13 +10,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sksparse._estimator import SparseEstimator
 from sksparse._typing import Array
 from sksparse._validation import check_data, check_start, warn_unless_converged
-from sksparse.linear_model._base import attributes_in
+from sksparse.linear_model._base import attributes_in, count_chosen
 from sksparse.linear_model._separation import separation_message
 from sksparse.linear_model.counts._mixin import SparseCountMixin
 from sksparse.linear_model.l0._options import (
     SUBSET_CONSTRAINTS,
     check_subset_penalty,
-    count_chosen,
     newton_solver,
 )
 from sksparse.losses import Poisson

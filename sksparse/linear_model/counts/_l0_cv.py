@@ -43,9 +43,9 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
         How to split for cross-validation, as in scikit-learn; ``criterion`` is then not used. None
         chooses by ``criterion``, on all samples.
     scoring : str or callable, default=None
-        With ``cv``, the score of the held-out samples, as in scikit-learn; the greatest is best.
-        None is the mean Poisson deviance, of which the least is best. ``score`` is the share of the
-        deviance that is explained in any case.
+        With ``cv``, the score of the held-out samples, as in scikit-learn; the greatest is best. A
+        callable is given X as an array. None is the mean Poisson deviance, of which the least is
+        best. ``score`` is the share of the deviance that is explained in any case.
     criterion : {"ebic", "bic", "gic", "aic"}, default="ebic"
         The information criterion; see the notes.
     selection : {"min", "1se"}, default="min"

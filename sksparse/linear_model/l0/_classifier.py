@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sksparse._estimator import SparseEstimator
 from sksparse._typing import Array
 from sksparse._validation import check_data, check_weights, warn_unless_converged
-from sksparse.linear_model._base import FIT_CONSTRAINTS
+from sksparse.linear_model._base import FIT_CONSTRAINTS, count_chosen
 from sksparse.linear_model._classes import (
     SparseClassifierMixin,
     check_classes,
@@ -24,7 +24,6 @@ from sksparse.linear_model._separation import is_separated, separation_message
 from sksparse.linear_model.l0._options import (
     SUBSET_CONSTRAINTS,
     check_subset_penalty,
-    count_chosen,
     newton_solver,
 )
 from sksparse.losses import Loss

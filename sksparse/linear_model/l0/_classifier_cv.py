@@ -57,8 +57,9 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         ``criterion`` is then not used. None chooses by ``criterion``, on all samples. A fold whose
         training part lacks a class is fitted and scored on the others, with a warning.
     scoring : str or callable, default=None
-        With ``cv``, the score of the held-out samples, as in scikit-learn; the greatest is best.
-        None is the negative log loss, with class weights. ``score`` is the accuracy in any case.
+        With ``cv``, the score of the held-out samples, as in scikit-learn; the greatest is best. A
+        callable is given X as an array. None is the negative log loss, with class weights.
+        ``score`` is the accuracy in any case.
     criterion : {"ebic", "bic", "gic", "aic"}, default="ebic"
         The information criterion; see the notes.
     selection : {"min", "1se"}, default="min"

@@ -66,14 +66,6 @@ def _check_positive(positive: Any, n_features: int, n_outputs: int) -> Mask | No
     return np.broadcast_to(mask, n_features).copy()
 
 
-def count_chosen(coef: Any, penalty_weights: Any) -> int:
-    """Number of features in use, those of penalty weight zero not counted: they are always kept."""
-    used = (np.atleast_2d(coef) != 0).any(axis=0)
-    if penalty_weights is not None:
-        used &= np.asarray(penalty_weights, dtype=np.float64) > 0
-    return int(used.sum())
-
-
 def newton_solver(estimator: Any) -> Solver:
     """The solver of losses other than the squared one that the parameters of an estimator name."""
     budget = {name: getattr(estimator, name) for name in ("tol", "max_iter", "verbose")}

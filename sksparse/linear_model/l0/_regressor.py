@@ -9,12 +9,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sksparse._scaling import ScaleError
 from sksparse._typing import Array
-from sksparse.linear_model._base import FIT_CONSTRAINTS, SparseLinearRegressor
+from sksparse.linear_model._base import FIT_CONSTRAINTS, SparseLinearRegressor, count_chosen
 from sksparse.linear_model.l0._dominant import solve_with_dominant
 from sksparse.linear_model.l0._options import (
     SUBSET_CONSTRAINTS,
     check_subset_penalty,
-    count_chosen,
 )
 from sksparse.linear_model.l0._scaling import ScaledProblem
 from sksparse.losses import Squared

@@ -80,6 +80,8 @@ class FittedNetwork:
 def _make_runner(
     module: nn.Module, dtype: np.dtype[Any], n_dims: int, device: torch.device
 ) -> Runner:
+    # whoever was handed the module may have trained it further
+    module.eval()
     # NumPy's calls take a fraction of the time of torch's, which shows where there is one row
     layers = numpy_layers(module, dtype) if device.type == "cpu" and n_dims == 2 else None
     if layers is not None:
@@ -91,7 +93,18 @@ def _make_runner(
             outputs: Array = converted(shared_tensor(rows).to(device)).cpu().numpy()
         return outputs
 
-    return run
+    if dtype == np.float32:
+        return run
+    single = _make_runner(module, np.dtype(np.float32), n_dims, device)
+
+    def run_or_as_trained(rows: Array) -> Array:
+        try:
+            return run(rows)
+        except RuntimeError:
+            # it computes with tensors in float32 that are neither parameters nor buffers
+            return single(rows.astype(np.float32)).astype(dtype)
+
+    return run_or_as_trained
 
 
 def _converted(module: nn.Module, dtype: torch.dtype, device: torch.device) -> nn.Module:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sksparse._fit_tasks import Attributes, fit_tasks
+from sksparse._fit_tasks import fit_tasks
 from sksparse._interrupts import check, signalled, worth_keeping
 from sksparse._progress import Progress
 from sksparse.neural_network.training._data import Rows
@@ -53,8 +53,8 @@ class PhasedNet(ObservedNet):
     rates_given : bool, default=False
         Whether callbacks set the learning rate.
     attributes : callable, default=None
-        Returns what makes the estimator a fitted one, for the callbacks of scikit-learn. It is
-        called while the module has the weights that would be returned.
+        Takes the net and returns what makes the estimator a fitted one, for the callbacks of
+        scikit-learn. It is called while the module has the weights that would be returned.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class PhasedNet(ObservedNet):
         updates: Updates,
         name: str = "network",
         rates_given: bool = False,
-        attributes: Attributes | None = None,
+        attributes: Callable[[PhasedNet], dict[str, Any]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -275,7 +275,7 @@ class PhasedNet(ObservedNet):
         if self.attributes is None:
             return None
         with torch.no_grad(), self._evaluation():
-            return self.attributes()
+            return self.attributes(self)
 
     def _update_weights(self, train: Rows) -> float:
         """Update once with every batch and return the mean loss."""
