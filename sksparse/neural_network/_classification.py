@@ -315,11 +315,13 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
 def _softmax(logits: Array) -> Array:
     if logits.shape[1] == 2:
         # reductions over two columns take most of the time of a prediction
-        margin = logits[:, 1] - logits[:, 0]
-        both = np.empty_like(logits)
-        expit(margin, out=both[:, 1])
-        expit(np.negative(margin, out=margin), out=both[:, 0])
-        return both
+        both = np.empty((2, len(logits)), logits.dtype)
+        # infinite odds are probabilities of one, and their reciprocals of zero
+        with np.errstate(over="ignore", divide="ignore"):
+            odds = np.exp(logits[:, 0] - logits[:, 1])
+            np.divide(1, 1 + odds, out=both[1])
+            np.divide(1, 1 + 1 / odds, out=both[0])
+        return both.T
     proba = logits - logits.max(axis=1, keepdims=True)
     np.exp(proba, out=proba)
     proba /= proba.sum(axis=1, keepdims=True)

@@ -15,6 +15,7 @@ from small_networks import classifier, regressor
 from torch import nn
 
 from sksparse.neural_network import SparseMLPClassifier, SparseNetClassifier, SparseNetRegressor
+from sksparse.neural_network._classification import _softmax
 from sksparse.neural_network._modules import ACTIVATIONS
 from sksparse.neural_network.fitted._numpy_layers import numpy_layers
 
@@ -233,3 +234,17 @@ def test_a_module_for_single_precision_only_takes_double_rows(rng: np.random.Gen
     proba = net.predict_proba(X)
     assert proba.dtype == np.float64
     np.testing.assert_allclose(proba, net.predict_proba(X.astype(np.float32)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_probabilities_of_two_classes_at_any_margin(dtype: Any) -> None:
+    margins = np.array([0.0, 1e-3, 1.0, 30.0, 80.0, 500.0, 1e6])
+    margins = np.concatenate([margins, -margins]).astype(dtype)
+    proba = _softmax(np.column_stack([np.full_like(margins, 2.0), 2.0 + margins]).astype(dtype))
+    wide = np.minimum(np.abs(margins.astype(np.longdouble)), 11000)
+    least = np.exp(-wide) / (1 + np.exp(-wide))
+    small = np.where(margins > 0, proba[:, 0], proba[:, 1])
+    large = np.where(margins > 0, proba[:, 1], proba[:, 0])
+    tiny = np.finfo(dtype).tiny
+    np.testing.assert_allclose(small, least.astype(np.float64), rtol=1e-4, atol=4 * tiny)
+    np.testing.assert_allclose(large, (1 - least).astype(np.float64), rtol=4 * np.finfo(dtype).eps)
