@@ -32,6 +32,7 @@ IMPORTS = {
     "linear_model": ("solvers.*",),
     "linear_model.l0": ("linear_model",),
     "linear_model.counts": ("linear_model.l0",),
+    "linear_model.group": ("linear_model",),
     "sparsifiers.parameters": ("penalties",),
     "sparsifiers.masks": ("sparsifiers.parameters",),
     "sparsifiers.structure": ("sparsifiers.masks",),

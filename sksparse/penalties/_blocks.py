@@ -63,6 +63,9 @@ class Blocks:
 class BlockPenalty(ConvexPenalty):
     """``sum_j l1_j |w_j| + sum_g l2_g ||w_g||_2`` over a partition into groups.
 
+    For several outputs the coefficients have shape (n_outputs, n_features), and a group holds those
+    of its features for all outputs.
+
     Parameters
     ----------
     blocks : Blocks
@@ -71,14 +74,29 @@ class BlockPenalty(ConvexPenalty):
         Factor of each feature's absolute value, the same for all features of a group.
     l2 : ndarray of shape (n_groups,)
         Factor of each group's Euclidean norm.
+    ridge : float, default=0.0
+        Adds ``ridge / 2 ||w||^2`` to the objective, whatever the strength.
+    lower, upper : ndarray of shape (n_features,) or None, default=None
+        Bounds of the coefficients, at most and at least zero, possibly infinite; None is none.
     """
 
-    def __init__(self, blocks: Blocks, l1: Array, l2: Array) -> None:
+    def __init__(
+        self,
+        blocks: Blocks,
+        l1: Array,
+        l2: Array,
+        *,
+        ridge: float = 0.0,
+        lower: Array | None = None,
+        upper: Array | None = None,
+    ) -> None:
         self.blocks = blocks
         self.l1 = np.asarray(l1, dtype=np.float64)
         self.l2 = np.asarray(l2, dtype=np.float64)
+        self.ridge, self.lower, self.upper = ridge, lower, upper
         check_factors("l1", self.l1)
         check_factors("l2", self.l2)
+        check_factors("ridge", np.asarray(ridge, dtype=np.float64))
 
     def check_features(self, n_features: int) -> None:
         check_factors("l1", self.l1, n_features)

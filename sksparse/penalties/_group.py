@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from sksparse._typing import Array
@@ -17,10 +19,12 @@ class GroupL2(BlockPenalty):
         The groups.
     weights : ndarray of shape (n_groups,)
         Non-negative factors; a group with factor zero is never penalised.
+    **more : dict
+        Ridge and bounds, as in :class:`BlockPenalty`.
     """
 
-    def __init__(self, blocks: Blocks, weights: Array) -> None:
-        super().__init__(blocks, np.zeros(len(blocks.labels)), weights)
+    def __init__(self, blocks: Blocks, weights: Array, **more: Any) -> None:
+        super().__init__(blocks, np.zeros(len(blocks.labels)), weights, **more)
 
     def group_dual_norms(self, gradient: Array) -> Array:
         norms = self.blocks.norms(gradient)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from sksparse._typing import Array
@@ -15,11 +17,13 @@ class L1(BlockPenalty):
     ----------
     weights : ndarray of shape (n_features,)
         Non-negative factors; a feature with factor zero is never penalised.
+    **more : dict
+        Ridge and bounds, as in :class:`BlockPenalty`.
     """
 
-    def __init__(self, weights: Array) -> None:
+    def __init__(self, weights: Array, **more: Any) -> None:
         blocks = Blocks.from_labels(np.arange(len(weights), dtype=np.intp))
-        super().__init__(blocks, weights, np.zeros(len(weights)))
+        super().__init__(blocks, weights, np.zeros(len(weights)), **more)
 
     def group_dual_norms(self, gradient: Array) -> Array:
         sizes = np.abs(gradient)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sksparse._typing import Array
 from sksparse.penalties._blocks import BlockPenalty, Blocks
 
@@ -18,8 +20,10 @@ class SparseGroup(BlockPenalty):
         are its features.
     l1_ratio : float
         Share of the absolute values, strictly between 0 and 1.
+    **more : dict
+        Ridge and bounds, as in :class:`BlockPenalty`.
     """
 
-    def __init__(self, blocks: Blocks, weights: Array, l1_ratio: float) -> None:
+    def __init__(self, blocks: Blocks, weights: Array, l1_ratio: float, **more: Any) -> None:
         penalised = (weights > 0)[blocks.labels]
-        super().__init__(blocks, l1_ratio * penalised, (1.0 - l1_ratio) * weights)
+        super().__init__(blocks, l1_ratio * penalised, (1.0 - l1_ratio) * weights, **more)

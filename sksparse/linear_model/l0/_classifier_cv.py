@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sksparse._typing import Array
 from sksparse._validation import check_data, check_weights, warn_unless_converged
+from sksparse.linear_model._class_folds import with_known_classes
 from sksparse.linear_model._classes import (
     SparseClassifierMixin,
     check_classes,
@@ -20,7 +21,6 @@ from sksparse.linear_model._classes import (
 from sksparse.linear_model._criteria import sample_count
 from sksparse.linear_model._cross_validation import Fold
 from sksparse.linear_model._ridge import Ridge, check_ridge
-from sksparse.linear_model.l0._class_folds import with_known_classes
 from sksparse.linear_model.l0._classifier import L0Classifier
 from sksparse.linear_model.l0._grid import check_limits
 from sksparse.linear_model.l0._search import L0Search

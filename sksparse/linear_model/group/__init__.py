@@ -1,0 +1,1 @@
+"""The group lasso family: fits, paths, cross-validation."""
