@@ -63,6 +63,12 @@ class Loss(ABC):
     #: Whether the loss is half the squared error, whose curvature is the weights: solvers then
     #: cache Gram matrices and skip line searches.
     quadratic: ClassVar[bool] = False
+    #: Whether `curvature` is the second derivative, and samples do not interact. Elsewhere it is
+    #: an upper bound of the second derivatives, and so a model of the loss that is nowhere below.
+    exact_curvature: ClassVar[bool] = True
+    #: Whether the same number added to the predictor of all samples changes nothing: there is no
+    #: intercept to find then, and gradients have sum zero.
+    shift_invariant: ClassVar[bool] = False
     #: Whether targets are codes of classes, and not quantities.
     for_classes: ClassVar[bool] = False
     #: What the loss is called in messages.
