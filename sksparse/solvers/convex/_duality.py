@@ -209,9 +209,7 @@ class _WithRidge:
         return self.loss.saturation(z[: self.n])
 
 
-def _dual_point(
-    problem: Problem, alpha: float, coef: Array, intercept: Any
-) -> _DualPoint | None:
+def _dual_point(problem: Problem, alpha: float, coef: Array, intercept: Any) -> _DualPoint | None:
     penalty, centred = problem.penalty_as(ConvexPenalty), problem.centred
     if alpha == 0.0 and penalty.ridge == 0.0:
         return None
@@ -220,14 +218,14 @@ def _dual_point(
     free = penalty.unpenalised() if alpha > 0.0 else np.empty(0, dtype=np.intp)
     free = free[centred.usable[free]]
     basis, extended = _with_intercept(problem, free), z
-    first = basis.shape[1] - len(free)
+    first, chosen = basis.shape[1] - len(free), coef[..., free].T
     if penalty.ridge > 0.0 and free.size:
         root = np.sqrt(penalty.ridge)
         more = np.diag(np.append(np.zeros(first), root / centred.scales[free]))[first:]
         basis = np.vstack((basis, more))
-        extended = np.concatenate((z, root * coef[..., free].T))
+        extended = np.concatenate((z, root * chosen))
     lower, upper = (np.broadcast_to(bound, coef.shape)[..., free].T for bound in penalty.bounds)
-    at_upper, at_lower = coef[..., free].T >= upper, coef[..., free].T <= lower
+    at_upper, at_lower = chosen >= upper, chosen <= lower
     kept = np.ones((basis.shape[1], *z.shape[1:]), dtype=np.bool_)
     kept[first:] = ~(at_upper | at_lower)
     loss = _WithRidge(problem.loss)
@@ -280,8 +278,9 @@ def _newton_step(
     """A step along ``basis`` that makes the slope smaller; None where there is none."""
     slope = _slope(u, basis, kept)
     if z.ndim == 1:
-        roots, step = np.sqrt(loss.curvature(z)), np.zeros(len(slope))
-        step[kept] = -_least_norm(roots[:, None] * basis[:, kept], slope[kept])
+        weighted = np.sqrt(loss.curvature(z))[:, None] * basis[:, kept]
+        step = np.zeros_like(slope)
+        step[kept] = -_least_norm(weighted, slope[kept])
     else:
         step = -_joint_solution(loss.metric(z), basis, kept, slope)
     along, length = basis @ step, 1.0
