@@ -75,7 +75,7 @@ class ConvexIterate(Iterate):
     target : float
         Certificate that is aimed at; it becomes smaller where the duality gap asks for more.
     gradient : ndarray of shape (n_features,) or (n_outputs, n_features)
-        Gradient of the loss and the ridge over the coefficients, the intercept minimised out.
+        Gradient of the loss over the coefficients, the intercept minimised out.
     violations : ndarray
         Violations of optimality, per unit of the penalty, for columns of unit length.
     residual : float
@@ -168,11 +168,8 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
             state.intercept = state.level - state.coef @ columns.means
         derivatives = problem.loss.gradient(state.z)
         state.gradient = columns.rmatvec(derivatives)
-        if penalty.ridge:
-            state.gradient += penalty.ridge * state.coef
-        state.violations = penalty.violations(
-            state.coef, state.gradient, problem.alpha, columns.scales
-        )
+        smooth = state.gradient + penalty.ridge * state.coef if penalty.ridge else state.gradient
+        state.violations = penalty.violations(state.coef, smooth, problem.alpha, columns.scales)
         state.residual = self._residual(problem, state.z, derivatives)
         worst = float(state.violations.max(initial=0.0))
         if problem.free_intercept:
