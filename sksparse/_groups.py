@@ -204,7 +204,7 @@ def _from_labels(groups: list[Any]) -> Groups:
             f"groups must hold labels that are hashable, such as names, numbers and tuples; got "
             f"{_short(groups)}."
         ) from error
-    if any(_is_missing(g) for g in first):
+    if any(is_missing(g) for g in first):
         raise ValueError(
             f"groups must hold a label for each feature, none missing; got {_short(groups)}."
         )
@@ -227,7 +227,8 @@ def _as_array(labels: list[Any]) -> Any:
     return np.fromiter(labels, dtype=object, count=len(labels))
 
 
-def _is_missing(label: Any) -> bool:
+def is_missing(label: Any) -> bool:
+    """Whether a value is None, NaN or the missing value of a table."""
     try:
         return label is None or bool(label != label)
     except TypeError:
