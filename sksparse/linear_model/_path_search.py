@@ -24,7 +24,7 @@ from sksparse.linear_model._cross_validation import (
 )
 from sksparse.linear_model._path_protocol import Grid, PathFits, PathTask
 from sksparse.linear_model._routing import metadata_router, route, split_samples
-from sksparse.linear_model._scoring import NegativeScores
+from sksparse.linear_model._scoring import CountedFeatures, NegativeScores, Readout
 from sksparse.losses import Loss
 from sksparse.solvers import Solution
 
@@ -75,6 +75,7 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
     cv: Any
     #: None where a family has no such parameter.
     scoring: Any = None
+    penalty_weights: Any = None
     selection: str
     fit_intercept: bool
     max_iter: int
@@ -127,11 +128,18 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
         return None if self.scoring is None else check_scoring(self, self.scoring)
 
     def _held_out(
-        self, X: Any, y: Any, loss: Loss, sample_weight: Any, params: dict[str, Any]
+        self,
+        X: Any,
+        y: Any,
+        loss: Loss,
+        sample_weight: Any,
+        params: dict[str, Any],
+        readout: Readout | None = None,
     ) -> HeldOut:
         """Folds and what scores them, checked before any work.
 
-        ``sample_weight`` and ``params`` are what the user gave to ``fit``.
+        ``sample_weight`` and ``params`` are what the user gave to ``fit``; ``readout`` says what
+        coefficients mean, by default those of the features of X.
         """
         scorer = self._scorer()
         given = None if sample_weight is None else check_weights(sample_weight, X)
@@ -140,12 +148,15 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
         if scorer is None:
             return HeldOut(folds, None)
         classes = self.classes_ if is_classifier(self) else None
-        model = self._of_one_point()
-        if hasattr(self, "penalty_weights"):
-            model.set_params(penalty_weights=self.penalty_weights)
-        scores = NegativeScores(self.scoring, scorer, model, X, y, routed.score, classes)
+        readout = readout or CountedFeatures(self.penalty_weights)
+        model = self._model_of_one_point()
+        scores = NegativeScores(self.scoring, scorer, model, X, y, routed.score, readout, classes)
         scores.check(folds, loss)
         return HeldOut(folds, scores)
+
+    def _model_of_one_point(self) -> SparseEstimator:
+        """An estimator of one point, not fitted, with the parameters that scorers may ask for."""
+        return self._of_one_point()
 
     def _folds(self, X: Any, y: Any, weights: Array, options: dict[str, Any]) -> list[Fold]:
         return make_folds(split_samples(self, X, y, options), weights)
