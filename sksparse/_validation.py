@@ -163,7 +163,7 @@ def check_target_scale(y: Any) -> None:
     with np.errstate(over="ignore"):
         values = np.asarray(y, dtype=np.float64)
         spreads = np.abs(values - values[0]).max(axis=0)
-    moderate = (1.0 / _LARGEST_SPREAD < spreads) & (spreads < _LARGEST_SPREAD)
+    moderate = (spreads > 1.0 / _LARGEST_SPREAD) & (spreads < _LARGEST_SPREAD)
     if not np.all(moderate | (spreads == 0.0)):
         spread = float(np.max(spreads))
         raise ValueError(

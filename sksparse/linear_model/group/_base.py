@@ -40,9 +40,7 @@ class GroupSelectorMixin(LinearSelectorMixin):
         check_is_fitted(self)
         return self._support
 
-    def _posed(
-        self, X: Any, y: Any, loss: Loss, sample_weight: Any, plain: Attributes
-    ) -> Posed:
+    def _posed(self, X: Any, y: Any, loss: Loss, sample_weight: Any, plain: Attributes) -> Posed:
         """The task that the loss and the validated parameters describe.
 
         Parameters

@@ -25,8 +25,6 @@ class GroupModel:
 
     Parameters
     ----------
-    n_features : int
-        Number of features of X.
     groups : Groups
         The groups of the columns.
     factors : ndarray of shape (n_groups,)
@@ -39,7 +37,6 @@ class GroupModel:
         Factor of all that a group costs.
     """
 
-    n_features: int
     groups: Groups
     factors: Array
     l1_ratio: float
@@ -56,6 +53,7 @@ class GroupModel:
         *,
         groups: Any,
         missing_columns: str,
+        overlap: str,
         penalty_weights: Any,
         l1_ratio: float,
         l2: float,
@@ -70,7 +68,7 @@ class GroupModel:
             Number of features of X.
         feature_names : ndarray of shape (n_features,) or None
             Their names, where X has them.
-        groups, missing_columns, penalty_weights, l1_ratio, l2, positive, bounds
+        groups, missing_columns, overlap, penalty_weights, l1_ratio, l2, positive, bounds
             As the user passed them to an estimator.
 
         Raises
@@ -79,16 +77,20 @@ class GroupModel:
             Where one cannot be used.
         """
         known = check_groups(
-            groups, n_features, feature_names, skip_missing=missing_columns == "ignore"
+            groups,
+            n_features,
+            feature_names,
+            skip_missing=missing_columns == "ignore",
+            overlap=overlap,
         )
         factors = check_penalty_weights(penalty_weights, len(known.names), per="group")
         if factors is None:
             factors = np.zeros(len(known.names))
             factors[known.filled] = known.root_sizes
         limits = check_bounds(positive, bounds, n_features)
-        lower, upper = (None, None) if limits is None else limits
+        lower, upper = (None, None) if limits is None else map(known.latent, limits)
+        _refuse_bounds_of_sums(known, lower, upper)
         return cls(
-            n_features=n_features,
             groups=known,
             factors=factors,
             l1_ratio=float(l1_ratio),
@@ -107,7 +109,7 @@ class GroupModel:
 
     def design(self, X: Any) -> Design:
         """The columns that solvers see."""
-        return Design(X)
+        return Design(self.groups.latent(X))
 
     @property
     def positions(self) -> Indices:
@@ -117,7 +119,12 @@ class GroupModel:
     @property
     def labels(self) -> Indices:
         """Position in ``groups.names`` of each feature's group, the first of several."""
-        return self.positions
+        columns = self.groups.columns
+        if columns is None:
+            return self.positions
+        labels = np.full(self.groups.n_features, len(self.factors), dtype=np.intp)
+        np.minimum.at(labels, columns, self.positions)
+        return labels
 
     @property
     def forced(self) -> Mask:
@@ -156,7 +163,7 @@ class GroupModel:
         pilot : ndarray of shape (n_features,) or (n_outputs, n_features)
             Coefficients of the features.
         """
-        norms = self._norms(np.atleast_2d(pilot))
+        norms = self._norms(np.atleast_2d(self.groups.latent(pilot)))
         excluded = (norms == 0.0)[self.positions] & ~self.forced
         scale = np.divide(1.0, norms, out=np.ones_like(norms), where=norms > 0.0)
         if not excluded.any():
@@ -166,18 +173,17 @@ class GroupModel:
         lower[excluded] = upper[excluded] = 0.0
         return replace(self, scale=scale, lower=lower, upper=upper)
 
-    def original(self, coef: Array) -> Array:
-        """Coefficients of the features, from those of the columns on the last axis."""
-        return coef
-
     def of_columns(self, coef: Array) -> Array:
         """Coefficients of columns that make those of the features, on the last axis."""
-        return coef
+        columns = self.groups.columns
+        if columns is None:
+            return coef
+        return self.groups.latent(coef / np.bincount(columns))
 
     def start(self, coef: Array, n_outputs: int) -> Array | None:
         """Coefficients of an earlier fit as a start for a solver, if they fit the data."""
         rows = np.atleast_2d(np.asarray(coef, dtype=np.float64))
-        if rows.shape != (n_outputs, self.n_features):
+        if rows.shape != (n_outputs, self.groups.n_features):
             return None
         columns = self.of_columns(rows)
         return columns[0] if n_outputs == 1 else columns
@@ -201,7 +207,7 @@ class GroupModel:
     def selection(self, coef: Array) -> dict[str, Any]:
         """Fitted attributes that say which groups and features a fit keeps."""
         columns = self.kept(coef)
-        support = columns
+        support = self.groups.features(columns)
         chosen = np.unique(self.positions[columns])
         return {
             "groups_": self.groups.names,
@@ -216,6 +222,19 @@ class GroupModel:
         """How answers become fitted attributes, from how those of a model without groups do."""
 
         def describe(coef: Array, intercept: Any) -> dict[str, Any]:
-            return {**plain(self.original(coef), intercept), **self.selection(coef)}
+            return {**plain(self.groups.coef(coef), intercept), **self.selection(coef)}
 
         return describe
+
+
+def _refuse_bounds_of_sums(groups: Groups, lower: Array | None, upper: Array | None) -> None:
+    """A bound on a sum is none on its terms, unless it is a sign."""
+    if groups.columns is None or lower is None or upper is None:
+        return
+    limits = np.stack((lower, upper))
+    if np.any(np.isfinite(limits) & (limits != 0.0)):
+        raise ValueError(
+            "bounds other than zero are not defined where groups overlap, as the coefficient of a "
+            "feature is a sum over its groups; give zero or infinite bounds, or groups that do not "
+            "overlap."
+        )

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
+from sksparse._groups import GROUP_FORMS, OVERLAP_FORMS
 from sksparse._typing import Array
 from sksparse._validation import _short
 
 #: Parameters of every estimator of the family.
 GROUP_CONSTRAINTS: dict[str, list[Any]] = {
-    "groups": ["array-like", Mapping, str, callable, None],
+    "groups": GROUP_FORMS,
+    "overlap": OVERLAP_FORMS,
     "l1_ratio": [Interval(Real, 0, 1, closed="both")],
     "l2": [Interval(Real, 0, None, closed="left")],
     "penalty_weights": ["array-like", None],
@@ -42,6 +43,7 @@ LOSS_CONSTRAINTS: dict[str, list[Any]] = {
 MODEL_PARAMETERS = (
     "groups",
     "missing_columns",
+    "overlap",
     "penalty_weights",
     "l1_ratio",
     "l2",

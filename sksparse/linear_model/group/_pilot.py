@@ -40,7 +40,7 @@ class RidgePilot:
             task.design, task.loss, model.free_penalty(every), 0.0, task.fit_intercept
         )
         solver = task.solver(tol=max(task.tol, 1e-8), max_iter=task.max_iter)
-        return model.original(solver.solve(problem).coef)
+        return model.groups.coef(solver.solve(problem).coef)
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,10 @@ class EstimatorPilot:
                 f"adaptive={self.estimator!r} has no array coef_ after its fit: give a linear "
                 "model, or adaptive='ridge'."
             ) from error
-        if coef.ndim not in (1, 2) or coef.shape[-1] != task.base.n_features:
+        if coef.ndim not in (1, 2) or coef.shape[-1] != task.base.groups.n_features:
             raise ValueError(
                 f"adaptive={self.estimator!r} has a coef_ of shape {coef.shape} for "
-                f"{task.base.n_features} features: give a linear model of all of them."
+                f"{task.base.groups.n_features} features: give a linear model of all of them."
             )
         if not np.isfinite(coef).all():
             raise ValueError(

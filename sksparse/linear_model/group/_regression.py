@@ -49,9 +49,7 @@ class GroupRegressorMixin(GroupSelectorMixin, RegressorMixin):
     def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed:
         """The task that the data and the validated parameters describe."""
         several = self.loss == "squared"
-        X, y, weights = check_data(
-            self, X, y, sample_weight, y_numeric=True, multi_output=several
-        )
+        X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True, multi_output=several)
         check_target_scale(y)
         # one column is solved as a vector
         flat = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y

@@ -211,7 +211,7 @@ class GroupTask(ConvexTask):
         return np.array([self.model.kept(coef).sum() for coef, _ in fits.each()], dtype=np.intp)
 
     def path(self, grid: Grid, fits: PathFits) -> GroupLassoPath:
-        coefs = np.moveaxis(self.model.original(np.moveaxis(fits.coefs, -1, 0)), 0, -1)
+        coefs = np.moveaxis(self.model.groups.coef(np.moveaxis(fits.coefs, -1, 0)), 0, -1)
         results = self.common_results(replace(fits, coefs=coefs), self.losses(fits))
         norms = [self.model.group_norms(coef) for coef, _ in fits.each()]
         return GroupLassoPath(
