@@ -129,10 +129,10 @@ def check_groups(
     Parameters
     ----------
     groups : None, "prefix", array-like of shape (n_features,), list, dict or callable
-        None puts every feature in a group of its own, "prefix" those whose names are the same up
-        to the last underscore together. An array-like has the label of each feature. A list has the
-        columns of each group, or names of raw columns, each with a group of its own. A dict maps a
-        name to columns. A callable takes the names of the features and returns one of these.
+        None puts every feature in a group of its own, which has its name; "prefix" those whose
+        names are the same up to the last underscore together. An array-like has the label of each
+        feature. A list has the columns of each group, or names of raw columns, each with a group of
+        its own. A dict maps a name to columns. A callable takes the names of the features and returns one of these.
     n_features : int
         Number of features.
     feature_names : ndarray of shape (n_features,) or None
@@ -148,7 +148,8 @@ def check_groups(
         Where a column is unknown, in no group, or in two that may not overlap.
     """
     if groups is None:
-        return Groups.from_positions(np.arange(n_features), np.arange(n_features))
+        names = np.arange(n_features) if feature_names is None else feature_names
+        return Groups.from_positions(names, np.arange(n_features))
     if callable(groups):
         groups = groups(needs_names(feature_names, "a function"))
         if groups is None or callable(groups):

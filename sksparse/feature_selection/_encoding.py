@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.utils import check_array
+from sklearn.utils import check_array, check_X_y
 
 from sksparse._groups import is_missing
 from sksparse._typing import Array, Indices
+from sksparse._validation import as_numpy, targets_of_one_type, validate_data
 from sksparse.feature_selection._one_hot import input_columns
 
 # Categories of a smaller share of the weights, but for rounding, have no column of their own.
@@ -41,6 +42,31 @@ class Encoded(NamedTuple):
     encoder: Any
 
 
+def read_table(estimator: Any, X: Any, y: Any, *, multi_output: bool) -> tuple[Any, Any]:
+    """A table as it was passed, or as an array, and its targets.
+
+    Raises
+    ------
+    ValueError
+        Where they are no table, or no targets for it.
+    """
+    if sparse.issparse(X):
+        raise ValueError(
+            "encode takes tables of numbers and categories, and X is a sparse matrix, which holds "
+            "numbers alone: set encode=None."
+        )
+    if not hasattr(X, "iloc"):
+        # a list may hold numbers and names
+        table = np.array(X, dtype=object) if isinstance(X, list) else X
+        options = {"dtype": None, "ensure_all_finite": "allow-nan", "multi_output": multi_output}
+        X, y = validate_data(estimator, table, y, **options)
+        return X, y
+    X = validate_data(estimator, X, skip_check_array=True)
+    rows = np.zeros((X.shape[0], min(X.shape[1], 1)))
+    _, y = check_X_y(rows, targets_of_one_type(as_numpy(y, "y")), multi_output=multi_output)
+    return X, y
+
+
 def encode_table(encode: Any, X: Any, y: Any, names: Any, weights: Array) -> Encoded:
     """Fit an encoder and encode a table.
 
@@ -64,6 +90,11 @@ def encode_table(encode: Any, X: Any, y: Any, names: Any, weights: Array) -> Enc
     """
     if isinstance(encode, str):
         encoder = TableEncoder.fitted(X, names, weights)
+        if not len(encoder.sources):
+            raise ValueError(
+                f"encode='auto' makes no column: all of {list(names)} are categories each of which "
+                f"has less than {_SMALLEST_SHARE:.0%} of the samples."
+            )
         return Encoded(encoder.transform(X), encoder.sources, encoder)
     encoder = clone(encode)
     made = encoder.fit_transform(X, y)

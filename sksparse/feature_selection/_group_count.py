@@ -7,8 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from sksparse._interrupts import check
+from sksparse._typing import Indices
 from sksparse.linear_model.group._task import GroupTask
-from sksparse.solvers import Solution
+from sksparse.penalties import BlockPenalty
+from sksparse.solvers import Problem, Solution
+from sksparse.solvers.convex._base import moderate
 
 
 class Tuning(NamedTuple):
@@ -58,13 +61,16 @@ class Found(NamedTuple):
 
     Parameters
     ----------
-    kept : Kept
+    alpha : float
+        Strength of the penalty.
+    solution : Solution
         The fit.
     message : str
         Text of a warning where it keeps fewer groups, or empty.
     """
 
-    kept: Kept
+    alpha: float
+    solution: Solution
     message: str
 
 
@@ -101,10 +107,10 @@ def fit_groups(task: GroupTask, max_groups: int) -> Found:
             return _between(task, max_groups, before, after)
         before = after if after.n_groups >= before.n_groups else before
         if before.n_groups == max_groups == len(task.model.groups.filled):
-            return Found(before, "")
+            return Found(*before[:2], "")
     few = f"Only {before.n_groups} of max_groups={max_groups} groups are kept at any strength"
     message = f"{few}: the others add nothing. Give max_groups={before.n_groups}."
-    return Found(before, "" if before.n_groups == max_groups else message)
+    return Found(*before[:2], "" if before.n_groups == max_groups else message)
 
 
 def _between(task: GroupTask, max_groups: int, most: Kept, more: Kept) -> Found:
@@ -113,13 +119,13 @@ def _between(task: GroupTask, max_groups: int, most: Kept, more: Kept) -> Found:
         middle = _fit(task, float(np.sqrt(most.alpha * more.alpha)), most)
         most, more = (middle, more) if middle.n_groups <= max_groups else (most, middle)
     if most.n_groups == max_groups:
-        return Found(most, "")
+        return Found(*most[:2], "")
     message = (
         f"No strength keeps exactly max_groups={max_groups} groups: {most.n_groups} are kept at "
         f"alpha={most.alpha:.6g}, and {more.n_groups} below, as groups that enter together, copies "
         "of each other for example. Remove copies, or give another number."
     )
-    return Found(most, message)
+    return Found(*most[:2], message)
 
 
 def _fit(task: GroupTask, alpha: float, start: Kept | None) -> Kept:
@@ -127,3 +133,19 @@ def _fit(task: GroupTask, alpha: float, start: Kept | None) -> Kept:
     solution = task.solve(alpha, None if start is None else start.solution.coef)
     columns = task.model.kept(solution.coef)
     return Kept(alpha, solution, len(np.unique(task.model.positions[columns])))
+
+
+def next_to_enter(task: GroupTask, alpha: float, solution: Solution) -> Indices:
+    """Groups without a coefficient, first the one that enters at the largest smaller strength."""
+    problem = Problem(task.design, task.loss, task.penalty, alpha, task.fit_intercept)
+    scaled, exponent = moderate(problem)
+    gradient = scaled.gradient_at(np.ldexp(solution.coef, exponent), solution.intercept)
+    penalty, labels = scaled.penalty_as(BlockPenalty), task.model.groups.labels
+    # the blocks of the L1 norm are features, and so are parts of groups
+    first = penalty.blocks.order[penalty.blocks.pointers[:-1]]
+    strengths = np.zeros(len(task.model.groups.filled))
+    np.maximum.at(strengths, labels[first], penalty.group_dual_norms(gradient))
+    used = np.atleast_2d(solution.coef != 0.0).any(axis=0)
+    strengths[labels[used]] = 0.0
+    order = np.argsort(-strengths, kind="stable")
+    return np.asarray(order[strengths[order] > 0.0])
