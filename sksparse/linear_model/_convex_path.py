@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from sksparse.linear_model._path_protocol import (
 )
 from sksparse.linear_model._path_search import PathSearch
 from sksparse.linear_model._scoring import CountedFeatures, Readout
+from sksparse.losses import Loss
 from sksparse.penalties import ConvexPenalty
 from sksparse.solvers import GramCache, Problem, Solution, Solver
 from sksparse.solvers.convex._base import moderate
@@ -154,7 +155,10 @@ class ConvexTask(PathTask):
         return GramCache(problem.centred)
 
 
-class Posed(NamedTuple):
+AnyTask = TypeVar("AnyTask", bound=ConvexTask)
+
+
+class Posed(NamedTuple, Generic[AnyTask]):
     """Data and parameters that were checked, as a task.
 
     Parameters
@@ -169,11 +173,19 @@ class Posed(NamedTuple):
 
     X: Any
     y: Any
-    task: ConvexTask
+    task: AnyTask
     attributes: Attributes
 
 
-def fit_path(task: ConvexTask, alphas: Any) -> ConvexPath:
+class ConvexEstimatorMixin(ABC, Generic[AnyTask]):
+    """An estimator that poses a convex problem with a strength."""
+
+    @abstractmethod
+    def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[AnyTask]:
+        """The task that the data and the validated parameters describe."""
+
+
+def fit_path(task: ConvexTask, alphas: Any) -> Any:
     """The path of a task, for the function that a family offers; ``alphas`` as the user gave it."""
     with interruptible():
         grid = task.grid(alphas)
@@ -183,7 +195,7 @@ def fit_path(task: ConvexTask, alphas: Any) -> ConvexPath:
     return path
 
 
-class ConvexSearch(PathSearch[ConvexTask]):
+class ConvexSearch(ConvexEstimatorMixin[AnyTask], PathSearch[AnyTask]):
     """An estimator whose strength of a convex penalty is chosen by cross-validation."""
 
     # strengths on all samples, folds, and iterations of the last fit
@@ -191,11 +203,7 @@ class ConvexSearch(PathSearch[ConvexTask]):
 
     dual_gap_: float
 
-    @abstractmethod
-    def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed:
-        """The task that the data and the validated parameters describe."""
-
-    def _readout(self, task: ConvexTask) -> Readout:
+    def _readout(self, task: AnyTask) -> Readout:
         """What coefficients of a task mean."""
         return CountedFeatures()
 
@@ -212,9 +220,9 @@ class ConvexSearch(PathSearch[ConvexTask]):
             found = self._search([task], [task.grid(self.alphas)], held_out)
             solution = found.solution
             self._adopt(posed.attributes(solution.coef, solution.intercept))
-            self._store_solution(solution)
+            self._store_solution(solution, task.loss)
         return found.message
 
-    def _store_solution(self, solution: Solution) -> None:
+    def _store_solution(self, solution: Solution, loss: Loss) -> None:
         """Set the fitted attributes of the answer chosen."""
         self.dual_gap_ = solution.gap

@@ -11,13 +11,13 @@ from sklearn.utils._param_validation import Interval
 from sksparse._typing import Array, Indices
 from sksparse._validation import check_data, check_target_scale
 from sksparse.linear_model._base import FIT_CONSTRAINTS, SparseLinearRegressor, attributes_in
-from sksparse.linear_model._convex_path import ConvexTask, Posed
+from sksparse.linear_model._convex_path import ConvexEstimatorMixin, ConvexTask, Posed
 from sksparse.losses import Squared
 from sksparse.penalties import SortedL1, oscar_weights
 from sksparse.solvers import Design, Solution, SortedDescent
 
 
-class OSCAR(SparseLinearRegressor):
+class OSCAR(SparseLinearRegressor, ConvexEstimatorMixin[ConvexTask]):
     """Linear regression that selects features and ties the coefficients of correlated ones.
 
     Minimises over coefficients w of p features and intercept b, with s the sample weights::
@@ -162,7 +162,7 @@ class OSCAR(SparseLinearRegressor):
     def _solve(self, design: Design, loss: Squared, start: Array | None) -> Solution:
         return _task(self, design, loss).solve(self.alpha, start)
 
-    def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed:
+    def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[ConvexTask]:
         return pose_oscar(self, X, y, sample_weight)
 
     def _store(self, solution: Solution) -> None:
@@ -172,7 +172,7 @@ class OSCAR(SparseLinearRegressor):
         self.optimality_ = solution.certificate.value
 
 
-def pose_oscar(model: Any, X: Any, y: Any, sample_weight: Any) -> Posed:
+def pose_oscar(model: Any, X: Any, y: Any, sample_weight: Any) -> Posed[ConvexTask]:
     """The task that data and the validated parameters of an estimator describe."""
     X, y, weights = check_data(model, X, y, sample_weight, y_numeric=True)
     return Posed(X, y, _task(model, Design(X), Squared(y, weights)), attributes_in(X.dtype))

@@ -10,8 +10,15 @@ from sklearn.utils._param_validation import Interval, validate_params
 from sksparse._typing import Array, Indices
 from sksparse._validation import warn_unless_converged
 from sksparse.linear_model._base import SparseRegressorMixin
-from sksparse.linear_model._convex_path import ConvexPath, ConvexSearch, Posed, fit_path
+from sksparse.linear_model._convex_path import (
+    ConvexPath,
+    ConvexSearch,
+    ConvexTask,
+    Posed,
+    fit_path,
+)
 from sksparse.linear_model._oscar import OSCAR, clusters_of, pose_oscar
+from sksparse.losses import Loss
 from sksparse.solvers import Solution
 
 
@@ -112,7 +119,7 @@ def oscar_path(
     return fit_path(pose_oscar(model, X, y, sample_weight).task, alphas)
 
 
-class OSCARCV(SparseRegressorMixin, ConvexSearch):
+class OSCARCV(SparseRegressorMixin, ConvexSearch[ConvexTask]):
     """OSCAR with a strength that is chosen by cross-validation.
 
     Minimises, over coefficients w and intercept b, the objective of :class:`OSCAR` at the ``alpha``
@@ -290,9 +297,9 @@ class OSCARCV(SparseRegressorMixin, ConvexSearch):
         warn_unless_converged(self._choose_strength(X, y, sample_weight, params))
         return self
 
-    def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed:
+    def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[ConvexTask]:
         return pose_oscar(self, X, y, sample_weight)
 
-    def _store_solution(self, solution: Solution) -> None:
-        super()._store_solution(solution)
+    def _store_solution(self, solution: Solution, loss: Loss) -> None:
+        super()._store_solution(solution, loss)
         self.clusters_ = clusters_of(self.coef_)

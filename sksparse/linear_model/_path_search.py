@@ -196,11 +196,12 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
         held_out: HeldOut,
     ) -> tuple[int, int, str]:
         """Position of the task and of the point, and why a fit did not converge if one did not."""
+        name, per_loss = self._errors_of(tasks[0].loss)
         validation = CrossValidation(
             type(self).__name__,
-            self._loss_name if self.scoring is None else f"negative {self.scoring}",
+            name if self.scoring is None else f"negative {self.scoring}",
             held_out.scores,
-            self._error_per_loss,
+            per_loss,
             self.n_jobs,
             int(self.verbose),
         )
@@ -218,6 +219,10 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
         flat = choose(np.concatenate(tables), np.concatenate(counts), self.selection)
         message = next(filter(None, (message for _, message in runs)), "")
         return *divmod(flat, tables.shape[1]), message
+
+    def _errors_of(self, loss: Loss) -> tuple[str, float]:
+        """What the losses of a fold are called, and their unit in units of the loss."""
+        return self._loss_name, self._error_per_loss
 
     def _store_losses(self, errors: Array) -> None:
         """Set the attribute that holds the losses of the folds.
@@ -242,10 +247,14 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
     ) -> None:
         """Set the attributes of the path that holds the point chosen."""
         path = tasks[chosen].path(grids[chosen], paths[chosen])
-        self.alphas_, self.n_features_path_ = path.alphas, path.n_features
-        self.coef_path_, self.intercept_path_ = path.coefs, path.intercepts
+        self._store_path(path)
         self.alpha_ = float(path.alphas[point])
         self.n_features_ = int(path.n_features[point])
+
+    def _store_path(self, path: Any) -> None:
+        """Set the attributes that hold the fits of the path."""
+        self.alphas_, self.n_features_path_ = path.alphas, path.n_features
+        self.coef_path_, self.intercept_path_ = path.coefs, path.intercepts
 
 
 def _complete_path(task: PathTask, grid: Grid) -> PathFits:

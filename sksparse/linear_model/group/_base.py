@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
@@ -11,7 +10,7 @@ from sksparse._estimator import SparseEstimator
 from sksparse._typing import Indices, Mask
 from sksparse._validation import check_weights
 from sksparse.linear_model._base import Attributes, LinearSelectorMixin
-from sksparse.linear_model._convex_path import EPS, Posed
+from sksparse.linear_model._convex_path import EPS, ConvexEstimatorMixin, Posed
 from sksparse.linear_model.group._model import GroupModel
 from sksparse.linear_model.group._pilot import make_pilot
 from sksparse.linear_model.group._task import GroupTask
@@ -48,7 +47,7 @@ class GroupSelectorMixin(LinearSelectorMixin):
         sample_weight: Any,
         plain: Attributes,
         sources: Indices | None = None,
-    ) -> Posed:
+    ) -> Posed[GroupTask]:
         """The task that the loss and the validated parameters describe.
 
         Parameters
@@ -89,17 +88,13 @@ class GroupSelectorMixin(LinearSelectorMixin):
             del self.dual_gap_
 
 
-class GroupLassoEstimator(GroupSelectorMixin, SparseEstimator, ABC):
+class GroupLassoEstimator(ConvexEstimatorMixin[GroupTask], GroupSelectorMixin, SparseEstimator):
     """A fit of one strength."""
 
     alpha: float
     warm_start: bool
 
     _n_fit_levels = 1
-
-    @abstractmethod
-    def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed:
-        """The task that the data and the validated parameters describe."""
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> str:
         """Fit, given the arguments of ``fit``; text of a warning, or empty."""

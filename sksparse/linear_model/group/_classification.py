@@ -16,6 +16,7 @@ from sksparse.linear_model._classes import (
 )
 from sksparse.linear_model._convex_path import Posed
 from sksparse.linear_model.group._base import GroupSelectorMixin
+from sksparse.linear_model.group._task import GroupTask
 
 
 class GroupClassifierMixin(GroupSelectorMixin, SparseClassifierMixin):
@@ -27,7 +28,7 @@ class GroupClassifierMixin(GroupSelectorMixin, SparseClassifierMixin):
     coef_: Array
     intercept_: Array
 
-    def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed:
+    def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[GroupTask]:
         """The task that the data and the validated parameters describe."""
         X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
         self.classes_, codes, weights = check_classes(y, weights, self.class_weight)

@@ -180,6 +180,12 @@ class GroupModel:
         lower[excluded] = upper[excluded] = 0.0
         return replace(self, scale=scale, lower=lower, upper=upper)
 
+    def is_bounded(self, columns: Mask) -> bool:
+        """Whether bounds keep the coefficients of some columns finite."""
+        if self.lower is None or self.upper is None:
+            return False
+        return bool(np.isfinite([self.lower[columns], self.upper[columns]]).all())
+
     def of_columns(self, coef: Array) -> Array:
         """Coefficients of columns that make those of the features, on the last axis."""
         columns = self.groups.columns

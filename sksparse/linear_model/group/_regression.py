@@ -15,6 +15,7 @@ from sksparse._validation import check_data, check_target_scale, validate_data
 from sksparse.linear_model._base import Attributes, attributes_in, explained_deviance
 from sksparse.linear_model._convex_path import Posed
 from sksparse.linear_model.group._base import GroupSelectorMixin
+from sksparse.linear_model.group._task import GroupTask
 from sksparse.losses import LOSSES, Loss
 
 #: The losses of quantities that a regressor of the family takes.
@@ -46,7 +47,7 @@ class GroupRegressorMixin(GroupSelectorMixin, RegressorMixin):
     intercept_: Any
     n_features_in_: int
 
-    def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed:
+    def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[GroupTask]:
         """The task that the data and the validated parameters describe."""
         several = self.loss == "squared"
         X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True, multi_output=several)

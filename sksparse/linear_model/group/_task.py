@@ -201,10 +201,9 @@ class GroupTask(ConvexTask):
 
     def _separation(self, kept: Mask, found: Solution) -> str:
         """Text of a warning where the refit has no minimum."""
-        model = self.model
-        if model.lower is not None and np.isfinite([model.lower[kept], model.upper[kept]]).all():
+        if self.model.is_bounded(kept):
             return ""
-        ridge, fits = L0(l2=model.l2), [(found.coef, found.intercept)]
+        ridge, fits = L0(l2=self.model.l2), [(found.coef, found.intercept)]
         return separation_message(self.design, self.loss, ridge, self.fit_intercept, fits)
 
     def n_features(self, fits: PathFits) -> Indices:
