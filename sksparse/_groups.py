@@ -132,7 +132,8 @@ def check_groups(
         None puts every feature in a group of its own, which has its name; "prefix" those whose
         names are the same up to the last underscore together. An array-like has the label of each
         feature. A list has the columns of each group, or names of raw columns, each with a group of
-        its own. A dict maps a name to columns. A callable takes the names of the features and returns one of these.
+        its own. A dict maps a name to columns. A callable takes the names of the features and
+        returns one of these.
     n_features : int
         Number of features.
     feature_names : ndarray of shape (n_features,) or None
