@@ -311,7 +311,7 @@ class GroupLassoSelector(GroupSelection):
             solution, message = self._solved(posed)
             self._forget("classes_")
             self._adopt(posed.attributes(solution.coef, solution.intercept))
-            self._store_certificate(solution, posed.task.loss)
+            self._store_certificate(solution)
             self._select(posed, solution)
         warn_unless_converged(solution.message)
         if message:
