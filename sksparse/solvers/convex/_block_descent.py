@@ -15,7 +15,7 @@ from sksparse._typing import Array, Indices
 from sksparse.penalties import BlockPenalty
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver
-from sksparse.solvers.convex._block_newton import solve_newton
+from sksparse.solvers.convex._block_newton import NewtonModels, solve_newton
 from sksparse.solvers.convex._block_subproblem import TUNING, Working, minimise
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
@@ -38,12 +38,10 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         As in :class:`ConvexSolver`.
     """
 
+    _models: NewtonModels | None = None
+
     def check(self, problem: Problem) -> None:
         problem.penalty_as(BlockPenalty)
-        if problem.loss.n_outputs > 1:
-            raise ValueError(
-                f"BlockDescent fits one output, got a loss with {problem.loss.n_outputs} outputs."
-            )
 
     def start(self, problem: Problem, coef: Array | None) -> BlockIterate:
         penalty = problem.penalty_as(BlockPenalty)
@@ -57,7 +55,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         )
         state.z = problem.centred.matvec(coef) + level
         unpenalised = penalty.blocks.labels[penalty.unpenalised()]
-        used = penalty.blocks.labels[np.flatnonzero(coef)]
+        used = penalty.blocks.labels[np.flatnonzero(np.atleast_2d(coef).any(axis=0))]
         state.groups = np.union1d(unpenalised, used).astype(np.intp)
         return state
 
@@ -68,15 +66,21 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         if problem.loss.quadratic:
             self._solve_squared(problem, state, working, tol)
         else:
-            solve_newton(problem, state, working, tol)
+            solve_newton(problem, state, working, self._newton_models(problem), tol)
+
+    def _newton_models(self, problem: Problem) -> NewtonModels:
+        """What is kept of the features between the steps and strengths of a curved loss."""
+        if self._models is None or self._models.centred is not problem.centred:
+            self._models = NewtonModels(problem.centred)
+        return self._models
 
     def _solve_squared(
         self, problem: Problem, state: BlockIterate, working: Working, tol: float
     ) -> None:
         features = working.features
-        before = state.coef[features]
+        before = state.coef[..., features]
         quadratic = state.quadratics.at(problem, state, features)
         after = minimise(quadratic, working, problem.alpha, before, tol)
         state.progress = bool(np.any(after != before))
-        state.coef[features] = after
+        state.coef[..., features] = after
         state.z = problem.centred.matvec(state.coef) + state.level

@@ -1,0 +1,45 @@
+"""Duality gaps against the answers of a plain accelerated proximal gradient method."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sksparse.solvers import BlockDescent, Status
+from sksparse.solvers.convex._duality import duality_gap, duality_gaps
+
+sys.path.insert(0, str(Path(__file__).parent))
+from convex_problems import FORMS, KINDS, PENALTIES, make_problem, proximal_gradient
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", PENALTIES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_gap_is_tight_at_the_optimum_and_a_bound_elsewhere(
+    kind: str, name: str, form: str, rng: np.random.Generator
+) -> None:
+    penalty = PENALTIES[name](**FORMS[form])
+    intercept = name != "group"
+    problem, X = make_problem(kind, penalty, 0.2, rng, intercept)
+    least, coef, level = proximal_gradient(problem, X)
+    assert 0.0 <= duality_gap(problem, coef, level) <= 1e-8 * least
+    solution = BlockDescent(tol=1e-9, max_iter=100).solve(problem)
+    assert solution.status is Status.CONVERGED
+    found = problem.predictor(solution.coef, solution.intercept)
+    assert problem.objective(solution.coef, found) <= least * (1.0 + 1e-9)
+    answers = [(coef, level)]
+    for scale in (1e-4, 1e-2, 1.0):
+        moved = coef + scale * rng.standard_normal(coef.shape) * (rng.random(coef.shape) < 0.7)
+        answers.append((penalty.feasible(moved), level + scale * intercept))
+    alphas = [problem.alpha, problem.alpha, 0.5 * problem.alpha, problem.alpha]
+    gaps = duality_gaps(problem, alphas, [w for w, _ in answers], [b for _, b in answers])
+    for (w, b), alpha, gap in zip(answers, alphas, gaps, strict=True):
+        other = replace(problem, alpha=alpha)
+        assert gap == pytest.approx(duality_gap(other, w, b), rel=1e-9, abs=1e-14)
+        if alpha == problem.alpha:
+            value = other.loss.value(other.predictor(w, b)) + penalty.cost(w, alpha)
+            assert gap >= value - least - 1e-12
