@@ -109,7 +109,8 @@ class NewtonModels:
         if design.is_sparse or design.n_samples * store.capacity(total) > TUNING.copied:
             return self.centred.columns(features)
         if new.size:
-            self.centred.write_rows(new, store.matrix[store.append(new)])
+            fresh = store.append(new)
+            self.centred.write_rows(new, store.matrix[fresh])
         in_order = np.array_equal(store.features[: len(features)], features)
         rows = slice(len(features)) if in_order else store.position[features]
         return CentredColumns(store.matrix[rows].T, np.zeros(len(features)))
