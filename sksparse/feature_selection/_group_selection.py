@@ -40,7 +40,7 @@ class GroupSelection(GroupSelectorMixin, SparseEstimator):
 
     def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[GroupTask]:
         """The task that the data and the validated parameters describe."""
-        several, sources = self.loss in ("auto", "squared", "cox"), None
+        several, sources = self.loss in ("squared", "cox"), None
         if self.loss == "cox" and y is not None:
             y = np.column_stack(check_survival(y))
         if self.encode is None:
