@@ -18,6 +18,7 @@ from sksparse._interrupts import check
 from sksparse._typing import Array, Indices
 from sksparse.losses import Loss
 from sksparse.solvers._centred import CentredColumns, CentredDesign
+from sksparse.solvers._column_store import ColumnStore
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._base import ConvexIterate
 from sksparse.solvers.convex._block_subproblem import Subproblem, Working
@@ -40,6 +41,8 @@ class Tuning:
         A model is minimised to this share of the violations of the step before.
     largest_gram : int
         Columns up to which a model forms a Gram matrix.
+    copied : int
+        Numbers that kept copies of columns may have: more are read again from X.
     memory : int
         Iterates that are combined.
     jitter : float
@@ -55,6 +58,7 @@ class Tuning:
     floor: float = 1e-8
     inner: float = 0.1
     largest_gram: int = 128
+    copied: int = 2**26
     memory: int = 5
     jitter: float = 1e-12
     halvings: int = 30
@@ -64,7 +68,7 @@ class Tuning:
 TUNING = Tuning()
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """Coefficients of a working set, with the predictor and the level that belong to them."""
 
     coef: Array
@@ -83,6 +87,8 @@ class NewtonModels:
 
     def __init__(self, centred: CentredDesign) -> None:
         self.centred = centred
+        design = centred.design
+        self._store = ColumnStore(design.n_features, design.n_samples)
         self._features: Indices = np.empty(0, dtype=np.intp)
         self._columns: CentredColumns | None = None
         self._curvature: Array = np.empty(0)
@@ -91,11 +97,25 @@ class NewtonModels:
     def columns(self, features: Indices) -> CentredColumns:
         """The columns of a working set."""
         if self._columns is None or not np.array_equal(features, self._features):
-            self._features, self._columns = features, self.centred.columns(features)
+            self._features, self._columns = features, self._copies(features)
             self._subproblem = None
         return self._columns
 
-    def at(self, problem: Problem, working: Working, gradient: Array, place: _Place) -> Subproblem:
+    def _copies(self, features: Indices) -> CentredColumns:
+        """Columns out of the store, where copies of dense ones do not take too much memory."""
+        design, store = self.centred.design, self._store
+        new = store.missing(features)
+        total = len(store) + len(new)
+        if design.is_sparse or design.n_samples * store.capacity(total) > TUNING.copied:
+            return self.centred.columns(features)
+        if new.size:
+            fresh = store.append(new)
+            self.centred.write_rows(new, store.matrix[fresh])
+        in_order = np.array_equal(store.features[: len(features)], features)
+        rows = slice(len(features)) if in_order else store.position[features]
+        return CentredColumns(store.matrix[rows].T, np.zeros(len(features)))
+
+    def at(self, problem: Problem, working: Working, gradient: Array, place: Place) -> Subproblem:
         """The model around an iterate, with curvatures from there or nearby."""
         columns, curvature = self.columns(working.features), _curvature(problem.loss, place.z)
         known = self._subproblem
@@ -130,34 +150,63 @@ def solve_newton(
     Features outside of the working set must be zero.
     """
     features = working.features
-    columns = models.columns(features)
-    place = _Place(state.coef[..., features], state.z, state.level)
+    before = Place(state.coef[..., features], state.z, state.level)
+    after = newton_descent(problem, before, working, models, tol, least=1)
+    state.progress = after is not before
+    state.coef[..., features] = after.coef
+    state.z, state.level = after.z, after.level
+
+
+def newton_descent(
+    problem: Problem,
+    place: Place,
+    working: Working,
+    models: NewtonModels,
+    tol: float,
+    *,
+    least: int = 0,
+) -> Place:
+    """Where violations over the working set are at most ``tol``, or the last place before.
+
+    Parameters
+    ----------
+    problem : Problem
+        Loss, penalty and strength.
+    place : Place
+        Where to begin, within the bounds.
+    working : Working
+        The working set; other features are zero.
+    models : NewtonModels
+        Columns and curvatures that are known.
+    tol : float
+        Largest violation.
+    least : int, default=0
+        Steps to try at least, whatever the violations.
+    """
+    columns = models.columns(working.features)
     value, history = _value(problem, working, place), [place]
-    state.progress = False
-    for _ in range(TUNING.steps):
+    for step in range(TUNING.steps):
         check()
         inner = columns.rmatvec(problem.sample_gradient(place.z))
         inner = inner + working.penalty.ridge * place.coef
         left = float(working.violations(place.coef, inner, problem.alpha).max(initial=0.0))
-        if state.progress and left <= tol:
+        if step >= least and left <= tol:
             break
         end = _model_minimum(problem, working, models, place, max(TUNING.inner * left, 0.1 * tol))
         found = _line_search(problem, working, place, end, value)
         if found is None:
             break
         place, value = found
-        state.progress = True
         history.append(place)
         if len(history) > TUNING.memory:
             place, value = _extrapolated(problem, working, history, value)
             history = [place]
-    state.coef[..., features] = place.coef
-    state.z, state.level = place.z, place.level
+    return place
 
 
 def _model_minimum(
-    problem: Problem, working: Working, models: NewtonModels, place: _Place, tol: float
-) -> _Place:
+    problem: Problem, working: Working, models: NewtonModels, place: Place, tol: float
+) -> Place:
     """Where the model around an iterate is least, to a tolerance for its violations."""
     gradient = problem.loss.gradient(place.z)
     model = models.at(problem, working, gradient, place)
@@ -165,16 +214,16 @@ def _model_minimum(
     move, shift = models.columns(working.features).matvec(coef - place.coef), 0.0 * place.level
     if problem.free_intercept:
         shift = -(gradient.sum(axis=0) + models.curvature @ move) / models.curvature.sum()
-    return _Place(coef, place.z + (move + shift), place.level + shift)
+    return Place(coef, place.z + (move + shift), place.level + shift)
 
 
-def _value(problem: Problem, working: Working, place: _Place) -> float:
+def _value(problem: Problem, working: Working, place: Place) -> float:
     return problem.loss.excess(place.z) + working.cost(place.coef, problem.alpha)
 
 
 def _line_search(
-    problem: Problem, working: Working, before: _Place, end: _Place, value: float
-) -> tuple[_Place, float] | None:
+    problem: Problem, working: Working, before: Place, end: Place, value: float
+) -> tuple[Place, float] | None:
     """The largest tried share of a step that does not raise the objective, if there is one."""
     # Close to the optimum a good step changes the objective by less than its rounding.
     bound = value + TUNING.rounding * (abs(value) + abs(problem.loss.lower_bound))
@@ -189,8 +238,8 @@ def _line_search(
 
 
 def _extrapolated(
-    problem: Problem, working: Working, history: list[_Place], value: float
-) -> tuple[_Place, float]:
+    problem: Problem, working: Working, history: list[Place], value: float
+) -> tuple[Place, float]:
     """The affine combination of iterates whose steps cancel best; the last if it is no better."""
     steps = np.diff([place.coef.ravel() for place in history], axis=0)
     system = steps @ steps.T
@@ -206,10 +255,10 @@ def _extrapolated(
     return history[-1], value
 
 
-def _combined(places: list[_Place], weights: Array) -> _Place:
+def _combined(places: list[Place], weights: Array) -> Place:
     """Affine combination of iterates: coefficients, predictors and levels move together."""
     parts = zip(*places, strict=True)
-    return _Place(*(np.tensordot(weights, np.array(part), axes=1) for part in parts))
+    return Place(*(np.tensordot(weights, np.array(part), axes=1) for part in parts))
 
 
 def _curvature(loss: Loss, z: Array) -> Array:
