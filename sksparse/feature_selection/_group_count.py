@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sksparse._interrupts import check
-from sksparse._typing import Indices
+from sksparse._typing import Array, Indices
+from sksparse.linear_model._path_protocol import Grid
 from sksparse.linear_model.group._task import GroupTask
 from sksparse.penalties import BlockPenalty
 from sksparse.solvers import Problem, Solution
@@ -19,19 +19,30 @@ class Tuning(NamedTuple):
 
     Parameters
     ----------
-    ratio : float
-        One strength of the grid over the one before: a hundred of them are a factor of a thousand,
-        and few pairs of groups enter between two.
-    lowest : float
-        Where the grid ends, as a share of its largest strength. All groups that ever enter do so
-        before, but for rounding.
+    per_decade : int
+        Strengths of the grid in a factor of ten: few groups enter between two.
+    fine : int
+        Decades below the largest strength down to which the grid is that dense. Below, where little
+        is left to explain, there are
+    coarse : int
+        in a decade,
+    lowest : int
+        down to so many decades. All groups that ever enter do so before, but for rounding.
+    together : int
+        Strengths of the grid that are fitted as one path.
+    parts : int
+        Into how many parts an interval is divided.
     resolution : float
         Strengths of a smaller relative difference are the same: what enters between them enters
         together.
     """
 
-    ratio: float = 10.0**-0.03
-    lowest: float = 1e-6
+    per_decade: int = 33
+    fine: int = 3
+    coarse: int = 3
+    lowest: int = 6
+    together: int = 8
+    parts: int = 9
     resolution: float = 1e-6
 
 
@@ -45,14 +56,14 @@ class Kept(NamedTuple):
     ----------
     alpha : float
         Strength of the penalty.
-    solution : Solution
-        The fit.
+    coef : ndarray or None
+        Coefficients, None where nothing that is penalised has any.
     n_groups : int
         Number of groups that it keeps, those included that are never penalised.
     """
 
     alpha: float
-    solution: Solution
+    coef: Array | None
     n_groups: int
 
 
@@ -77,8 +88,8 @@ class Found(NamedTuple):
 def fit_groups(task: GroupTask, max_groups: int) -> Found:
     """The fit that keeps so many groups, or the most below.
 
-    Strengths fall along a grid that depends on the data alone, until more groups are kept than
-    asked for; then the last interval is halved. So the answer does not depend on which other
+    Strengths fall along a grid that depends on the data alone, until so many groups are kept; where
+    that is more, the last interval is divided. So the answer does not depend on which other
     numbers were asked for.
 
     Parameters
@@ -86,53 +97,78 @@ def fit_groups(task: GroupTask, max_groups: int) -> Found:
     task : GroupTask
         Data, loss and penalty.
     max_groups : int
-        Number of groups.
+        Number of groups; more than there are stand for all.
 
     Raises
     ------
     ValueError
         Where more groups are never penalised.
     """
-    top = task.alpha_max or 1.0
-    before = _fit(task, top, None)
-    if before.n_groups > max_groups:
+    n_groups = len(task.model.groups.filled)
+    forced = len(np.unique(task.model.positions[task.model.forced]))
+    if forced > max_groups:
         raise ValueError(
-            f"max_groups={max_groups} is less than the {before.n_groups} groups that are kept "
-            "whatever the strength, those with penalty weight zero; give at least so many."
+            f"max_groups={max_groups} is less than the {forced} groups with penalty weight zero, "
+            "which are always kept; give at least so many."
         )
-    n_points = int(np.log(TUNING.lowest) / np.log(TUNING.ratio))
-    for point in range(1, n_points + 1):
-        after = _fit(task, top * TUNING.ratio**point, before)
-        if after.n_groups > max_groups:
-            return _between(task, max_groups, before, after)
-        before = after if after.n_groups >= before.n_groups else before
-        if before.n_groups == max_groups == len(task.model.groups.filled):
-            return Found(*before[:2], "")
-    few = f"Only {before.n_groups} of max_groups={max_groups} groups are kept at any strength"
-    message = f"{few}: the others add nothing. Give max_groups={before.n_groups}."
-    return Found(*before[:2], "" if before.n_groups == max_groups else message)
+    most, message = _search(task, min(max_groups, n_groups), forced)
+    if max_groups > n_groups:
+        message = (
+            f"max_groups={max_groups} is more than the {n_groups} groups that X has columns of, "
+            f"and stands for all of them; give at most {n_groups}."
+        )
+    return Found(most.alpha, task.solve(most.alpha, most.coef), message)
 
 
-def _between(task: GroupTask, max_groups: int, most: Kept, more: Kept) -> Found:
-    """The fit between one that keeps at most as many groups as asked for, and one with more."""
-    while most.n_groups < max_groups and more.alpha < (1.0 - TUNING.resolution) * most.alpha:
-        middle = _fit(task, float(np.sqrt(most.alpha * more.alpha)), most)
-        most, more = (middle, more) if middle.n_groups <= max_groups else (most, middle)
-    if most.n_groups == max_groups:
-        return Found(*most[:2], "")
+def _search(task: GroupTask, max_groups: int, forced: int) -> tuple[Kept, str]:
+    """The fit that keeps so many groups, and text of a warning where it keeps fewer."""
+    grid = _grid(task.alpha_max or 1.0)
+    most, more, done = Kept(grid[0], None, forced), None, 1
+    while most.n_groups < max_groups and more is None and done < len(grid):
+        part = grid[done : done + TUNING.together]
+        most, more = _walk(task, part, max_groups, most)
+        done += len(part)
+    if more is None:
+        few = f"Only {most.n_groups} of max_groups={max_groups} groups are kept at any strength"
+        message = f"{few}: the others add nothing. Give max_groups={most.n_groups}."
+        return most, message if most.n_groups < max_groups else ""
+    upper = float(grid[grid > more.alpha].min())
+    while most.n_groups < max_groups and more.alpha < (1.0 - TUNING.resolution) * upper:
+        inner = np.geomspace(upper, more.alpha, TUNING.parts + 1)
+        most, nearer = _walk(task, inner[1:-1], max_groups, most)
+        more = more if nearer is None else nearer
+        upper = float(inner[inner > more.alpha].min())
     message = (
         f"No strength keeps exactly max_groups={max_groups} groups: {most.n_groups} are kept at "
-        f"alpha={most.alpha:.6g}, and {more.n_groups} below, as groups that enter together, copies "
-        "of each other for example. Remove copies, or give another number."
+        f"alpha={most.alpha:.6g}, and {more.n_groups} at {more.alpha:.6g}, as groups that enter "
+        "together, copies of each other for example. Remove copies, or give another number."
     )
-    return Found(*most[:2], message)
+    return most, message if most.n_groups < max_groups else ""
 
 
-def _fit(task: GroupTask, alpha: float, start: Kept | None) -> Kept:
-    check()
-    solution = task.solve(alpha, None if start is None else start.solution.coef)
-    columns = task.model.kept(solution.coef)
-    return Kept(alpha, solution, len(np.unique(task.model.positions[columns])))
+def _grid(highest: float) -> Array:
+    """Strengths from a step above the largest, which is rounded."""
+    fine = np.arange(-1, TUNING.fine * TUNING.per_decade) / TUNING.per_decade
+    decades = TUNING.lowest - TUNING.fine
+    coarse = TUNING.fine + np.arange(decades * TUNING.coarse + 1) / TUNING.coarse
+    return np.asarray(highest * 10.0 ** -np.concatenate((fine, coarse)))
+
+
+def _walk(task: GroupTask, alphas: Array, max_groups: int, most: Kept) -> tuple[Kept, Kept | None]:
+    """The first fit with most groups up to a number, and before it is met the first with more."""
+    fits = task.fit_along(Grid(alphas=alphas))
+    # an interruption leaves the first of them
+    for point in range(len(fits)):
+        alpha, coef = alphas[point], fits.at(point)[0]
+        n_groups = len(np.unique(task.model.positions[task.model.kept(coef)]))
+        kept = Kept(float(alpha), coef, n_groups)
+        if n_groups > max_groups:
+            return most, kept
+        if n_groups > most.n_groups:
+            most = kept
+        if n_groups == max_groups:
+            break
+    return most, None
 
 
 def next_to_enter(task: GroupTask, alpha: float, solution: Solution) -> Indices:

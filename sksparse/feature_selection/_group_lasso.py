@@ -230,8 +230,6 @@ class GroupLassoSelector(GroupSelection):
         "loss": [StrOptions({"auto", *SELECTOR_LOSSES})],
     }
 
-    _n_fit_levels = 1
-
     alpha_: float
     coef_: Array
     intercept_: Any
@@ -296,8 +294,8 @@ class GroupLassoSelector(GroupSelection):
             missing values. Never modified.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets: numbers, or classes of any type. Several columns of numbers for
-            ``loss="squared"``. Of the Cox loss a structured array of events and times, both as columns, or times
-            that all have an event.
+            ``loss="squared"``. Of the Cox loss a structured array of events and times, both as
+            columns, or times that all have an event.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights; an integer weight equals so many repetitions of the sample.
 
@@ -326,6 +324,11 @@ class GroupLassoSelector(GroupSelection):
                 stacklevel=2,
             )
         return self
+
+    @property
+    def _n_fit_levels(self) -> int | None:  # type: ignore[override]
+        """One loop, or those of a search for a number of groups."""
+        return 1 if self.max_groups is None else None
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
