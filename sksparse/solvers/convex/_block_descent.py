@@ -19,8 +19,8 @@ from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate, Solution, Status
 from sksparse.solvers.convex._base import VIOLATION, ConvexIterate, ConvexSolver, moderate
 from sksparse.solvers.convex._block_newton import NewtonModels, solve_newton
-from sksparse.solvers.convex._block_subproblem import TUNING, EigenBlocks, Subproblem, Working
 from sksparse.solvers.convex._block_path import BlockPath, PathPoint
+from sksparse.solvers.convex._block_subproblem import TUNING, EigenBlocks, Subproblem, Working
 from sksparse.solvers.convex._duality import duality_gaps
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
@@ -109,9 +109,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         slack = alpha * penalty.value(state.coef) + share * float(np.vdot(state.coef, smooth))
         return max(slack, 0.0) + 0.5 * (1.0 - share) ** 2 * state.residual**2
 
-    def _inner_tolerance(
-        self, problem: Problem, state: BlockIterate, working: Working
-    ) -> float:
+    def _inner_tolerance(self, problem: Problem, state: BlockIterate, working: Working) -> float:
         """Violations that are small enough over a working set.
 
         A share of those that there are, or about what the gap that is aimed at allows.
