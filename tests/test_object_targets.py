@@ -27,7 +27,7 @@ REGRESSORS = [
     OSCAR(0.01),
     OSCARCV(cv=2, alphas=3),
     GroupLassoRegressor(),
-    GroupLassoRegressor(loss="cox"),
+    GroupLassoRegressor(loss="poisson"),
     L0PoissonRegressor(),
     SparseMLPRegressor((4,), max_iter=2, random_state=0),
 ]

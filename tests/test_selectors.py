@@ -55,7 +55,7 @@ LINEAR = [
     OSCAR(0.3),
     OSCARCV(alphas=5, cv=3, selection="1se"),
     GroupLassoRegressor(0.3),
-    GroupLassoRegressor(0.2, list("aabbccdd"), loss="poisson", relax=True),
+    GroupLassoRegressor(0.2, loss="poisson", relax=True),
     GroupLassoRegressorCV(alphas=5, cv=3, relax=True, selection="1se"),
     GroupLassoClassifier(0.1),
     GroupLassoClassifierCV(alphas=4, cv=3, eps=0.2, selection="1se"),

@@ -163,7 +163,7 @@ class GroupLassoClassifierCV(GroupClassifierMixin, GroupLassoSearch):
     >>> model.selected_groups_.tolist()
     ['petal']
     >>> round(model.score(X, y), 2)
-    0.96
+    0.97
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
