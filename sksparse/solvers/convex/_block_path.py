@@ -118,6 +118,13 @@ class BlockPath:
         self._candidates = kind(problem, self._gradient)
         self._size, self._ratio, self.points = TUNING.first, 1.0, list[PathPoint]()
 
+    @property
+    def covariances(self) -> bool:
+        """Whether gradients are made of covariances, in float64, with nothing to refit."""
+        exact = self._problem.design.dtype == np.float64 and not self._penalty.bounded
+        free = self._penalty.unpenalised().size > 0
+        return isinstance(self._candidates, ByCovariances) and exact and not free
+
     def next_batch(self) -> list[PathPoint]:
         """The next points; none where the candidates have become too many."""
         done = len(self.points)
