@@ -63,8 +63,8 @@ class Loss(ABC):
     #: Whether the loss is half the squared error, whose curvature is the weights: solvers then
     #: cache Gram matrices and skip line searches.
     quadratic: ClassVar[bool] = False
-    #: Whether `curvature` is the second derivative, and samples do not interact. Elsewhere it is
-    #: positive wherever the loss depends on the predictor, so that short Newton steps lower it.
+    #: Whether `curvature` is all of the second derivatives. Elsewhere it is positive wherever the
+    #: loss depends on the predictor, so that short Newton steps lower it.
     exact_curvature: ClassVar[bool] = True
     #: Whether curvatures change by jumps, so that those of a nearby predictor are of no use.
     curvature_jumps: ClassVar[bool] = False
