@@ -61,6 +61,9 @@ class Tuning(NamedTuple):
 
 TUNING = Tuning()
 
+#: What the certificate measures.
+VIOLATION = "relative violation of the optimality conditions"
+
 
 @dataclass
 class ConvexIterate(Iterate):
@@ -177,10 +180,10 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
             worst = max(worst, float(np.linalg.norm(derivatives.sum(axis=0))))
         value = worst / state.residual
         self._watch(problem, state, value)
-        return Certificate("relative violation of the optimality conditions", value)
+        return Certificate(VIOLATION, value)
 
     def _residual(self, problem: Problem, z: Array, derivatives: Array) -> float:
-        residual = _root_mean_square(derivatives, problem.loss.weights)
+        residual = root_mean_square(derivatives, problem.loss.weights)
         # a saturated predictor is not at a minimum: the loss still decreases, more and more slowly
         small = residual <= TUNING.explained * self._null_residual
         explained = small and not problem.loss.is_saturated(z)
@@ -232,14 +235,16 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
             known_coef, known_intercept, known = self._known_gap
             if np.array_equal(known_intercept, intercept) and np.array_equal(known_coef, coef):
                 return known
-        # of what the user is given, in the float type of the features
-        rounded = (
-            np.asarray(part).astype(problem.design.dtype).astype(np.float64)
-            for part in (coef, intercept)
-        )
-        gap = duality_gap(problem, *rounded)
+        gap = duality_gap(problem, *self.rounded(problem, coef, intercept))
         self._known_gap = coef.copy(), intercept, gap
         return gap
+
+    @staticmethod
+    def rounded(problem: Problem, coef: Array, intercept: Any) -> tuple[Array, Array]:
+        """An answer as the user is given it, in the float type of the features."""
+        dtype = problem.design.dtype
+        coef, intercept = np.asarray(coef), np.asarray(intercept)
+        return coef.astype(dtype).astype(np.float64), intercept.astype(dtype).astype(np.float64)
 
     def inner_tolerance(self, state: AnyConvex) -> float:
         """Tolerance for the problem over a working set, in units of violations."""
@@ -272,13 +277,14 @@ def _null_residual(problem: Problem) -> float:
     Where it is rounding, as of constant counts, it is that of what is rounded.
     """
     loss, z = problem.loss, problem.null_predictor
-    residual = _root_mean_square(loss.gradient(z), loss.weights)
+    residual = root_mean_square(loss.gradient(z), loss.weights)
     if loss.quadratic:
         return residual
-    magnitude = _root_mean_square((loss.curvature(z) * (1.0 + np.abs(z)).T).T, loss.weights)
+    magnitude = root_mean_square((loss.curvature(z) * (1.0 + np.abs(z)).T).T, loss.weights)
     return residual if residual > TUNING.rounding * magnitude else magnitude
 
 
-def _root_mean_square(derivatives: Array, weights: Array) -> float:
+def root_mean_square(derivatives: Array, weights: Array) -> float:
+    """Root of the weighted mean square of derivatives per unit of weight, over all outputs."""
     used = weights > 0
     return float(np.sqrt(np.sum((derivatives[used] ** 2).T / weights[used])))

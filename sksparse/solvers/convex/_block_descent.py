@@ -7,7 +7,9 @@ losses are minimised by proximal Newton steps (Lee, Sun and Saunders, 2014) with
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -15,12 +17,16 @@ from sksparse._typing import Array, Indices
 from sksparse.losses import ConjugateLoss
 from sksparse.penalties import BlockPenalty
 from sksparse.solvers._problem import Problem
-from sksparse.solvers._solution import Certificate
-from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver
+from sksparse.solvers._solution import Certificate, Solution, Status
+from sksparse.solvers.convex._base import VIOLATION, ConvexIterate, ConvexSolver, moderate
 from sksparse.solvers.convex._block_newton import NewtonModels, solve_newton
+from sksparse.solvers.convex._block_path import BlockPath, PathPoint
 from sksparse.solvers.convex._block_subproblem import TUNING, EigenBlocks, Subproblem, Working
+from sksparse.solvers.convex._duality import duality_gaps
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
+
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass
@@ -84,9 +90,9 @@ class BlockDescent(ConvexSolver[BlockIterate]):
             return super().accepts(problem, state, certificate)
         tol = self.tolerance(problem)
         largest = self._largest_gap(problem, state, tol)
-        if not state.stale and certificate.value > tol * TUNING.proved:
-            if self._estimated_gap(problem, state) > largest:
-                return False
+        unsure = not state.stale and certificate.value > tol * TUNING.proved
+        if unsure and self._estimated_gap(problem, state) > largest:
+            return False
         gap = self.gap(problem, state.coef, state.intercept)
         if np.isnan(gap):
             return super().accepts(problem, state, certificate)
@@ -104,9 +110,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         slack = alpha * penalty.value(state.coef) + share * float(np.vdot(state.coef, smooth))
         return max(slack, 0.0) + 0.5 * (1.0 - share) ** 2 * state.residual**2
 
-    def _inner_tolerance(
-        self, problem: Problem, state: BlockIterate, working: Working
-    ) -> float:
+    def _inner_tolerance(self, problem: Problem, state: BlockIterate, working: Working) -> float:
         """Violations that are small enough over a working set.
 
         A share of those that there are, or about what the gap that is aimed at allows.
@@ -119,6 +123,63 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         excess = self.tolerance(problem) * problem.objective(state.coef, state.z) / cost
         unit = working.violation_unit()
         return max(TUNING.inner * worst, TUNING.goal * state.sharper * excess * alpha * unit)
+
+    def along(
+        self, problem: Problem, alphas: Array
+    ) -> Callable[[float, Solution | None], Solution]:
+        """Whole batches are solved ahead of what is asked."""
+        one_by_one = super().along(problem, alphas)
+        self.check(problem)
+        known_gap = isinstance(problem.loss, ConjugateLoss)
+        if not known_gap or alphas[-1] == 0.0 or moderate(problem)[1] != 0:
+            return one_by_one
+        path = BlockPath(problem, alphas, self.tolerance(problem))
+        known: dict[float, Solution] = {}
+
+        def solve(alpha: float, before: Solution | None) -> Solution:
+            if alpha not in known:
+                known.clear()
+                points = path.next_batch()
+                solutions = self._solutions(problem, points, path.covariances)
+                known.update(zip((p.alpha for p in points), solutions, strict=True))
+            found = known.get(alpha)
+            if found is not None and found.status is Status.CONVERGED:
+                return found
+            start = before if found is None else found
+            return one_by_one(alpha, start)
+
+        return solve
+
+    def _solutions(self, problem: Problem, points: list[PathPoint], exact: bool) -> list[Solution]:
+        """Points of a path with their duality gaps; those too large are not converged.
+
+        ``exact`` says whether their gradients are those of what the user is given.
+        """
+        intercepts = [_intercept(problem, point) for point in points]
+        answers = zip((p.coef for p in points), intercepts, strict=True)
+        rounded = [self.rounded(problem, *answer) for answer in answers]
+        ridge = problem.penalty_as(BlockPenalty).ridge
+        gaps = duality_gaps(
+            problem,
+            [point.alpha for point in points],
+            [coef for coef, _ in rounded],
+            [intercept for _, intercept in rounded],
+            [point.gradient - ridge * point.coef for point in points] if exact else None,
+        )
+        return [
+            Solution(
+                coef=point.coef,
+                intercept=intercept,
+                status=Status.CONVERGED
+                if gap <= self.tolerance(problem) * point.objective
+                else Status.STALLED,
+                certificate=Certificate(VIOLATION, point.violation / max(point.residual, _TINY)),
+                gap=float(gap),
+                n_iter=point.n_checks,
+                message="",
+            )
+            for point, intercept, gap in zip(points, intercepts, gaps, strict=True)
+        ]
 
     def step(self, problem: Problem, state: BlockIterate) -> None:
         most = max(TUNING.first_groups, TUNING.growth * len(state.groups))
@@ -147,3 +208,10 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         state.progress = bool(np.any(after != before))
         state.coef[..., features] = after
         state.z = state.quadratics.predictor(problem, features, after, state)
+
+
+def _intercept(problem: Problem, point: PathPoint) -> Any:
+    """The intercept for columns as they are."""
+    if not problem.free_intercept:
+        return problem.null_intercept
+    return point.level - point.coef @ problem.centred.means

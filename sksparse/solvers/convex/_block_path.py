@@ -1,7 +1,7 @@
-"""Paths of a squared loss with a block penalty: strengths are solved in batches.
+"""Paths of a loss with a block penalty: strengths are solved in batches.
 
 A batch of strengths is solved over candidate groups alone, chosen by the strong rule (Tibshirani et
-al., 2012), in Gram space and each from the line through the two before it. Then one product of
+al., 2012), and each from the line through the two before it. Then one product of
 matrices checks them all against all features; where groups outside of the candidates violate
 optimality, these join them and the points from the first such one on are solved again.
 """
@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sksparse._interrupts import check
-from sksparse._typing import Array, Indices
+from sksparse._typing import Array, Indices, Mask
 from sksparse.penalties import BlockPenalty
 from sksparse.solvers._problem import Problem
+from sksparse.solvers.convex._newton_candidates import ByNewton
 from sksparse.solvers.convex._path_candidates import ByCovariances, ByResiduals, Candidates
 
 
@@ -79,8 +80,10 @@ class PathPoint(NamedTuple):
         Value of the objective.
     violation : float
         Largest violation of optimality over the candidates.
-    loss : float
-        Value of the loss.
+    residual : float
+        Root mean square of the loss's derivatives.
+    level : float or ndarray of shape (n_outputs,)
+        Intercept for centred columns.
     n_checks : int
         How often the batch was checked.
     """
@@ -90,7 +93,8 @@ class PathPoint(NamedTuple):
     gradient: Array
     objective: float
     violation: float
-    loss: float
+    residual: float
+    level: Any
     n_checks: int
 
 
@@ -100,7 +104,7 @@ class BlockPath:
     Parameters
     ----------
     problem : Problem
-        A squared loss with a block penalty, at any strength, and features of moderate scale.
+        A loss with a block penalty, at any strength, and features of moderate scale.
     alphas : ndarray of shape (n_points,)
         Strengths, decreasing and positive.
     tol : float
@@ -113,43 +117,62 @@ class BlockPath:
         self._gradient = problem.centred.rmatvec(problem.loss.gradient(problem.null_predictor))
         n, p = problem.design.n_samples, problem.design.n_features
         kind: Callable[..., Candidates] = ByResiduals
-        if n >= TUNING.covariance * p:
+        if not problem.loss.quadratic:
+            kind = ByNewton
+        elif n >= TUNING.covariance * p:
             kind = ByCovariances
         self._candidates = kind(problem, self._gradient)
         self._size, self._ratio, self.points = TUNING.first, 1.0, list[PathPoint]()
+
+    @property
+    def covariances(self) -> bool:
+        """Whether gradients are made of covariances, in float64, with nothing to refit."""
+        exact = self._problem.design.dtype == np.float64 and not self._penalty.bounded
+        free = self._penalty.unpenalised().size > 0
+        return isinstance(self._candidates, ByCovariances) and exact and not free
 
     def next_batch(self) -> list[PathPoint]:
         """The next points; none where the candidates have become too many."""
         done = len(self.points)
         batch = self._alphas[done : done + self._size]
-        self._predict(float(batch[-1]))
+        live = self._predict(float(batch[-1]))
         starts: list[Array] = []
         goal, n_checks = TUNING.goal, 0
         while len(self.points) < done + len(batch):
             if len(self._candidates.features) > TUNING.largest_gram or n_checks == TUNING.rounds:
                 break
             left = batch[len(self.points) - done :]
-            found = self._solve(left, starts, goal)
+            found = self._solve(left, live, starts, goal)
             n_checks += 1
-            accepted, grown = self._check(left, found, n_checks)
+            accepted, wrong = self._check(left, found, n_checks)
             starts = found[accepted:]
-            if not grown:
+            if not live[wrong].all():
+                live[wrong] = True
+                self._candidates.admit(wrong)
+            elif accepted < len(left):
                 goal *= TUNING.sharper
         self._size = min(2 * self._size, TUNING.most) if n_checks == 1 else max(self._size // 2, 2)
         return self.points[done:]
 
-    def _predict(self, alpha: float) -> None:
-        """Admit groups that are likely to enter down to a strength, the likeliest first."""
-        gradient = self.points[-1].gradient if self.points else self._gradient
+    def _predict(self, alpha: float) -> Mask:
+        """The groups in use, and those likely to enter down to a strength, as candidates."""
+        penalty, gradient = self._penalty, self._gradient
+        live = np.zeros(len(penalty.l2), dtype=np.bool_)
+        live[penalty.blocks.labels[penalty.unpenalised()]] = True
+        if self.points:
+            gradient = self.points[-1].gradient
+            live |= penalty.blocks.norms(self.points[-1].coef) > 0.0
         if len(self.points) > 1:
             last, before = self.points[-1], self.points[-2]
             ahead = (alpha - last.alpha) / (last.alpha - before.alpha)
             gradient = gradient + ahead * (gradient - before.gradient)
         excess = self._beyond(gradient[None], np.array([TUNING.slack * alpha]))[0]
-        excess[self._candidates.groups] = 0.0
-        most = max(TUNING.first_groups, int(TUNING.growth * len(self._candidates.groups)))
+        excess[live] = 0.0
+        most = max(TUNING.first_groups, int(TUNING.growth * np.count_nonzero(live)))
         likely = np.argsort(-excess, kind="stable")[:most]
-        self._candidates.admit(likely[excess[likely] > 0.0])
+        live[likely[excess[likely] > 0.0]] = True
+        self._candidates.admit(np.flatnonzero(live))
+        return live
 
     def _beyond(self, gradients: Array, alphas: Array) -> Array:
         """About by how much the dual norm of each group exceeds the strength, at each point."""
@@ -158,7 +181,7 @@ class BlockPath:
             return np.maximum(norms - alphas[:, None], 0.0)
         return beyond(self._penalty, gradients, alphas)
 
-    def _solve(self, alphas: Array, starts: list[Array], goal: float) -> list[Array]:
+    def _solve(self, alphas: Array, live: Mask, starts: list[Array], goal: float) -> list[Array]:
         """Coefficients of the candidates at each strength."""
         candidates, found = self._candidates, list[Array]()
         before = [(point.alpha, candidates.reduced(point.coef)) for point in self.points[-2:]]
@@ -166,7 +189,7 @@ class BlockPath:
             check()
             known = candidates.padded(starts[k]) if k < len(starts) else None
             start = self._line(before, alpha) if known is None else known
-            coef = candidates.minimise(alpha, start, self._inner_tolerance(alpha, goal))
+            coef = candidates.minimise(alpha, start, self._inner_tolerance(alpha, goal), live)
             found.append(coef)
             before = [*before[-1:], (alpha, coef)]
         return found
@@ -186,10 +209,8 @@ class BlockPath:
         """Violations that a duality gap of the tolerance allows, about."""
         return goal * self._tol * self._ratio * alpha * self._candidates.unit
 
-    def _check(self, alphas: Array, found: list[Array], n_checks: int) -> tuple[int, bool]:
-        """Accept points up to the first that is not optimal; how many, and whether groups joined.
-
-        """
+    def _check(self, alphas: Array, found: list[Array], n_checks: int) -> tuple[int, Indices]:
+        """Accept points up to the first that is not optimal; how many, and the groups at fault."""
         candidates, penalty = self._candidates, self._penalty
         gradients, losses = candidates.gradients(np.array(found))
         coefs = [candidates.expanded(coef) for coef in found]
@@ -204,21 +225,26 @@ class BlockPath:
             objective = losses[k] + penalty.cost(coefs[k], alpha)
             share = alpha / (alpha + excess[k].max())
             slack = alpha * value + share * float(np.vdot(coefs[k], gradients[k]))
-            gap = max(slack, 0.0) + (1.0 - share) ** 2 * losses[k]
+            gap = max(slack, 0.0) + candidates.loss_gap(k, share)
             missing = excess[k][outside].max(initial=0.0) > TUNING.exceeds * alpha
             if missing or gap > self._tol * objective:
                 break
             violation = candidates.violation(found[k], gradients[k], alpha)
             self.points.append(
-                PathPoint(alpha, coefs[k], gradients[k], objective, violation, losses[k], n_checks)
+                PathPoint(
+                    alpha=alpha,
+                    coef=coefs[k],
+                    gradient=gradients[k],
+                    objective=objective,
+                    violation=violation,
+                    residual=candidates.residual(k),
+                    level=candidates.level(k),
+                    n_checks=n_checks,
+                )
             )
             self._ratio = objective / max(alpha * value, self._tol * objective)
             accepted += 1
-        grown = False
-        if accepted < len(alphas):
-            wrong = (excess[accepted:] > 0.0).any(axis=0)
-            grown = candidates.admit(np.flatnonzero(wrong))
-        return accepted, grown
+        return accepted, np.flatnonzero((excess[accepted:] > 0.0).any(axis=0))
 
 
 def beyond(penalty: BlockPenalty, gradients: Array, alphas: Array) -> Array:
