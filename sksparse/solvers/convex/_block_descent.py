@@ -109,9 +109,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         slack = alpha * penalty.value(state.coef) + share * float(np.vdot(state.coef, smooth))
         return max(slack, 0.0) + 0.5 * (1.0 - share) ** 2 * state.residual**2
 
-    def _inner_tolerance(
-        self, problem: Problem, state: BlockIterate, working: Working
-    ) -> float:
+    def _inner_tolerance(self, problem: Problem, state: BlockIterate, working: Working) -> float:
         """Violations that are small enough over a working set.
 
         A share of those that there are, or about what the gap that is aimed at allows.

@@ -168,9 +168,7 @@ class BlockPath:
             return np.maximum(norms - alphas[:, None], 0.0)
         return beyond(self._penalty, gradients, alphas)
 
-    def _solve(
-        self, alphas: Array, live: Mask, starts: list[Array], goal: float
-    ) -> list[Array]:
+    def _solve(self, alphas: Array, live: Mask, starts: list[Array], goal: float) -> list[Array]:
         """Coefficients of the candidates at each strength."""
         candidates, found = self._candidates, list[Array]()
         before = [(point.alpha, candidates.reduced(point.coef)) for point in self.points[-2:]]
