@@ -122,13 +122,12 @@ def groups_of(source: Any, names: str, labels: str, norms: str) -> dict[str, Any
         A path, or a fitted search. One without groups has none of the attributes.
     names, labels, norms : str
         Where the names of groups stand, the position of each feature's group among them, and the
-        norms of the groups along the path.
+        norms of the groups along the path, which a search may lack.
     """
     found = vars(source)
     if labels not in found:
         return {}
-    coefs = found.get("coefs", found.get("coef_path_"))
-    if len(found[labels]) == coefs.shape[-2]:
-        return {"groups": [found[names][g] for g in found[labels]]}
-    # a feature in several groups has no group of its own
-    return {"group_norms": dict(zip(found[names], found[norms], strict=True))}
+    given: dict[str, Any] = {"groups": [found[names][g] for g in found[labels]]}
+    if norms in found:
+        given["group_norms"] = dict(zip(found[names], found[norms], strict=True))
+    return given

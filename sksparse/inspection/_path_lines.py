@@ -96,17 +96,16 @@ def path_lines(
             "show='groups' needs groups: give groups, one label per feature, or "
             "show='coefficients'."
         )
-    # Labels of features in several groups, or of one each, say nothing about a coefficient.
-    colours = 0 < len(names) < len(values)
+    # Of groups of one feature each, the features have the better names.
+    grouped = 0 < len(names) < len(values)
     many = np.count_nonzero(values.any(axis=1)) > _MOST_COEFFICIENTS
-    overlap = bool(norms) and not names
-    if show == "groups" or (show == "auto" and (overlap or (colours and many))):
+    if show == "groups" or (show == "auto" and grouped and many):
         label = "norm of the group's coefficients"
         owners = np.arange(len(norms))
         heights = np.array([*norms.values()], dtype=np.float64).reshape(len(norms), -1)
         return PathLines(heights, owners, [shortened(g) for g in norms], label, "groups")
     label = "norm of the coefficients" if coefs.ndim == 3 else "coefficient"
-    if colours:
+    if grouped:
         return PathLines(values, labels, [shortened(g) for g in names], label, "groups")
     names = _names_of_features(feature_names, len(values))
     return PathLines(values, np.arange(len(values)), names, label, "features")

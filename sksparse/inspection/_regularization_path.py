@@ -55,8 +55,8 @@ class RegularizationPathDisplay:
         The group of each feature: its name, or any label. Features of one group share a colour and
         a name in the legend.
     group_norms : dict of array-like of shape (n_points,), default=None
-        The norms of the coefficients of each group, by its name, where a feature may be in
-        several groups; `groups` is then None. By default they are computed from `coefs`.
+        The norm of each group's coefficients, by its name. By default computed from `coefs` and
+        `groups`, which is not possible where a feature is in several groups.
     xaxis : {"n_features", "alpha"}, default="n_features"
         What `points` are. Strengths have a logarithmic axis, from large to small, with a place for
         zero where it is one of them.
@@ -169,8 +169,8 @@ class RegularizationPathDisplay:
             Names for the legend instead of those that the estimator was fitted with.
         show : {"auto", "groups", "coefficients"}, default="auto"
             One line for each group, the norm of its coefficients; or one for each coefficient,
-            in the colour of its group. "auto" is coefficients, unless there are groups and more
-            than 20 coefficients to show, or features in several groups.
+            in the colour of its group, the first of several. "auto" is coefficients, unless
+            there are groups and more than 20 coefficients to show.
         n_names : int, default=10
             Most features or groups in the legend: those with the largest coefficients at the
             chosen point.
@@ -227,8 +227,8 @@ class RegularizationPathDisplay:
             Names for the legend.
         show : {"auto", "groups", "coefficients"}, default="auto"
             One line for each group, the norm of its coefficients; or one for each coefficient,
-            in the colour of its group. "auto" is coefficients, unless there are groups and more
-            than 20 coefficients to show, or features in several groups.
+            in the colour of its group, the first of several. "auto" is coefficients, unless
+            there are groups and more than 20 coefficients to show.
         n_names : int, default=10
             Most features or groups in the legend: those with the largest coefficients at the last
             point.
@@ -273,8 +273,8 @@ class RegularizationPathDisplay:
             default a new figure.
         show : {"auto", "groups", "coefficients"}, default="auto"
             One line for each group, the norm of its coefficients; or one for each coefficient,
-            in the colour of its group. "auto" is coefficients, unless there are groups and more
-            than 20 coefficients to show, or features in several groups.
+            in the colour of its group, the first of several. "auto" is coefficients, unless
+            there are groups and more than 20 coefficients to show.
         n_names : int, default=10
             Most features or groups in the legend: those with the largest coefficients at the
             chosen point, or at the last where none was chosen.

@@ -78,11 +78,12 @@ def test_labels_of_any_kind_name_groups() -> None:
 
 def test_of_overlapping_groups_the_norms_are_given() -> None:
     norms = {"all": np.linalg.norm(COEFS, axis=0), "first": np.abs(COEFS[0])}
-    display = display_of(groups=None, group_norms=norms).plot()
+    display = display_of(group_norms=norms).plot(show="groups")
     assert legend(display) == ["all", "first"]
     np.testing.assert_array_equal(display.lines_[1].get_ydata(), [np.nan, 0, 3, 3])
-    single = display_of(groups=None, group_norms=norms).plot(show="coefficients")
-    assert legend(single) == ["x2", "x0", "x1", "x3"]
+    assert legend(display_of(group_norms=norms).plot()) == ["colour", "size", "day"]
+    ungrouped = display_of(groups=None, group_norms=norms).plot()
+    assert legend(ungrouped) == ["x2", "x0", "x1", "x3"]
 
 
 def test_unknown_and_missing_groups_are_refused() -> None:
@@ -99,8 +100,7 @@ def test_a_path_says_its_groups() -> None:
     )
     display = RegularizationPathDisplay.from_path(path, show="groups")
     assert legend(display) == ["colour", "size", "day"]
-    # columns of overlapping groups are more than the features
-    path.labels = np.array([0, 0, 1, 1, 2, 2])
+    # of groups that overlap, the path knows the norms
     path.group_norms = np.abs(COEFS[:3])
-    display = RegularizationPathDisplay.from_path(path)
+    display = RegularizationPathDisplay.from_path(path, show="groups")
     assert legend(display) == ["day", "size", "colour"]
