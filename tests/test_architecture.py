@@ -49,7 +49,7 @@ IMPORTS = {
 # Single modules that every subpackage may import, lowest first; each may import those before it.
 LEAVES = (
     "_typing", "_progress", "_interrupts", "_scaling", "_fit_tasks", "_validation", "_selection",
-    "_groups",
+    "_columns", "_groups",
     "_estimator",
 )  # fmt: skip
 

@@ -1,34 +1,11 @@
-"""Resolution of groups and warm starts."""
+"""Factors of penalties, weights of samples and warm starts."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from sksparse._groups import check_groups
 from sksparse._validation import check_penalty_weights, check_start, check_weights
-
-
-@pytest.mark.parametrize(
-    "groups, names, labels",
-    [
-        (None, [0, 1, 2], [0, 1, 2]),
-        (["b", "a", "b"], ["a", "b"], [1, 0, 1]),
-        (np.array([7, 7, 3]), [3, 7], [1, 1, 0]),
-        ([[2], [0, 1]], [0, 1], [1, 1, 0]),
-        ((np.array([2, 0]), range(1, 2)), [0, 1], [0, 1, 0]),
-        ({"x": ["u", 1], "y": "w"}, ["x", "y"], [0, 0, 1]),
-    ],
-)
-def test_every_way_to_name_groups(groups: object, names: list, labels: list) -> None:
-    found = check_groups(groups, 3, np.array(["u", "v", "w"], dtype=object))
-    assert found.names.tolist() == names
-    assert found.labels.tolist() == labels
-
-
-def test_default_weights_are_the_root_of_the_size() -> None:
-    groups = check_groups(["a", "b", "a", "a", "a"], 5, None)
-    np.testing.assert_array_equal(groups.root_sizes, [2.0, 1.0])
 
 
 @pytest.mark.parametrize(
