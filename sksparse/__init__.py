@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from sksparse.linear_model import (
         OSCAR,
         OSCARCV,
+        GroupLassoClassifier,
+        GroupLassoClassifierCV,
+        GroupLassoRegressor,
+        GroupLassoRegressorCV,
         L0Classifier,
         L0ClassifierCV,
         L0PoissonRegressor,
@@ -34,6 +38,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULE_OF_NAME = {
+    "GroupLassoClassifier": "linear_model",
+    "GroupLassoClassifierCV": "linear_model",
+    "GroupLassoRegressor": "linear_model",
+    "GroupLassoRegressorCV": "linear_model",
     "GroupLassoSelector": "feature_selection",
     "L0Classifier": "linear_model",
     "L0ClassifierCV": "linear_model",
@@ -62,6 +70,10 @@ _SUBPACKAGES = (
 __all__ = [
     "OSCAR",
     "OSCARCV",
+    "GroupLassoClassifier",
+    "GroupLassoClassifierCV",
+    "GroupLassoRegressor",
+    "GroupLassoRegressorCV",
     "GroupLassoSelector",
     "L0Classifier",
     "L0ClassifierCV",

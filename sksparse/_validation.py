@@ -100,7 +100,13 @@ def validate_data(
 
 
 def check_data(
-    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, y_numeric: bool
+    estimator: BaseEstimator,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    y_numeric: bool,
+    multi_output: bool = False,
 ) -> tuple[Any, Any, Array]:
     """Features as float32 or float64 (dense or CSC), targets, weights with sum one."""
     X, y = validate_data(
@@ -110,6 +116,7 @@ def check_data(
         accept_sparse="csc",
         dtype=[np.float64, np.float32],
         y_numeric=y_numeric,
+        multi_output=multi_output,
     )
     weights = check_weights(sample_weight, X)
     return X, y, weights / weights.sum()
@@ -154,8 +161,11 @@ def targets_of_one_type(y: Any) -> Any:
 def check_target_scale(y: Any) -> None:
     """Refuse numeric targets whose squared errors float64 cannot hold."""
     with np.errstate(over="ignore"):
-        spread = float(np.abs(np.asarray(y, dtype=np.float64) - float(y[0])).max())
-    if not (spread == 0.0 or 1.0 / _LARGEST_SPREAD < spread < _LARGEST_SPREAD):
+        values = np.asarray(y, dtype=np.float64)
+        spreads = np.abs(values - values[0]).max(axis=0)
+    moderate = (spreads > 1.0 / _LARGEST_SPREAD) & (spreads < _LARGEST_SPREAD)
+    if not np.all(moderate | (spreads == 0.0)):
+        spread = float(np.max(spreads))
         raise ValueError(
             f"y spreads over {spread:.3g}: its squares are beyond the range of float64. Scale y, "
             "to unit variance for example."

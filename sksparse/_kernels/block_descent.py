@@ -1,17 +1,23 @@
 """Block coordinate descent on a penalised quadratic.
 
-The quadratic is ``w^T H w / 2 - q^T w`` and comes in three forms that share one loop. What the
-loop maintains is a *state* whose product with column j is minus the gradient of coordinate j:
+The quadratic is ``sum_o w_o^T H w_o / 2 - q_o^T w_o`` over the rows ``w_o`` of the coefficients, one
+for each output, and comes in three forms that share one loop. What the loop maintains is a *state*,
+one row for each output, whose product with column j is minus the gradient of coordinate j:
 
-* :class:`Gram` holds H itself; the state is ``q - H w``;
+* :class:`Gram` holds H itself, in Fortran order; the state is ``q - H w``;
 * :class:`Dense` holds a matrix A with ``H = A^T A``; the state is the residual;
 * :class:`Sparse` holds ``A = diag(roots) (X - 1 means^T)`` through the stored entries of
   ``diag(roots) X``; the state is a residual without its centring, and as last entry the multiple
   of ``roots`` to subtract from it. True residuals are orthogonal to ``roots``.
 
+A ridge is added to all of H by the loop, outside of these forms.
+
 Coordinates of one group are adjacent. Group g owns ``pointers[g] : pointers[g + 1]``, its block of
-H is in ``blocks`` from ``offsets[g]`` on, its eigenvectors, one a column, in ``vectors``, and
-its eigenvalues, not decreasing, in ``values``; ``lipschitz[g]`` is the last of them.
+H with the ridge is in ``blocks`` from ``offsets[g]`` on, its eigenvectors, one a column, in
+``vectors``, and its eigenvalues, not decreasing, in ``values``; ``lipschitz[g]`` is the last of
+them. ``l1`` and ``l2`` are its factors, and ``bounded`` says whether ``lower`` and ``upper`` hold a
+finite number for one of its features. The coefficients of a group travel as one vector, output by
+output.
 """
 
 from typing import NamedTuple
@@ -56,6 +62,10 @@ class GroupBlocks(NamedTuple):
     lipschitz: np.ndarray
     l1: np.ndarray
     l2: np.ndarray
+    ridge: float
+    bounded: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
 
 
 def _descent(design, j, state):
@@ -111,35 +121,66 @@ def _shrink(value, threshold):
 
 
 @njit(cache=True, inner=True)
-def _block_prox(v, l1, l2, step):
-    """Prox of the block penalty, in place."""
-    total = 0.0
-    for a in range(v.shape[0]):
-        v[a] = _shrink(v[a], step * l1[a])
-        total += v[a] * v[a]
-    norm = np.sqrt(total)
-    factor = 1.0 - step * l2 / norm if norm > step * l2 else 0.0
-    for a in range(v.shape[0]):
-        v[a] *= factor
+def _norm_within(v, l2, lower, upper):
+    """The t > 0 that is the norm of ``v t / (t + l2)`` clipped to bounds; 0 where there is none."""
+    size, total = lower.shape[0], 0.0
+    for i in range(v.shape[0]):
+        if (v[i] > 0.0 and upper[i % size] > 0.0) or (v[i] < 0.0 and lower[i % size] < 0.0):
+            total += v[i] * v[i]
+    below, above = 0.0, np.sqrt(total)
+    if above <= l2:
+        return 0.0
+    for _ in range(NORM_STEPS):
+        if above - below <= 1e-15 * above:
+            break
+        t = 0.5 * (below + above)
+        share, square = t / (t + l2), 0.0
+        for i in range(v.shape[0]):
+            square += min(max(v[i] * share, lower[i % size]), upper[i % size]) ** 2
+        if square >= t * t:
+            below = t
+        else:
+            above = t
+    return below
 
 
 @njit(cache=True, inner=True)
-def _norm_at_minimum(pull, values, l2):
-    """The t > 0 with ``sum_a (pull_a / (t values_a + l2))^2 = 1``; -1 where there is none.
+def _block_prox(v, l1, l2, lower, upper, bounded):
+    """Prox of the block penalty within the bounds, in place."""
+    total = 0.0
+    for i in range(v.shape[0]):
+        v[i] = _shrink(v[i], l1)
+        total += v[i] * v[i]
+    if not bounded:
+        norm = np.sqrt(total)
+        factor = 1.0 - l2 / norm if norm > l2 else 0.0
+        for i in range(v.shape[0]):
+            v[i] *= factor
+        return
+    norm = _norm_within(v, l2, lower, upper)
+    factor = norm / (norm + l2) if norm > 0.0 else 0.0
+    for i in range(v.shape[0]):
+        a = i % lower.shape[0]
+        v[i] = min(max(v[i] * factor, lower[a]), upper[a])
+
+
+@njit(cache=True, inner=True)
+def _norm_at_minimum(squares, values, l2):
+    """The t > 0 with ``sum_a squares_a / (t values_a + l2)^2 = 1``; -1 where there is none.
 
     The inverse of the root of that sum is concave in t, so Newton steps from below stay below.
     """
     total = 0.0
-    for a in range(pull.shape[0]):
-        total += pull[a] * pull[a]
+    for a in range(squares.shape[0]):
+        total += squares[a]
     t = (np.sqrt(total) - l2) / values[-1]
     for _ in range(NORM_STEPS):
         total, slope = 0.0, 0.0
-        for a in range(pull.shape[0]):
-            share = t * values[a] + l2
-            square = (pull[a] / share) ** 2
+        for a in range(squares.shape[0]):
+            share = 1.0 / (t * values[a] + l2)
+            square = squares[a] * share * share
             total += square
-            slope += square * values[a] / share
+            slope += square * values[a] * share
         if slope <= 0.0:
             return -1.0
         step = (np.sqrt(total) - 1.0) * total / slope
@@ -156,39 +197,46 @@ def _solve_block(coef, descent, block, vectors, values, l2):
     ``vectors`` and ``values`` are the eigenvectors, one a column, and eigenvalues of the block: for
     a norm t of the coefficients these solve a linear system, and t is the root of one equation.
     """
-    size = coef.shape[0]
-    linear, pull = np.empty(size), np.zeros(size)
+    size = values.shape[0]
+    linear, pull, squares = np.empty(coef.shape[0]), np.zeros(coef.shape[0]), np.zeros(size)
     total = 0.0
-    for a in range(size):
-        linear[a] = descent[a]
-        for c in range(size):
-            linear[a] += block[a * size + c] * coef[c]
-        total += linear[a] * linear[a]
+    for first in range(0, coef.shape[0], size):
+        for a in range(size):
+            value = descent[first + a]
+            for c in range(size):
+                value += block[a * size + c] * coef[first + c]
+            linear[first + a] = value
+            total += value * value
     t = 0.0
     if total > l2 * l2:
-        for a in range(size):
+        for first in range(0, coef.shape[0], size):
             for c in range(size):
-                pull[a] += vectors[c * size + a] * linear[c]
+                for a in range(size):
+                    pull[first + a] += vectors[c * size + a] * linear[first + c]
+            for a in range(size):
+                squares[a] += pull[first + a] ** 2
         if l2 == 0.0:
             if values[0] <= FLAT * values[-1]:
                 return False
             t = 1.0
         else:
-            t = _norm_at_minimum(pull, values, l2)
+            t = _norm_at_minimum(squares, values, l2)
         if t < 0.0:
             return False
-    for a in range(size):
-        coef[a] = 0.0
-        descent[a] = linear[a]
+    for i in range(coef.shape[0]):
+        coef[i] = 0.0
+        descent[i] = linear[i]
     if t == 0.0:
         return True
-    for a in range(size):
-        share = t * pull[a] / (t * values[a] + l2)
+    for first in range(0, coef.shape[0], size):
+        for a in range(size):
+            pull[first + a] *= t / (t * values[a] + l2)
         for c in range(size):
-            coef[c] += vectors[c * size + a] * share
-    for a in range(size):
-        for c in range(size):
-            descent[a] -= block[a * size + c] * coef[c]
+            for a in range(size):
+                coef[first + c] += vectors[c * size + a] * pull[first + a]
+        for a in range(size):
+            for c in range(size):
+                descent[first + a] -= block[a * size + c] * coef[first + c]
     return True
 
 
@@ -214,83 +262,81 @@ def _best_coordinate(pull, curvature, rest, l1, l2):
 
 
 @njit(cache=True, inner=True)
-def _is_zero_at_minimum(coef, descent, block, l1, l2):
+def _is_zero_at_minimum(coef, descent, block, l1, l2, lower, upper):
     """Whether all coefficients of the group are zero at the minimum."""
-    size = coef.shape[0]
-    total = 0.0
-    for a in range(size):
-        pull = descent[a]
-        for c in range(size):
-            pull += block[a * size + c] * coef[c]
-        total += _shrink(pull, l1[a]) ** 2
+    size, total = lower.shape[0], 0.0
+    for first in range(0, coef.shape[0], size):
+        for a in range(size):
+            pull = descent[first + a]
+            for c in range(size):
+                pull += block[a * size + c] * coef[first + c]
+            pull = _shrink(pull, l1)
+            if (pull > 0.0 and upper[a] > 0.0) or (pull < 0.0 and lower[a] < 0.0):
+                total += pull * pull
     return total <= l2 * l2
 
 
 @njit(cache=True, inner=True)
-def _shift(coef, descent, block, a, value):
+def _shift(coef, descent, block, size, i, value):
     """Set one coefficient of a group; the square of its move in the metric of the block."""
-    size = coef.shape[0]
-    delta = value - coef[a]
+    delta, a = value - coef[i], i % size
     if delta != 0.0:
-        coef[a] = value
+        coef[i] = value
         for c in range(size):
-            descent[c] -= block[a * size + c] * delta
+            descent[i - a + c] -= block[a * size + c] * delta
     return block[a * size + a] * delta * delta
 
 
 @njit(cache=True, inner=True)
-def _sweep_block(coef, descent, block, l1, l2):
+def _sweep_block(coef, descent, block, l1, l2, lower, upper):
     """Exact steps of single coefficients; the square of the move in the metric of the block."""
-    size = coef.shape[0]
-    moved = 0.0
-    for a in range(size):
+    size, moved = lower.shape[0], 0.0
+    for i in range(coef.shape[0]):
+        a = i % size
         curvature = block[a * size + a]
         if curvature <= 0.0:
             continue
         others = 0.0
-        for c in range(size):
-            if c != a:
+        for c in range(coef.shape[0]):
+            if c != i:
                 others += coef[c] * coef[c]
-        pull = descent[a] + curvature * coef[a]
-        value = _best_coordinate(pull, curvature, others, l1[a], l2)
-        moved += _shift(coef, descent, block, a, value)
+        pull = descent[i] + curvature * coef[i]
+        value = _best_coordinate(pull, curvature, others, l1, l2)
+        value = min(max(value, lower[a]), upper[a])
+        moved += _shift(coef, descent, block, size, i, value)
     return moved
 
 
 @njit(cache=True)
-def _minimise_block(coef, descent, block, lipschitz, l1, l2):
+def _minimise_block(coef, descent, block, lipschitz, l1, l2, lower, upper, bounded):
     """Minimise over one group from ``coef``, in place.
 
     Proximal gradient steps, which leave zero where single coefficients may not be able to. Where
-    the columns are of unlike scales, exact steps of single coefficients give each its own.
+    the columns are of unlike scales, or bounds keep the steps short, exact steps of single
+    coefficients give each its own.
     """
-    size = coef.shape[0]
+    size = lower.shape[0]
     smallest, largest = block[0], block[0]
     for a in range(1, size):
         smallest = min(smallest, block[a * size + a])
         largest = max(largest, block[a * size + a])
-    unlike = largest > UNLIKE * smallest
-    if unlike and _is_zero_at_minimum(coef, descent, block, l1, l2):
-        for a in range(size):
-            _shift(coef, descent, block, a, 0.0)
+    sweeps = bounded or largest > UNLIKE * smallest
+    if sweeps and _is_zero_at_minimum(coef, descent, block, l1, l2, lower, upper):
+        for i in range(coef.shape[0]):
+            _shift(coef, descent, block, size, i, 0.0)
         return
     first = 0.0
-    trial = np.empty(size)
+    trial = np.empty(coef.shape[0])
     for step in range(INNER_STEPS):
-        for a in range(size):
-            trial[a] = coef[a] + descent[a] / lipschitz
-        _block_prox(trial, l1, l2, 1.0 / lipschitz)
+        for i in range(coef.shape[0]):
+            trial[i] = coef[i] + descent[i] / lipschitz
+        _block_prox(trial, l1 / lipschitz, l2 / lipschitz, lower, upper, bounded)
         moved = 0.0
-        for a in range(size):
-            trial[a] -= coef[a]
-            moved += lipschitz * trial[a] * trial[a]
-        for a in range(size):
-            coef[a] += trial[a]
-            if trial[a] != 0.0:
-                for c in range(size):
-                    descent[c] -= block[a * size + c] * trial[a]
-        if unlike:
-            moved += _sweep_block(coef, descent, block, l1, l2)
+        for i in range(coef.shape[0]):
+            moved += lipschitz * (trial[i] - coef[i]) ** 2
+            _shift(coef, descent, block, size, i, trial[i])
+        if sweeps:
+            moved += _sweep_block(coef, descent, block, l1, l2, lower, upper)
         if step == 0:
             first = moved
         if moved <= INNER_RATIO * INNER_RATIO * first:
@@ -299,42 +345,58 @@ def _minimise_block(coef, descent, block, lipschitz, l1, l2):
 
 @njit(cache=True)
 def block_descent(design, groups, alpha, state, coef, history):
-    """Visit every group once for each row of ``history``, which receives the iterates."""
-    n_groups = groups.lipschitz.shape[0]
+    """Visit every group once for each row of ``history``, which receives the iterates.
+
+    Returns the largest move of a group in the last visits, its coefficients times the roots of
+    their curvatures: about its violation of optimality, for columns of length one.
+    """
+    n_outputs, n_groups = coef.shape[0], groups.lipschitz.shape[0]
     widest = 0
     for g in range(n_groups):
         widest = max(widest, groups.pointers[g + 1] - groups.pointers[g])
-    before, descent, l1 = np.empty(widest), np.empty(widest), np.empty(widest)
+    now, descent = np.empty(n_outputs * widest), np.empty(n_outputs * widest)
+    largest = 0.0
     for epoch in range(history.shape[0]):
+        largest = 0.0
         for g in range(n_groups):
             start, stop = groups.pointers[g], groups.pointers[g + 1]
-            lipschitz = groups.lipschitz[g]
+            lipschitz, size = groups.lipschitz[g], stop - start
             if lipschitz <= 0.0:
                 continue
-            l2 = alpha * groups.l2[g]
-            if stop == start + 1:
-                old = coef[start]
-                threshold = alpha * groups.l1[start] + l2
-                value = old + _descent(design, start, state) / lipschitz
-                coef[start] = _shrink(value, threshold / lipschitz)
-                if coef[start] != old:
-                    _move(design, start, coef[start] - old, state)
+            l1, l2, total = alpha * groups.l1[g], alpha * groups.l2[g], 0.0
+            used = False
+            for o in range(n_outputs):
+                for a in range(size):
+                    j, i = start + a, o * size + a
+                    now[i] = coef[o, j]
+                    descent[i] = _descent(design, j, state[o]) - groups.ridge * now[i]
+                    total += _shrink(descent[i], l1) ** 2
+                    used |= now[i] != 0.0
+            if not used and total <= l2 * l2:
                 continue
-            size = stop - start
-            for a in range(size):
-                before[a], l1[a] = coef[start + a], alpha * groups.l1[start + a]
-                descent[a] = _descent(design, start + a, state)
+            lower, upper = groups.lower[start:stop], groups.upper[start:stop]
+            w, d = now[: n_outputs * size], descent[: n_outputs * size]
+            bounded, solved = groups.bounded[g], size * n_outputs == 1
+            if solved:
+                value = _shrink(d[0] + lipschitz * w[0], l1 + l2) / lipschitz
+                w[0] = min(max(value, lower[0]), upper[0])
             block = groups.blocks[groups.offsets[g] : groups.offsets[g + 1]]
-            solved = False
-            if groups.l1[start] == 0.0:
+            if l1 == 0.0 and not solved and not bounded:
                 vectors = groups.vectors[groups.offsets[g] : groups.offsets[g + 1]]
-                values = groups.values[start:stop]
-                solved = _solve_block(coef[start:stop], descent[:size], block, vectors, values, l2)
+                solved = _solve_block(w, d, block, vectors, groups.values[start:stop], l2)
             if not solved:
-                here = (coef[start:stop], descent[:size], block, lipschitz, l1[:size], l2)
-                _minimise_block(*here)
-            for a in range(size):
-                if coef[start + a] != before[a]:
-                    _move(design, start + a, coef[start + a] - before[a], state)
-        for j in range(coef.shape[0]):
-            history[epoch, j] = coef[j]
+                _minimise_block(w, d, block, lipschitz, l1, l2, lower, upper, bounded)
+            moved = 0.0
+            for o in range(n_outputs):
+                for a in range(size):
+                    j = start + a
+                    delta = w[o * size + a] - coef[o, j]
+                    if delta != 0.0:
+                        coef[o, j] = w[o * size + a]
+                        moved += block[a * size + a] * delta * delta
+                        _move(design, j, delta, state[o])
+            largest = max(largest, moved)
+        for o in range(n_outputs):
+            for j in range(coef.shape[1]):
+                history[epoch, o, j] = coef[o, j]
+    return np.sqrt(largest)

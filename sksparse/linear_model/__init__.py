@@ -5,6 +5,13 @@ from sksparse.linear_model._oscar import OSCAR
 from sksparse.linear_model._oscar_cv import OSCARCV, oscar_path
 from sksparse.linear_model.counts._l0 import L0PoissonRegressor
 from sksparse.linear_model.counts._l0_cv import L0PoissonRegressorCV
+from sksparse.linear_model.group._alpha_max import alpha_max
+from sksparse.linear_model.group._classifier import GroupLassoClassifier
+from sksparse.linear_model.group._classifier_cv import GroupLassoClassifierCV
+from sksparse.linear_model.group._path import group_lasso_path
+from sksparse.linear_model.group._regressor import GroupLassoRegressor
+from sksparse.linear_model.group._regressor_cv import GroupLassoRegressorCV
+from sksparse.linear_model.group._task import GroupLassoPath
 from sksparse.linear_model.l0._classifier import L0Classifier
 from sksparse.linear_model.l0._classifier_cv import L0ClassifierCV
 from sksparse.linear_model.l0._path import l0_path
@@ -16,6 +23,11 @@ __all__ = [
     "OSCAR",
     "OSCARCV",
     "ConvexPath",
+    "GroupLassoClassifier",
+    "GroupLassoClassifierCV",
+    "GroupLassoPath",
+    "GroupLassoRegressor",
+    "GroupLassoRegressorCV",
     "L0Classifier",
     "L0ClassifierCV",
     "L0Path",
@@ -23,6 +35,8 @@ __all__ = [
     "L0PoissonRegressorCV",
     "L0Regressor",
     "L0RegressorCV",
+    "alpha_max",
+    "group_lasso_path",
     "l0_path",
     "oscar_path",
 ]

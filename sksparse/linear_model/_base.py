@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import RegressorMixin
-from sklearn.utils import Tags
+from sklearn.utils import Tags, check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
@@ -21,10 +21,11 @@ from sksparse._typing import Array, Mask
 from sksparse._validation import (
     check_data,
     check_start,
+    check_weights,
     validate_data,
     warn_unless_converged,
 )
-from sksparse.losses import Squared
+from sksparse.losses import Poisson, Squared
 from sksparse.solvers import Design, Solution
 
 #: Parameters of every estimator that fits one strength.
@@ -38,11 +39,15 @@ FIT_CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-def attributes_in(dtype: Any) -> Callable[[Array, float], dict[str, Any]]:
+#: Takes coefficients and intercept as a solver has them; fitted attributes.
+Attributes = Callable[[Array, Any], dict[str, Any]]
+
+
+def attributes_in(dtype: Any) -> Attributes:
     """How coefficients and intercept become fitted attributes of a regressor, in a float type."""
     return lambda coef, intercept: {
         "coef_": coef.astype(dtype),
-        "intercept_": dtype.type(intercept),
+        "intercept_": np.asarray(intercept, dtype=dtype)[()],
     }
 
 
@@ -52,6 +57,20 @@ def count_chosen(coef: Any, penalty_weights: Any) -> int:
     if penalty_weights is not None:
         used &= np.asarray(penalty_weights, dtype=np.float64) > 0
     return int(used.sum())
+
+
+def explained_deviance(y: Any, z: Any, sample_weight: Any) -> float:
+    """Share of the Poisson deviance of the mean of ``y`` that predictors ``z`` explain."""
+    z = np.asarray(z, dtype=np.float64)
+    y = column_or_1d(y, dtype=np.float64)
+    check_consistent_length(z, y)
+    weights = check_weights(sample_weight, z[:, None])
+    loss = Poisson(y, weights / weights.sum())
+    left, mean = loss.value(z), float(loss.weights @ y)
+    null = loss.value(np.full(len(y), np.log(mean))) if mean > 0.0 else 0.0
+    if null == 0.0:
+        return float(left == 0.0)
+    return 1.0 - left / null
 
 
 class LinearSelectorMixin(FeatureSelectorMixin):

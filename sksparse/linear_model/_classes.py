@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sksparse._typing import Array
 from sksparse._validation import as_numpy, validate_data
-from sksparse.linear_model._base import LinearSelectorMixin
+from sksparse.linear_model._base import Attributes, LinearSelectorMixin
 from sksparse.losses import Logistic, Loss, Multinomial
 
 
@@ -103,7 +102,7 @@ class SparseClassifierMixin(LinearSelectorMixin, SparseCoefMixin, LinearClassifi
         return np.asarray(log_softmax(z, axis=1))
 
 
-def class_attributes(classes: Any, dtype: Any) -> Callable[[Array, Any], dict[str, Any]]:
+def class_attributes(classes: Any, dtype: Any) -> Attributes:
     """How coefficients and intercepts become fitted attributes of a classifier, in a float type."""
     return lambda coef, intercept: {
         "classes_": classes,

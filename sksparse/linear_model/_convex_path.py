@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
-from sklearn.utils.validation import check_X_y
 
 from sksparse._interrupts import interruptible
 from sksparse._scaling import strength
 from sksparse._typing import Array
-from sksparse._validation import (
-    check_data,
-    check_target_scale,
-    check_weights,
-    targets_of_one_type,
-    warn_unless_converged,
-)
-from sksparse.linear_model._base import SparseRegressorMixin, attributes_in
+from sksparse._validation import warn_unless_converged
+from sksparse.linear_model._base import Attributes
 from sksparse.linear_model._path_protocol import (
     Grid,
     PathFits,
@@ -31,13 +25,14 @@ from sksparse.linear_model._path_protocol import (
     solve_along,
 )
 from sksparse.linear_model._path_search import PathSearch
-from sksparse.losses import Squared
+from sksparse.linear_model._scoring import CountedFeatures, Readout
+from sksparse.losses import Loss
 from sksparse.penalties import ConvexPenalty
-from sksparse.solvers import Design, GramCache, Problem, Solution, Solver
+from sksparse.solvers import GramCache, Problem, Solution, Solver
 from sksparse.solvers.convex._base import moderate
 
-# A grid by default ends at this share of its largest strength.
-_LOWEST_ALPHA = 1e-3
+#: A grid by default ends at this share of its largest strength.
+EPS = 1e-3
 
 
 @dataclass(frozen=True)
@@ -83,6 +78,8 @@ class ConvexTask(PathTask):
         As in the solver.
     verbose : int, default=0
         As in the solver.
+    eps : float, default=1e-3
+        Smallest strength of a grid, as a share of the largest.
     """
 
     penalty: ConvexPenalty
@@ -90,20 +87,33 @@ class ConvexTask(PathTask):
     max_iter: int
     tol: float
     verbose: int = 0
+    eps: float = EPS
 
     def grid(self, alphas: Any) -> Grid:
         """The strengths that the user lists, or so many from the one that selects nothing down."""
         if not is_count(alphas):
             return Grid(alphas=check_alphas(alphas))
-        highest = self.largest_alpha()
-        return Grid(alphas=np.geomspace(highest, _LOWEST_ALPHA * highest, int(alphas)))
+        # where nothing is ever selected, any strength will do
+        highest = self.alpha_max or 1.0
+        return Grid(alphas=np.geomspace(highest, self.eps * highest, int(alphas)))
 
-    def largest_alpha(self) -> float:
-        """The smallest strength that selects nothing; 1 where nothing is ever selected."""
-        problem, exponent = moderate(self._problem(1.0))
-        nothing = np.zeros(problem.design.n_features)
-        gradient = problem.gradient_at(nothing, problem.null_intercept)
-        return strength(self.penalty.dual_norm(gradient), exponent) or 1.0
+    @cached_property
+    def alpha_max(self) -> float:
+        """The smallest strength at which nothing that is penalised is selected."""
+        problem, exponent = moderate(self._unit_problem)
+        coef, intercept = self._null_fit()
+        gradient = problem.gradient_at(np.ldexp(coef, exponent), intercept)
+        return strength(self.penalty.dual_norm(gradient), exponent)
+
+    def _null_fit(self) -> tuple[Array, Any]:
+        """Coefficients and intercept of the fit without anything that is penalised."""
+        outputs, n_features = self.loss.n_outputs, self.design.n_features
+        shape = (n_features,) if outputs == 1 else (outputs, n_features)
+        return np.zeros(shape), self._problem(1.0).null_intercept
+
+    def solve(self, alpha: float, coef: Array | None = None) -> Solution:
+        """The fit at one strength, from the coefficients of another where they are given."""
+        return self._solver(None).solve(self._problem(alpha), coef)
 
     def fit_along(self, grid: Grid) -> PathFits:
         problem = self._problem(float(grid.points[0]))
@@ -116,8 +126,7 @@ class ConvexTask(PathTask):
         return PathFits.of(solve_along(grid.points, solve, self.verbose))
 
     def refit(self, grid: Grid, fits: PathFits, point: int) -> Solution:
-        problem = self._problem(float(grid.points[point]))
-        return self._solver(None).solve(problem, fits.at(point)[0])
+        return self.solve(float(grid.points[point]), fits.at(point)[0])
 
     def path(self, grid: Grid, fits: PathFits) -> ConvexPath:
         return ConvexPath(
@@ -127,7 +136,14 @@ class ConvexTask(PathTask):
         )
 
     def _problem(self, alpha: float) -> Problem:
-        return Problem(self.design, self.loss, self.penalty, alpha, self.fit_intercept)
+        unit = self._unit_problem
+        # moments of the features are shared once they are known
+        known = "centred" in vars(unit)
+        return unit.with_alpha(alpha) if known else replace(unit, alpha=alpha)
+
+    @cached_property
+    def _unit_problem(self) -> Problem:
+        return Problem(self.design, self.loss, self.penalty, 1.0, self.fit_intercept)
 
     def _solver(self, gram: GramCache | None) -> Solver:
         return self.solver(gram=gram, tol=self.tol, max_iter=self.max_iter, verbose=self.verbose)
@@ -139,40 +155,38 @@ class ConvexTask(PathTask):
         return GramCache(problem.centred)
 
 
-def convex_path(
-    X: Any,
-    y: Any,
-    penalty: Callable[[int], ConvexPenalty],
-    solver: Callable[..., Solver],
-    *,
-    alphas: Any,
-    sample_weight: Any,
-    **options: Any,
-) -> ConvexPath:
-    """The path of a squared loss, for the function that a family offers.
+AnyTask = TypeVar("AnyTask", bound=ConvexTask)
+
+
+class Posed(NamedTuple, Generic[AnyTask]):
+    """Data and parameters that were checked, as a task.
 
     Parameters
     ----------
-    X, y, alphas, sample_weight
-        As the user passed them.
-    penalty : callable
-        Takes a number of features; the penalty at unit strength.
-    solver : callable
-        The class of the solver.
-    **options : dict
-        Further fields of a :class:`ConvexTask`.
+    X, y : array-like
+        Features and targets as folds and scorers take them.
+    task : ConvexTask
+        What is to be fitted.
+    attributes : callable
+        Takes coefficients and intercept as a solver has them; fitted attributes.
     """
-    y = targets_of_one_type(y)
-    X, y = check_X_y(X, y, accept_sparse="csc", dtype=[np.float64, np.float32], y_numeric=True)
-    check_target_scale(y)
-    counts = check_weights(sample_weight, X)
-    task = ConvexTask(
-        design=Design(X),
-        loss=Squared(y, counts / counts.sum()),
-        penalty=penalty(X.shape[1]),
-        solver=solver,
-        **options,
-    )
+
+    X: Any
+    y: Any
+    task: AnyTask
+    attributes: Attributes
+
+
+class ConvexEstimatorMixin(ABC, Generic[AnyTask]):
+    """An estimator that poses a convex problem with a strength."""
+
+    @abstractmethod
+    def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[AnyTask]:
+        """The task that the data and the validated parameters describe."""
+
+
+def fit_path(task: ConvexTask, alphas: Any) -> Any:
+    """The path of a task, for the function that a family offers; ``alphas`` as the user gave it."""
     with interruptible():
         grid = task.grid(alphas)
         fits = task.fit_along(grid)
@@ -181,72 +195,34 @@ def convex_path(
     return path
 
 
-class ConvexRegressorCV(SparseRegressorMixin, PathSearch[ConvexTask]):
-    """A linear regressor whose strength of a convex penalty is chosen by cross-validation.
-
-    A family names its parameters, its solver and its penalty.
-    """
-
-    #: The class of the solver.
-    _solver: ClassVar[Callable[..., Solver]]
+class ConvexSearch(ConvexEstimatorMixin[AnyTask], PathSearch[AnyTask]):
+    """An estimator whose strength of a convex penalty is chosen by cross-validation."""
 
     # strengths on all samples, folds, and iterations of the last fit
     _n_fit_levels = 3
 
     dual_gap_: float
-    mse_path_: Array
 
-    @abstractmethod
-    def _penalty(self, n_features: int) -> ConvexPenalty:
-        """The penalty of unit strength that the parameters describe."""
+    def _readout(self, task: AnyTask) -> Readout:
+        """What coefficients of a task mean."""
+        return CountedFeatures()
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> ConvexRegressorCV:
-        """Choose a strength, and fit the model.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training features, float32 or float64, dense in any memory order or sparse; other
-            types are converted. Never modified.
-        y : array-like of shape (n_samples,)
-            Targets.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, used in fits and errors; an integer weight equals so many
-            repetitions of the sample, all in the same folds.
-        **params : dict
-            Metadata for the splitter ``cv`` and for ``scoring``: ``groups``, an array-like of shape
-            (n_samples,), for splitters such as ``GroupKFold``, or what they request where metadata
-            routing of scikit-learn is enabled.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-        """
+    def _choose_strength(self, X: Any, y: Any, sample_weight: Any, params: dict[str, Any]) -> str:
+        """Fit, given the arguments of ``fit``; text of a warning, or empty."""
         with self._fitting(X, y, sample_weight) as fit:
             self._validate_params()
-            X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True)
-            check_target_scale(y)
-            loss = Squared(y, weights)
-            task = ConvexTask(
-                design=Design(X),
-                loss=loss,
-                fit_intercept=self.fit_intercept,
-                penalty=self._penalty(X.shape[1]),
-                solver=self._solver,
-                max_iter=self.max_iter,
-                tol=self.tol,
-                verbose=max(int(self.verbose) - 1, 0),
+            posed = self._pose(X, y, sample_weight)
+            task = replace(posed.task, verbose=max(posed.task.verbose - 1, 0))
+            fit.describe(task.design, task.loss, posed.attributes)
+            held_out = self._held_out(
+                posed.X, posed.y, task.loss, sample_weight, params, self._readout(task)
             )
-            attributes = attributes_in(X.dtype)
-            fit.describe(task.design, loss, attributes)
-            held_out = self._held_out(X, y, loss, sample_weight, params)
             found = self._search([task], [task.grid(self.alphas)], held_out)
-            self._adopt(attributes(found.solution.coef, found.solution.intercept))
-            self.dual_gap_ = found.solution.gap
-            self._store_solution(found.solution)
-        warn_unless_converged(found.message)
-        return self
+            solution = found.solution
+            self._adopt(posed.attributes(solution.coef, solution.intercept))
+            self._store_solution(solution, task.loss)
+        return found.message
 
-    def _store_solution(self, solution: Solution) -> None:
-        """Set the fitted attributes of the family."""
+    def _store_solution(self, solution: Solution, loss: Loss) -> None:
+        """Set the fitted attributes of the answer chosen."""
+        self.dual_gap_ = solution.gap

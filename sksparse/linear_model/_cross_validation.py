@@ -13,9 +13,15 @@ from sklearn.utils.parallel import Parallel, delayed
 from sksparse._fit_tasks import FitTasks, concurrent_fit_tasks
 from sksparse._interrupts import check
 from sksparse._progress import Progress
-from sksparse._typing import Array, Indices
+from sksparse._typing import Array, Indices, Mask
 from sksparse.linear_model._path_protocol import Grid, PathFits, PathTask
 from sksparse.losses import Loss
+
+#: What is wrong with a fold that trains a model of counts on zeros.
+ONLY_ZEROS = (
+    "trains on samples with y = 0 alone, whose mean has no logarithm; give fewer folds, or splits "
+    "that spread the positive counts"
+)
 
 
 class Fold(NamedTuple):
@@ -73,6 +79,30 @@ def make_folds(splits: list[tuple[Any, Any]], weights: Array) -> list[Fold]:
                 )
         folds.append(Fold(name, parts[0] / parts[0].sum(), parts[1] / parts[1].sum(), rows))
     return folds
+
+
+def require_samples(folds: list[Fold], counted: Mask, part: str, without: str) -> None:
+    """Refuse folds of which a part, "train" or "test", has no sample that is counted.
+
+    Parameters
+    ----------
+    folds : list of Fold
+        Splits of the samples.
+    counted : ndarray of shape (n_samples,)
+        The samples of which there must be one with a weight.
+    part : {"train", "test"}
+        The part.
+    without : str
+        What is wrong without one, and the remedy.
+
+    Raises
+    ------
+    ValueError
+        Where there is none.
+    """
+    for fold in folds:
+        if not np.any(counted[getattr(fold, part) > 0.0]):
+            raise ValueError(f"cv: {fold.name} {without}.")
 
 
 def _share(rows: Indices, weights: Array) -> Array:

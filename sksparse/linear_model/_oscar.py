@@ -9,14 +9,15 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 
 from sksparse._typing import Array, Indices
-from sksparse._validation import check_target_scale
-from sksparse.linear_model._base import FIT_CONSTRAINTS, SparseLinearRegressor
+from sksparse._validation import check_data, check_target_scale
+from sksparse.linear_model._base import FIT_CONSTRAINTS, SparseLinearRegressor, attributes_in
+from sksparse.linear_model._convex_path import ConvexEstimatorMixin, ConvexTask, Posed
 from sksparse.losses import Squared
 from sksparse.penalties import SortedL1, oscar_weights
-from sksparse.solvers import Design, Problem, Solution, SortedDescent
+from sksparse.solvers import Design, Solution, SortedDescent
 
 
-class OSCAR(SparseLinearRegressor):
+class OSCAR(SparseLinearRegressor, ConvexEstimatorMixin[ConvexTask]):
     """Linear regression that selects features and ties the coefficients of correlated ones.
 
     Minimises over coefficients w of p features and intercept b, with s the sample weights::
@@ -159,17 +160,36 @@ class OSCAR(SparseLinearRegressor):
         self.verbose = verbose
 
     def _solve(self, design: Design, loss: Squared, start: Array | None) -> Solution:
-        check_target_scale(loss.y)
-        penalty = SortedL1(oscar_weights(design.n_features, self.pairwise))
-        problem = Problem(design, loss, penalty, self.alpha, self.fit_intercept)
-        solver = SortedDescent(tol=self.tol, max_iter=self.max_iter, verbose=int(self.verbose))
-        return solver.solve(problem, start)
+        return _task(self, design, loss).solve(self.alpha, start)
+
+    def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[ConvexTask]:
+        return pose_oscar(self, X, y, sample_weight)
 
     def _store(self, solution: Solution) -> None:
         self.clusters_ = clusters_of(self.coef_)
         self.n_features_ = int(np.count_nonzero(self.coef_))
         self.dual_gap_ = solution.gap
         self.optimality_ = solution.certificate.value
+
+
+def pose_oscar(model: Any, X: Any, y: Any, sample_weight: Any) -> Posed[ConvexTask]:
+    """The task that data and the validated parameters of an estimator describe."""
+    X, y, weights = check_data(model, X, y, sample_weight, y_numeric=True)
+    return Posed(X, y, _task(model, Design(X), Squared(y, weights)), attributes_in(X.dtype))
+
+
+def _task(model: Any, design: Design, loss: Squared) -> ConvexTask:
+    check_target_scale(loss.y)
+    return ConvexTask(
+        design=design,
+        loss=loss,
+        fit_intercept=model.fit_intercept,
+        penalty=SortedL1(oscar_weights(design.n_features, model.pairwise)),
+        solver=SortedDescent,
+        max_iter=model.max_iter,
+        tol=model.tol,
+        verbose=int(model.verbose),
+    )
 
 
 def clusters_of(coef: Array) -> list[Indices]:

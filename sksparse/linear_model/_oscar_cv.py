@@ -7,11 +7,19 @@ from typing import Any, ClassVar
 
 from sklearn.utils._param_validation import Interval, validate_params
 
-from sksparse._typing import Indices
-from sksparse.linear_model._convex_path import ConvexPath, ConvexRegressorCV, convex_path
-from sksparse.linear_model._oscar import OSCAR, clusters_of
-from sksparse.penalties import SortedL1, oscar_weights
-from sksparse.solvers import Solution, SortedDescent
+from sksparse._typing import Array, Indices
+from sksparse._validation import warn_unless_converged
+from sksparse.linear_model._base import SparseRegressorMixin
+from sksparse.linear_model._convex_path import (
+    ConvexPath,
+    ConvexSearch,
+    ConvexTask,
+    Posed,
+    fit_path,
+)
+from sksparse.linear_model._oscar import OSCAR, clusters_of, pose_oscar
+from sksparse.losses import Loss
+from sksparse.solvers import Solution
 
 
 @validate_params(
@@ -105,21 +113,13 @@ def oscar_path(
     >>> path.n_features.tolist()
     [0, 6, 8, 10, 10]
     """
-    return convex_path(
-        X,
-        y,
-        lambda n_features: SortedL1(oscar_weights(n_features, pairwise)),
-        SortedDescent,
-        alphas=alphas,
-        sample_weight=sample_weight,
-        fit_intercept=fit_intercept,
-        max_iter=max_iter,
-        tol=tol,
-        verbose=verbose,
+    model = OSCAR(
+        pairwise=pairwise, fit_intercept=fit_intercept, max_iter=max_iter, tol=tol, verbose=verbose
     )
+    return fit_path(pose_oscar(model, X, y, sample_weight).task, alphas)
 
 
-class OSCARCV(ConvexRegressorCV):
+class OSCARCV(SparseRegressorMixin, ConvexSearch[ConvexTask]):
     """OSCAR with a strength that is chosen by cross-validation.
 
     Minimises, over coefficients w and intercept b, the objective of :class:`OSCAR` at the ``alpha``
@@ -237,14 +237,14 @@ class OSCARCV(ConvexRegressorCV):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **ConvexRegressorCV._common_constraints,
+        **ConvexSearch._common_constraints,
         "alphas": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "pairwise": [Interval(Real, 0, 1, closed="both")],
     }
-    _solver = SortedDescent
     _of_one_point = OSCAR
 
     clusters_: list[Indices]
+    mse_path_: Array
 
     def __init__(
         self,
@@ -271,8 +271,35 @@ class OSCARCV(ConvexRegressorCV):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def _penalty(self, n_features: int) -> SortedL1:
-        return SortedL1(oscar_weights(n_features, self.pairwise))
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> OSCARCV:
+        """Choose a strength, and fit the model.
 
-    def _store_solution(self, solution: Solution) -> None:
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training features, float32 or float64, dense in any memory order or sparse; other
+            types are converted. Never modified.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, used in fits and errors; an integer weight equals so many
+            repetitions of the sample, all in the same folds.
+        **params : dict
+            Metadata for the splitter ``cv`` and for ``scoring``: ``groups``, an array-like of shape
+            (n_samples,), for splitters such as ``GroupKFold``, or what they request where metadata
+            routing of scikit-learn is enabled.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        warn_unless_converged(self._choose_strength(X, y, sample_weight, params))
+        return self
+
+    def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[ConvexTask]:
+        return pose_oscar(self, X, y, sample_weight)
+
+    def _store_solution(self, solution: Solution, loss: Loss) -> None:
+        super()._store_solution(solution, loss)
         self.clusters_ = clusters_of(self.coef_)

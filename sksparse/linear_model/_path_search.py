@@ -24,7 +24,7 @@ from sksparse.linear_model._cross_validation import (
 )
 from sksparse.linear_model._path_protocol import Grid, PathFits, PathTask
 from sksparse.linear_model._routing import metadata_router, route, split_samples
-from sksparse.linear_model._scoring import NegativeScores
+from sksparse.linear_model._scoring import CountedFeatures, NegativeScores, Readout
 from sksparse.losses import Loss
 from sksparse.solvers import Solution
 
@@ -75,6 +75,7 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
     cv: Any
     #: None where a family has no such parameter.
     scoring: Any = None
+    penalty_weights: Any = None
     selection: str
     fit_intercept: bool
     max_iter: int
@@ -127,11 +128,18 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
         return None if self.scoring is None else check_scoring(self, self.scoring)
 
     def _held_out(
-        self, X: Any, y: Any, loss: Loss, sample_weight: Any, params: dict[str, Any]
+        self,
+        X: Any,
+        y: Any,
+        loss: Loss,
+        sample_weight: Any,
+        params: dict[str, Any],
+        readout: Readout | None = None,
     ) -> HeldOut:
         """Folds and what scores them, checked before any work.
 
-        ``sample_weight`` and ``params`` are what the user gave to ``fit``.
+        ``sample_weight`` and ``params`` are what the user gave to ``fit``; ``readout`` says what
+        coefficients mean, by default those of the features of X.
         """
         scorer = self._scorer()
         given = None if sample_weight is None else check_weights(sample_weight, X)
@@ -140,12 +148,15 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
         if scorer is None:
             return HeldOut(folds, None)
         classes = self.classes_ if is_classifier(self) else None
-        model = self._of_one_point()
-        if hasattr(self, "penalty_weights"):
-            model.set_params(penalty_weights=self.penalty_weights)
-        scores = NegativeScores(self.scoring, scorer, model, X, y, routed.score, classes)
+        readout = readout or CountedFeatures(self.penalty_weights)
+        model = self._model_of_one_point()
+        scores = NegativeScores(self.scoring, scorer, model, X, y, routed.score, readout, classes)
         scores.check(folds, loss)
         return HeldOut(folds, scores)
+
+    def _model_of_one_point(self) -> SparseEstimator:
+        """An estimator of one point, not fitted, with the parameters that scorers may ask for."""
+        return self._of_one_point()
 
     def _folds(self, X: Any, y: Any, weights: Array, options: dict[str, Any]) -> list[Fold]:
         return make_folds(split_samples(self, X, y, options), weights)
@@ -185,11 +196,12 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
         held_out: HeldOut,
     ) -> tuple[int, int, str]:
         """Position of the task and of the point, and why a fit did not converge if one did not."""
+        name, per_loss = self._errors_of(tasks[0].loss)
         validation = CrossValidation(
             type(self).__name__,
-            self._loss_name if self.scoring is None else f"negative {self.scoring}",
+            name if self.scoring is None else f"negative {self.scoring}",
             held_out.scores,
-            self._error_per_loss,
+            per_loss,
             self.n_jobs,
             int(self.verbose),
         )
@@ -207,6 +219,10 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
         flat = choose(np.concatenate(tables), np.concatenate(counts), self.selection)
         message = next(filter(None, (message for _, message in runs)), "")
         return *divmod(flat, tables.shape[1]), message
+
+    def _errors_of(self, loss: Loss) -> tuple[str, float]:
+        """What the losses of a fold are called, and their unit in units of the loss."""
+        return self._loss_name, self._error_per_loss
 
     def _store_losses(self, errors: Array) -> None:
         """Set the attribute that holds the losses of the folds.
@@ -231,10 +247,14 @@ class PathSearch(SparseEstimator, ABC, Generic[Task]):
     ) -> None:
         """Set the attributes of the path that holds the point chosen."""
         path = tasks[chosen].path(grids[chosen], paths[chosen])
-        self.alphas_, self.n_features_path_ = path.alphas, path.n_features
-        self.coef_path_, self.intercept_path_ = path.coefs, path.intercepts
+        self._store_path(path)
         self.alpha_ = float(path.alphas[point])
         self.n_features_ = int(path.n_features[point])
+
+    def _store_path(self, path: Any) -> None:
+        """Set the attributes that hold the fits of the path."""
+        self.alphas_, self.n_features_path_ = path.alphas, path.n_features
+        self.coef_path_, self.intercept_path_ = path.coefs, path.intercepts
 
 
 def _complete_path(task: PathTask, grid: Grid) -> PathFits:

@@ -5,19 +5,53 @@ from __future__ import annotations
 import warnings
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import _check_method_params
 
 from sksparse._typing import Array
-from sksparse.linear_model._base import attributes_in, count_chosen
+from sksparse.linear_model._base import Attributes, attributes_in, count_chosen
 from sksparse.linear_model._classes import class_attributes
 from sksparse.linear_model._cross_validation import Fold
 from sksparse.linear_model._path_protocol import PathFits
 from sksparse.linear_model._routing import takes
 from sksparse.losses import Loss
+
+
+class Readout(Protocol):
+    """How the coefficients of the columns that a solver sees become fitted attributes."""
+
+    def attributes(self, plain: Attributes) -> Attributes:
+        """Fitted attributes of the family, from how those of coefficients of X are made."""
+
+    def of_columns(self, coef: Array) -> Array:
+        """Coefficients of columns that make those of features of X, on the last axis."""
+
+
+@dataclass(frozen=True)
+class CountedFeatures:
+    """The columns are those of X, and what is chosen is counted.
+
+    Parameters
+    ----------
+    penalty_weights : array-like of shape (n_features,) or None, default=None
+        As of the estimator.
+    """
+
+    penalty_weights: Any = None
+
+    def attributes(self, plain: Attributes) -> Attributes:
+        """The attributes, and the number of features chosen."""
+        return lambda coef, intercept: {
+            "n_features_": count_chosen(coef, self.penalty_weights),
+            **plain(coef, intercept),
+        }
+
+    def of_columns(self, coef: Array) -> Array:
+        """The same."""
+        return coef
 
 
 @dataclass(frozen=True)
@@ -36,6 +70,8 @@ class NegativeScores:
         All samples.
     options : dict
         Options of the scorer, for all samples.
+    readout : Readout
+        What coefficients mean.
     classes : ndarray of shape (n_classes,) or None, default=None
         All classes, of a classifier.
     """
@@ -46,6 +82,7 @@ class NegativeScores:
     X: Any
     y: Any
     options: dict[str, Any]
+    readout: Readout
     classes: Any = None
 
     def __call__(self, fits: PathFits, fold: Fold) -> Array:
@@ -76,8 +113,9 @@ class NegativeScores:
             size = np.ravel(largest.toarray() if sparse.issparse(largest) else largest)
             # no prediction is far from the best constant, whatever the scale of a column
             np.divide(1.0, len(coef) * size, out=coef, where=size > 0)
-            return coef, fold.training_loss(loss).best_constant()
-        known = len(self._classes_of(fold))
+            coef, constant = self.readout.of_columns(coef), fold.training_loss(loss).best_constant()
+            return (coef if loss.n_outputs == 1 else np.tile(coef, (loss.n_outputs, 1))), constant
+        coef, known = self.readout.of_columns(coef), len(self._classes_of(fold))
         return (coef, 1.0) if known == 2 else (np.tile(coef, (known, 1)), np.arange(known))
 
     def _content(self, fold: Fold) -> str:
@@ -123,13 +161,10 @@ class NegativeScores:
     def _fitted(self, coef: Array, intercept: Any, fold: Fold) -> Any:
         double = np.dtype(np.float64)
         if self.classes is None:
-            attributes = attributes_in(double)
+            plain = attributes_in(double)
         else:
-            attributes = class_attributes(self._classes_of(fold), double)
+            plain = class_attributes(self._classes_of(fold), double)
         model = copy(self.model)
-        counts = {
-            "n_features_in_": self.X.shape[1],
-            "n_features_": count_chosen(coef, getattr(model, "penalty_weights", None)),
-        }
-        model._adopt({**counts, **attributes(coef, intercept)})
+        attributes = self.readout.attributes(plain)(coef, intercept)
+        model._adopt({"n_features_in_": self.X.shape[1], **attributes})
         return model

@@ -1,8 +1,9 @@
 """Penalties at unit strength; a solver multiplies them by ``alpha``.
 
-Coefficients are a vector of shape (n_features,). ``prox(v, step)`` minimises
-``||w - v||^2 / 2 + step * value(w)``. A new penalty is one file that derives from :class:`Penalty`
-(or :class:`ConvexPenalty` when it has a dual norm), and one line here.
+Coefficients have shape (n_features,), or (n_outputs, n_features). ``prox(v, step)`` minimises
+``||w - v||^2 / 2 + step * value(w)`` within the bounds. A new penalty is one file that
+derives from :class:`Penalty` (or :class:`ConvexPenalty` when it has a dual norm), and one line
+here.
 """
 
 from sksparse.penalties._base import ConvexPenalty, Penalty

@@ -10,7 +10,7 @@ from sksparse._typing import Array, Indices
 
 
 class Penalty(ABC):
-    """A penalty of a coefficient vector, at unit strength."""
+    """A penalty of coefficients, at unit strength."""
 
     @abstractmethod
     def value(self, coef: Array) -> float:
@@ -40,11 +40,31 @@ def check_factors(name: str, factors: Array, n: int | None = None) -> None:
 
 
 class ConvexPenalty(Penalty):
-    """A convex, positively homogeneous penalty: it has a dual norm and a subdifferential."""
+    """A convex, positively homogeneous penalty: it has a dual norm and a subdifferential.
+
+    A subclass may add a ridge and bounds, which do not depend on the strength.
+    """
+
+    #: Factor of ``||w||^2 / 2`` in the objective.
+    ridge: float = 0.0
+
+    def cost(self, coef: Array, alpha: float) -> float:
+        ridge = 0.5 * self.ridge * float(np.sum(coef * coef)) if self.ridge else 0.0
+        return alpha * self.value(coef) + ridge
+
+    def feasible(self, coef: Array) -> Array:
+        """The nearest coefficients within the bounds."""
+        return coef
+
+    def rescaled(self, exponent: int) -> ConvexPenalty:
+        """The same ridge and bounds for coefficients that are multiplied by ``2 ** exponent``."""
+        return self
 
     @abstractmethod
     def dual_norm(self, gradient: Array) -> float:
-        """Largest ``<gradient, w>`` over ``value(w) <= 1``, never-penalised features left out.
+        """Largest ``-<gradient, w>`` over ``value(w) <= 1``, never-penalised features left out.
+
+        Where a bound is zero, w has no entry beyond it; other bounds are left out.
 
         At the gradient of the null model this is the smallest strength that selects nothing.
         """
@@ -56,12 +76,13 @@ class ConvexPenalty(Penalty):
         """How far ``-gradient`` is from ``alpha`` times the subdifferential, per unit.
 
         The unit is a group for block penalties and a feature for sorted ones; the optimum is where
-        all entries are zero, and a working set grows where they are large.
+        all entries are zero, and a working set grows where they are large. Where a bound stops a
+        coefficient, nothing is violated.
 
         Parameters
         ----------
-        coef, gradient : ndarrays of shape (n_features,)
-            Coefficients, and the gradient of the loss over them.
+        coef, gradient : ndarrays of shape (n_features,) or (n_outputs, n_features)
+            Coefficients, and the gradient over them of what is smooth, the loss and the ridge.
         alpha : float
             Strength.
         scales : ndarray of shape (n_features,) or None, default=None

@@ -25,7 +25,3 @@ class GroupL2(BlockPenalty):
 
     def __init__(self, blocks: Blocks, weights: Array, **more: Any) -> None:
         super().__init__(blocks, np.zeros(len(blocks.labels)), weights, **more)
-
-    def group_dual_norms(self, gradient: Array) -> Array:
-        norms = self.blocks.norms(gradient)
-        return np.asarray(np.divide(norms, self.l2, out=np.zeros_like(norms), where=self.l2 > 0))

@@ -24,7 +24,3 @@ class L1(BlockPenalty):
     def __init__(self, weights: Array, **more: Any) -> None:
         blocks = Blocks.from_labels(np.arange(len(weights), dtype=np.intp))
         super().__init__(blocks, weights, np.zeros(len(weights)), **more)
-
-    def group_dual_norms(self, gradient: Array) -> Array:
-        sizes = np.abs(gradient)
-        return np.asarray(np.divide(sizes, self.l1, out=np.zeros_like(sizes), where=self.l1 > 0))

@@ -43,12 +43,12 @@ def test_a_group_of_unlike_columns_reaches_its_minimum(
         scales = 10.0 ** rng.uniform(-spread, spread, size)
         A = rng.standard_normal((20, size)) * scales
         H, q = A.T @ A, A.T @ rng.standard_normal(20)
-        l1 = 0.2 * float(np.median(np.abs(q)))
+        l1, free = 0.2 * float(np.median(np.abs(q))), np.full(size, np.inf)
         for l2 in (0.0, l1, 1e3 * float(np.abs(q).max())):
             coef, descent = np.zeros(size), q.copy()
             lipschitz = float(np.linalg.eigvalsh(H)[-1])
             for _ in range(200):
-                _minimise_block(coef, descent, H.ravel(), lipschitz, np.full(size, l1), l2)
+                _minimise_block(coef, descent, H.ravel(), lipschitz, l1, l2, -free, free, False)
             np.testing.assert_allclose(descent, q - H @ coef, atol=1e-9 * np.abs(q).max())
             assert violation(coef, -descent, l1, l2) < 1e-5 * (l1 + l2)
             if spread == 0.0:

@@ -18,6 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sksparse.linear_model import OSCAR, OSCARCV, L0ClassifierCV, L0RegressorCV, oscar_path
 from sksparse.linear_model import _convex_path as convex
+from sksparse.linear_model import _oscar
 from sksparse.solvers import GramCache, SortedDescent
 from sksparse.solvers.convex import _squared_quadratics
 
@@ -142,7 +143,6 @@ def test_all_strengths_of_a_fold_share_one_gram_matrix(
     problem: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, given = [], []
-    solver = OSCARCV._solver
 
     def counted(*args: Any, **options: Any) -> GramCache:
         made.append(GramCache(*args, **options))
@@ -150,14 +150,14 @@ def test_all_strengths_of_a_fold_share_one_gram_matrix(
 
     def noted(*args: Any, **options: Any) -> Any:
         given.append(options["gram"])
-        return solver(*args, **options)
+        return SortedDescent(*args, **options)
 
     def another(*_: Any, **__: Any) -> GramCache:
         raise AssertionError("a solver made a Gram matrix of its own")
 
     monkeypatch.setattr(convex, "GramCache", counted)
     monkeypatch.setattr(_squared_quadratics, "GramCache", another)
-    monkeypatch.setattr(OSCARCV, "_solver", staticmethod(noted))
+    monkeypatch.setattr(_oscar, "SortedDescent", noted)
     OSCARCV(alphas=6, cv=3).fit(*problem)
     # all samples and three folds; the last fit starts at the answer and needs none
     assert len(made) == 4

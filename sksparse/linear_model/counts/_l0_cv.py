@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
-
 from sksparse._typing import Array
 from sksparse._validation import check_data, check_weights, warn_unless_converged
 from sksparse.linear_model._base import attributes_in
 from sksparse.linear_model._criteria import sample_count
-from sksparse.linear_model._cross_validation import Fold
+from sksparse.linear_model._cross_validation import ONLY_ZEROS, Fold, require_samples
 from sksparse.linear_model.counts._l0 import L0PoissonRegressor
 from sksparse.linear_model.counts._mixin import SparseCountMixin
 from sksparse.linear_model.l0._grid import check_limits
@@ -250,12 +248,7 @@ class L0PoissonRegressorCV(SparseCountMixin, L0Search):
 
     def _usable(self, folds: list[Fold], loss: Loss) -> list[Fold]:
         """Refuse folds whose training part has no minimum of the deviance."""
-        for fold in folds:
-            if not np.any(loss.y[fold.train > 0.0]):
-                raise ValueError(
-                    f"cv: {fold.name} trains on samples with y = 0 alone, whose mean has no "
-                    "logarithm; give fewer folds, or splits that spread the positive counts."
-                )
+        require_samples(folds, loss.y > 0.0, "train", ONLY_ZEROS)
         return folds
 
     def _store_losses(self, errors: Array) -> None:

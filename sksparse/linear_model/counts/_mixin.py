@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils import Tags, check_consistent_length, column_or_1d
+from sklearn.utils import Tags
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse._typing import Array
-from sksparse._validation import check_weights, validate_data
-from sksparse.linear_model._base import LinearSelectorMixin
-from sksparse.losses import Poisson
+from sksparse._validation import validate_data
+from sksparse.linear_model._base import LinearSelectorMixin, explained_deviance
 
 
 class SparseCountMixin(LinearSelectorMixin, RegressorMixin):
@@ -57,16 +56,7 @@ class SparseCountMixin(LinearSelectorMixin, RegressorMixin):
         score : float
             The share; for constant ``y`` 1 where the model has no deviance, and 0 otherwise.
         """
-        z = np.asarray(self._predictor(X), dtype=np.float64)
-        y = column_or_1d(y, dtype=np.float64)
-        check_consistent_length(z, y)
-        weights = check_weights(sample_weight, z[:, None])
-        loss = Poisson(y, weights / weights.sum())
-        left, mean = loss.value(z), float(loss.weights @ y)
-        null = loss.value(np.full(len(y), np.log(mean))) if mean > 0.0 else 0.0
-        if null == 0.0:
-            return float(left == 0.0)
-        return 1.0 - left / null
+        return explained_deviance(y, self._predictor(X), sample_weight)
 
     def _predictor(self, X: Any) -> Array:
         check_is_fitted(self)

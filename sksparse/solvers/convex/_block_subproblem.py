@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -97,36 +96,73 @@ class Working:
         self.features, labels = features[used], labels[used]
         kept, labels = np.unique(labels, return_inverse=True)
         blocks = Blocks.from_labels(labels.astype(np.intp))
-        self.penalty = BlockPenalty(blocks, penalty.l1[self.features], penalty.l2[groups[kept]])
+        self.penalty = BlockPenalty(
+            blocks,
+            penalty.l1[self.features],
+            penalty.l2[groups[kept]],
+            ridge=penalty.ridge,
+            lower=None if penalty.lower is None else penalty.lower[self.features],
+            upper=None if penalty.upper is None else penalty.upper[self.features],
+        )
         self._scales = scales[self.features]
 
     def violations(self, coef: Array, gradient: Array, alpha: float) -> Array:
         """Violations of the groups, for columns of length one."""
         return self.penalty.violations(coef, gradient, alpha, self._scales)
 
+    def cost(self, coef: Array, alpha: float) -> float:
+        """Penalty and ridge."""
+        penalty = alpha * self.penalty.value(coef)
+        return penalty + 0.5 * self.penalty.ridge * float(np.vdot(coef, coef))
+
+    @cached_property
+    def bounds(self) -> tuple[Array, Array]:
+        """Lower and upper bounds of each column, infinite where there are none."""
+        lower, upper = self.penalty.lower, self.penalty.upper
+        infinite = np.full(len(self.features), np.inf)
+        return -infinite if lower is None else lower, infinite if upper is None else upper
+
     def kernel_form(self, quadratic: Quadratic) -> Any:
         """Groups as the compiled loop takes them."""
         from sksparse._kernels.block_descent import GroupBlocks
 
-        bounds = list(pairwise(self.penalty.blocks.pointers))
-        blocks = [quadratic.block(start, stop) for start, stop in bounds]
-        pairs = [_eigen(block) for block in blocks]
+        pointers, sizes = self.penalty.blocks.pointers, self.penalty.blocks.sizes
+        offsets = np.concatenate(([0], np.cumsum(sizes * sizes))).astype(np.intp)
+        blocks, vectors = np.empty(offsets[-1]), np.empty(offsets[-1])
+        values, lipschitz = np.empty(len(self.features)), np.empty(len(sizes))
+        for size in np.unique(sizes):
+            equal = np.flatnonzero(sizes == size)
+            found = np.stack([quadratic.block(pointers[g], pointers[g + 1]) for g in equal])
+            found[:, np.arange(size), np.arange(size)] += self.penalty.ridge
+            eigenvalues, eigenvectors = _eigen(found)
+            squares = offsets[equal, None] + np.arange(size * size)
+            blocks[squares] = found.reshape(len(equal), -1)
+            vectors[squares] = eigenvectors.reshape(len(equal), -1)
+            values[pointers[equal, None] + np.arange(size)] = eigenvalues
+            lipschitz[equal] = eigenvalues[:, -1]
+        lower, upper = self.bounds
+        bounded = np.isfinite(lower) | np.isfinite(upper)
         return GroupBlocks(
-            pointers=self.penalty.blocks.pointers,
-            offsets=np.concatenate(([0], np.cumsum([b.size for b in blocks]))).astype(np.intp),
-            blocks=np.concatenate([b.ravel() for b in blocks]),
-            vectors=np.concatenate([vectors.ravel() for _, vectors in pairs]),
-            values=np.concatenate([values for values, _ in pairs]),
-            lipschitz=np.array([values[-1] for values, _ in pairs]),
-            l1=self.penalty.l1,
+            pointers=pointers,
+            offsets=offsets,
+            blocks=blocks,
+            vectors=vectors,
+            values=values,
+            lipschitz=lipschitz,
+            l1=self.penalty.l1[pointers[:-1]],
             l2=self.penalty.l2,
+            ridge=float(self.penalty.ridge),
+            bounded=np.logical_or.reduceat(bounded, pointers[:-1]),
+            lower=lower,
+            upper=upper,
         )
 
 
-def _eigen(block: Array) -> tuple[Array, Array]:
-    if block.size == 1:
-        return block[0], np.ones((1, 1))
-    values, vectors = np.linalg.eigh(block)
+def _eigen(blocks: Array) -> tuple[Array, Array]:
+    """Eigenvalues, not decreasing and not negative, and eigenvectors of blocks of one size."""
+    if blocks.shape[1] == 1:
+        return blocks[:, :, 0], np.ones_like(blocks)
+    values, vectors = np.linalg.eigh(blocks)
     return np.maximum(values, 0.0), vectors
 
 
@@ -136,61 +172,111 @@ def minimise(
     """Coordinates of the working set that minimise ``quadratic + alpha * penalty``.
 
     Cyclic block descent with Anderson extrapolation every few epochs, and Newton steps on the
-    coefficients in use where that takes long. Stops when the violations over the working set are at
-    most ``tol``, or no longer fall.
-    """
-    from sksparse._kernels.block_descent import block_descent
+    coefficients in use where that takes long. Stops when no group moves by more than ``tol``, in
+    the unit of violations, or moves no longer become smaller.
 
-    if not len(coef):
-        return coef
-    form, groups = quadratic.kernel_form(), working.kernel_form(quadratic)
-    point = _Point(quadratic, working, alpha, coef.copy())
-    history = np.empty((TUNING.memory, len(coef)))
-    best, stale = np.inf, 0
-    for n_round in range(TUNING.max_rounds):
-        check()
-        block_descent(form, groups, alpha, point.state, point.coef, history)
-        point = _Point(quadratic, working, alpha, point.coef, point.state)
-        stale = 0 if point.worst < TUNING.better * best else stale + 1
-        best = min(best, point.worst)
-        if point.worst <= tol or stale > TUNING.patience:
-            break
-        trials = _extrapolate(history)
-        if n_round >= TUNING.newton_from:
-            trials += _newton(point)
-        for trial in trials:
-            other = _Point(quadratic, working, alpha, trial)
-            if other.is_better(point):
-                point = other
+    Parameters
+    ----------
+    quadratic : Quadratic
+        Model of the loss, without the ridge.
+    working : Working
+        The penalty, with its ridge and bounds.
+    alpha : float
+        Strength of the penalty.
+    coef : ndarray of shape (n_columns,) or (n_outputs, n_columns)
+        Where to begin, within the bounds.
+    tol : float
+        Violation that is small enough.
+
+    Returns
+    -------
+    coef : ndarray
+        In the shape of the one passed.
+    """
+    return Subproblem(quadratic, working).minimise(alpha, coef, tol)
+
+
+class Subproblem:
+    """A quadratic and a block penalty over a working set, to minimise at several strengths.
+
+    Parameters
+    ----------
+    quadratic, working
+        As in :func:`minimise`.
+    """
+
+    def __init__(self, quadratic: Quadratic, working: Working) -> None:
+        self.quadratic, self.working = quadratic, working
+        self._form, self._groups = quadratic.kernel_form(), working.kernel_form(quadratic)
+
+    def minimise(self, alpha: float, coef: Array, tol: float) -> Array:
+        """See :func:`minimise`."""
+        from sksparse._kernels.block_descent import block_descent
+
+        if not coef.size:
+            return coef
+        point = _Point(self, alpha, coef.copy())
+        history = np.empty((TUNING.memory, *np.atleast_2d(coef).shape))
+        best, stale = np.inf, 0
+        for n_round in range(TUNING.max_rounds):
+            check()
+            # in place, of one output as of several
+            rows = np.atleast_2d(point.state), np.atleast_2d(point.coef)
+            moved = block_descent(self._form, self._groups, alpha, *rows, history)
+            point = _Point(self, alpha, point.coef, point.state)
+            stale = 0 if moved < TUNING.better * best else stale + 1
+            best = min(best, moved)
+            if moved <= tol or stale > TUNING.patience:
                 break
-    return point.coef
+            trials = self._extrapolate(history.reshape(-1, *coef.shape))
+            if n_round >= TUNING.newton_from:
+                trials += _newton(point)
+            for trial in trials:
+                other = _Point(self, alpha, trial)
+                if other.is_better(point):
+                    point = other
+                    break
+        return point.coef
+
+    def _extrapolate(self, history: Array) -> list[Array]:
+        """Affine combination of iterates whose differences cancel best (Anderson, 1965)."""
+        steps = np.diff(history.reshape(len(history), -1), axis=0)
+        system = steps @ steps.T
+        trace = np.trace(system)
+        if trace == 0:
+            return []
+        system[np.diag_indices_from(system)] += 1e-12 * trace
+        weights = np.linalg.solve(system, np.ones(len(system)))
+        found = np.tensordot(weights / weights.sum(), history[1:], axes=1)
+        return [np.clip(found, *self.working.bounds)]
 
 
 class _Point:
     """Coefficients with what is known of them."""
 
     def __init__(
-        self,
-        quadratic: Quadratic,
-        working: Working,
-        alpha: float,
-        coef: Array,
-        state: Array | None = None,
+        self, problem: Subproblem, alpha: float, coef: Array, state: Array | None = None
     ) -> None:
-        self.quadratic, self.working, self.alpha, self.coef = quadratic, working, alpha, coef
-        self.state = quadratic.state(coef) if state is None else state
+        self.quadratic, self.working = problem.quadratic, problem.working
+        self.alpha, self.coef = alpha, coef
+        self.state = self.quadratic.state(coef) if state is None else state
 
     @cached_property
     def value(self) -> float:
         """Quadratic plus penalty, up to a constant."""
-        penalty = self.working.penalty.value(self.coef)
-        return self.quadratic.value(self.coef, self.state) + self.alpha * penalty
+        return self.quadratic.value(self.coef, self.state) + self.working.cost(
+            self.coef, self.alpha
+        )
+
+    @cached_property
+    def gradient(self) -> Array:
+        """Gradient of what is smooth."""
+        return self.working.penalty.ridge * self.coef - self.quadratic.descent(self.state)
 
     @cached_property
     def worst(self) -> float:
         """Largest violation."""
-        gradient = -self.quadratic.descent(self.state)
-        return float(self.working.violations(self.coef, gradient, self.alpha).max())
+        return float(self.working.violations(self.coef, self.gradient, self.alpha).max())
 
     def is_better(self, other: _Point) -> bool:
         """Whether the value is lower or, where rounding hides that, the violations are smaller."""
@@ -200,50 +286,44 @@ class _Point:
         return level and self.worst < TUNING.better * other.worst
 
 
-def _extrapolate(history: Array) -> list[Array]:
-    """Affine combination of the iterates whose differences cancel best (Anderson, 1965)."""
-    steps = np.diff(history, axis=0)
-    system = steps @ steps.T
-    trace = np.trace(system)
-    if trace == 0:
-        return []
-    system[np.diag_indices_from(system)] += 1e-12 * trace
-    weights = np.linalg.solve(system, np.ones(len(system)))
-    return [(weights / weights.sum()) @ history[1:]]
-
-
 def _newton(point: _Point) -> list[Array]:
     """Ends of a Newton step while signs stay and no group becomes zero.
 
     There the objective is smooth, however differently the columns are scaled.
     """
-    penalty, alpha, coef = point.working.penalty, point.alpha, point.coef
+    working, alpha, coef = point.working, point.alpha, point.coef
+    penalty, (lower, upper) = working.penalty, working.bounds
     labels = penalty.blocks.labels
     norms = penalty.blocks.norms(coef)[labels]
     # in a group that the L1 norm leaves alone, a zero is a value like any other
     l1, l2 = alpha * penalty.l1, alpha * penalty.l2[labels]
-    used = np.flatnonzero((coef != 0.0) | ((l1 == 0.0) & ((norms > 0.0) | (l2 == 0.0))))
+    free = (coef != 0.0) | ((l1 == 0.0) & ((norms > 0.0) | (l2 == 0.0)))
+    used = np.flatnonzero(free & (lower < coef) & (coef < upper))
     if not 0 < used.size <= TUNING.largest_newton:
         return []
-    gradient = l1 * np.sign(coef) - point.quadratic.descent(point.state)
     shrinkage = np.divide(l2, norms, out=np.zeros_like(norms), where=norms > 0)
-    gradient += shrinkage * coef
-    basis = sp.csc_array((np.ones(used.size), (used, np.arange(used.size))), (len(coef), used.size))
-    matrix = point.quadratic.reduced(basis)
-    unit = np.divide(coef, norms, out=np.zeros_like(norms), where=norms > 0)[used]
-    same = labels[used][:, None] == labels[used]
-    matrix[np.diag_indices(used.size)] += shrinkage[used]
-    matrix -= same * np.outer(shrinkage[used] * unit, unit)
-    step = scaled_solve(matrix, gradient[used])
+    unit = np.divide(coef, norms, out=np.zeros_like(coef), where=norms > 0).ravel()[used]
+    gradient = l1 * np.sign(coef) + shrinkage * coef + point.gradient
+    outputs, columns = np.divmod(used, len(labels))
+    needed, place = np.unique(columns, return_inverse=True)
+    picks = np.ones(needed.size), (needed, np.arange(needed.size))
+    basis = sp.csc_array(picks, (len(labels), needed.size))
+    matrix = point.quadratic.reduced(basis)[np.ix_(place, place)]
+    if coef.ndim > 1:
+        matrix[outputs[:, None] != outputs] = 0.0
+    same = labels[columns][:, None] == labels[columns]
+    matrix[np.diag_indices(used.size)] += shrinkage[columns] + penalty.ridge
+    matrix -= same * np.outer(shrinkage[columns] * unit, unit)
+    step = scaled_solve(matrix, gradient.ravel()[used])
     if step is None:
         return []
-    signed = (l1[used] > 0.0) & (coef[used] != 0.0)
-    return _ends(coef, used, -step, signed)
+    signed = (l1[columns] > 0.0) & (coef.ravel()[used] != 0.0)
+    return [np.clip(end, lower, upper) for end in _ends(coef, used, -step, signed)]
 
 
 def _ends(coef: Array, used: Indices, step: Array, signed: Mask) -> list[Array]:
     """A step and shares of it, signs under an L1 norm ending at zero; last up to the first zero."""
-    before = coef[used]
+    before = coef.ravel()[used]
     turning = signed & ((before + step) * before < 0.0)
     ends = []
     for share in TUNING.shares:
@@ -259,6 +339,6 @@ def _ends(coef: Array, used: Indices, step: Array, signed: Mask) -> list[Array]:
     trials = []
     for end in ends:
         trial = coef.copy()
-        trial[used] = end
+        trial.flat[used] = end
         trials.append(trial)
     return trials

@@ -1,7 +1,8 @@
 """Quadratic models of a loss over a working set of columns.
 
-A model is ``w^T H w / 2 - q^T w`` up to a constant. Its state is what the compiled loop maintains:
-see the kernel of block descent for the three forms.
+A model is ``sum_o w_o^T H w_o / 2 - q_o^T w_o`` up to a constant, with one row ``w_o`` of
+coefficients for each output. Its state is what the compiled loop maintains, one row for each
+output: see the kernel of block descent for the three forms. A ridge is no part of the model.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from sksparse.solvers._centred import CentredColumns
 
 
 class Quadratic(ABC):
-    """A quadratic, with the state at ``w = 0`` in ``origin``."""
+    """A quadratic, with the state at ``w = 0`` in ``origin``.
+
+    Coefficients have shape (n_columns,), and states are vectors, or both have a row per output.
+    """
 
     origin: Array
     #: Multiplications in one product with H.
@@ -55,23 +59,24 @@ class Quadratic(ABC):
 
 
 class GramQuadratic(Quadratic):
-    """H itself, from minus the gradient at ``coef``; one pass costs ``len(coef) ** 2``."""
+    """H itself, from minus the gradient at ``coef``; one pass costs ``matrix.size``."""
 
     def __init__(self, matrix: Array, descent: Array, coef: Array) -> None:
         self.matrix = self.gram = matrix
         self.size = matrix.size
-        self.origin = descent + matrix @ coef
+        self.origin = descent + coef @ matrix
 
     def kernel_form(self) -> Any:
         from sksparse._kernels.block_descent import Gram
 
-        return Gram(self.matrix)
+        # symmetric, so that columns are rows
+        return Gram(self.matrix.T)
 
     def product(self, coef: Array) -> Array:
-        return self.matrix @ coef
+        return coef @ self.matrix
 
     def value(self, coef: Array, state: Array) -> float:
-        return -0.5 * float(coef @ (self.origin + state))
+        return -0.5 * float(np.vdot(coef, self.origin + state))
 
     def descent(self, state: Array) -> Array:
         return state
@@ -89,7 +94,7 @@ class DenseQuadratic(Quadratic):
     def __init__(self, matrix: Array, residual: Array, coef: Array) -> None:
         self.matrix = matrix
         self.size = matrix.size
-        self.origin = residual + matrix @ coef
+        self.origin = residual + coef @ matrix.T
 
     def kernel_form(self) -> Any:
         from sksparse._kernels.block_descent import Dense
@@ -97,13 +102,13 @@ class DenseQuadratic(Quadratic):
         return Dense(self.matrix)
 
     def product(self, coef: Array) -> Array:
-        return self.matrix @ coef
+        return coef @ self.matrix.T
 
     def value(self, coef: Array, state: Array) -> float:
-        return 0.5 * float(state @ state)
+        return 0.5 * float(np.vdot(state, state))
 
     def descent(self, state: Array) -> Array:
-        return self.matrix.T @ state
+        return state @ self.matrix
 
     def reduced(self, basis: sp.csc_array) -> Array:
         columns = np.asarray(basis.T @ self.matrix.T)
@@ -123,7 +128,8 @@ class SparseQuadratic(Quadratic):
         self.scaled, self.roots, self.means = scaled, roots, means
         self.total = float(roots @ roots)
         self.size = scaled.nnz
-        self.origin = np.append(residual, 0.0) + self.product(coef)
+        self.origin = self.product(coef)
+        self.origin[..., :-1] += residual
 
     def kernel_form(self) -> Any:
         from sksparse._kernels.block_descent import Sparse
@@ -132,14 +138,16 @@ class SparseQuadratic(Quadratic):
         return Sparse(matrix.data, matrix.indices, matrix.indptr, self.means, self.total)
 
     def product(self, coef: Array) -> Array:
-        return np.append(self.scaled @ coef, self.means @ coef)
+        centring = np.asarray(coef @ self.means)[..., None]
+        return np.concatenate(((self.scaled @ coef.T).T, centring), axis=-1)
 
     def value(self, coef: Array, state: Array) -> float:
-        residual = state[:-1] - state[-1] * self.roots
-        return 0.5 * float(residual @ residual)
+        residual = state[..., :-1] - state[..., -1:] * self.roots
+        return 0.5 * float(np.vdot(residual, residual))
 
     def descent(self, state: Array) -> Array:
-        return np.asarray(self.scaled.T @ state[:-1] - self.total * state[-1] * self.means)
+        products = (self.scaled.T @ state[..., :-1].T).T
+        return np.asarray(products - self.total * state[..., -1:] * self.means)
 
     def reduced(self, basis: sp.csc_array) -> Array:
         columns, means = self.scaled @ basis, basis.T @ self.means
@@ -160,21 +168,35 @@ def quadratic_from_columns(
 ) -> Quadratic:
     """Second-order model of a loss around ``coef``, the intercept minimised out if ``centre``.
 
-    ``gradient`` and ``curvature`` are the loss's, per sample; ``gram`` asks for H itself.
+    Parameters
+    ----------
+    columns : CentredColumns
+        The columns.
+    gradient : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Gradient of the loss over the predictor.
+    curvature : ndarray of shape (n_samples,)
+        Curvature of each sample, the same for all of its outputs.
+    coef : ndarray of shape (n_columns,) or (n_outputs, n_columns)
+        Where the gradient was taken.
+    centre : bool
+        Whether an intercept is minimised out.
+    gram : bool
+        Whether to form H itself.
     """
     stored, total, roots = columns.matrix, curvature.sum(), np.sqrt(curvature)
-    means = np.zeros(len(coef))
+    means = np.zeros(stored.shape[1])
+    gradient = gradient.T
     if centre:
         means = stored.T @ curvature / total
-        gradient = gradient - curvature * (gradient.sum() / total)
+        gradient = gradient - np.multiply.outer(gradient.sum(axis=-1) / total, curvature)
     scaled = _scaled(stored, roots, means)
     if gram:
         matrix = scaled.T @ scaled
         if sp.issparse(matrix):
             matrix = matrix.toarray() - total * np.outer(means, means)
-        return GramQuadratic(np.ascontiguousarray(matrix), -(stored.T @ gradient), coef)
+        return GramQuadratic(np.ascontiguousarray(matrix), -(gradient @ stored), coef)
     # A sample without weight has neither curvature nor gradient.
-    residual = np.divide(-gradient, roots, out=np.zeros_like(roots), where=roots > 0)
+    residual = np.divide(-gradient, roots, out=np.zeros(gradient.shape), where=roots > 0)
     if sp.issparse(scaled):
         return SparseQuadratic(scaled, roots, means, residual, coef)
     return DenseQuadratic(scaled, residual, coef)
