@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 
@@ -109,7 +110,8 @@ def _score_name(model: Any, name: str) -> str:
         return name
     scoring = model.scoring
     if scoring is None:
-        return "mean log likelihood"
+        # regressors keep a score where their loss has no name of its own
+        return "mean log likelihood" if is_classifier(model) else "negative mean loss"
     return scoring.replace("_", " ") if isinstance(scoring, str) else name
 
 
