@@ -161,7 +161,7 @@ class ColumnFinder:
         for name, j in self._positions.items() if missing else ():
             if name in self.raw_names:
                 continue
-            fitting = sorted(missing.intersection(_stems(name)), key=len)
+            fitting = sorted(missing.intersection(_stems(name)), key=lambda raw: (len(raw), raw))
             if len(fitting) > 1 and len(fitting[-1]) == len(fitting[-2]):
                 raise ValueError(
                     f"groups: column {name!r} may be of {fitting[-2]!r} or of {fitting[-1]!r}; "

@@ -129,10 +129,11 @@ def check_groups(
     Parameters
     ----------
     groups : None, "prefix", array-like of shape (n_features,), list, dict or callable
-        None puts every feature in a group of its own, "prefix" those whose names are the same up
-        to the last underscore together. An array-like has the label of each feature. A list has the
-        columns of each group, or names of raw columns, each with a group of its own. A dict maps a
-        name to columns. A callable takes the names of the features and returns one of these.
+        None puts every feature in a group of its own, which has its name; "prefix" those whose
+        names are the same up to the last underscore together. An array-like has the label of each
+        feature. A list has the columns of each group, or names of raw columns, each with a group of
+        its own. A dict maps a name to columns. A callable takes the names of the features and
+        returns one of these.
     n_features : int
         Number of features.
     feature_names : ndarray of shape (n_features,) or None
@@ -148,7 +149,8 @@ def check_groups(
         Where a column is unknown, in no group, or in two that may not overlap.
     """
     if groups is None:
-        return Groups.from_positions(np.arange(n_features), np.arange(n_features))
+        names = np.arange(n_features) if feature_names is None else feature_names
+        return Groups.from_positions(names, np.arange(n_features))
     if callable(groups):
         groups = groups(needs_names(feature_names, "a function"))
         if groups is None or callable(groups):
@@ -204,7 +206,7 @@ def _from_labels(groups: list[Any]) -> Groups:
             f"groups must hold labels that are hashable, such as names, numbers and tuples; got "
             f"{_short(groups)}."
         ) from error
-    if any(_is_missing(g) for g in first):
+    if any(is_missing(g) for g in first):
         raise ValueError(
             f"groups must hold a label for each feature, none missing; got {_short(groups)}."
         )
@@ -227,7 +229,8 @@ def _as_array(labels: list[Any]) -> Any:
     return np.fromiter(labels, dtype=object, count=len(labels))
 
 
-def _is_missing(label: Any) -> bool:
+def is_missing(label: Any) -> bool:
+    """Whether a value is None, NaN or the missing value of a table."""
     try:
         return label is None or bool(label != label)
     except TypeError:

@@ -28,7 +28,7 @@ def resolved(groups: Any, names: list[str] | None, n: int = 0, **options: Any) -
 @pytest.mark.parametrize(
     "groups, names, labels",
     [
-        (None, [0, 1, 2], [0, 1, 2]),
+        (None, ["u", "v", "w"], [0, 1, 2]),
         (["b", "a", "b"], ["a", "b"], [1, 0, 1]),
         (np.array([7, 7, 3]), [3, 7], [1, 1, 0]),
         (pd.Series(["b", "b", "a"], dtype="category"), ["a", "b"], [1, 1, 0]),

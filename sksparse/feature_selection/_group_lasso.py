@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils import ClassifierTags, Tags
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse._estimator import SparseEstimator
-from sksparse._groups import Groups, check_groups
-from sksparse._selection import FeatureSelectorMixin
-from sksparse._typing import Array, Indices, Mask
+from sksparse._typing import Array, Mask
 from sksparse._validation import (
     check_data,
-    check_penalty_weights,
-    check_start,
+    check_weights,
+    validate_data,
     warn_if_more_than_all,
     warn_unless_converged,
 )
-from sksparse.feature_selection._targets import check_targets, in_domain
-from sksparse.losses import LOSSES
-from sksparse.penalties import L1, BlockPenalty, Blocks, GroupL2, SparseGroup
-from sksparse.solvers import BlockDescent, Design, Problem, Solution
-from sksparse.solvers.convex._base import moderate
+from sksparse.feature_selection._encoding import encode_table, read_table
+from sksparse.feature_selection._group_count import fit_groups, next_to_enter
+from sksparse.feature_selection._targets import SELECTOR_LOSSES, check_targets, in_domain
+from sksparse.linear_model._base import FIT_CONSTRAINTS
+from sksparse.linear_model._convex_path import Posed
+from sksparse.linear_model.group._base import GroupSelectorMixin
+from sksparse.linear_model.group._options import GROUP_CONSTRAINTS, LOSS_CONSTRAINTS
+from sksparse.linear_model.group._task import GroupTask
+from sksparse.solvers import Solution
 
 
-class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
+class GroupLassoSelector(GroupSelectorMixin, SparseEstimator):
     """Keep the groups of features that a group lasso model uses.
 
     Minimises over coefficients w and intercept b, with s the sample weights::
@@ -177,24 +178,20 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "groups": ["array-like", Mapping, None],
-        "missing_columns": [StrOptions({"error", "ignore"})],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
-        "penalty_weights": ["array-like", None],
-        "loss": [StrOptions({"auto", *LOSSES})],
+        **FIT_CONSTRAINTS,
+        **{name: kinds for name, kinds in GROUP_CONSTRAINTS.items() if name != "relax"},
+        **LOSS_CONSTRAINTS,
+        "encode": [StrOptions({"auto"}), HasMethods(["fit", "transform", "get_params"]), None],
+        "max_groups": [Interval(Integral, 1, None, closed="left"), None],
         "min_features": [Interval(Integral, 0, None, closed="left")],
-        "fit_intercept": ["boolean"],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "warm_start": ["boolean"],
-        "verbose": ["verbose"],
+        "loss": [StrOptions({"auto", *SELECTOR_LOSSES})],
     }
 
     _n_fit_levels = 1
 
+    alpha_: float
     coef_: Array
-    intercept_: float
+    intercept_: Any
     selected_groups_: Any
     n_features_in_: int
 
@@ -203,10 +200,19 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
         alpha: float = 0.01,
         groups: Any = None,
         *,
+        encode: Any = None,
+        max_groups: int | None = None,
         missing_columns: str = "error",
+        overlap: str = "error",
         l1_ratio: float = 0.0,
+        l2: float = 0.0,
         penalty_weights: Any = None,
+        positive: Any = False,
+        bounds: Any = None,
+        adaptive: Any = None,
         loss: str = "auto",
+        epsilon: float = 1.35,
+        ties: str = "breslow",
         min_features: int = 0,
         fit_intercept: bool = True,
         max_iter: int = 100,
@@ -216,10 +222,19 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
     ) -> None:
         self.alpha = alpha
         self.groups = groups
+        self.encode = encode
+        self.max_groups = max_groups
         self.missing_columns = missing_columns
+        self.overlap = overlap
         self.l1_ratio = l1_ratio
+        self.l2 = l2
         self.penalty_weights = penalty_weights
+        self.positive = positive
+        self.bounds = bounds
+        self.adaptive = adaptive
         self.loss = loss
+        self.epsilon = epsilon
+        self.ties = ties
         self.min_features = min_features
         self.fit_intercept = fit_intercept
         self.max_iter = max_iter
@@ -234,9 +249,11 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training features, float32 or float64, dense in any memory order or sparse; other
-            types are converted. Never modified.
-        y : array-like of shape (n_samples,)
-            Targets: numbers, or two classes of any type.
+            types are converted. With ``encode`` a DataFrame or an array of objects, with names and
+            missing values. Never modified.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets: numbers, or classes of any type. Several columns of numbers for the squared
+            loss.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights; an integer weight equals so many repetitions of the sample.
 
@@ -247,106 +264,120 @@ class GroupLassoSelector(FeatureSelectorMixin, SparseEstimator):
         """
         with self._fitting(X, y, sample_weight):
             self._validate_params()
-            X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
-            warn_if_more_than_all("min_features", self.min_features, X.shape[1])
-            name, targets, classes = check_targets(y, self.loss, weights)
-            groups = check_groups(
-                self.groups,
-                X.shape[1],
-                getattr(self, "feature_names_in_", None),
-                skip_missing=self.missing_columns == "ignore",
-            )
-            factors = _factors(self.penalty_weights, groups)
-            start = check_start(getattr(self, "coef_", None), X.shape[1])
-            penalty = _make_penalty(groups, factors, self.l1_ratio)
-            problem = Problem(
-                Design(X), LOSSES[name](targets, weights), penalty, self.alpha, self.fit_intercept
-            )
-            solver = BlockDescent(tol=self.tol, max_iter=self.max_iter, verbose=int(self.verbose))
-            solution = solver.solve(problem, start if self.warm_start else None)
-            self._select(solution, problem, penalty, groups, factors)
-            self._store(solution, groups, classes, X.dtype)
+            posed = self._pose(X, y, sample_weight)
+            solution, message = self._solved(posed)
+            self._forget("classes_")
+            self._adopt(posed.attributes(solution.coef, solution.intercept))
+            self._store_certificate(solution, posed.task.loss)
+            self._select(posed, solution)
         warn_unless_converged(solution.message)
+        if message:
+            warnings.warn(message, UserWarning, stacklevel=2)
         if not self._support.any():
             warnings.warn(
-                f"No group is selected at alpha={self.alpha:.6g}, and transform leaves no columns: "
-                "give a smaller alpha, or min_features=1 to keep the strongest group whatever it "
-                "is.",
+                f"No group is selected at alpha={self.alpha_:.6g}, and transform leaves no "
+                "columns: give a smaller alpha, min_features=1 to keep the strongest group "
+                "whatever it is, or the number of groups to keep as max_groups.",
                 UserWarning,
                 stacklevel=2,
             )
         return self
 
-    def _select(
-        self,
-        solution: Solution,
-        problem: Problem,
-        penalty: BlockPenalty,
-        groups: Groups,
-        factors: Array,
-    ) -> None:
-        used, always = solution.coef != 0, factors == 0
-        selected = always.copy()
-        selected[groups.labels[used]] = True
-        whole = selected if self.l1_ratio == 0 else always
-        support = used | whole[groups.labels]
-        if support.sum() < self.min_features:
-            for group in _next_to_enter(solution, problem, penalty):
-                selected[group] = True
-                support |= groups.labels == group
-                if support.sum() >= self.min_features:
+    def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[GroupTask]:
+        """The task that the data and the validated parameters describe."""
+        several, sources = self.loss in ("auto", "squared"), None
+        if self.encode is None:
+            X, y, weights = check_data(
+                self, X, y, sample_weight, y_numeric=False, multi_output=several
+            )
+            self._forget("encoder_")
+        else:
+            X, y = read_table(self, X, y, multi_output=several)
+            weights = check_weights(sample_weight, X)
+            weights = weights / weights.sum()
+            unnamed = np.array([f"x{j}" for j in range(self.n_features_in_)], dtype=object)
+            names = getattr(self, "feature_names_in_", unnamed)
+            X, sources, self.encoder_ = encode_table(self.encode, X, y, names, weights)
+        self._sources = sources
+        warn_if_more_than_all("min_features", self.min_features, self.n_features_in_)
+        y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+        targets = check_targets(y, self.loss, weights)
+        loss = targets.as_loss(weights, epsilon=self.epsilon, ties=self.ties)
+        plain = targets.attributes(X.dtype)
+        return self._posed(X, targets.values, loss, sample_weight, plain, sources)
+
+    def _forget(self, attribute: str) -> None:
+        """Remove what an earlier fit set and this one does not."""
+        if attribute in vars(self):
+            delattr(self, attribute)
+
+    def _solved(self, posed: Posed[GroupTask]) -> tuple[Solution, str]:
+        """The fit that is asked for, and text of a warning where it is another."""
+        task = posed.task
+        if self.max_groups is not None:
+            self.alpha_, solution, message = fit_groups(task, self.max_groups)
+            return solution, message
+        before = vars(self).get("coef_") if self.warm_start else None
+        start = None if before is None else task.model.start(before, task.loss.n_outputs)
+        self.alpha_ = float(self.alpha)
+        return task.solve(self.alpha_, start), ""
+
+    def _select(self, posed: Posed[GroupTask], solution: Solution) -> None:
+        """Set which groups and features are kept."""
+        model = posed.task.model
+        kept = model.kept(solution.coef)
+        self._support = self._features(model.groups.features(kept))
+        if self._support.sum() < self.min_features:
+            for group in next_to_enter(posed.task, self.alpha_, solution):
+                kept = kept | (model.groups.labels == group)
+                self._support = self._features(model.groups.features(kept))
+                if self._support.sum() >= self.min_features:
                     break
-        self._support = support
-        self.selected_groups_ = groups.names[groups.filled[selected]]
+        self.n_features_ = int(self._support.sum())
+        self.selected_groups_ = model.groups.names[np.unique(model.positions[kept])]
+        squares = (np.atleast_2d(self.coef_) ** 2).sum(axis=0)
+        self.feature_importances_ = np.sqrt(self._sums(squares))
 
-    def _store(self, solution: Solution, groups: Groups, classes: Any, dtype: Any) -> None:
-        self.coef_ = solution.coef.astype(dtype)
-        self.intercept_ = dtype.type(solution.intercept)
-        self.groups_ = groups.names
-        self.dual_gap_ = solution.gap
-        self.optimality_ = solution.certificate.value
-        self.n_iter_ = solution.n_iter
-        if classes is not None:
-            self.classes_ = classes
-        elif "classes_" in vars(self):
-            del self.classes_
+    def _features(self, columns: Mask) -> Mask:
+        """Mask of the features that columns of a mask are made of."""
+        return np.asarray(self._sums(columns.astype(np.float64)) > 0)
 
-    def _get_support_mask(self) -> Mask:
+    def _sums(self, values: Array) -> Array:
+        """Sums over the columns made of each feature."""
+        if self._sources is None:
+            return values
+        return np.asarray(np.bincount(self._sources, values, minlength=self.n_features_in_))
+
+    def transform(self, X: Any) -> Any:
+        """Keep the columns of the features in use.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples, of any type.
+
+        Returns
+        -------
+        kept : {ndarray, DataFrame, sparse matrix} of shape (n_samples, n_features_in_use)
+            The columns, in the type of ``X``; a DataFrame as an array, unless ``set_output`` or
+            ``encode`` ask for tables. Without a column where no feature is in use, which warns.
+        """
+        if self.encode is None or not hasattr(X, "iloc"):
+            return super().transform(X)
         check_is_fitted(self)
-        return self._support
+        return self._transform(validate_data(self, X, skip_check_array=True, reset=False))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
         tags.target_tags.required = True
-        kind = LOSSES.get(self.loss)
+        tags.target_tags.multi_output = self.loss in ("auto", "squared")
+        is_table = self.encode is not None
+        tags.input_tags.sparse = not is_table
+        tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = is_table
+        kind = SELECTOR_LOSSES.get(self.loss)
         if kind is None or kind.for_classes:
             # with "auto", whole numbers are taken for classes
-            tags.classifier_tags = ClassifierTags(multi_class=False)
+            tags.classifier_tags = ClassifierTags(multi_class=self.loss != "logistic")
         else:
             tags.target_tags.positive_only = not in_domain(kind, -1.0)
         return tags
-
-
-def _factors(penalty_weights: Any, groups: Groups) -> Array:
-    factors = check_penalty_weights(penalty_weights, len(groups.names), per="group")
-    return groups.root_sizes if factors is None else factors[groups.filled]
-
-
-def _make_penalty(groups: Groups, factors: Array, l1_ratio: float) -> BlockPenalty:
-    if l1_ratio == 1:
-        return L1((factors > 0)[groups.labels].astype(np.float64))
-    blocks = Blocks.from_labels(groups.labels)
-    if l1_ratio == 0:
-        return GroupL2(blocks, factors)
-    return SparseGroup(blocks, factors, l1_ratio)
-
-
-def _next_to_enter(solution: Solution, problem: Problem, penalty: BlockPenalty) -> Indices:
-    """Groups without a coefficient, first the one that enters at the largest smaller strength."""
-    scaled, exponent = moderate(problem)
-    coef = np.ldexp(solution.coef, exponent)
-    strengths = penalty.group_dual_norms(scaled.gradient_at(coef, solution.intercept))
-    strengths[penalty.blocks.norms(coef) > 0] = 0.0
-    order = np.argsort(-strengths, kind="stable")
-    return order[strengths[order] > 0.0]

@@ -97,8 +97,7 @@ def one_hot_groups(transformer: Any, *, positions: bool = False) -> dict[str, li
     """
     check_is_fitted(transformer)
     names = _output_names(transformer)
-    inputs = [_Column(_Source(name)) for name in _input_names(transformer)]
-    columns = _follow(transformer, inputs)
+    columns = _follow(transformer, _inputs(transformer))
     members: dict[Any, list[int]] = {}
     for j, column in enumerate(columns):
         members.setdefault(column.source if column.encoded else j, []).append(j)
@@ -109,6 +108,31 @@ def one_hot_groups(transformer: Any, *, positions: bool = False) -> dict[str, li
         groups[name] = js if positions else [names[j] for j in js]
     _warn_of_lost(columns, names)
     return groups
+
+
+def input_columns(transformer: Any) -> tuple[list[int], list[str]]:
+    """The input that each output column of a fitted transformer was made of.
+
+    Parameters
+    ----------
+    transformer : transformer
+        As for :func:`one_hot_groups`.
+
+    Returns
+    -------
+    sources : list of int
+        Position of the input column; -1 where the output is made of several or not known.
+    names : list of str
+        Names of the output columns.
+    """
+    inputs = _inputs(transformer)
+    positions = {column.source: i for i, column in enumerate(inputs)}
+    columns = _follow(transformer, inputs)
+    return [positions.get(column.source, -1) for column in columns], _output_names(transformer)
+
+
+def _inputs(transformer: Any) -> list[_Column]:
+    return [_Column(_Source(name)) for name in _input_names(transformer)]
 
 
 def _unused(name: str, taken: Container[str]) -> str:

@@ -1,18 +1,55 @@
-"""What the targets of a selector are: quantities, or the two classes of the log loss."""
+"""What the targets of a selector are: quantities, or the classes of a log loss."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from sksparse._typing import Array
 from sksparse._validation import check_target_scale
-from sksparse.losses import LOSSES, Loss
+from sksparse.linear_model._base import Attributes, attributes_in
+from sksparse.linear_model.group._regression import make_loss
+from sksparse.losses import LOSSES, Loss, Multinomial
 
-# Whole real numbers of at most so many distinct values may be codes of classes.
+# Whole numbers of at most so many distinct values may be codes of classes.
 _MOST_CLASSES = 20
+
+#: The losses of a selector, by name.
+SELECTOR_LOSSES: dict[str, type[Loss]] = {**LOSSES, "multinomial": Multinomial}
+
+
+class Targets(NamedTuple):
+    """Targets in the coding of a loss.
+
+    Parameters
+    ----------
+    loss : str
+        Name of the loss.
+    values : ndarray of shape (n_samples,) or (n_samples, n_targets)
+        Numbers, or codes of classes.
+    classes : ndarray or None
+        The classes, where there are any.
+    """
+
+    loss: str
+    values: Array
+    classes: Any
+
+    def as_loss(self, weights: Array, *, epsilon: float, ties: str) -> Loss:
+        """The loss, for sample weights with sum one."""
+        kind = SELECTOR_LOSSES[self.loss]
+        if kind.for_classes:
+            return kind(self.values, weights)
+        return make_loss(self.loss, self.values, weights, epsilon=epsilon, ties=ties)
+
+    def attributes(self, dtype: Any) -> Attributes:
+        """How answers become fitted attributes, the classes among them where there are any."""
+        plain = attributes_in(dtype)
+        if self.classes is None:
+            return plain
+        return lambda coef, intercept: {**plain(coef, intercept), "classes_": self.classes}
 
 
 def in_domain(kind: type[Loss], target: float) -> bool:
@@ -24,10 +61,27 @@ def in_domain(kind: type[Loss], target: float) -> bool:
     return True
 
 
-def check_targets(y: Any, loss: str, weights: Array) -> tuple[str, Array, Any]:
-    """Name of the loss, targets in its coding, and the classes of the log loss."""
-    if loss != "auto" and not LOSSES[loss].for_classes:
-        return loss, _as_numbers(y, loss), None
+def check_targets(y: Any, loss: str, weights: Array) -> Targets:
+    """Targets as a loss takes them, and which one "auto" is.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,) or (n_samples, n_targets)
+        Targets as the user passed them.
+    loss : str
+        Name of a loss, or "auto".
+    weights : ndarray of shape (n_samples,)
+        Sample weights; classes need a sample with a positive one.
+
+    Raises
+    ------
+    ValueError
+        Where they are not what the loss needs, or where it is not clear what they are.
+    """
+    if loss != "auto" and not SELECTOR_LOSSES[loss].for_classes:
+        return Targets(loss, _as_numbers(y, loss), None)
+    if loss == "auto" and y.ndim == 2:
+        return Targets("squared", _as_numbers(y, "squared"), None)
     kind = type_of_target(y, input_name="y", raise_unknown=True)
     values = np.unique(y[weights > 0])
     got = f"got {len(values)} class(es): {values[:5].tolist()}"
@@ -38,22 +92,35 @@ def check_targets(y: Any, loss: str, weights: Array) -> tuple[str, Array, Any]:
                 "choose loss='squared' if a constant numeric target is meant."
             )
         if not _are_classes(y, kind, len(values)):
-            return "squared", _as_numbers(y, "squared"), None
+            return Targets("squared", _as_numbers(y, "squared"), None)
+        loss = "logistic" if len(values) == 2 else "multinomial"
     check_classification_targets(y)
-    if len(values) != 2:
+    if loss == "logistic" and len(values) != 2:
         raise ValueError(
-            "The log loss needs exactly two classes among the samples with positive weight, "
-            f"{got}. Only binary classification is supported: select one class against the rest, "
-            "or use loss='squared' if these are quantities."
+            "The log loss of loss='logistic' needs exactly two classes among the samples with "
+            f"positive weight, {got}. Use loss='multinomial' for more, or loss='squared' if these "
+            "are quantities."
         )
-    return "logistic", (y == values[1]).astype(np.float64), values
+    if len(values) < 2:
+        raise ValueError(
+            "loss='multinomial' needs at least two classes among the samples with positive weight, "
+            f"{got}."
+        )
+    codes = np.minimum(np.searchsorted(values, y), len(values) - 1)
+    return Targets(loss, codes.astype(np.float64), values)
 
 
 def _are_classes(y: Any, kind: str, n_values: int) -> bool:
     """Whether targets are names of classes rather than quantities."""
+    few = n_values <= min(_MOST_CLASSES, np.sqrt(len(y)))
+    if y.dtype.kind in "iu" and n_values > 2 and not few:
+        raise ValueError(
+            f"loss='auto' cannot tell what y is: whole numbers with {n_values} distinct values are "
+            "many for classes. Choose loss='squared' or 'poisson' for quantities or counts, "
+            "'multinomial' for classes."
+        )
     if y.dtype.kind != "f":
         return True
-    few = n_values <= min(_MOST_CLASSES, np.sqrt(len(y)))
     return kind == "binary" or (kind == "multiclass" and few)
 
 
@@ -63,7 +130,7 @@ def _as_numbers(y: Any, loss: str) -> Array:
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"loss={loss!r} needs numeric targets, got y of dtype {y.dtype} with values like "
-            f"{y[0]!r}; use loss='logistic' for two classes."
+            f"{y[0]!r}; use loss='logistic' for two classes, 'multinomial' for more."
         ) from error
     check_target_scale(numbers)
     return np.asarray(numbers)

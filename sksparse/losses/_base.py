@@ -41,7 +41,7 @@ TUNING = Tuning()
 
 
 class Loss(ABC):
-    """A smooth convex data term, separable over samples.
+    """A smooth convex data term.
 
     A subclass says its value, gradient and curvature, and the number that no value is below. Where
     it has parameters of its own, its constructor takes them after ``y`` and ``weights``, and keeps
@@ -49,8 +49,8 @@ class Loss(ABC):
 
     Parameters
     ----------
-    y : ndarray of shape (n_samples,)
-        Targets in the coding that the loss documents.
+    y : ndarray of shape (n_samples,) or (n_samples, n_columns)
+        Targets in the coding that the loss documents, a row for each sample.
     weights : ndarray of shape (n_samples,)
         Non-negative sample weights with sum one.
 
@@ -63,6 +63,12 @@ class Loss(ABC):
     #: Whether the loss is half the squared error, whose curvature is the weights: solvers then
     #: cache Gram matrices and skip line searches.
     quadratic: ClassVar[bool] = False
+    #: Whether `curvature` is the second derivative, and samples do not interact. Elsewhere it is
+    #: positive wherever the loss depends on the predictor, so that short Newton steps lower it.
+    exact_curvature: ClassVar[bool] = True
+    #: Whether the same number added to the predictor of all samples changes nothing: there is no
+    #: intercept to find then, and gradients have sum zero.
+    shift_invariant: ClassVar[bool] = False
     #: Whether targets are codes of classes, and not quantities.
     for_classes: ClassVar[bool] = False
     #: What the loss is called in messages.
@@ -73,8 +79,8 @@ class Loss(ABC):
     negligible: ClassVar[float] = 1e-12
 
     def __init__(self, y: Array, weights: Array) -> None:
-        self.y = np.asarray(y, dtype=np.float64)
-        self.weights = np.asarray(weights, dtype=np.float64)
+        self.y: Array = np.asarray(y, dtype=np.float64)
+        self.weights: Array = np.asarray(weights, dtype=np.float64)
         self.check_targets(self.y)
 
     def check_targets(self, y: Array) -> None:  # noqa: B027
@@ -82,25 +88,26 @@ class Loss(ABC):
 
     def with_weights(self, weights: Array) -> Self:
         """The same loss for other sample weights with sum one."""
-        other = copy(self)
-        other.weights = np.asarray(weights, dtype=np.float64)
-        return other
+        return self._of(self.y, np.asarray(weights, dtype=np.float64))
 
     def of_samples(self, samples: Indices) -> Self:
         """The same loss for some of the samples, with the weights that they have."""
+        return self._of(self.y[samples], self.weights[samples])
+
+    def _of(self, y: Array, weights: Array) -> Self:
+        """A copy for other samples; what a loss derives from them is made anew here."""
         other = copy(self)
-        other.y, other.weights = self.y[samples], self.weights[samples]
+        other.y, other.weights = y, weights
         return other
 
     @final
     def is_half_squared_error(self) -> bool:
         """Whether gradient and curvature of some samples are those of half the squared error."""
         few = self.of_samples(np.arange(min(len(self.y), 8)))
-        zeros = np.zeros(len(few.y))
+        zeros = np.zeros_like(few.y)
         curved = np.allclose(few.curvature(zeros), few.weights, rtol=1e-9, atol=0.0)
-        return curved and np.allclose(
-            few.gradient(zeros), -few.weights * few.y, rtol=1e-9, atol=0.0
-        )
+        expected = -(few.weights * few.y.T).T
+        return curved and np.allclose(few.gradient(zeros), expected, rtol=1e-9, atol=0.0)
 
     @property
     def n_outputs(self) -> int:
@@ -125,7 +132,15 @@ class Loss(ABC):
 
     @abstractmethod
     def curvature(self, z: Array) -> Array:
-        """Second derivative of the value with respect to each ``z_i``."""
+        """Second derivative of the value with respect to each ``z_i``, (n_samples,).
+
+        Where `exact_curvature` is False, what Newton steps use in its place. For several outputs
+        the mean over those directions that change the loss.
+        """
+
+    def constant_curvature(self, z: Array) -> float:
+        """Second derivative of the value along a constant that is added to the predictor."""
+        return float(self.curvature(z).sum())
 
     def metric(self, z: Array) -> Array:
         """Second derivatives of each sample over its outputs, (n_samples, n_outputs, n_outputs).
@@ -168,11 +183,11 @@ class Loss(ABC):
         """Whether the loss hardly changes at the predictor, although it still decreases."""
         return self.saturation(z) > TUNING.saturated
 
-    def best_shift(self, z: Array) -> float:
+    def best_shift(self, z: Array) -> Any:
         """What to add to the predictor so that no other constant lowers the loss.
 
-        Newton's method between two bounds on the root, which is moved to the middle of them where
-        a step leaves them or hardly changes the slope.
+        For several outputs an array, or zero. Newton's method between two bounds on the root, which
+        is moved to the middle of them where a step leaves them or hardly changes the slope.
         """
         shift, lower, upper = 0.0, -np.inf, np.inf
         for _ in range(TUNING.quadratic_steps if self.quadratic else TUNING.steps):
@@ -181,7 +196,7 @@ class Loss(ABC):
             if abs(slope) <= TUNING.slope * float(np.abs(derivatives).sum()):
                 break
             lower, upper = (lower, shift) if slope > 0.0 else (shift, upper)
-            curvature = float(self.curvature(z + shift).sum())
+            curvature = self.constant_curvature(z + shift)
             longest = np.inf if self.quadratic else TUNING.longest * (1.0 + abs(shift))
             known = curvature > 0.0 and np.isfinite([slope, curvature]).all()
             step = -slope / curvature if known else -np.sign(slope) * np.inf
@@ -216,6 +231,7 @@ class ConjugateLoss(Loss):
     def fenchel_gap(self, z: Array, u: Array) -> float:
         """``value(z) + conjugate(u) - <z, u>``: zero where u is the gradient at z, else positive.
 
-        A loss that bounds a duality gap writes it without cancellation.
+        A loss that bounds a duality gap writes it without cancellation. For several outputs the
+        inner product is over samples and outputs.
         """
         return self.value(z) + self.conjugate(u) - float(np.sum(z * u))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 
@@ -52,9 +53,22 @@ class ConvexPenalty(Penalty):
         ridge = 0.5 * self.ridge * float(np.sum(coef * coef)) if self.ridge else 0.0
         return alpha * self.value(coef) + ridge
 
+    @property
+    def bounds(self) -> tuple[Any, Any]:
+        """Lower and upper bounds of the coefficients, infinite where there are none."""
+        return -np.inf, np.inf
+
     def feasible(self, coef: Array) -> Array:
         """The nearest coefficients within the bounds."""
         return coef
+
+    def held(self, coef: Array, pull: Array, alpha: float) -> Array:
+        """The part of a pull on the coefficients that bounds hold; of the rest, they let pass all.
+
+        A pull is minus the gradient of what is smooth. At the optimum the rest is ``alpha`` times
+        a subgradient of the penalty.
+        """
+        return np.zeros_like(pull)
 
     def rescaled(self, exponent: int) -> ConvexPenalty:
         """The same ridge and bounds for coefficients that are multiplied by ``2 ** exponent``."""

@@ -16,6 +16,8 @@ from sksparse.penalties._operators import block_factors, divide, soft_threshold
 # Halvings and Newton steps at most; both end long before, where a step is rounding.
 BISECTIONS = 120
 NEWTON_STEPS = 100
+# A coefficient of this share of a bound is at it, but for rounding to float32.
+NEAR = 1.0 - 1e-6
 ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
 
 
@@ -143,7 +145,6 @@ class BlockPenalty(ConvexPenalty):
 
     @property
     def bounds(self) -> tuple[Any, Any]:
-        """Lower and upper bounds, infinite where there are none; they broadcast."""
         return (
             -np.inf if self.lower is None else self.lower,
             np.inf if self.upper is None else self.upper,
@@ -151,6 +152,16 @@ class BlockPenalty(ConvexPenalty):
 
     def feasible(self, coef: Array) -> Array:
         return np.clip(coef, *self.bounds) if self.bounded else coef
+
+    def held(self, coef: Array, pull: Array, alpha: float) -> Array:
+        if not self.bounded:
+            return np.zeros_like(pull)
+        lower, upper = self.bounds
+        share = divide(alpha * self.l2, self.blocks.norms(coef))[self.blocks.labels]
+        rest = pull - (alpha * self.l1 * np.sign(coef) + share * coef)
+        beyond = ((coef >= upper * NEAR) & (rest > 0.0)) | ((coef <= lower * NEAR) & (rest < 0.0))
+        # what a bound at zero does not admit is held altogether
+        return np.where(self._admitted(pull) == pull, np.where(beyond, rest, 0.0), pull)
 
     def rescaled(self, exponent: int) -> BlockPenalty:
         other = copy(self)

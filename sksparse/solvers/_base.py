@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -24,9 +24,9 @@ class Iterate:
 
     Parameters
     ----------
-    coef : ndarray of shape (n_features,)
+    coef : ndarray of shape (n_features,) or (n_outputs, n_features)
         Current coefficients.
-    intercept : float
+    intercept : float or ndarray of shape (n_outputs,)
         Current intercept.
     progress : bool, default=True
         Set to False by a step that could not improve the iterate.
@@ -35,7 +35,7 @@ class Iterate:
     """
 
     coef: Array
-    intercept: float
+    intercept: Any
     progress: bool = True
     interrupted: bool = False
 
@@ -99,7 +99,7 @@ class IterativeSolver(Solver, Generic[State]):
         return max(self.tol, problem.precision)
 
     @abstractmethod
-    def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
+    def gap(self, problem: Problem, coef: Array, intercept: Any) -> float:
         """Duality gap of an answer; nan where the problem has none."""
 
     @abstractmethod

@@ -99,7 +99,12 @@ class CentredDesign:
         np.subtract(columns.T, self._rest[features, None], out=rows)
 
     def matvec(self, coef: Array, *, exact: bool = False) -> Array:
-        """``(X - means) @ coef`` in float64; ``exact`` centres before it multiplies."""
+        """``(X - means) @ coef`` in float64; ``exact`` centres before it multiplies.
+
+        A column for each output where the coefficients have shape (n_outputs, n_features).
+        """
+        if coef.ndim == 2:
+            return np.column_stack([self.matvec(output, exact=exact) for output in coef])
         if exact or self._exact:
             return self.design.matvec(coef, self._rest)
         return self.design.matvec(coef) - float(self._rest @ coef)
@@ -107,12 +112,23 @@ class CentredDesign:
     def rmatvec(self, v: Array, *, exact: bool = False) -> Array:
         """``(X - means).T @ v``, zero for columns that do not vary.
 
-        Products with float32 columns are done in float32, unless they have to be ``exact``.
+        A row for each column of a ``v`` of shape (n_samples, n_outputs). Products of a vector with
+        float32 columns are done in float32, unless they have to be ``exact``.
         """
+        if v.ndim == 2:
+            return self._rows(np.ascontiguousarray(v.T))
         if self._far or (exact and self.design.dtype != np.float64):
             result = self.design.rmatvec(v, self._rest)
         else:
             result = self.design.rmatvec(v) - self._rest * v.sum()
+        return np.where(self.usable, result, 0.0)
+
+    def _rows(self, left: Array) -> Array:
+        """``left @ (X - means)`` in one pass, zero for columns that do not vary."""
+        copies = self._exact and not self.design.is_sparse
+        result, sums = np.empty((len(left), self.design.n_features)), left.sum(axis=1)
+        for block, product in self.products(left):
+            result[:, block] = product if copies else product - np.outer(sums, self._rest[block])
         return np.where(self.usable, result, 0.0)
 
     def products(self, left: Array) -> Iterator[tuple[slice, Array]]:

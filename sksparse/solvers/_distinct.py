@@ -36,9 +36,15 @@ TUNING = Tuning()
 
 
 def distinct_samples(design: Design, y: Array, used: Indices, most: int) -> int:
-    """Number of different samples, targets included, among those ``used``; at most ``most``."""
+    """Number of different samples, targets included, among those ``used``; at most ``most``.
+
+    Targets may have several columns.
+    """
     if len(used) <= 1:
         return min(len(used), most)
+    if y.ndim > 1:
+        # a number for each different row
+        y = np.unique(y, axis=0, return_inverse=True)[1].reshape(-1).astype(np.float64)
     for rows in (used[: 4 * most], used):
         targets = len(np.unique(y[rows]))
         if targets >= most:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -37,7 +37,8 @@ class Problem:
     alpha : float
         Strength.
     fit_intercept : bool
-        Whether ``b`` is free; it is zero otherwise and never penalised.
+        Whether ``b`` is free; it is zero otherwise and never penalised. It is zero as well where
+        the loss is the same for all b.
 
     Raises
     ------
@@ -106,16 +107,44 @@ class Problem:
         """Loss at the predictor ``z``, above its lower bound, plus the penalty of ``coef``."""
         return self.loss.excess(z) + self.penalty.cost(coef, self.alpha)
 
+    @property
+    def free_intercept(self) -> bool:
+        """Whether there is an intercept to find."""
+        return self.fit_intercept and not self.loss.shift_invariant
+
+    @property
+    def centres(self) -> bool:
+        """Whether features that are shifted by a constant make no difference."""
+        return self.fit_intercept or self.loss.shift_invariant
+
     @cached_property
     def centred(self) -> CentredDesign:
-        """The features around their means."""
-        weights, centre = self.loss.weights, self.fit_intercept
+        """The features around their means, where these make no difference."""
+        weights, centre = self.loss.weights, self.centres
         return CentredDesign(self.design, weights, centre, constant=TUNING.constant)
 
     @cached_property
-    def null_intercept(self) -> float:
-        """Intercept of the model without features."""
-        return self.loss.best_constant() if self.fit_intercept else 0.0
+    def null_intercept(self) -> Any:
+        """Intercept of the model without features, for several outputs an array."""
+        if self.free_intercept:
+            return self.loss.best_constant()
+        return 0.0 if self.loss.n_outputs == 1 else np.zeros(self.loss.n_outputs)
+
+    @property
+    def null_predictor(self) -> Array:
+        """Predictor of the model without features, (n_samples,) or (n_samples, n_outputs)."""
+        level = np.asarray(self.null_intercept)
+        return np.tile(level, (self.design.n_samples, *np.ones(level.ndim, dtype=int)))
+
+    @property
+    def null_coef(self) -> Array:
+        """Coefficients of the model without features, (n_features,) or (n_outputs, n_features)."""
+        m, p = self.loss.n_outputs, self.design.n_features
+        return np.zeros(p if m == 1 else (m, p))
+
+    def predictor(self, coef: Array, intercept: Any) -> Array:
+        """Predictor of an answer."""
+        return self.centred.matvec(coef) + (intercept + coef @ self.centred.means)
 
     def sample_gradient(self, z: Array) -> Array:
         """Gradient of the loss over the predictor, orthogonal to the intercept where it is free.
@@ -123,14 +152,18 @@ class Problem:
         Rounding of ``z`` leaves a small sum, which a column with a large mean would amplify.
         """
         gradient = self.loss.gradient(z)
-        if not self.fit_intercept:
+        if not self.centres:
             return gradient
         curvature = self.loss.curvature(z)
-        return gradient - curvature * (gradient.sum() / curvature.sum())
+        sums = gradient.sum(axis=0) / curvature.sum()
+        return np.asarray(gradient - np.multiply.outer(curvature, sums))
 
     def gradient(self, z: Array) -> Array:
         """Gradient of the loss over the coefficients, the intercept minimised out."""
-        return self.design.rmatvec(self.sample_gradient(z))
+        derivatives = self.sample_gradient(z)
+        if derivatives.ndim == 1:
+            return self.design.rmatvec(derivatives)
+        return np.array([self.design.rmatvec(output) for output in derivatives.T])
 
     def distinct(self, most: int) -> int:
         """Number of samples with a weight, repetitions counted once; at most ``most``.
@@ -141,12 +174,11 @@ class Problem:
         used = np.flatnonzero(self.loss.weights > 0.0)
         return distinct_samples(self.design, self.loss.y, used, most)
 
-    def gradient_at(self, coef: Array, intercept: float) -> Array:
+    def gradient_at(self, coef: Array, intercept: Any) -> Array:
         """Gradient over coefficients of centred columns at an answer; zero for constant ones."""
-        z = self.centred.matvec(coef) + (intercept + float(self.centred.means @ coef))
-        return self.centred.rmatvec(self.sample_gradient(z))
+        return self.centred.rmatvec(self.sample_gradient(self.predictor(coef, intercept)))
 
     @cached_property
     def null_gradient(self) -> Array:
         """Gradient of the loss over the coefficients, at the model without features."""
-        return self.gradient(np.full(self.design.n_samples, self.null_intercept))
+        return self.gradient(self.null_predictor)

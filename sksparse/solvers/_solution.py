@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 from sksparse._typing import Array
 
@@ -40,9 +41,9 @@ class Solution:
 
     Parameters
     ----------
-    coef : ndarray of shape (n_features,)
+    coef : ndarray of shape (n_features,) or (n_outputs, n_features)
         Coefficients, float64.
-    intercept : float
+    intercept : float or ndarray of shape (n_outputs,)
         Intercept.
     status : Status
         Why the solver stopped.
@@ -58,7 +59,7 @@ class Solution:
     """
 
     coef: Array
-    intercept: float
+    intercept: Any
     status: Status
     certificate: Certificate
     gap: float

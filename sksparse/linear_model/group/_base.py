@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse._estimator import SparseEstimator
-from sksparse._typing import Mask
+from sksparse._typing import Indices, Mask
 from sksparse._validation import check_weights
 from sksparse.linear_model._base import Attributes, LinearSelectorMixin
 from sksparse.linear_model._convex_path import EPS, ConvexEstimatorMixin, Posed
@@ -40,7 +40,13 @@ class GroupSelectorMixin(LinearSelectorMixin):
         return self._support
 
     def _posed(
-        self, X: Any, y: Any, loss: Loss, sample_weight: Any, plain: Attributes
+        self,
+        X: Any,
+        y: Any,
+        loss: Loss,
+        sample_weight: Any,
+        plain: Attributes,
+        sources: Indices | None = None,
     ) -> Posed[GroupTask]:
         """The task that the loss and the validated parameters describe.
 
@@ -54,8 +60,10 @@ class GroupSelectorMixin(LinearSelectorMixin):
             Sample weights as the user gave them.
         plain : callable
             How answers become fitted attributes of a model without groups.
+        sources : ndarray or None, default=None
+            As in :meth:`GroupModel.of`.
         """
-        model = GroupModel.for_estimator(self)
+        model = GroupModel.for_estimator(self, sources)
         task = GroupTask.of(
             model.design(X),
             loss,

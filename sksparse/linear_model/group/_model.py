@@ -59,6 +59,7 @@ class GroupModel:
         l2: float,
         positive: Any,
         bounds: Any,
+        sources: Indices | None = None,
     ) -> Self:
         """The model that parameters of an estimator describe, checked.
 
@@ -70,6 +71,9 @@ class GroupModel:
             Their names, where X has them.
         groups, missing_columns, overlap, penalty_weights, l1_ratio, l2, positive, bounds
             As the user passed them to an estimator.
+        sources : ndarray of shape (n_encoded,) or None, default=None
+            Where solvers see columns that features are encoded as, the feature of each. The model
+            is then one of these columns.
 
         Raises
         ------
@@ -83,11 +87,14 @@ class GroupModel:
             skip_missing=missing_columns == "ignore",
             overlap=overlap,
         )
+        limits = check_bounds(positive, bounds, n_features)
+        if sources is not None:
+            known = known.of_encoded(sources)
+            limits = None if limits is None else (limits[0][sources], limits[1][sources])
         factors = check_penalty_weights(penalty_weights, len(known.names), per="group")
         if factors is None:
             factors = np.zeros(len(known.names))
             factors[known.filled] = known.root_sizes
-        limits = check_bounds(positive, bounds, n_features)
         lower, upper = (None, None) if limits is None else map(known.latent, limits)
         _refuse_bounds_of_sums(known, lower, upper)
         return cls(
@@ -101,11 +108,11 @@ class GroupModel:
         )
 
     @classmethod
-    def for_estimator(cls, estimator: Any) -> Self:
+    def for_estimator(cls, estimator: Any, sources: Indices | None = None) -> Self:
         """The model that a validated estimator describes; it knows the features of its fit."""
         parameters = {name: getattr(estimator, name) for name in MODEL_PARAMETERS}
         names = getattr(estimator, "feature_names_in_", None)
-        return cls.of(estimator.n_features_in_, names, **parameters)
+        return cls.of(estimator.n_features_in_, names, **parameters, sources=sources)
 
     def design(self, X: Any) -> Design:
         """The columns that solvers see."""

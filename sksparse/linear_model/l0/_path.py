@@ -22,7 +22,9 @@ from sksparse.linear_model.l0._path_result import L0Path
 from sksparse.linear_model.l0._task import SubsetTask
 from sksparse.losses import LOSSES, Loss
 
-_LOSSES_OF_NUMBERS = {name for name, kind in LOSSES.items() if not kind.for_classes}
+_LOSSES_OF_NUMBERS = {
+    name for name, kind in LOSSES.items() if kind.exact_curvature and not kind.for_classes
+}
 
 
 @validate_params(

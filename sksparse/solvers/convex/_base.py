@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -68,13 +68,13 @@ class ConvexIterate(Iterate):
 
     Parameters
     ----------
-    level : float
+    level : float or ndarray of shape (n_outputs,)
         The intercept for centred columns.
-    z : ndarray of shape (n_samples,)
+    z : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Predictor.
     target : float
         Certificate that is aimed at; it becomes smaller where the duality gap asks for more.
-    gradient : ndarray of shape (n_features,)
+    gradient : ndarray of shape (n_features,) or (n_outputs, n_features)
         Gradient of the loss over the coefficients, the intercept minimised out.
     violations : ndarray
         Violations of optimality, per unit of the penalty, for columns of unit length.
@@ -86,7 +86,7 @@ class ConvexIterate(Iterate):
         Steps since one of them fell, and in all.
     """
 
-    level: float = field(kw_only=True)
+    level: Any = field(kw_only=True)
     target: float = field(kw_only=True)
     z: Array = field(default_factory=lambda: np.empty(0))
     gradient: Array = field(default_factory=lambda: np.empty(0))
@@ -123,7 +123,7 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
     ) -> None:
         super().__init__(tol=tol, max_iter=max_iter, verbose=verbose)
         self.gram = gram
-        self._known_gap: tuple[Array, float, float] | None = None
+        self._known_gap: tuple[Array, Any, float] | None = None
         self._null_residual = np.nan
 
     def solve(self, problem: Problem, coef: Array | None = None) -> Solution:
@@ -143,36 +143,38 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
         return replace(solution, coef=np.ldexp(solution.coef, -exponent), message=message)
 
     def first_coef(self, problem: Problem, coef: Array | None) -> Array:
-        """Where to begin: previous coefficients, unless the model without features is better."""
-        usable = problem.centred.usable
-        nothing = np.zeros(len(usable))
+        """Where to begin: previous coefficients, unless the model without features is better.
+
+        Previous ones that are beyond a bound are moved to it.
+        """
+        nothing = problem.null_coef
         if coef is None or not np.isfinite(coef).all():
             return nothing
-        coef = np.where(usable, coef, 0.0)
+        coef = np.where(problem.centred.usable, coef, 0.0)
+        coef = problem.penalty_as(ConvexPenalty).feasible(coef)
         z = problem.centred.matvec(coef) + problem.null_intercept
-        if problem.fit_intercept:
+        if problem.free_intercept:
             z += problem.loss.best_shift(z)
         with np.errstate(over="ignore"):
             value = problem.objective(coef, z)
-        null = problem.objective(nothing, np.full(len(z), problem.null_intercept))
+        null = problem.objective(nothing, problem.null_predictor)
         return coef if value <= null else nothing
 
     def certify(self, problem: Problem, state: AnyConvex) -> Certificate:
-        columns = problem.centred
-        if problem.fit_intercept:
+        columns, penalty = problem.centred, problem.penalty_as(ConvexPenalty)
+        if problem.free_intercept:
             shift = problem.loss.best_shift(state.z)
             state.z, state.level = state.z + shift, state.level + shift
-        state.intercept = state.level - float(columns.means @ state.coef)
+            state.intercept = state.level - state.coef @ columns.means
         derivatives = problem.loss.gradient(state.z)
         state.gradient = columns.rmatvec(derivatives)
-        state.violations = problem.penalty_as(ConvexPenalty).violations(
-            state.coef, state.gradient, problem.alpha, columns.scales
-        )
+        smooth = state.gradient + penalty.ridge * state.coef if penalty.ridge else state.gradient
+        state.violations = penalty.violations(state.coef, smooth, problem.alpha, columns.scales)
         state.residual = self._residual(problem, state.z, derivatives)
         worst = float(state.violations.max(initial=0.0))
-        if problem.fit_intercept:
+        if problem.free_intercept:
             # the intercept is a column of length one
-            worst = max(worst, abs(float(derivatives.sum())))
+            worst = max(worst, float(np.linalg.norm(derivatives.sum(axis=0))))
         value = worst / state.residual
         self._watch(problem, state, value)
         return Certificate("relative violation of the optimality conditions", value)
@@ -217,7 +219,7 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
     @staticmethod
     def _largest_gap(problem: Problem, state: AnyConvex, share: float) -> float:
         """A gap that is such a share of the objective, or rounding."""
-        loss, null = problem.loss, np.full(len(state.z), problem.null_intercept)
+        loss, null = problem.loss, problem.null_predictor
         unit = loss.excess(null)
         if not loss.quadratic:
             # constant targets are fitted exactly; the curvature is in the units of the loss
@@ -225,17 +227,17 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
         rounding = max(TUNING.explained, problem.precision) ** 2
         return max(share * problem.objective(state.coef, state.z), rounding * unit)
 
-    def gap(self, problem: Problem, coef: Array, intercept: float) -> float:
+    def gap(self, problem: Problem, coef: Array, intercept: Any) -> float:
         if self._known_gap is not None:
             known_coef, known_intercept, known = self._known_gap
-            if known_intercept == intercept and np.array_equal(known_coef, coef):
+            if np.array_equal(known_intercept, intercept) and np.array_equal(known_coef, coef):
                 return known
         # of what the user is given, in the float type of the features
-        dtype = problem.design.dtype
-        rounded = coef.astype(dtype).astype(np.float64)
-        gap = duality_gap(
-            problem, problem.penalty_as(ConvexPenalty), rounded, float(dtype.type(intercept))
+        rounded = (
+            np.asarray(part).astype(problem.design.dtype).astype(np.float64)
+            for part in (coef, intercept)
         )
+        gap = duality_gap(problem, *rounded)
         self._known_gap = coef.copy(), intercept, gap
         return gap
 
@@ -259,7 +261,9 @@ def moderate(problem: Problem) -> tuple[Problem, int]:
         return problem, 0
     exponent = problem.design.exponent(constants=not problem.fit_intercept)
     design = problem.design.times_powers_of_two(-exponent)
-    return replace(problem, design=design, alpha=strength(problem.alpha, -exponent)), exponent
+    penalty = problem.penalty_as(ConvexPenalty).rescaled(exponent)
+    alpha = strength(problem.alpha, -exponent)
+    return replace(problem, design=design, penalty=penalty, alpha=alpha), exponent
 
 
 def _null_residual(problem: Problem) -> float:
@@ -267,14 +271,14 @@ def _null_residual(problem: Problem) -> float:
 
     Where it is rounding, as of constant counts, it is that of what is rounded.
     """
-    loss, z = problem.loss, np.full(problem.design.n_samples, problem.null_intercept)
+    loss, z = problem.loss, problem.null_predictor
     residual = _root_mean_square(loss.gradient(z), loss.weights)
     if loss.quadratic:
         return residual
-    magnitude = _root_mean_square(loss.curvature(z) * (1.0 + np.abs(z)), loss.weights)
+    magnitude = _root_mean_square((loss.curvature(z) * (1.0 + np.abs(z)).T).T, loss.weights)
     return residual if residual > TUNING.rounding * magnitude else magnitude
 
 
 def _root_mean_square(derivatives: Array, weights: Array) -> float:
     used = weights > 0
-    return float(np.sqrt(np.sum(derivatives[used] ** 2 / weights[used])))
+    return float(np.sqrt(np.sum((derivatives[used] ** 2).T / weights[used])))

@@ -40,10 +40,6 @@ class BlockDescent(ConvexSolver[BlockIterate]):
 
     def check(self, problem: Problem) -> None:
         problem.penalty_as(BlockPenalty)
-        if problem.loss.n_outputs > 1:
-            raise ValueError(
-                f"BlockDescent fits one output, got a loss with {problem.loss.n_outputs} outputs."
-            )
 
     def start(self, problem: Problem, coef: Array | None) -> BlockIterate:
         penalty = problem.penalty_as(BlockPenalty)
@@ -57,7 +53,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         )
         state.z = problem.centred.matvec(coef) + level
         unpenalised = penalty.blocks.labels[penalty.unpenalised()]
-        used = penalty.blocks.labels[np.flatnonzero(coef)]
+        used = penalty.blocks.labels[np.flatnonzero(np.atleast_2d(coef).any(axis=0))]
         state.groups = np.union1d(unpenalised, used).astype(np.intp)
         return state
 
@@ -74,9 +70,9 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         self, problem: Problem, state: BlockIterate, working: Working, tol: float
     ) -> None:
         features = working.features
-        before = state.coef[features]
+        before = state.coef[..., features]
         quadratic = state.quadratics.at(problem, state, features)
         after = minimise(quadratic, working, problem.alpha, before, tol)
         state.progress = bool(np.any(after != before))
-        state.coef[features] = after
+        state.coef[..., features] = after
         state.z = problem.centred.matvec(state.coef) + state.level

@@ -1,22 +1,26 @@
-"""An upper bound on how far an answer is above the minimum, by Fenchel duality.
+"""An upper bound on how far answers are above the minimum, by Fenchel duality.
 
 Nothing here is shared with the steps of a solver. The primal point is the answer as it is returned;
 the dual point u is the gradient of the loss at its predictor, the parameters that are not penalised
-(the intercept, and groups of weight zero) refitted, which makes u orthogonal to them, and then
-shrunk until the dual norm of the penalty allows it. The gap is written as a sum of terms that are
-not negative, so that no digits cancel::
+(the intercept, and groups of weight zero) refitted, which makes u orthogonal to them. A ridge is a
+squared loss of further samples, with a dual point v of its own. What pulls at the coefficients,
+``-(X^T u + v)``, is split: bounds hold a part n, the dual ball of the penalty the rest a, for
+which all is shrunk by a common factor c. The gap is written as a sum of terms that are not
+negative, so that no digits cancel::
 
-    sum_i [f_i(z_i) + f_i*(u_i) - z_i u_i] + [alpha * penalty(w) + <X w, u>]
+    sum_i [f_i(z_i) + f_i*(u_i / c) - z_i u_i / c] + ||ridge w - v / c||^2 / (2 ridge)
+    + [alpha * penalty(w) - <w, a / c>] + [max_box <n / c, .> - <n / c, w>]
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
 
-from sksparse._typing import Array, Indices
+from sksparse._typing import Array, Indices, Mask
 from sksparse.losses import ConjugateLoss, Loss
 from sksparse.penalties import ConvexPenalty
 from sksparse.penalties._operators import soft_threshold
@@ -42,6 +46,8 @@ class Tuning(NamedTuple):
         A slope of this share of the gradient's magnitude is rounding.
     orthogonal : float
         Largest product of a dual point with what is not penalised, in units of their lengths.
+    together : int
+        Correlations of answers with all features that are held at once.
     """
 
     digits: float = 8.0 * float(np.finfo(np.float64).eps)
@@ -52,85 +58,204 @@ class Tuning(NamedTuple):
     saturated: float = 50.0
     rounding: float = 1e-14
     orthogonal: float = 1e-9
+    together: int = 2**24
 
 
 TUNING = Tuning()
 
 
-def duality_gap(problem: Problem, penalty: ConvexPenalty, coef: Array, intercept: float) -> float:
-    """Objective of an answer minus a bound that no answer can be below.
+def duality_gap(problem: Problem, coef: Array, intercept: Any) -> float:
+    """Objective of an answer minus a bound that no answer can be below, as `duality_gaps` says."""
+    return float(duality_gaps(problem, [problem.alpha], [coef], [intercept])[0])
 
-    The gap is nan where no dual point is known: for a loss without a known conjugate, at strength
-    zero, or where the parameters that are not penalised have no optimum.
+
+def duality_gaps(
+    problem: Problem, alphas: Sequence[float], coefs: Sequence[Array], intercepts: Sequence[Any]
+) -> Array:
+    """Objectives of answers minus bounds that no answer can be below, in few passes over X.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was asked, but for the strength.
+    alphas : sequence of length n_answers
+        Strength of each answer.
+    coefs : sequence of ndarrays of shape (n_features,) or (n_outputs, n_features)
+        Coefficients of each answer.
+    intercepts : sequence of floats or ndarrays of shape (n_outputs,)
+        Intercept of each answer.
+
+    Returns
+    -------
+    gaps : ndarray of shape (n_answers,)
+        The gaps; nan where no dual point is known: for a loss without a known conjugate, at
+        strength zero without a ridge, or where the parameters that are not penalised have no
+        optimum.
     """
+    gaps = np.full(len(coefs), np.nan)
     loss = problem.loss
-    if problem.alpha == 0.0 or not isinstance(loss, ConjugateLoss):
-        return np.nan
-    centred = problem.centred
-    z = centred.matvec(coef) + (intercept + float(centred.means @ coef))
-    basis = _unpenalised(problem, penalty)
-    u = _dual_point(loss, z, basis)
-    if u is None:
-        return np.nan
-    correlation = centred.rmatvec(u, exact=True)
-    free = penalty.unpenalised()
-    # an inner product that is not quite zero adds at most twice itself times its coefficient
-    off = 2.0 * float(np.abs(coef[free]) @ np.abs(correlation[free]))
-    correlation[free] = 0.0
-    correlation = soft_threshold(correlation, _rounding(problem, z, u))
-    shrink = max(1.0, penalty.dual_norm(correlation) / problem.alpha)
-    slack = problem.alpha * penalty.value(coef) + float(coef @ correlation) / shrink
-    return max(loss.fenchel_gap(z, u / shrink), 0.0) + max(slack, 0.0) + off
+    if not isinstance(loss, ConjugateLoss):
+        return gaps
+    most = max(TUNING.together // (problem.design.n_features * loss.n_outputs), 1)
+    for start in range(0, len(coefs), most):
+        points = {}
+        for k in range(start, min(start + most, len(coefs))):
+            point = _dual_point(problem, alphas[k], coefs[k], intercepts[k])
+            if point is not None:
+                points[k] = point
+        if points:
+            together = np.column_stack([point.u for point in points.values()])
+            correlations = problem.centred.rmatvec(together, exact=True)
+            correlations = correlations.reshape(len(points), *coefs[0].shape)
+            for (k, point), correlation in zip(points.items(), correlations, strict=True):
+                gaps[k] = _gap(problem, loss, alphas[k], coefs[k], point, correlation)
+    return gaps
 
 
-def excess_of_least_squares(problem: Problem, coef: Array, intercept: float) -> float:
+class _DualPoint(NamedTuple):
+    """The predictor of an answer, and a gradient of the loss: what is not penalised is refitted."""
+
+    z: Array
+    u: Array
+
+
+def _gap(
+    problem: Problem,
+    loss: ConjugateLoss,
+    alpha: float,
+    coef: Array,
+    point: _DualPoint,
+    correlation: Array,
+) -> float:
+    penalty = problem.penalty_as(ConvexPenalty)
+    ridge = penalty.ridge
+    free = np.zeros(coef.shape[-1], dtype=np.bool_)
+    free[penalty.unpenalised() if alpha > 0.0 else slice(None)] = True
+    shrunk = soft_threshold(correlation, _rounding(problem, point))
+    pull = -(np.where(free, correlation, shrunk) + ridge * coef)
+    held = penalty.held(coef, pull, alpha)
+    left = np.where(free, pull - held, 0.0)
+    inside = np.where(free, 0.0, pull - held)
+    shrink = 1.0
+    if alpha > 0.0:
+        shrink = max(1.0, penalty.dual_norm(-inside) / alpha)
+    slack = max(alpha * penalty.value(coef) - float(np.sum(coef * inside)) / shrink, 0.0)
+    lower, upper = penalty.bounds
+    room = np.where(held > 0.0, upper - coef, np.where(held < 0.0, coef - lower, 0.0))
+    slack += float(np.sum(np.abs(room * held))) / shrink
+    if ridge > 0.0:
+        # the dual point of the ridge takes what is left of features that nothing else penalises
+        missed = (1.0 - 1.0 / shrink) * ridge * coef - left / shrink
+        slack += 0.5 * float(np.sum(missed * missed)) / ridge
+    else:
+        # an inner product that is not quite zero adds at most twice itself times its coefficient
+        slack += 2.0 * float(np.sum(np.abs(coef * left)))
+    return max(loss.fenchel_gap(point.z, point.u / shrink), 0.0) + slack
+
+
+def excess_of_least_squares(problem: Problem, coef: Array, intercept: Any) -> float:
     """How far an answer without a penalty is from the minimum, by projection of its residual.
 
     nan where that would take too long, or where the columns explain everything.
     """
-    centred = problem.centred
-    usable = np.flatnonzero(centred.usable)
-    n, loss = problem.design.n_samples, problem.loss
-    if not (isinstance(loss, ConjugateLoss) and loss.quadratic):
+    usable = np.flatnonzero(problem.centred.usable)
+    n, loss, penalty = problem.design.n_samples, problem.loss, problem.penalty_as(ConvexPenalty)
+    if not (isinstance(loss, ConjugateLoss) and loss.quadratic and loss.n_outputs == 1):
         return np.nan
     if len(usable) >= n or n * len(usable) ** 2 > TUNING.most_products:
         return np.nan
-    z = centred.matvec(coef) + (intercept + float(centred.means @ coef))
-    u = _dual_point(loss, z, _with_intercept(problem, usable))
+    if penalty.ridge > 0.0 or not all(np.isinf(bound).all() for bound in penalty.bounds):
+        return np.nan
+    z = problem.predictor(coef, intercept)
+    u = _refitted(loss, z, _with_intercept(problem, usable))
     return np.nan if u is None else loss.fenchel_gap(z, u)
 
 
-def _rounding(problem: Problem, z: Array, u: Array) -> Array:
+def _rounding(problem: Problem, point: _DualPoint) -> Array:
     """Magnitude of errors in ``X^T u``; at strengths far below no dual point is feasible."""
     used, weights = problem.loss.weights > 0, problem.loss.weights
-    spread = float(np.sqrt(weights @ (z - weights @ z) ** 2))
-    residual = float(np.sqrt(np.sum(u[used] ** 2 / weights[used])))
-    return TUNING.digits * (spread + residual) * problem.centred.scales
-
-
-def _unpenalised(problem: Problem, penalty: ConvexPenalty) -> Array:
-    """Columns of unit length that are not penalised, the intercept's first."""
-    free = penalty.unpenalised()
-    return _with_intercept(problem, free[problem.centred.usable[free]])
+    spread = np.sqrt(np.sum(weights @ (point.z - weights @ point.z) ** 2))
+    squares = (point.u**2).reshape(len(weights), -1).sum(axis=1)
+    residual = np.sqrt(np.sum(squares[used] / weights[used]))
+    return np.asarray(TUNING.digits * (spread + residual) * problem.centred.scales)
 
 
 def _with_intercept(problem: Problem, free: Indices) -> Array:
+    """Columns of unit length, the intercept's first."""
     centred = problem.centred
-    parts = [np.ones((problem.design.n_samples, 1))] if problem.fit_intercept else []
+    parts = [np.ones((problem.design.n_samples, 1))] if problem.centres else []
     if free.size:
         parts.append(centred.columns(free).toarray() / centred.scales[free])
     return np.hstack(parts) if parts else np.empty((problem.design.n_samples, 0))
 
 
-def _dual_point(loss: Loss, z: Array, basis: Array) -> Array | None:
-    """Gradient of the loss with the parameters of ``basis`` refitted, orthogonal to it."""
-    u = loss.gradient(z)
-    if not basis.shape[1]:
+class _WithRidge:
+    """A loss with further samples, whose half squared predictors are a ridge."""
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss, self.n = loss, len(loss.y)
+
+    def gradient(self, z: Array) -> Array:
+        return np.concatenate((self.loss.gradient(z[: self.n]), z[self.n :]))
+
+    def curvature(self, z: Array) -> Array:
+        return np.concatenate((self.loss.curvature(z[: self.n]), np.ones(len(z) - self.n)))
+
+    def metric(self, z: Array) -> Array:
+        more = np.tile(np.eye(self.loss.n_outputs), (len(z) - self.n, 1, 1))
+        return np.concatenate((self.loss.metric(z[: self.n]), more))
+
+    def saturation(self, z: Array) -> float:
+        return self.loss.saturation(z[: self.n])
+
+
+def _dual_point(problem: Problem, alpha: float, coef: Array, intercept: Any) -> _DualPoint | None:
+    penalty, centred = problem.penalty_as(ConvexPenalty), problem.centred
+    if alpha == 0.0 and penalty.ridge == 0.0:
+        return None
+    z = problem.predictor(coef, intercept)
+    # without a strength nothing is refitted: the dual point of the ridge takes all features
+    free = penalty.unpenalised() if alpha > 0.0 else np.empty(0, dtype=np.intp)
+    free = free[centred.usable[free]]
+    basis, extended = _with_intercept(problem, free), z
+    first, chosen = basis.shape[1] - len(free), coef[..., free].T
+    if penalty.ridge > 0.0 and free.size:
+        root = np.sqrt(penalty.ridge)
+        more = np.diag(np.append(np.zeros(first), root / centred.scales[free]))[first:]
+        basis = np.vstack((basis, more))
+        extended = np.concatenate((z, root * chosen))
+    lower, upper = (np.broadcast_to(bound, coef.shape)[..., free].T for bound in penalty.bounds)
+    at_upper, at_lower = chosen >= upper, chosen <= lower
+    kept = np.ones((basis.shape[1], *z.shape[1:]), dtype=np.bool_)
+    kept[first:] = ~(at_upper | at_lower)
+    loss = _WithRidge(problem.loss)
+    for _ in range(1 + int(np.count_nonzero(~kept))):
+        u = _refitted(loss, extended, basis, kept)
+        if u is None:
+            return None
+        # a bound holds a coefficient that is pulled beyond it; all others are refitted
+        pull = -(basis.T @ u)[first:]
+        beyond = (at_upper & (pull >= 0.0)) | (at_lower & (pull <= 0.0))
+        wrong = ~kept[first:] & ~beyond
+        if not wrong.any():
+            return _DualPoint(z, u[: len(z)])
+        kept[first:] |= wrong
+    return None
+
+
+def _refitted(loss: Any, z: Array, basis: Array, kept: Mask | None = None) -> Array | None:
+    """Gradient of the loss with the parameters of ``basis`` refitted, orthogonal to it.
+
+    ``kept`` says of each column, and of each output, whether its parameter is free.
+    """
+    kept = np.ones((basis.shape[1], *z.shape[1:]), dtype=np.bool_) if kept is None else kept
+    u = np.asarray(loss.gradient(z))
+    if not kept.any():
         return u
     for _ in range(TUNING.newton_steps):
-        if np.abs(basis.T @ u).max() <= TUNING.rounding * np.abs(u).sum():
+        if np.abs(_slope(u, basis, kept)).max() <= TUNING.rounding * np.abs(u).sum():
             break
-        moved = _newton_step(loss, z, basis, u)
+        moved = _newton_step(loss, z, basis, kept, u)
         if moved is None:
             break
         z, u = moved
@@ -138,24 +263,47 @@ def _dual_point(loss: Loss, z: Array, basis: Array) -> Array | None:
         # where free parameters nearly separate the classes, the gap would be rounding
         return None
     # what is left of the slope is rounding, or there is no optimum
-    u = _orthogonal(u, basis, loss.curvature(z))
-    off = np.abs(basis.T @ u).max()
+    u = _orthogonal(u, basis, kept, loss.curvature(z))
+    off = np.abs(_slope(u, basis, kept)).max()
     return u if off <= TUNING.orthogonal * np.abs(u).sum() else None
 
 
-def _newton_step(loss: Loss, z: Array, basis: Array, u: Array) -> tuple[Array, Array] | None:
+def _slope(u: Array, basis: Array, kept: Mask) -> Array:
+    return np.where(kept, basis.T @ u, 0.0)
+
+
+def _newton_step(
+    loss: Any, z: Array, basis: Array, kept: Mask, u: Array
+) -> tuple[Array, Array] | None:
     """A step along ``basis`` that makes the slope smaller; None where there is none."""
-    slope = basis.T @ u
-    roots = np.sqrt(loss.curvature(z))
-    step = -_least_norm(roots[:, None] * basis, slope)
+    slope = _slope(u, basis, kept)
+    if z.ndim == 1:
+        weighted = np.sqrt(loss.curvature(z))[:, None] * basis[:, kept]
+        step = np.zeros_like(slope)
+        step[kept] = -_least_norm(weighted, slope[kept])
+    else:
+        step = -_joint_solution(loss.metric(z), basis, kept, slope)
     along, length = basis @ step, 1.0
     for _ in range(TUNING.halvings):
         trial = z + length * along
         new = loss.gradient(trial)
-        if np.linalg.norm(basis.T @ new) < np.linalg.norm(slope):
+        if np.linalg.norm(_slope(new, basis, kept)) < np.linalg.norm(slope):
             return trial, new
         length *= 0.5
     return None
+
+
+def _joint_solution(metric: Array, basis: Array, kept: Mask, slope: Array) -> Array:
+    """Parameters of all outputs together that move the slope by so much, of least norm."""
+    q, m = slope.shape
+    matrix = np.empty((q, m, q, m))
+    for k in range(m):
+        for h in range(m):
+            matrix[:, k, :, h] = basis.T @ (metric[:, k, h, None] * basis)
+    used, x = kept.ravel(), np.zeros(q * m)
+    matrix = matrix.reshape(q * m, q * m)[np.ix_(used, used)]
+    x[used] = np.linalg.lstsq(matrix, slope.ravel()[used], rcond=TUNING.dependent)[0]
+    return x.reshape(slope.shape)
 
 
 def _least_norm(A: Array, b: Array) -> Array:
@@ -173,12 +321,15 @@ def _least_norm(A: Array, b: Array) -> Array:
     return x / lengths
 
 
-def _orthogonal(u: Array, basis: Array, curvature: Array) -> Array:
+def _orthogonal(u: Array, basis: Array, kept: Mask, curvature: Array) -> Array:
     """The point nearest to ``u``, in the metric of the curvature, that is orthogonal to ``basis``.
 
     Twice, since the first pass leaves rounding.
     """
-    roots = np.sqrt(curvature)
-    for _ in range(2):
-        u = u - curvature * (basis @ _least_norm(roots[:, None] * basis, basis.T @ u))
-    return u
+    rows = np.array(u.T, ndmin=2)
+    for row, used in zip(rows, kept.T.reshape(len(rows), -1), strict=True):
+        columns = basis[:, used]
+        weighted = np.sqrt(curvature)[:, None] * columns
+        for _ in range(2):
+            row -= curvature * (columns @ _least_norm(weighted, columns.T @ row))
+    return rows.T.reshape(u.shape)

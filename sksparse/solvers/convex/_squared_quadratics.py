@@ -46,10 +46,10 @@ class SquaredQuadratics:
 
     def at(self, problem: Problem, state: ConvexIterate, features: Indices) -> Quadratic:
         """The loss over ``features`` around an iterate whose gradient is known."""
-        coef, weights = state.coef[features], problem.loss.weights
+        coef, weights = state.coef[..., features], problem.loss.weights
         if len(features) <= TUNING.largest_gram:
             matrix = self._cache(problem).matrix(features)
-            return GramQuadratic(matrix, -state.gradient[features], coef)
+            return GramQuadratic(matrix, -state.gradient[..., features], coef)
         return quadratic_from_columns(
             problem.centred.columns(features),
             problem.loss.gradient(state.z),
