@@ -1,8 +1,8 @@
 """Block coordinate descent on a penalised quadratic.
 
-The quadratic is ``sum_o w_o^T H w_o / 2 - q_o^T w_o`` over the rows ``w_o`` of the coefficients, one
-for each output, and comes in three forms that share one loop. What the loop maintains is a *state*,
-one row for each output, whose product with column j is minus the gradient of coordinate j:
+The quadratic is ``sum_o w_o^T H w_o / 2 - q_o^T w_o`` with one row ``w_o`` of coefficients for each
+output, and comes in three forms that share one loop. What the loop maintains is a *state*, one row
+for each output, whose product with column j is minus the gradient of coordinate j:
 
 * :class:`Gram` holds H itself, in Fortran order; the state is ``q - H w``;
 * :class:`Dense` holds a matrix A with ``H = A^T A``; the state is the residual;
@@ -15,9 +15,8 @@ A ridge is added to all of H by the loop, outside of these forms.
 Coordinates of one group are adjacent. Group g owns ``pointers[g] : pointers[g + 1]``, its block of
 H with the ridge is in ``blocks`` from ``offsets[g]`` on, its eigenvectors, one a column, in
 ``vectors``, and its eigenvalues, not decreasing, in ``values``; ``lipschitz[g]`` is the last of
-them. ``l1`` and ``l2`` are its factors, and ``bounded`` says whether ``lower`` and ``upper`` hold a
-finite number for one of its features. The coefficients of a group travel as one vector, output by
-output.
+them. ``bounded`` says whether one of its features has a finite bound. The coefficients of a group
+travel as one vector, output by output.
 """
 
 from typing import NamedTuple
@@ -325,8 +324,7 @@ def _minimise_block(coef, descent, block, lipschitz, l1, l2, lower, upper, bound
         for i in range(coef.shape[0]):
             _shift(coef, descent, block, size, i, 0.0)
         return
-    first = 0.0
-    trial = np.empty(coef.shape[0])
+    first, trial = 0.0, np.empty(coef.shape[0])
     for step in range(INNER_STEPS):
         for i in range(coef.shape[0]):
             trial[i] = coef[i] + descent[i] / lipschitz
@@ -347,8 +345,8 @@ def _minimise_block(coef, descent, block, lipschitz, l1, l2, lower, upper, bound
 def block_descent(design, groups, alpha, state, coef, history):
     """Visit every group once for each row of ``history``, which receives the iterates.
 
-    Returns the largest move of a group in the last visits, its coefficients times the roots of
-    their curvatures: about its violation of optimality, for columns of length one.
+    Returns the largest move of a group in the last visits, in the metric of its curvatures: about
+    its violation of optimality, for columns of length one.
     """
     n_outputs, n_groups = coef.shape[0], groups.lipschitz.shape[0]
     widest = 0

@@ -6,72 +6,97 @@ import warnings
 from numbers import Integral
 from typing import Any, ClassVar
 
-import numpy as np
 from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
-from sksparse._estimator import SparseEstimator
-from sksparse._typing import Array, Mask
-from sksparse._validation import (
-    check_data,
-    check_weights,
-    validate_data,
-    warn_if_more_than_all,
-    warn_unless_converged,
-)
-from sksparse.feature_selection._encoding import encode_table, read_table
-from sksparse.feature_selection._group_count import fit_groups, next_to_enter
-from sksparse.feature_selection._targets import SELECTOR_LOSSES, check_targets, in_domain
+from sksparse._typing import Array
+from sksparse._validation import warn_unless_converged
+from sksparse.feature_selection._group_selection import GroupSelection
+from sksparse.feature_selection._targets import SELECTOR_LOSSES, in_domain
 from sksparse.linear_model._base import FIT_CONSTRAINTS
-from sksparse.linear_model._convex_path import Posed
-from sksparse.linear_model.group._base import GroupSelectorMixin
 from sksparse.linear_model.group._options import GROUP_CONSTRAINTS, LOSS_CONSTRAINTS
-from sksparse.linear_model.group._task import GroupTask
-from sksparse.solvers import Solution
 
 
-class GroupLassoSelector(GroupSelectorMixin, SparseEstimator):
+class GroupLassoSelector(GroupSelection):
     """Keep the groups of features that a group lasso model uses.
 
     Minimises over coefficients w and intercept b, with s the sample weights::
 
         1 / (sum_i s_i) * sum_i s_i loss(y_i, x_i w + b)
             + alpha * (1 - l1_ratio) * sum_g penalty_weights_g ||w_g||_2
-            + alpha * l1_ratio * ||w||_1
+            + alpha * l1_ratio * ||w||_1 + l2 / 2 * ||w||_2^2,    lower <= w <= upper
 
     and keeps the features of the groups with a non-zero coefficient: the one-hot columns of a
-    categorical feature enter or leave together.
+    categorical feature enter or leave together. Of several outputs (targets, or more than two
+    classes) w has a row for each, and a group holds its features in all rows.
 
     Parameters
     ----------
     alpha : float, default=0.01
         Strength of the penalty, non-negative; larger values keep fewer groups. In units of the
-        loss over the coefficients, as in :class:`sklearn.linear_model.Lasso`.
-    groups : array-like of shape (n_features,), list of index lists, dict or None, default=None
-        The groups: one label per feature; or the positions of each group's features; or a dict of
-        group name to columns, given by position or by name. Every feature belongs to exactly one
-        group. None puts each feature in a group of its own, which is the lasso. Names are resolved
-        when fitting; :func:`one_hot_groups` finds the dict of a fitted encoder.
+        loss over the coefficients, as in :class:`sklearn.linear_model.Lasso`. Not used with
+        ``max_groups``. :func:`sksparse.linear_model.alpha_max` is where nothing is kept.
+    groups : array-like of shape (n_features,), list, dict, callable, "prefix" or None, default=None
+        The groups, resolved when fitting. Labels of any kind, one per feature; or a list of the
+        columns of each group; or a dict of group name to columns. Columns are positions, names,
+        slices, boolean masks, compiled patterns that their names are searched for, or functions
+        of the array of names that return any of these. A name that is not a column stands for
+        all columns that an encoder made of it: those named after it and ``_``, also behind the
+        ``<transformer>__`` of a ``ColumnTransformer``; a column goes to the longest name that fits.
+        A list of such names of raw columns is enough. "prefix" groups what has the same name up to
+        the last underscore, and refuses names where another underscore would give other groups. A
+        callable takes the array of names and returns one of these. None puts each feature in a
+        group of its own, which is the lasso. :func:`one_hot_groups` finds the dict of a fitted
+        encoder.
+    encode : {"auto"}, transformer or None, default=None
+        With "auto" X is a table, a DataFrame or an array of objects, of numbers, categories and
+        missing values; each column is encoded as a block of columns, and whole columns of
+        the table are kept. Categories (names, and columns of type category) have an indicator for
+        each that has at least 1 % of the sample weights; rarer and unknown ones are zero in all.
+        Missing values are a category, of numbers the mean and an indicator. Every column made is
+        divided by its standard deviation, so that blocks of noise are equally unlikely to enter. A
+        transformer, such as a ``ColumnTransformer``, is cloned and fitted in place of this, without
+        sample weights; every column that it makes must be of one column of the table. ``groups``
+        and bounds are then of columns of the table.
+    max_groups : int or None, default=None
+        Keep so many groups, at the strength that is found for it, ``alpha_``; those of weight zero
+        count. Where no strength keeps exactly so many, the most below, with a warning. What is
+        found does not depend on which other numbers are tried.
     missing_columns : {"error", "ignore"}, default="error"
         What to do where ``groups`` names a column that X lacks, as happens in a fold of
         cross-validation without a sample of a category. "ignore" leaves the column out; a group
         left without columns is never selected. It still is one of ``groups_`` and has its entry in
         ``penalty_weights``. A column of X that is in no group remains an error.
+    overlap : {"error", "latent"}, default="error"
+        Whether a feature may be in several groups. With "latent" it has a coefficient in each of
+        them, its own is their sum, and it is kept with any of them; penalties are of the parts.
     l1_ratio : float, default=0.0
         Share of the L1 norm, from 0 (group lasso) to 1 (lasso). In between is the sparse group
         lasso, which also drops single features of the groups that it keeps.
+    l2 : float, default=0.0
+        Strength of the ridge, which does not depend on ``alpha``.
     penalty_weights : array-like of shape (n_groups,), default=None
         Factor of each group's norm, in the order of ``groups``; labels are sorted. Zero means
         never penalised and always kept. None is the square root of the group's size, that is
-        the number of its columns that X has.
-    loss : {"auto", "squared", "logistic", "poisson"}, default="auto"
-        Half the squared error; the log loss for two classes; or half the Poisson deviance of counts
-        or rates whose mean is ``exp(x_i w + b)``. "auto" takes the log loss when
-        the targets are two distinct whole numbers, booleans or names, and the squared error for
-        real numbers. Names, integers, and whole real numbers of at most 20 and ``sqrt(n_samples)``
-        distinct values are taken for classes, and more than two are refused: choose "squared" or
-        "poisson" where they are quantities.
+        the number of its columns that X has, or is encoded as.
+    positive : bool or array-like of shape (n_features,), default=False
+        Coefficients that must not be negative, all or by a mask.
+    bounds : pair of float or array-like of shape (n_features,), or None, default=None
+        Lower bounds, at most zero, and upper bounds, at least zero.
+    adaptive : {"ridge"}, estimator or None, default=None
+        A pilot fit: what a group costs is divided by the norm of its coefficients there [3]_; as in
+        :class:`sksparse.linear_model.GroupLassoRegressor`.
+    loss : {"auto", "squared", "logistic", "multinomial", "poisson", "huber", "cox"}, default="auto"
+        Half the squared error; the log loss of two classes, or of more; half the Poisson deviance
+        of counts or rates whose mean is ``exp(x_i w + b)``; the Huber loss; or the negative partial
+        log-likelihood of survival times. "auto" takes a log loss when the targets are booleans,
+        names, or whole numbers with two values or at most 20 and ``sqrt(n_samples)`` distinct
+        ones, the squared error for other real numbers, and refuses other integers: choose a loss
+        where they are quantities.
+    epsilon : float, default=1.35
+        Error, in units of y, from which on the Huber loss is linear.
+    ties : {"breslow", "efron"}, default="breslow"
+        What the Cox loss does with equal times.
     min_features : int, default=0
         Keep at least so many features: whole groups are added to those of the model, first those
         that would enter it next at smaller ``alpha``, as long as one would. Their coefficients stay
@@ -83,39 +108,50 @@ class GroupLassoSelector(GroupSelectorMixin, SparseEstimator):
         Largest number of passes over all features; each solves the problem over a working set of
         groups.
     tol : float, default=1e-6
-        The fit stops when the optimality conditions hold up to ``tol`` and the duality gap is at
-        most ``max(1e-4, 10 * tol)`` of the objective; a fit that gets no further also when the gap
-        alone is at most ``tol`` of the objective. Violations are correlations: the gradient,
-        divided by the standard deviation of its feature and the root mean square of the residuals,
-        so that neither scales nor what a strong feature explains matter. For float32 features it is
-        at least 1.2e-5.
+        The fit stops when its duality gap is at most ``tol`` of the objective; for losses without a
+        gap when the violation of the optimality conditions is at most ``tol``.
     warm_start : bool, default=False
-        Start from the coefficients of the previous fit.
+        Start from the coefficients of the previous fit; a search for ``max_groups`` does not.
     verbose : int, default=0
         1 writes the first and last pass, and in between at most a line a second; 2 writes each.
 
     Attributes
     ----------
-    coef_ : ndarray of shape (n_features,)
-        Coefficients, in the float type of the features. For the log loss they belong to the
-        second of ``classes_``.
-    intercept_ : float
+    alpha_ : float
+        Strength used.
+    coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
+        Coefficients, in the float type of the features; with ``encode`` of the columns that X is
+        encoded as. For two classes they belong to the second of ``classes_``.
+    intercept_ : float or ndarray of shape (n_outputs,)
         Intercept.
     support_ : ndarray of shape (n_features,)
         Mask of the features that are kept, as ``get_support()`` returns it.
-    classes_ : ndarray of shape (2,)
-        The two classes, where the loss is logistic.
+    n_features_ : int
+        Number of features that are kept.
+    feature_importances_ : ndarray of shape (n_features,)
+        Norm of the coefficients of each feature, over outputs and the columns that it is encoded
+        as; exactly zero where all are.
+    classes_ : ndarray of shape (n_classes,)
+        The classes, where the loss is a log loss.
     groups_ : ndarray of shape (n_groups,)
-        Names of the groups: sorted labels, positions in the list, or keys of the dict. All that
-        were given, also those without columns in X.
+        Names of the groups: sorted labels (in order of appearance where they are of several kinds),
+        positions in the list, or keys of the dict. All that were given, also those without columns
+        in X.
+    group_labels_ : ndarray
+        Position in ``groups_`` of the group of each coefficient, the first of several.
+    group_norms_ : ndarray of shape (n_groups,)
+        Norm of the coefficients of each group.
     selected_groups_ : ndarray
         Names of the groups that are kept.
+    encoder_ : transformer
+        What encodes X, where ``encode`` is given: ``encoder_.transform(X) @ coef_ + intercept_`` is
+        the model, and ``encoder_.get_feature_names_out()`` names its columns.
     dual_gap_ : float
         Duality gap, computed from the answer and the objective alone: the objective is at most this
         far above its minimum; nan where no bound is known, when ``alpha`` is 0 or groups that are
         not penalised separate the classes, or the samples with y = 0 of the Poisson loss.
     optimality_ : float
-        Largest violation of the optimality conditions over groups, as a correlation; see ``tol``.
+        Largest violation of the optimality conditions over groups, as a correlation.
     n_iter_ : int
         Number of passes.
     n_features_in_ : int
@@ -129,22 +165,20 @@ class GroupLassoSelector(GroupSelectorMixin, SparseEstimator):
         When ``tol`` is not reached, or an interruption from the keyboard ends the fit with the
         last complete iterate; names the value reached and the remedy.
     UserWarning
-        When no group is selected.
+        When no group is selected, or fewer than ``max_groups``.
 
     See Also
     --------
     one_hot_groups : Groups of the columns that a one-hot encoder makes.
+    sksparse.linear_model.GroupLassoRegressor : The same model, for predictions.
     sksparse.linear_model.OSCAR : Groups found from the data.
 
     Notes
     -----
-    Bring the features to a common scale first. With ``l1_ratio=0`` whole groups are kept, a column
-    that happens to have a zero coefficient included; otherwise a feature is kept when its
-    coefficient is not zero or its group is never penalised. Constant features have a coefficient of
-    zero.
-
-    The solver is block coordinate descent over a working set of groups with extrapolation, inside
-    proximal Newton steps for losses other than the squared one.
+    Bring the features to a common scale first, unless ``encode`` does. With ``l1_ratio=0`` whole
+    groups are kept, a column that happens to have a zero coefficient included; otherwise a feature
+    is kept when its coefficient is not zero or its group is never penalised. Constant features have
+    a coefficient of zero. Overlapping groups take memory for a copy of X.
 
     For the Poisson loss a rate per unit of exposure has the exposure for its sample weight.
 
@@ -154,6 +188,10 @@ class GroupLassoSelector(GroupSelectorMixin, SparseEstimator):
        variables". Journal of the Royal Statistical Society B 68, 49-67.
     .. [2] N. Simon, J. Friedman, T. Hastie and R. Tibshirani (2013). "A sparse-group lasso".
        Journal of Computational and Graphical Statistics 22, 231-245.
+    .. [3] H. Wang and C. Leng (2008). "A note on adaptive group lasso". Computational Statistics
+       and Data Analysis 52, 5277-5286.
+    .. [4] L. Jacob, G. Obozinski and J.-P. Vert (2009). "Group lasso with overlap and graph lasso".
+       International Conference on Machine Learning 26, 433-440.
 
     Examples
     --------
@@ -161,20 +199,25 @@ class GroupLassoSelector(GroupSelectorMixin, SparseEstimator):
     >>> from sksparse.feature_selection import GroupLassoSelector
     >>> X = pd.DataFrame(
     ...     {
-    ...         "red": [1, 0, 0, 1, 0, 0],
-    ...         "blue": [0, 1, 0, 0, 1, 0],
+    ...         "colour": ["red", "blue", "grey", "red", "blue", "grey"],
     ...         "size": [1.0, 2.0, 0.5, 1.5, 1.0, 2.0],
     ...         "age": [0.2, 0.1, 0.2, 0.1, 0.2, 0.1],
     ...     }
     ... )
     >>> y = [4.0, 7.1, 0.6, 4.4, 6.0, 2.1]
-    >>> groups = {"colour": ["red", "blue"], "size": ["size"], "age": ["age"]}
-    >>> selector = GroupLassoSelector(alpha=0.1, groups=groups)
-    >>> selector = selector.set_output(transform="pandas").fit(X, y)
+    >>> selector = GroupLassoSelector(encode="auto", max_groups=2).fit(X, y)
+    >>> selector.transform(X).columns.tolist()
+    ['colour', 'size']
+
+    The columns of an encoder, grouped by the names of the raw columns:
+
+    >>> encoded = pd.get_dummies(X)
+    >>> selector = GroupLassoSelector(alpha=0.1, groups=["colour", "size", "age"])
+    >>> selector = selector.set_output(transform="pandas").fit(encoded, y)
     >>> selector.selected_groups_.tolist()
     ['colour', 'size']
-    >>> selector.transform(X).columns.tolist()
-    ['red', 'blue', 'size']
+    >>> selector.transform(encoded).columns.tolist()
+    ['size', 'colour_blue', 'colour_grey', 'colour_red']
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -282,90 +325,6 @@ class GroupLassoSelector(GroupSelectorMixin, SparseEstimator):
                 stacklevel=2,
             )
         return self
-
-    def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[GroupTask]:
-        """The task that the data and the validated parameters describe."""
-        several, sources = self.loss in ("auto", "squared"), None
-        if self.encode is None:
-            X, y, weights = check_data(
-                self, X, y, sample_weight, y_numeric=False, multi_output=several
-            )
-            self._forget("encoder_")
-        else:
-            X, y = read_table(self, X, y, multi_output=several)
-            weights = check_weights(sample_weight, X)
-            weights = weights / weights.sum()
-            unnamed = np.array([f"x{j}" for j in range(self.n_features_in_)], dtype=object)
-            names = getattr(self, "feature_names_in_", unnamed)
-            X, sources, self.encoder_ = encode_table(self.encode, X, y, names, weights)
-        self._sources = sources
-        warn_if_more_than_all("min_features", self.min_features, self.n_features_in_)
-        y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-        targets = check_targets(y, self.loss, weights)
-        loss = targets.as_loss(weights, epsilon=self.epsilon, ties=self.ties)
-        plain = targets.attributes(X.dtype)
-        return self._posed(X, targets.values, loss, sample_weight, plain, sources)
-
-    def _forget(self, attribute: str) -> None:
-        """Remove what an earlier fit set and this one does not."""
-        if attribute in vars(self):
-            delattr(self, attribute)
-
-    def _solved(self, posed: Posed[GroupTask]) -> tuple[Solution, str]:
-        """The fit that is asked for, and text of a warning where it is another."""
-        task = posed.task
-        if self.max_groups is not None:
-            self.alpha_, solution, message = fit_groups(task, self.max_groups)
-            return solution, message
-        before = vars(self).get("coef_") if self.warm_start else None
-        start = None if before is None else task.model.start(before, task.loss.n_outputs)
-        self.alpha_ = float(self.alpha)
-        return task.solve(self.alpha_, start), ""
-
-    def _select(self, posed: Posed[GroupTask], solution: Solution) -> None:
-        """Set which groups and features are kept."""
-        model = posed.task.model
-        kept = model.kept(solution.coef)
-        self._support = self._features(model.groups.features(kept))
-        if self._support.sum() < self.min_features:
-            for group in next_to_enter(posed.task, self.alpha_, solution):
-                kept = kept | (model.groups.labels == group)
-                self._support = self._features(model.groups.features(kept))
-                if self._support.sum() >= self.min_features:
-                    break
-        self.n_features_ = int(self._support.sum())
-        self.selected_groups_ = model.groups.names[np.unique(model.positions[kept])]
-        squares = (np.atleast_2d(self.coef_) ** 2).sum(axis=0)
-        self.feature_importances_ = np.sqrt(self._sums(squares))
-
-    def _features(self, columns: Mask) -> Mask:
-        """Mask of the features that columns of a mask are made of."""
-        return np.asarray(self._sums(columns.astype(np.float64)) > 0)
-
-    def _sums(self, values: Array) -> Array:
-        """Sums over the columns made of each feature."""
-        if self._sources is None:
-            return values
-        return np.asarray(np.bincount(self._sources, values, minlength=self.n_features_in_))
-
-    def transform(self, X: Any) -> Any:
-        """Keep the columns of the features in use.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples, of any type.
-
-        Returns
-        -------
-        kept : {ndarray, DataFrame, sparse matrix} of shape (n_samples, n_features_in_use)
-            The columns, in the type of ``X``; a DataFrame as an array, unless ``set_output`` or
-            ``encode`` ask for tables. Without a column where no feature is in use, which warns.
-        """
-        if self.encode is None or not hasattr(X, "iloc"):
-            return super().transform(X)
-        check_is_fitted(self)
-        return self._transform(validate_data(self, X, skip_check_array=True, reset=False))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -26,7 +26,6 @@ from sksparse.linear_model._path_protocol import (
 )
 from sksparse.linear_model._path_search import PathSearch
 from sksparse.linear_model._scoring import CountedFeatures, Readout
-from sksparse.losses import Loss
 from sksparse.penalties import ConvexPenalty
 from sksparse.solvers import GramCache, Problem, Solution, Solver
 from sksparse.solvers.convex._base import moderate
@@ -107,9 +106,8 @@ class ConvexTask(PathTask):
 
     def _null_fit(self) -> tuple[Array, Any]:
         """Coefficients and intercept of the fit without anything that is penalised."""
-        outputs, n_features = self.loss.n_outputs, self.design.n_features
-        shape = (n_features,) if outputs == 1 else (outputs, n_features)
-        return np.zeros(shape), self._problem(1.0).null_intercept
+        unit = self._unit_problem
+        return unit.null_coef, unit.null_intercept
 
     def solve(self, alpha: float, coef: Array | None = None) -> Solution:
         """The fit at one strength, from the coefficients of another where they are given."""
@@ -220,9 +218,9 @@ class ConvexSearch(ConvexEstimatorMixin[AnyTask], PathSearch[AnyTask]):
             found = self._search([task], [task.grid(self.alphas)], held_out)
             solution = found.solution
             self._adopt(posed.attributes(solution.coef, solution.intercept))
-            self._store_solution(solution, task.loss)
+            self._store_solution(solution)
         return found.message
 
-    def _store_solution(self, solution: Solution, loss: Loss) -> None:
+    def _store_solution(self, solution: Solution) -> None:
         """Set the fitted attributes of the answer chosen."""
         self.dual_gap_ = solution.gap

@@ -18,7 +18,6 @@ from sksparse.linear_model._convex_path import (
     fit_path,
 )
 from sksparse.linear_model._oscar import OSCAR, clusters_of, pose_oscar
-from sksparse.losses import Loss
 from sksparse.solvers import Solution
 
 
@@ -300,6 +299,6 @@ class OSCARCV(SparseRegressorMixin, ConvexSearch[ConvexTask]):
     def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[ConvexTask]:
         return pose_oscar(self, X, y, sample_weight)
 
-    def _store_solution(self, solution: Solution, loss: Loss) -> None:
-        super()._store_solution(solution, loss)
+    def _store_solution(self, solution: Solution) -> None:
+        super()._store_solution(solution)
         self.clusters_ = clusters_of(self.coef_)

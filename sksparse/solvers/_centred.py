@@ -196,12 +196,12 @@ class CentredColumns:
             self.means = np.zeros(len(means))
 
     def matvec(self, coef: Array) -> Array:
-        """Combination of the columns."""
-        return np.asarray(self.matrix @ coef - self.means @ coef)
+        """Combination of the columns, for coefficients of shape (n_outputs, n_columns) a table."""
+        return np.asarray(self.matrix @ coef.T - coef @ self.means)
 
     def rmatvec(self, v: Array) -> Array:
-        """Inner product of each column with ``v``."""
-        return np.asarray(self.matrix.T @ v - self.means * v.sum())
+        """Inner product of each column with ``v``, a row for each output."""
+        return np.asarray((self.matrix.T @ v).T - np.multiply.outer(v.sum(axis=0), self.means))
 
     def toarray(self) -> Array:
         """The columns as a dense array."""

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from scipy.optimize import minimize
 from sklearn.linear_model import GammaRegressor, HuberRegressor, PoissonRegressor
 
-from sksparse.losses import ConjugateLoss, Huber, Loss, Poisson
+from sksparse.losses import ConjugateLoss, Cox, Huber, Loss, Poisson
 from sksparse.penalties import L0, L1, BlockPenalty, Blocks, GroupL2, SparseGroup
 from sksparse.solvers import (
     BlockDescent,
@@ -87,6 +87,8 @@ LOSSES: dict[str, Any] = {
     "gamma": Gamma,
     "huber": Huber,
     "sharp": lambda y, weights: Huber(y, weights, epsilon=0.5),
+    "cox": Cox,
+    "tied cox": lambda y, weights: Cox(y, weights, ties="efron"),
 }
 LABELS = np.arange(8) // 2
 
@@ -98,6 +100,10 @@ def make_data(rng: np.random.Generator, name: str, n: int = 120) -> tuple[np.nda
         return X, rng.poisson(np.exp(z)).astype(float)
     if name == "gamma":
         return X, rng.gamma(2.0, np.exp(z) / 2.0) + 1e-3
+    if name in {"cox", "tied cox"}:
+        times = rng.exponential(np.exp(-z))
+        times = times if name == "cox" else np.ceil(5.0 * times)
+        return X, np.column_stack((times, rng.random(n) < 0.7))
     return X, z + rng.standard_t(2, n)
 
 

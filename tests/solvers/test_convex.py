@@ -170,7 +170,7 @@ def test_large_working_sets_go_through_their_columns(
     penalty = make_penalty(name, P - 3)
     with_gram = solve(X, y, weights, loss, penalty, 0.05)[1]
     tune(monkeypatch, gram_module, largest_gram=0)
-    tune(monkeypatch, newton_module, largest_newton_gram=0)
+    tune(monkeypatch, newton_module, largest_gram=0)
     without = solve(sp.csc_array(X) if sparse else X, y, weights, loss, penalty, 0.05)[1]
     assert without.status is Status.CONVERGED
     np.testing.assert_allclose(without.coef, with_gram.coef, atol=1e-6)

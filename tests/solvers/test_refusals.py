@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import sksparse.solvers as solvers
-from sksparse.losses import Logistic, Loss, Multinomial, Squared
+from sksparse.losses import Cox, Huber, Logistic, Loss, Multinomial, Squared
 from sksparse.penalties import L0, L1, Blocks, GroupL2, Penalty, SortedL1
 from sksparse.solvers import (
     BranchAndBound,
@@ -38,6 +38,9 @@ LOSSES: dict[str, type[Loss]] = {
     "squared": Squared,
     "logistic": Logistic,
     "multinomial": Multinomial,
+    "squared of several outputs": Squared,
+    "huber": Huber,
+    "cox": Cox,
 }
 PENALTIES: dict[str, Penalty] = {
     "l0": L0(max_features=2),
@@ -54,7 +57,7 @@ COORDINATES = ({"squared"}, {"l0", "l0 with l1", "l0 with signs"})
 ANY_LOSS = (set(LOSSES), {name for name in PENALTIES if name.startswith("l0")})
 SOLVED = {
     "BackwardElimination": LEAST_SQUARES,
-    "BlockDescent": ({"squared", "logistic"}, {"l1", "group"}),
+    "BlockDescent": ({"squared", "logistic", "huber", "cox"}, {"l1", "group"}),
     "BranchAndBound": LEAST_SQUARES,
     "CoordinateDescentL0": COORDINATES,
     "ForwardSelection": LEAST_SQUARES,
@@ -75,8 +78,12 @@ def make(solver: type[Solver]) -> Solver:
 def make_problem(rng: np.random.Generator, loss: str, penalty: str) -> Problem:
     X = rng.standard_normal((40, 4))
     scores = X[:, 0] + rng.standard_normal(40)
-    if loss == "squared":
+    if loss in {"squared", "huber"}:
         y = scores
+    elif loss == "squared of several outputs":
+        y = np.column_stack((scores, X[:, 1] - scores))
+    elif loss == "cox":
+        y = np.column_stack((scores, scores > -1.0))
     else:
         n_classes = 3 if loss == "multinomial" else 2
         y = np.digitize(scores, np.quantile(scores, np.arange(1, n_classes) / n_classes))
@@ -100,8 +107,8 @@ def test_what_is_not_solved_is_refused(
 ) -> None:
     problem = make_problem(rng, loss, penalty)
     losses, penalties = SOLVED[solver.__name__]
-    signs_for_classes = loss == "multinomial" and penalty == "l0 with signs"
-    if loss in losses and penalty in penalties and not signs_for_classes:
+    several_signs = problem.loss.n_outputs > 1 and penalty == "l0 with signs"
+    if loss in losses and penalty in penalties and not several_signs:
         make(solver).check(problem)
         return
     if hasattr(solver, "start"):

@@ -14,7 +14,7 @@ from sksparse.linear_model._convex_path import EPS, ConvexEstimatorMixin, Posed
 from sksparse.linear_model.group._model import GroupModel
 from sksparse.linear_model.group._pilot import make_pilot
 from sksparse.linear_model.group._task import GroupTask
-from sksparse.losses import ConjugateLoss, Loss
+from sksparse.losses import Loss
 from sksparse.solvers import Solution
 
 
@@ -78,14 +78,11 @@ class GroupSelectorMixin(LinearSelectorMixin):
         )
         return Posed(X, y, task, task.model.attributes(plain))
 
-    def _store_certificate(self, solution: Solution, loss: Loss) -> None:
-        """Set what a solution says of itself; a gap only of losses that have one."""
+    def _store_certificate(self, solution: Solution) -> None:
+        """Set what a solution says of itself."""
         self.n_iter_ = solution.n_iter
         self.optimality_ = solution.certificate.value
-        if isinstance(loss, ConjugateLoss):
-            self.dual_gap_ = solution.gap
-        elif "dual_gap_" in vars(self):
-            del self.dual_gap_
+        self.dual_gap_ = solution.gap
 
 
 class GroupLassoEstimator(ConvexEstimatorMixin[GroupTask], GroupSelectorMixin, SparseEstimator):
@@ -108,5 +105,5 @@ class GroupLassoEstimator(ConvexEstimatorMixin[GroupTask], GroupSelectorMixin, S
             start = None if before is None else task.model.start(before, task.loss.n_outputs)
             solution = task.solve(float(self.alpha), start)
             self._adopt(posed.attributes(solution.coef, solution.intercept))
-            self._store_certificate(solution, task.loss)
+            self._store_certificate(solution)
         return solution.message

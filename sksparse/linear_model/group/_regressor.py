@@ -117,8 +117,8 @@ class GroupLassoRegressor(GroupRegressorMixin, GroupLassoEstimator):
         Number of features that are kept.
     dual_gap_ : float
         Duality gap, computed from the answer and the objective alone: the objective is at most this
-        far above its minimum; nan where no bound is known, as when ``alpha`` is 0. Only for losses
-        with a known conjugate. With ``relax=True`` it is that of the penalised fit.
+        far above its minimum; nan where no bound is known, as when ``alpha`` is 0. With
+        ``relax=True`` it is that of the penalised fit.
     optimality_ : float
         Largest violation of the optimality conditions over groups, as a correlation: the gradient
         divided by the standard deviation of its feature and the root mean square of the loss's

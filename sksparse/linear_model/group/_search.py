@@ -11,8 +11,6 @@ from sksparse.linear_model._scoring import Readout
 from sksparse.linear_model.group._base import GroupSelectorMixin
 from sksparse.linear_model.group._options import GRID_CONSTRAINTS, GROUP_CONSTRAINTS
 from sksparse.linear_model.group._task import GroupLassoPath, GroupTask
-from sksparse.losses import Loss
-from sksparse.solvers import Solution
 
 
 class GroupLassoSearch(GroupSelectorMixin, ConvexSearch[GroupTask]):
@@ -37,6 +35,3 @@ class GroupLassoSearch(GroupSelectorMixin, ConvexSearch[GroupTask]):
     def _store_path(self, path: GroupLassoPath) -> None:
         super()._store_path(path)
         self.group_norms_path_ = path.group_norms
-
-    def _store_solution(self, solution: Solution, loss: Loss) -> None:
-        self._store_certificate(solution, loss)

@@ -15,7 +15,7 @@ from sksparse._typing import Array, Indices
 from sksparse.penalties import BlockPenalty
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver
-from sksparse.solvers.convex._block_newton import solve_newton
+from sksparse.solvers.convex._block_newton import NewtonModels, solve_newton
 from sksparse.solvers.convex._block_subproblem import TUNING, Working, minimise
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
@@ -37,6 +37,8 @@ class BlockDescent(ConvexSolver[BlockIterate]):
     gram, tol, max_iter, verbose
         As in :class:`ConvexSolver`.
     """
+
+    _models: NewtonModels | None = None
 
     def check(self, problem: Problem) -> None:
         problem.penalty_as(BlockPenalty)
@@ -64,7 +66,13 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         if problem.loss.quadratic:
             self._solve_squared(problem, state, working, tol)
         else:
-            solve_newton(problem, state, working, tol)
+            solve_newton(problem, state, working, self._newton_models(problem), tol)
+
+    def _newton_models(self, problem: Problem) -> NewtonModels:
+        """What is kept of the features between the steps and strengths of a curved loss."""
+        if self._models is None or self._models.centred is not problem.centred:
+            self._models = NewtonModels(problem.centred)
+        return self._models
 
     def _solve_squared(
         self, problem: Problem, state: BlockIterate, working: Working, tol: float

@@ -1,73 +1,222 @@
 """Proximal Newton steps on a working set, for losses other than the squared one.
 
 A quadratic model of the loss is minimised together with the penalty, and a line search takes the
-largest share of the step that lowers the objective (Lee, Sun and Saunders, 2014).
+largest share of the step that lowers the objective (Lee, Sun and Saunders, 2014). The gradient is
+that of the iterate in every step; the curvatures, and what is computed from them, are kept until
+they have changed much. Where steps are short of a Newton step, because curvatures are old or only
+bounds, iterates are combined (Anderson, 1965).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sksparse._interrupts import check
 from sksparse._typing import Array, Indices
+from sksparse.losses import Loss
+from sksparse.solvers._centred import CentredColumns, CentredDesign
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._base import ConvexIterate
-from sksparse.solvers.convex._block_subproblem import TUNING, Working, minimise
+from sksparse.solvers.convex._block_subproblem import Subproblem, Working
 from sksparse.solvers.convex._quadratic_model import quadratic_from_columns
 
 
-def solve_newton(problem: Problem, state: ConvexIterate, working: Working, tol: float) -> None:
+@dataclass(frozen=True)
+class Tuning:
+    """When curvatures are renewed, and how far each model is minimised.
+
+    Parameters
+    ----------
+    steps : int
+        Steps on one working set.
+    changed : float
+        Share of the curvatures' sum by which they may differ from those of the model.
+    floor : float
+        Curvatures below this share of the largest are raised to it, which keeps models bounded.
+    inner : float
+        A model is minimised to this share of the violations of the step before.
+    largest_gram : int
+        Columns up to which a model forms a Gram matrix.
+    memory : int
+        Iterates that are combined.
+    jitter : float
+        Share of the trace that is added to the system of a combination.
+    halvings : int
+        Halvings of a step.
+    rounding : float
+        Objectives this close, as a share, are equal.
+    """
+
+    steps: int = 50
+    changed: float = 0.1
+    floor: float = 1e-8
+    inner: float = 0.1
+    largest_gram: int = 128
+    memory: int = 5
+    jitter: float = 1e-12
+    halvings: int = 30
+    rounding: float = 8.0 * float(np.finfo(np.float64).eps)
+
+
+TUNING = Tuning()
+
+
+class _Place(NamedTuple):
+    """Coefficients of a working set, with the predictor and the level that belong to them."""
+
+    coef: Array
+    z: Array
+    level: Any
+
+
+class NewtonModels:
+    """Models of a loss over changing working sets, which keep columns and curvatures.
+
+    Parameters
+    ----------
+    centred : CentredDesign
+        Features around their means.
+    """
+
+    def __init__(self, centred: CentredDesign) -> None:
+        self.centred = centred
+        self._features: Indices = np.empty(0, dtype=np.intp)
+        self._columns: CentredColumns | None = None
+        self._curvature: Array = np.empty(0)
+        self._subproblem: Subproblem | None = None
+
+    def columns(self, features: Indices) -> CentredColumns:
+        """The columns of a working set."""
+        if self._columns is None or not np.array_equal(features, self._features):
+            self._features, self._columns = features, self.centred.columns(features)
+            self._subproblem = None
+        return self._columns
+
+    def at(self, problem: Problem, working: Working, gradient: Array, place: _Place) -> Subproblem:
+        """The model around an iterate, with curvatures from there or nearby."""
+        columns, curvature = self.columns(working.features), _curvature(problem.loss, place.z)
+        known = self._subproblem
+        if known is None or _distance(curvature, self._curvature) > TUNING.changed:
+            quadratic = quadratic_from_columns(
+                columns,
+                gradient,
+                curvature,
+                place.coef,
+                centre=problem.centres,
+                gram=len(working.features) <= TUNING.largest_gram,
+            )
+            self._curvature, known = curvature, Subproblem(quadratic, working)
+            self._subproblem = known
+        else:
+            known.quadratic.move_to(
+                columns, gradient, self._curvature, place.coef, centre=problem.centres
+            )
+        return known
+
+    @property
+    def curvature(self) -> Array:
+        """Curvature of each sample in the model."""
+        return self._curvature
+
+
+def solve_newton(
+    problem: Problem, state: ConvexIterate, working: Working, models: NewtonModels, tol: float
+) -> None:
+    """Improve an iterate until violations over the working set are at most ``tol``.
+
+    Features outside of the working set must be zero.
+    """
     features = working.features
-    columns = problem.centred.columns(features)
+    columns = models.columns(features)
+    place = _Place(state.coef[..., features], state.z, state.level)
+    value, history = _value(problem, working, place), [place]
     state.progress = False
-    for _ in range(TUNING.newton_steps):
+    for _ in range(TUNING.steps):
         check()
-        before = state.coef[features]
-        gradient = problem.loss.gradient(state.z)
-        curvature = problem.loss.curvature(state.z)
-        curvature = np.maximum(curvature, TUNING.curvature_floor * curvature.max())
-        quadratic = quadratic_from_columns(
-            columns,
-            gradient,
-            curvature,
-            before,
-            centre=problem.fit_intercept,
-            gram=len(features) <= TUNING.largest_newton_gram,
-        )
-        delta = minimise(quadratic, working, problem.alpha, before, 0.1 * tol) - before
-        move = columns.matvec(delta)
-        shift = 0.0
-        if problem.fit_intercept:
-            shift = -float(gradient.sum() + curvature @ move) / float(curvature.sum())
-        if not _line_search(problem, state, features, delta, move + shift, shift):
-            return
+        inner = columns.rmatvec(problem.sample_gradient(place.z))
+        inner = inner + working.penalty.ridge * place.coef
+        left = float(working.violations(place.coef, inner, problem.alpha).max(initial=0.0))
+        if state.progress and left <= tol:
+            break
+        end = _model_minimum(problem, working, models, place, max(TUNING.inner * left, 0.1 * tol))
+        found = _line_search(problem, working, place, end, value)
+        if found is None:
+            break
+        place, value = found
         state.progress = True
-        inner = columns.rmatvec(problem.sample_gradient(state.z))
-        left = working.violations(state.coef[features], inner, problem.alpha)
-        if left.max(initial=0.0) <= tol:
-            return
+        history.append(place)
+        if len(history) > TUNING.memory:
+            place, value = _extrapolated(problem, working, history, value)
+            history = [place]
+    state.coef[..., features] = place.coef
+    state.z, state.level = place.z, place.level
+
+
+def _model_minimum(
+    problem: Problem, working: Working, models: NewtonModels, place: _Place, tol: float
+) -> _Place:
+    """Where the model around an iterate is least, to a tolerance for its violations."""
+    gradient = problem.loss.gradient(place.z)
+    model = models.at(problem, working, gradient, place)
+    coef = model.minimise(problem.alpha, place.coef, tol)
+    move, shift = models.columns(working.features).matvec(coef - place.coef), 0.0 * place.level
+    if problem.free_intercept:
+        shift = -(gradient.sum(axis=0) + models.curvature @ move) / models.curvature.sum()
+    return _Place(coef, place.z + (move + shift), place.level + shift)
+
+
+def _value(problem: Problem, working: Working, place: _Place) -> float:
+    return problem.loss.excess(place.z) + working.cost(place.coef, problem.alpha)
 
 
 def _line_search(
-    problem: Problem,
-    state: ConvexIterate,
-    features: Indices,
-    delta: Array,
-    move: Array,
-    shift: float,
-) -> bool:
-    """Take the largest tried share of a step that does not raise the objective, if there is one."""
+    problem: Problem, working: Working, before: _Place, end: _Place, value: float
+) -> tuple[_Place, float] | None:
+    """The largest tried share of a step that does not raise the objective, if there is one."""
     # Close to the optimum a good step changes the objective by less than its rounding.
-    rounding = 8.0 * np.finfo(np.float64).eps
-    bound = problem.objective(state.coef, state.z) * (1.0 + rounding)
-    bound += rounding * abs(problem.loss.lower_bound)
-    coef, share = state.coef.copy(), 1.0
-    for _ in range(TUNING.line_search_steps):
-        coef[features] = state.coef[features] + share * delta
-        z = state.z + share * move
-        if problem.objective(coef, z) <= bound:
-            state.coef, state.z = coef, z
-            state.level += share * shift
-            return True
+    bound = value + TUNING.rounding * (abs(value) + abs(problem.loss.lower_bound))
+    share, place = 1.0, end
+    for _ in range(TUNING.halvings):
+        found = _value(problem, working, place)
+        if found <= bound:
+            return place, found
         share *= 0.5
-    return False
+        place = _combined([before, end], np.array([1.0 - share, share]))
+    return None
+
+
+def _extrapolated(
+    problem: Problem, working: Working, history: list[_Place], value: float
+) -> tuple[_Place, float]:
+    """The affine combination of iterates whose steps cancel best; the last if it is no better."""
+    steps = np.diff([place.coef.ravel() for place in history], axis=0)
+    system = steps @ steps.T
+    system[np.diag_indices_from(system)] += TUNING.jitter * np.trace(system)
+    if not np.trace(system) > 0.0:
+        return history[-1], value
+    weights = np.linalg.solve(system, np.ones(len(system)))
+    place = _combined(history[1:], weights / weights.sum())
+    if np.array_equal(working.penalty.feasible(place.coef), place.coef):
+        found = _value(problem, working, place)
+        if found < value:
+            return place, found
+    return history[-1], value
+
+
+def _combined(places: list[_Place], weights: Array) -> _Place:
+    """Affine combination of iterates: coefficients, predictors and levels move together."""
+    parts = zip(*places, strict=True)
+    return _Place(*(np.tensordot(weights, np.array(part), axes=1) for part in parts))
+
+
+def _curvature(loss: Loss, z: Array) -> Array:
+    curvature = loss.curvature(z)
+    return np.maximum(curvature, TUNING.floor * curvature.max())
+
+
+def _distance(a: Array, b: Array) -> float:
+    """Distance of curvatures, as a share of their sum."""
+    return float(np.abs(a - b).sum() / b.sum())

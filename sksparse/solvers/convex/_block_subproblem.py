@@ -41,14 +41,6 @@ class Tuning:
         Shares of a Newton step that are tried.
     rounding : float
         Values of the objective this close, as a share, are equal.
-    largest_newton_gram : int
-        Columns up to which a proximal Newton step forms a Gram matrix. It is used once, so fewer
-        than for a squared loss.
-    newton_steps, line_search_steps : int
-        Proximal Newton steps on one working set, and halvings of each.
-    curvature_floor : float
-        Curvatures below this share of the largest are raised to it, which keeps Newton models
-        bounded.
     """
 
     first_groups: int = 10
@@ -60,10 +52,6 @@ class Tuning:
     largest_newton: int = 1000
     shares: tuple[float, ...] = (1.0, 0.5, 0.25, 0.0625)
     rounding: float = 1e-14
-    largest_newton_gram: int = 600
-    newton_steps: int = 10
-    line_search_steps: int = 30
-    curvature_floor: float = 1e-8
 
 
 TUNING = Tuning()

@@ -53,6 +53,29 @@ class Quadratic(ABC):
     def block(self, start: int, stop: int) -> Array:
         """Diagonal block of H."""
 
+    @abstractmethod
+    def known_state(self, columns: CentredColumns, gradient: Array, roots: Array) -> Array:
+        """State where a loss over columns, with curvature ``roots ** 2``, has a gradient.
+
+        The gradient has a row for each output, with sum zero where an intercept is minimised out.
+        """
+
+    def move_to(
+        self,
+        columns: CentredColumns,
+        gradient: Array,
+        curvature: Array,
+        coef: Array,
+        *,
+        centre: bool,
+    ) -> None:
+        """Take over the gradient that the loss has at ``coef``, with the same curvature.
+
+        Parameters as in :func:`quadratic_from_columns`.
+        """
+        gradient = _centred_rows(gradient, curvature, centre)
+        self.origin = self.known_state(columns, gradient, np.sqrt(curvature)) + self.product(coef)
+
     def state(self, coef: Array) -> Array:
         """State at ``coef``."""
         return self.origin - self.product(coef)
@@ -71,6 +94,9 @@ class GramQuadratic(Quadratic):
 
         # symmetric, so that columns are rows
         return Gram(self.matrix.T)
+
+    def known_state(self, columns: CentredColumns, gradient: Array, roots: Array) -> Array:
+        return np.asarray(-(gradient @ columns.matrix))
 
     def product(self, coef: Array) -> Array:
         return coef @ self.matrix
@@ -100,6 +126,9 @@ class DenseQuadratic(Quadratic):
         from sksparse._kernels.block_descent import Dense
 
         return Dense(self.matrix)
+
+    def known_state(self, columns: CentredColumns, gradient: Array, roots: Array) -> Array:
+        return _residual(gradient, roots)
 
     def product(self, coef: Array) -> Array:
         return coef @ self.matrix.T
@@ -136,6 +165,10 @@ class SparseQuadratic(Quadratic):
 
         matrix = self.scaled
         return Sparse(matrix.data, matrix.indices, matrix.indptr, self.means, self.total)
+
+    def known_state(self, columns: CentredColumns, gradient: Array, roots: Array) -> Array:
+        residual = _residual(gradient, roots)
+        return np.concatenate((residual, np.zeros_like(residual[..., :1])), axis=-1)
 
     def product(self, coef: Array) -> Array:
         centring = np.asarray(coef @ self.means)[..., None]
@@ -184,22 +217,32 @@ def quadratic_from_columns(
         Whether to form H itself.
     """
     stored, total, roots = columns.matrix, curvature.sum(), np.sqrt(curvature)
-    means = np.zeros(stored.shape[1])
-    gradient = gradient.T
-    if centre:
-        means = stored.T @ curvature / total
-        gradient = gradient - np.multiply.outer(gradient.sum(axis=-1) / total, curvature)
+    means = stored.T @ curvature / total if centre else np.zeros(stored.shape[1])
+    gradient = _centred_rows(gradient, curvature, centre)
     scaled = _scaled(stored, roots, means)
     if gram:
         matrix = scaled.T @ scaled
         if sp.issparse(matrix):
             matrix = matrix.toarray() - total * np.outer(means, means)
         return GramQuadratic(np.ascontiguousarray(matrix), -(gradient @ stored), coef)
-    # A sample without weight has neither curvature nor gradient.
-    residual = np.divide(-gradient, roots, out=np.zeros(gradient.shape), where=roots > 0)
+    residual = _residual(gradient, roots)
     if sp.issparse(scaled):
         return SparseQuadratic(scaled, roots, means, residual, coef)
     return DenseQuadratic(scaled, residual, coef)
+
+
+def _centred_rows(gradient: Array, curvature: Array, centre: bool) -> Array:
+    """A row of the gradient for each output, with sum zero if ``centre``."""
+    rows = gradient.T
+    if not centre:
+        return rows
+    return np.asarray(rows - np.multiply.outer(rows.sum(axis=-1) / curvature.sum(), curvature))
+
+
+def _residual(gradient: Array, roots: Array) -> Array:
+    """Residual of least squares with a gradient."""
+    # A sample without weight has neither curvature nor gradient.
+    return np.divide(-gradient, roots, out=np.zeros(gradient.shape), where=roots > 0)
 
 
 def _scaled(columns: Any, roots: Array, means: Array) -> Any:

@@ -41,6 +41,10 @@ class SortedDescent(ConvexSolver[SortedIterate]):
             raise ValueError(
                 f"SortedDescent minimises the squared loss, not {type(problem.loss).__name__}."
             )
+        if problem.loss.n_outputs > 1:
+            raise ValueError(
+                f"SortedDescent fits one output, got a loss with {problem.loss.n_outputs} outputs."
+            )
 
     def start(self, problem: Problem, coef: Array | None) -> SortedIterate:
         usable, level = problem.centred.usable, problem.null_intercept

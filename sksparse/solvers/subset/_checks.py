@@ -59,12 +59,17 @@ def require_best_subset(problem: Problem) -> None:
 
 
 def require_squared_loss(problem: Problem, solver: str) -> None:
-    """Refuse a loss that is not quadratic, and a ridge for features of unit variance."""
+    """Refuse another loss, several outputs, and a ridge for features of unit variance."""
     penalty = problem.penalty_as(L0)
     if not problem.loss.quadratic:
         raise ValueError(
             f"solver={solver!r} minimises the squared loss, not {type(problem.loss).__name__}; "
             "use another solver."
+        )
+    if problem.loss.n_outputs > 1:
+        raise ValueError(
+            f"solver={solver!r} fits one output, got a loss with {problem.loss.n_outputs} outputs; "
+            "use a solver for any loss."
         )
     if penalty.scaled_l2 != 0.0:
         raise ValueError(
