@@ -6,8 +6,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_diabetes, load_iris
 
 from sksparse.inspection import RegularizationPathDisplay
+from sksparse.linear_model import (
+    GroupLassoClassifierCV,
+    GroupLassoRegressor,
+    GroupLassoRegressorCV,
+    group_lasso_path,
+)
 
 POINTS = [4.0, 2.0, 1.0, 0.5]
 COEFS = np.array(
@@ -104,3 +111,45 @@ def test_a_path_says_its_groups() -> None:
     path.group_norms = np.abs(COEFS[:3])
     display = RegularizationPathDisplay.from_path(path, show="groups")
     assert legend(display) == ["day", "size", "colour"]
+
+
+def test_a_search_is_drawn_by_group() -> None:
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    groups = {"person": ["age", "sex", "bmi", "bp"], "blood": [f"s{k}" for k in range(1, 7)]}
+    model = GroupLassoRegressorCV(groups, alphas=8, cv=3).fit(X, y)
+    display = RegularizationPathDisplay.from_estimator(model, show="groups")
+    norms = dict(zip(model.groups_, model.group_norms_path_, strict=True))
+    for name, line in zip(legend(display), display.lines_, strict=True):
+        seen = np.isfinite(line.get_ydata())
+        np.testing.assert_allclose(line.get_ydata()[seen], norms[name][seen])
+        np.testing.assert_array_equal(norms[name][~seen], 0.0)
+    np.testing.assert_allclose(display.curve_.get_ydata(), model.mse_path_.mean(axis=1))
+    assert display.chosen == model.alpha_
+    with pytest.raises(
+        TypeError, match=r"GroupLassoRegressor keeps no path .*LassoRegressorCV, or"
+    ):
+        RegularizationPathDisplay.from_estimator(GroupLassoRegressor(1.0).fit(X, y))
+
+
+def test_groups_of_several_classes_and_targets() -> None:
+    X, y = load_iris(return_X_y=True)
+    groups = ["sepal", "sepal", "petal", "petal"]
+    model = GroupLassoClassifierCV(groups, alphas=6, cv=3, eps=0.05).fit(X, y)
+    display = RegularizationPathDisplay.from_estimator(model, show="groups")
+    block = np.linalg.norm(model.coef_path_[:, 2:], axis=(0, 1))
+    assert legend(display)[0] == "petal"
+    np.testing.assert_allclose(display.lines_[0].get_ydata(), block, atol=1e-12)
+    assert display.curve_ax_.get_ylabel() == "mean log likelihood"
+    path = group_lasso_path(X, np.column_stack([y, X[:, 0]]), groups, alphas=[0.1, 0.0])
+    display = RegularizationPathDisplay.from_path(path)
+    assert len(display.lines_) == 4
+    assert display.ax_.get_ylabel() == "norm of the coefficients"
+
+
+def test_a_path_of_overlapping_groups_has_norms_of_its_own() -> None:
+    X, y = load_diabetes(return_X_y=True)
+    groups = {"first": range(6), "last": range(4, 10)}
+    path = group_lasso_path(X, y, groups, overlap="latent", alphas=5)
+    display = RegularizationPathDisplay.from_path(path, show="groups")
+    drawn = np.nan_to_num([line.get_ydata() for line in display.lines_])
+    np.testing.assert_allclose(np.sort(drawn[:, -1]), np.sort(path.group_norms[:, -1]))
