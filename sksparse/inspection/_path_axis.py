@@ -15,6 +15,7 @@ LABELS = {"n_features": "number of features", "alpha": "alpha"}
 _AXES = ("auto", *LABELS)
 # Decades that the way from the smallest positive strength to zero takes.
 _DECADES_TO_ZERO = 0.5
+_MOST_TICKS = 10
 
 
 def resolved_axis(xaxis: str, sizes: Any) -> str:
@@ -60,20 +61,19 @@ def _scale_strengths(panel: Axes, points: Array) -> None:
     positive = points[points > 0]
     if not len(positive):
         panel.set_xticks([0.0])
-    elif len(positive) < len(points):
-        lowest, highest = positive.min(), positive.max()
+        return
+    lowest, highest = positive.min(), positive.max()
+    ticks = _round_numbers(lowest, highest)
+    if len(positive) < len(points):
         panel.set_xscale("symlog", linthresh=lowest, linscale=_DECADES_TO_ZERO)
         panel.set_xlim(-0.2 * lowest, 1.3 * highest)
-        ticks = [0.0, *_round_numbers(lowest, highest)]
-        panel.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
-        panel.set_xticks([], minor=True)
-    elif len(points) == 1:
-        panel.set_xscale("log")
-        panel.set_xlim(points[0] / 2, points[0] * 2)
-        panel.set_xticks(points, [f"{points[0]:.3g}"])
-        panel.set_xticks([], minor=True)
+        ticks = [0.0, *ticks]
     else:
         panel.set_xscale("log")
+    if len(points) == 1:
+        panel.set_xlim(lowest / 2, lowest * 2)
+    panel.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+    panel.set_xticks([], minor=True)
 
 
 def _round_numbers(lowest: float, highest: float) -> list[float]:
@@ -83,7 +83,7 @@ def _round_numbers(lowest: float, highest: float) -> list[float]:
         ticks = np.outer(decades, steps).ravel()
         ticks = ticks[(ticks >= lowest) & (ticks <= highest)]
         if len(ticks) > 1:
-            return list(ticks)
+            return list(ticks[:: -(-len(ticks) // _MOST_TICKS)])
     return [lowest]
 
 
