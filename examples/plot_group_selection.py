@@ -142,8 +142,7 @@ left.set(
 left.invert_xaxis()
 left.legend(ncols=2, fontsize="small", title="dotted: made up")
 
-chosen = pd.Series(selector.coef_, encoded.columns)
-strength = pd.Series({g: np.linalg.norm(chosen[c]) for g, c in groups.items()}).sort_values()
+strength = pd.Series(selector.group_norms_, selector.groups_).sort_values()
 right.barh(strength.index, strength, color="tab:blue")
 for place, (group, value) in enumerate(strength.items()):
     size = len(groups[group])
