@@ -164,13 +164,15 @@ def test_one_class_is_refused(labels: np.ndarray) -> None:
         SparseMLPClassifier().fit(X, labels)
 
 
-def test_three_named_classes_are_refused_by_the_selector() -> None:
+def test_three_classes_are_refused_by_losses_of_others() -> None:
     X, _ = make_data()
     labels = np.array(["a", "b", "c"] * 10)
-    with pytest.raises(ValueError, match=r"exactly two classes.*one class against the rest"):
-        GroupLassoSelector().fit(X, labels)
+    with pytest.raises(ValueError, match=r"exactly two classes.*Use loss='multinomial'"):
+        GroupLassoSelector(loss="logistic").fit(X, labels)
     with pytest.raises(ValueError, match="needs numeric targets"):
         GroupLassoSelector(loss="squared").fit(X, labels)
+    with pytest.raises(ValueError, match=r"whole numbers with 30 distinct values are many"):
+        GroupLassoSelector().fit(X, np.arange(30))
 
 
 def test_classes_without_weight_leave_one_class() -> None:

@@ -295,8 +295,9 @@ class GroupLassoSelector(GroupSelection):
             types are converted. With ``encode`` a DataFrame or an array of objects, with names and
             missing values. Never modified.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Targets: numbers, or classes of any type. Several columns of numbers for the squared
-            loss.
+            Targets: numbers, or classes of any type. Several columns of numbers for
+            ``loss="squared"``. Of the Cox loss a structured array of events and times, both as columns, or times
+            that all have an event.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights; an integer weight equals so many repetitions of the sample.
 
@@ -311,7 +312,7 @@ class GroupLassoSelector(GroupSelection):
             solution, message = self._solved(posed)
             self._forget("classes_")
             self._adopt(posed.attributes(solution.coef, solution.intercept))
-            self._store_certificate(solution, posed.task.loss)
+            self._store_certificate(solution)
             self._select(posed, solution)
         warn_unless_converged(solution.message)
         if message:
@@ -329,7 +330,7 @@ class GroupLassoSelector(GroupSelection):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
-        tags.target_tags.multi_output = self.loss in ("auto", "squared")
+        tags.target_tags.multi_output = self.loss == "squared"
         is_table = self.encode is not None
         tags.input_tags.sparse = not is_table
         tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = is_table
@@ -338,5 +339,5 @@ class GroupLassoSelector(GroupSelection):
             # with "auto", whole numbers are taken for classes
             tags.classifier_tags = ClassifierTags(multi_class=self.loss != "logistic")
         else:
-            tags.target_tags.positive_only = not in_domain(kind, -1.0)
+            tags.target_tags.positive_only = in_domain(kind, 1.0) and not in_domain(kind, -1.0)
         return tags

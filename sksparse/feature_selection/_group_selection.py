@@ -14,6 +14,7 @@ from sksparse.feature_selection._encoding import encode_table, read_table
 from sksparse.feature_selection._group_count import fit_groups, next_to_enter
 from sksparse.feature_selection._targets import check_targets
 from sksparse.linear_model._convex_path import Posed
+from sksparse.linear_model._survival import check_survival
 from sksparse.linear_model.group._base import GroupSelectorMixin
 from sksparse.linear_model.group._task import GroupTask
 from sksparse.solvers import Solution
@@ -39,7 +40,9 @@ class GroupSelection(GroupSelectorMixin, SparseEstimator):
 
     def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[GroupTask]:
         """The task that the data and the validated parameters describe."""
-        several, sources = self.loss in ("auto", "squared"), None
+        several, sources = self.loss in ("squared", "cox"), None
+        if self.loss == "cox" and y is not None:
+            y = np.column_stack(check_survival(y))
         if self.encode is None:
             X, y, weights = check_data(
                 self, X, y, sample_weight, y_numeric=False, multi_output=several

@@ -80,8 +80,6 @@ def check_targets(y: Any, loss: str, weights: Array) -> Targets:
     """
     if loss != "auto" and not SELECTOR_LOSSES[loss].for_classes:
         return Targets(loss, _as_numbers(y, loss), None)
-    if loss == "auto" and y.ndim == 2:
-        return Targets("squared", _as_numbers(y, "squared"), None)
     kind = type_of_target(y, input_name="y", raise_unknown=True)
     values = np.unique(y[weights > 0])
     got = f"got {len(values)} class(es): {values[:5].tolist()}"
