@@ -68,7 +68,7 @@ def group_lasso_path(
         Features, float32 or float64, dense in any memory order or sparse; other types are
         converted. Never modified.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
-        Targets, several for the squared loss only; classes, of any type, for the log loss.
+        Targets, as in :class:`GroupLassoRegressor`; classes, of any type, for the log loss.
     groups : array-like of shape (n_features,), list, dict, "prefix", callable or None, default=None
         The groups of the features, as in :class:`GroupLassoRegressor`; names are those of the
         columns of a DataFrame.

@@ -6,14 +6,20 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils import Tags
+from sklearn.utils import Tags, check_consistent_length
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse._typing import Array
-from sksparse._validation import check_data, check_target_scale, validate_data
+from sksparse._validation import (
+    check_data,
+    check_target_scale,
+    check_weights,
+    validate_data,
+)
 from sksparse.linear_model._base import Attributes, attributes_in, explained_deviance
 from sksparse.linear_model._convex_path import Posed
+from sksparse.linear_model._survival import check_survival, concordance
 from sksparse.linear_model.group._base import GroupSelectorMixin
 from sksparse.linear_model.group._task import GroupTask
 from sksparse.losses import LOSSES, Loss
@@ -36,6 +42,30 @@ def table_attributes(dtype: Any) -> Attributes:
     }
 
 
+def check_survival_data(
+    estimator: Any, X: Any, y: Any, sample_weight: Any
+) -> tuple[Any, Any, Array, Array]:
+    """Features, survival times as a structured array and as a table, weights with sum one."""
+    X = validate_data(
+        estimator,
+        X,
+        None if y is None else "no_validation",
+        accept_sparse="csc",
+        dtype=[np.float64, np.float32],
+    )
+    times, events = check_survival(y)
+    check_consistent_length(X, times)
+    weights = check_weights(sample_weight, X)
+    if not events[weights > 0.0].any():
+        raise ValueError(
+            "y has no event among the samples with a positive sample_weight: give samples with an "
+            "event."
+        )
+    fields = [("event", np.bool_), ("time", np.float64)]
+    records = np.array(list(zip(events > 0.0, times, strict=True)), dtype=fields)
+    return X, records, np.column_stack((times, events)), weights / weights.sum()
+
+
 class GroupRegressorMixin(GroupSelectorMixin, RegressorMixin):
     """Prediction and score by a linear model with one of several losses."""
 
@@ -49,12 +79,17 @@ class GroupRegressorMixin(GroupSelectorMixin, RegressorMixin):
 
     def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[GroupTask]:
         """The task that the data and the validated parameters describe."""
-        several = self.loss == "squared"
-        X, y, weights = check_data(self, X, y, sample_weight, y_numeric=True, multi_output=several)
-        check_target_scale(y)
-        # one column is solved as a vector
-        flat = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-        loss = make_loss(self.loss, flat, weights, epsilon=self.epsilon, ties=self.ties)
+        if self.loss == "cox":
+            X, y, targets, weights = check_survival_data(self, X, y, sample_weight)
+        else:
+            several = self.loss == "squared"
+            X, y, weights = check_data(
+                self, X, y, sample_weight, y_numeric=True, multi_output=several
+            )
+            check_target_scale(y)
+            # one column is solved as a vector
+            targets = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+        loss = make_loss(self.loss, targets, weights, epsilon=self.epsilon, ties=self.ties)
         plain = table_attributes(X.dtype) if y.ndim == 2 else attributes_in(X.dtype)
         return self._posed(X, y, loss, sample_weight, plain)
 
@@ -86,7 +121,7 @@ class GroupRegressorMixin(GroupSelectorMixin, RegressorMixin):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Targets.
+            Targets, as in `fit`.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
 
@@ -99,6 +134,8 @@ class GroupRegressorMixin(GroupSelectorMixin, RegressorMixin):
         """
         if self.loss == "poisson":
             return explained_deviance(y, self._predictor(X), sample_weight)
+        if self.loss == "cox":
+            return concordance(y, self._predictor(X), sample_weight)
         return float(super().score(X, y, sample_weight))
 
     def _predictor(self, X: Any) -> Array:

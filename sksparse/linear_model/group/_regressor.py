@@ -249,7 +249,9 @@ class GroupLassoRegressor(GroupRegressorMixin, GroupLassoEstimator):
             Training features, float32 or float64, dense in any memory order or sparse; other
             types are converted. Never modified.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Targets; several for the squared loss only. Counts or rates for the Poisson loss.
+            Targets; several for the squared loss only. Counts or rates for the Poisson loss. For a
+            Cox model a structured array of events (boolean) and times, as scikit-survival makes it,
+            a table of both columns, or times that all have an event.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights; an integer weight equals so many repetitions of the sample.
 

@@ -15,6 +15,11 @@ from sksparse.linear_model.group._regressor import GroupLassoRegressor
 from sksparse.linear_model.group._search import GroupLassoSearch
 from sksparse.losses import Loss
 
+#: What is wrong with a fold of censored samples.
+NO_EVENT = (
+    "{} no event, but censored samples alone; give fewer folds, or splits that spread the events"
+)
+
 
 class GroupLassoRegressorCV(GroupRegressorMixin, GroupLassoSearch):
     """Linear regression on groups of features, with a strength that the data choose.
@@ -249,7 +254,7 @@ class GroupLassoRegressorCV(GroupRegressorMixin, GroupLassoSearch):
             Training features, float32 or float64, dense in any memory order or sparse; other
             types are converted. Never modified.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Targets; several for the squared loss only. Counts or rates for the Poisson loss.
+            Targets, as in :class:`GroupLassoRegressor`.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, used in fits and errors; an integer weight equals so many
             repetitions of the sample, all in the same folds.
@@ -269,6 +274,9 @@ class GroupLassoRegressorCV(GroupRegressorMixin, GroupLassoSearch):
     def _usable(self, folds: list[Fold], loss: Loss) -> list[Fold]:
         if self.loss == "poisson":
             require_samples(folds, loss.y > 0.0, "train", ONLY_ZEROS)
+        if self.loss == "cox":
+            for part, does in (("train", "trains on"), ("test", "tests")):
+                require_samples(folds, loss.y[:, 1] > 0.0, part, NO_EVENT.format(does))
         return folds
 
     def _errors_of(self, loss: Loss) -> tuple[str, float]:

@@ -64,11 +64,11 @@ def objective(
     p[own] -= 1.0
     gradient = p.T @ X / len(codes)
     for g in range(4):
-        part = W[:, LABELS == g]
+        part = W[:, g == LABELS]
         norm = np.sqrt((part**2).sum() + 1e-12)
-        factor = alpha * np.sqrt(np.sum(LABELS == g))
+        factor = alpha * np.sqrt(np.sum(g == LABELS))
         value += factor * norm
-        gradient[:, LABELS == g] += factor * part / norm
+        gradient[:, g == LABELS] += factor * part / norm
     return value, np.append(gradient.ravel(), p.mean(axis=0))
 
 
@@ -85,7 +85,7 @@ def test_several_classes_share_their_groups(problem: Any) -> None:
     assert objective(theta, X, codes, 0.05)[0] <= found.fun + 1e-6
     used = (model.coef_ != 0).any(axis=0)
     np.testing.assert_array_equal(used, np.isin(LABELS, model.selected_groups_))
-    norms = [np.linalg.norm(model.coef_[:, LABELS == g]) for g in range(4)]
+    norms = [np.linalg.norm(model.coef_[:, g == LABELS]) for g in range(4)]
     np.testing.assert_allclose(model.group_norms_, norms)
     assert model.dual_gap_ <= 1e-9
     np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1.0)

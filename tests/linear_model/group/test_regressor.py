@@ -48,16 +48,16 @@ def test_closed_form_of_orthonormal_groups(
     z = X.T @ (y - y.mean()) / 50
     alpha, expected = 0.4, np.zeros(9)
     for g in range(4):
-        part = z[LABELS == g]
+        part = z[g == LABELS]
         part = np.sign(part) * np.maximum(np.abs(part) - alpha * l1_ratio, 0.0)
-        threshold = alpha * (1 - l1_ratio) * np.sqrt(np.sum(LABELS == g))
+        threshold = alpha * (1 - l1_ratio) * np.sqrt(np.sum(g == LABELS))
         norm = np.linalg.norm(part)
         if norm > threshold:
-            expected[LABELS == g] = (1 - threshold / norm) * part / (1 + l2)
+            expected[g == LABELS] = (1 - threshold / norm) * part / (1 + l2)
     model = GroupLassoRegressor(alpha, LABELS, l1_ratio=l1_ratio, l2=l2, tol=1e-12).fit(X, y)
     np.testing.assert_allclose(model.coef_, expected, atol=1e-9)
     assert model.intercept_ == pytest.approx(y.mean())
-    norms = [np.linalg.norm(expected[LABELS == g]) for g in range(4)]
+    norms = [np.linalg.norm(expected[g == LABELS]) for g in range(4)]
     np.testing.assert_allclose(model.group_norms_, norms, atol=1e-9)
     assert model.selected_groups_.tolist() == [g for g in range(4) if norms[g] > 0]
 
@@ -190,9 +190,7 @@ def test_features_of_every_form_have_one_answer(problem: Any, form: str, outputs
 def test_groups_without_weight_are_always_kept(problem: Any, loss: str) -> None:
     X, y = problem
     y = np.round(np.exp(0.3 * y))
-    model = GroupLassoRegressor(
-        0.1, LABELS, loss=loss, penalty_weights=[1, 1, 1, 0], l1_ratio=0.5
-    )
+    model = GroupLassoRegressor(0.1, LABELS, loss=loss, penalty_weights=[1, 1, 1, 0], l1_ratio=0.5)
     highest = alpha_max(model, X, y)
     none = clone(model).set_params(alpha=1.001 * highest).fit(X, y)
     assert none.selected_groups_.tolist() == [3]
