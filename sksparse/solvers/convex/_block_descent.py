@@ -12,21 +12,37 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sksparse._typing import Array, Indices
+from sksparse.losses import ConjugateLoss
 from sksparse.penalties import BlockPenalty
 from sksparse.solvers._problem import Problem
+from sksparse.solvers._solution import Certificate
 from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver
 from sksparse.solvers.convex._block_newton import NewtonModels, solve_newton
-from sksparse.solvers.convex._block_subproblem import TUNING, Working, minimise
+from sksparse.solvers.convex._block_subproblem import TUNING, EigenBlocks, Subproblem, Working
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
 
 
 @dataclass
 class BlockIterate(ConvexIterate):
-    """Iterate of block descent."""
+    """Iterate of block descent.
+
+    Parameters
+    ----------
+    quadratics : SquaredQuadratics
+        Models of a squared loss.
+    groups : ndarray
+        The working set.
+    eigen : dict
+        Blocks of the Hessian of a squared loss that are known.
+    sharper : float
+        Share of the usual tolerance over a working set, where the duality gap asks for more.
+    """
 
     quadratics: SquaredQuadratics = field(kw_only=True)
     groups: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+    eigen: EigenBlocks = field(default_factory=dict)
+    sharper: float = 1.0
 
 
 class BlockDescent(ConvexSolver[BlockIterate]):
@@ -59,10 +75,58 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         state.groups = np.union1d(unpenalised, used).astype(np.intp)
         return state
 
+    def accepts(self, problem: Problem, state: BlockIterate, certificate: Certificate) -> bool:
+        """Whether the duality gap is at most ``tol`` times the objective.
+
+        The gap is asked only where an estimate from the gradient at hand promises that it is.
+        """
+        if problem.alpha == 0.0 or not isinstance(problem.loss, ConjugateLoss):
+            return super().accepts(problem, state, certificate)
+        tol = self.tolerance(problem)
+        largest = self._largest_gap(problem, state, tol)
+        if not state.stale and certificate.value > tol * TUNING.proved:
+            if self._estimated_gap(problem, state) > largest:
+                return False
+        gap = self.gap(problem, state.coef, state.intercept)
+        if np.isnan(gap):
+            return super().accepts(problem, state, certificate)
+        if gap <= largest:
+            return True
+        state.sharper *= TUNING.sharper
+        return False
+
+    @staticmethod
+    def _estimated_gap(problem: Problem, state: BlockIterate) -> float:
+        """About the duality gap, from the gradient of the last certificate."""
+        penalty, alpha = problem.penalty_as(BlockPenalty), problem.alpha
+        smooth = state.gradient + penalty.ridge * state.coef
+        share = min(1.0, alpha / max(penalty.dual_norm(smooth), np.finfo(np.float64).tiny))
+        slack = alpha * penalty.value(state.coef) + share * float(np.vdot(state.coef, smooth))
+        return max(slack, 0.0) + 0.5 * (1.0 - share) ** 2 * state.residual**2
+
+    def _inner_tolerance(self, problem: Problem, state: BlockIterate) -> float:
+        """Violations that are small enough over a working set.
+
+        A share of those that there are, or about what the gap that is aimed at allows.
+        """
+        penalty, alpha = problem.penalty_as(BlockPenalty), problem.alpha
+        worst = float(state.violations.max(initial=0.0))
+        cost = alpha * penalty.value(state.coef)
+        if cost == 0.0 or not isinstance(problem.loss, ConjugateLoss):
+            return max(TUNING.inner * worst, self.inner_tolerance(state))
+        excess = self.tolerance(problem) * problem.objective(state.coef, state.z) / cost
+        lengths = penalty.blocks.norms(problem.centred.scales)[state.groups]
+        sizes = penalty.blocks.sizes[state.groups]
+        factors = penalty.l2[state.groups] + penalty.l1[penalty.blocks.members(state.groups[:1])[0]]
+        penalised = (factors > 0.0) & (lengths > 0.0)
+        unit = np.min(factors[penalised] * np.sqrt(sizes[penalised]) / lengths[penalised])
+        return max(TUNING.inner * worst, TUNING.goal * state.sharper * excess * alpha * unit)
+
     def step(self, problem: Problem, state: BlockIterate) -> None:
-        state.groups = enlarge(state.groups, state.violations, TUNING.first_groups)
+        most = max(TUNING.first_groups, TUNING.growth * len(state.groups))
+        state.groups = enlarge(state.groups, state.violations, most)
         working = Working(problem.penalty_as(BlockPenalty), state.groups, problem.centred.scales)
-        tol = self.inner_tolerance(state)
+        tol = self._inner_tolerance(problem, state)
         if problem.loss.quadratic:
             self._solve_squared(problem, state, working, tol)
         else:
@@ -80,7 +144,8 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         features = working.features
         before = state.coef[..., features]
         quadratic = state.quadratics.at(problem, state, features)
-        after = minimise(quadratic, working, problem.alpha, before, tol)
+        subproblem = Subproblem(quadratic, working, state.eigen)
+        after = subproblem.minimise(problem.alpha, before, tol)
         state.progress = bool(np.any(after != before))
         state.coef[..., features] = after
-        state.z = problem.centred.matvec(state.coef) + state.level
+        state.z = state.quadratics.predictor(problem, features, after, state)

@@ -23,7 +23,7 @@ class Tuning:
     Parameters
     ----------
     first_groups : int
-        Groups that the first working set may hold; it doubles from there.
+        Groups that the first working set may hold; it grows from there.
     memory : int
         Epochs between extrapolations, each of which combines so many iterates.
     max_rounds : int
@@ -41,9 +41,24 @@ class Tuning:
         Shares of a Newton step that are tried.
     rounding : float
         Values of the objective this close, as a share, are equal.
+    growth : int
+        By how many times its groups a working set may grow.
+    inner : float
+        A problem over a working set is solved to this share of the largest violation.
+    goal : float
+        Share of the violations that the duality gap allows which is aimed at.
+    sharper : float
+        Share of that where the gap is still too large.
+    proved : float
+        Violations this share of the tolerance have the gap computed, whatever is expected of it.
     """
 
     first_groups: int = 10
+    growth: int = 3
+    inner: float = 0.1
+    goal: float = 0.3
+    sharper: float = 0.1
+    proved: float = 1e-3
     memory: int = 6
     max_rounds: int = 2000
     patience: int = 20
@@ -55,6 +70,9 @@ class Tuning:
 
 
 TUNING = Tuning()
+
+# The block of H of each group with its eigenvectors, row after row, and its eigenvalues.
+EigenBlocks = dict[int, tuple[Array, Array, Array]]
 
 
 class Working:
@@ -73,6 +91,8 @@ class Working:
     ----------
     features : ndarray
         Columns of the working set, the members of one group side by side.
+    groups : ndarray
+        Groups that are not left out.
     penalty : BlockPenalty
         The penalty over these columns.
     """
@@ -83,11 +103,12 @@ class Working:
         used = scales[features] > 0.0
         self.features, labels = features[used], labels[used]
         kept, labels = np.unique(labels, return_inverse=True)
+        self.groups = groups[kept]
         blocks = Blocks.from_labels(labels.astype(np.intp))
         self.penalty = BlockPenalty(
             blocks,
             penalty.l1[self.features],
-            penalty.l2[groups[kept]],
+            penalty.l2[self.groups],
             ridge=penalty.ridge,
             lower=None if penalty.lower is None else penalty.lower[self.features],
             upper=None if penalty.upper is None else penalty.upper[self.features],
@@ -110,33 +131,23 @@ class Working:
         infinite = np.full(len(self.features), np.inf)
         return -infinite if lower is None else lower, infinite if upper is None else upper
 
-    def kernel_form(self, quadratic: Quadratic) -> Any:
-        """Groups as the compiled loop takes them."""
+    def kernel_form(self, quadratic: Quadratic, known: EigenBlocks) -> Any:
+        """Groups as the compiled loop takes them, their blocks of H among those ``known``."""
         from sksparse._kernels.block_descent import GroupBlocks
 
-        pointers, sizes = self.penalty.blocks.pointers, self.penalty.blocks.sizes
-        offsets = np.concatenate(([0], np.cumsum(sizes * sizes))).astype(np.intp)
-        blocks, vectors = np.empty(offsets[-1]), np.empty(offsets[-1])
-        values, lipschitz = np.empty(len(self.features)), np.empty(len(sizes))
-        for size in np.unique(sizes):
-            equal = np.flatnonzero(sizes == size)
-            found = np.stack([quadratic.block(pointers[g], pointers[g + 1]) for g in equal])
-            found[:, np.arange(size), np.arange(size)] += self.penalty.ridge
-            eigenvalues, eigenvectors = _eigen(found)
-            squares = offsets[equal, None] + np.arange(size * size)
-            blocks[squares] = found.reshape(len(equal), -1)
-            vectors[squares] = eigenvectors.reshape(len(equal), -1)
-            values[pointers[equal, None] + np.arange(size)] = eigenvalues
-            lipschitz[equal] = eigenvalues[:, -1]
+        pointers = self.penalty.blocks.pointers
+        self._complete(quadratic, known)
+        found = [known[g] for g in self.groups.tolist()]
+        blocks, vectors, values = (np.concatenate(part) for part in zip(*found, strict=True))
         lower, upper = self.bounds
         bounded = np.isfinite(lower) | np.isfinite(upper)
         return GroupBlocks(
             pointers=pointers,
-            offsets=offsets,
+            offsets=np.concatenate(([0], np.cumsum(np.diff(pointers) ** 2))).astype(np.intp),
             blocks=blocks,
             vectors=vectors,
             values=values,
-            lipschitz=lipschitz,
+            lipschitz=values[pointers[1:] - 1],
             l1=self.penalty.l1[pointers[:-1]],
             l2=self.penalty.l2,
             ridge=float(self.penalty.ridge),
@@ -144,6 +155,18 @@ class Working:
             lower=lower,
             upper=upper,
         )
+
+    def _complete(self, quadratic: Quadratic, known: EigenBlocks) -> None:
+        """Add the blocks of H, with the ridge, that are not known; those of one size together."""
+        pointers, sizes = self.penalty.blocks.pointers, self.penalty.blocks.sizes
+        new = np.array([group not in known for group in self.groups.tolist()])
+        for size in np.unique(sizes[new]):
+            equal = np.flatnonzero(new & (sizes == size))
+            blocks = np.stack([quadratic.block(pointers[g], pointers[g + 1]) for g in equal])
+            blocks[:, np.arange(size), np.arange(size)] += self.penalty.ridge
+            values, vectors = _eigen(blocks)
+            for k, group in enumerate(self.groups[equal].tolist()):
+                known[group] = blocks[k].ravel(), vectors[k].ravel(), values[k]
 
 
 def _eigen(blocks: Array) -> tuple[Array, Array]:
@@ -191,11 +214,16 @@ class Subproblem:
     ----------
     quadratic, working
         As in :func:`minimise`.
+    known : dict or None, default=None
+        Blocks of H that are known, to share between working sets of one H.
     """
 
-    def __init__(self, quadratic: Quadratic, working: Working) -> None:
+    def __init__(
+        self, quadratic: Quadratic, working: Working, known: EigenBlocks | None = None
+    ) -> None:
         self.quadratic, self.working = quadratic, working
-        self._form, self._groups = quadratic.kernel_form(), working.kernel_form(quadratic)
+        self._form = quadratic.kernel_form()
+        self._groups = working.kernel_form(quadratic, {} if known is None else known)
 
     def minimise(self, alpha: float, coef: Array, tol: float) -> Array:
         """See :func:`minimise`."""
