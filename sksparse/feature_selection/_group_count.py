@@ -21,16 +21,22 @@ class Tuning(NamedTuple):
     ----------
     ratio : float
         One strength of the grid over the one before: a hundred of them are a factor of a thousand,
-        and few pairs of groups enter between two.
+        and few groups enter between two.
+    fine : float
+        Share of the largest strength down to which the grid has that ratio. Below, where little
+        is left to explain, each strength is
+    coarse : float
+        times the one before,
     lowest : float
-        Where the grid ends, as a share of its largest strength. All groups that ever enter do so
-        before, but for rounding.
+        down to this share. All groups that ever enter do so before, but for rounding.
     resolution : float
         Strengths of a smaller relative difference are the same: what enters between them enters
         together.
     """
 
     ratio: float = 10.0**-0.03
+    fine: float = 1e-3
+    coarse: float = 0.5
     lowest: float = 1e-6
     resolution: float = 1e-6
 
@@ -77,8 +83,8 @@ class Found(NamedTuple):
 def fit_groups(task: GroupTask, max_groups: int) -> Found:
     """The fit that keeps so many groups, or the most below.
 
-    Strengths fall along a grid that depends on the data alone, until more groups are kept than
-    asked for; then the last interval is halved. So the answer does not depend on which other
+    Strengths fall along a grid that depends on the data alone, until so many groups are kept; where
+    that is more, the last interval is halved. So the answer does not depend on which other
     numbers were asked for.
 
     Parameters
@@ -86,46 +92,56 @@ def fit_groups(task: GroupTask, max_groups: int) -> Found:
     task : GroupTask
         Data, loss and penalty.
     max_groups : int
-        Number of groups.
+        Number of groups; more than there are stand for all.
 
     Raises
     ------
     ValueError
         Where more groups are never penalised.
     """
-    top = task.alpha_max or 1.0
-    before = _fit(task, top, None)
-    if before.n_groups > max_groups:
-        raise ValueError(
-            f"max_groups={max_groups} is less than the {before.n_groups} groups that are kept "
-            "whatever the strength, those with penalty weight zero; give at least so many."
+    n_groups = len(task.model.groups.filled)
+    if max_groups > n_groups:
+        found = fit_groups(task, n_groups)
+        message = (
+            f"max_groups={max_groups} is more than the {n_groups} groups that X has columns of, "
+            f"and stands for all of them; give at most {n_groups}."
         )
-    n_points = int(np.log(TUNING.lowest) / np.log(TUNING.ratio))
-    for point in range(1, n_points + 1):
-        after = _fit(task, top * TUNING.ratio**point, before)
+        return Found(found.alpha, found.solution, message)
+    forced = len(np.unique(task.model.positions[task.model.forced]))
+    if forced > max_groups:
+        raise ValueError(
+            f"max_groups={max_groups} is less than the {forced} groups with penalty weight zero, "
+            "which are always kept; give at least so many."
+        )
+    # a step above the largest strength, which is rounded
+    most = before = _fit(task, (task.alpha_max or 1.0) / TUNING.ratio, None)
+    lowest, fine = TUNING.lowest * before.alpha, TUNING.fine * before.alpha
+    while most.n_groups < max_groups and before.alpha > lowest:
+        ratio = TUNING.ratio if before.alpha > fine else TUNING.coarse
+        after = _fit(task, ratio * before.alpha, before)
         if after.n_groups > max_groups:
-            return _between(task, max_groups, before, after)
-        before = after if after.n_groups >= before.n_groups else before
-        if before.n_groups == max_groups == len(task.model.groups.filled):
-            return Found(*before[:2], "")
-    few = f"Only {before.n_groups} of max_groups={max_groups} groups are kept at any strength"
-    message = f"{few}: the others add nothing. Give max_groups={before.n_groups}."
-    return Found(*before[:2], "" if before.n_groups == max_groups else message)
+            return _between(task, max_groups, max(before, most, key=_size), after)
+        most, before = max(most, after, key=_size), after
+    few = f"Only {most.n_groups} of max_groups={max_groups} groups are kept at any strength"
+    message = f"{few}: the others add nothing. Give max_groups={most.n_groups}."
+    return Found(most.alpha, most.solution, message if most.n_groups < max_groups else "")
+
+
+def _size(kept: Kept) -> int:
+    return kept.n_groups
 
 
 def _between(task: GroupTask, max_groups: int, most: Kept, more: Kept) -> Found:
-    """The fit between one that keeps at most as many groups as asked for, and one with more."""
+    """The fit between one that keeps fewer groups than asked for, and one with more."""
     while most.n_groups < max_groups and more.alpha < (1.0 - TUNING.resolution) * most.alpha:
         middle = _fit(task, float(np.sqrt(most.alpha * more.alpha)), most)
         most, more = (middle, more) if middle.n_groups <= max_groups else (most, middle)
-    if most.n_groups == max_groups:
-        return Found(*most[:2], "")
     message = (
         f"No strength keeps exactly max_groups={max_groups} groups: {most.n_groups} are kept at "
         f"alpha={most.alpha:.6g}, and {more.n_groups} below, as groups that enter together, copies "
         "of each other for example. Remove copies, or give another number."
     )
-    return Found(*most[:2], message)
+    return Found(most.alpha, most.solution, message if most.n_groups < max_groups else "")
 
 
 def _fit(task: GroupTask, alpha: float, start: Kept | None) -> Kept:

@@ -296,8 +296,8 @@ class GroupLassoSelector(GroupSelection):
             missing values. Never modified.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets: numbers, or classes of any type. Several columns of numbers for
-            ``loss="squared"``. Of the Cox loss a structured array of events and times, both as columns, or times
-            that all have an event.
+            ``loss="squared"``. Of the Cox loss a structured array of events and times, both as
+            columns, or times that all have an event.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights; an integer weight equals so many repetitions of the sample.
 

@@ -191,7 +191,7 @@ class CentredColumns:
 
     def __init__(self, matrix: Any, means: Array) -> None:
         self.matrix, self.means = matrix, means
-        if not sp.issparse(matrix):
+        if not sp.issparse(matrix) and means.any():
             self.matrix -= means
             self.means = np.zeros(len(means))
 

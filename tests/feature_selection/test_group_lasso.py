@@ -30,6 +30,11 @@ from sksparse.feature_selection import GroupLassoSelector, one_hot_groups
         GroupLassoSelector(l1_ratio=0.5),
         GroupLassoSelector(loss="logistic", l1_ratio=0.5),
         GroupLassoSelector(l1_ratio=1.0),
+        GroupLassoSelector(loss="multinomial"),
+        GroupLassoSelector(loss="huber", l2=0.1),
+        GroupLassoSelector(loss="cox"),
+        GroupLassoSelector(loss="squared", positive=True, adaptive="ridge"),
+        GroupLassoSelector(loss="squared", groups=[slice(None), slice(0, 2)], overlap="latent"),
     ]
 )
 def test_sklearn_contract(estimator: GroupLassoSelector, check: object) -> None:
@@ -325,3 +330,199 @@ def test_constant_counts_are_fitted_exactly(
             model.fit(form(X), np.full(40, level))
             assert np.all(np.abs(model.coef_) <= 1e-8)
             assert model.intercept_ == pytest.approx(np.log(level))
+
+
+def norms_by_hand(W: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Norm of each group over all outputs."""
+    W = np.atleast_2d(W)
+    return np.array([np.linalg.norm(W[:, groups == g]) for g in np.unique(groups)])
+
+
+def block_violation(
+    W: np.ndarray, gradient: np.ndarray, groups: np.ndarray, alpha: float, l2: float = 0.0
+) -> float:
+    """How far a group lasso with weights sqrt(size) is from optimal, the gradient being the loss's.
+
+    Rows are outputs.
+    """
+    W, gradient = np.atleast_2d(W), np.atleast_2d(gradient)
+    worst = 0.0
+    for g in np.unique(groups):
+        w, d, t = W[:, groups == g], gradient[:, groups == g], alpha * np.sqrt(np.sum(groups == g))
+        excess = np.linalg.norm(d) - t
+        if w.any():
+            excess = np.linalg.norm(d + l2 * w + t * w / np.linalg.norm(w))
+        worst = max(worst, excess)
+    return worst
+
+
+GROUPS_OF_THREE = np.repeat([0, 1, 2, 3], 3)
+
+
+@pytest.fixture
+def tall(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    X = StandardScaler().fit_transform(rng.standard_normal((150, 12)) @ rng.random((12, 12)))
+    z = X[:, :3].sum(axis=1) + rng.standard_normal(150)
+    return X, z / z.std()
+
+
+def test_several_classes_have_one_group_over_all_of_them(
+    tall: tuple[np.ndarray, np.ndarray],
+) -> None:
+    X, z = tall
+    names = np.array(["low", "mid", "top"])
+    y = names[np.digitize(z, [-0.5, 0.5])]
+    model = fitted(X, y, alpha=0.05, groups=GROUPS_OF_THREE)
+    assert model.classes_.tolist() == ["low", "mid", "top"]
+    assert model.coef_.shape == (3, 12)
+    assert model.intercept_.shape == (3,)
+    p = np.exp(X @ model.coef_.T + model.intercept_)
+    p /= p.sum(axis=1, keepdims=True)
+    gradient = (p - (y[:, None] == names)).T @ X / len(y)
+    assert block_violation(model.coef_, gradient, GROUPS_OF_THREE, 0.05) < 1e-6
+    np.testing.assert_allclose(model.group_norms_, norms_by_hand(model.coef_, GROUPS_OF_THREE))
+    np.testing.assert_allclose(model.feature_importances_, np.linalg.norm(model.coef_, axis=0))
+    assert model.support_.tolist() == (model.group_norms_ > 0)[GROUPS_OF_THREE].tolist()
+    assert 0 < len(model.selected_groups_) < 4
+    # whole numbers are classes as well; two of several are the log loss of two outputs
+    numbers = fitted(X, np.searchsorted(names, y), alpha=0.05, groups=GROUPS_OF_THREE)
+    np.testing.assert_allclose(numbers.coef_, model.coef_, atol=1e-8)
+    two = fitted(X, z > 0, alpha=0.05, loss="multinomial")
+    np.testing.assert_allclose(two.coef_[0], -two.coef_[1], atol=1e-8)
+
+
+def test_several_targets_have_one_group_over_all_of_them(
+    tall: tuple[np.ndarray, np.ndarray], rng: np.random.Generator
+) -> None:
+    X, z = tall
+    Y = np.column_stack((z, X[:, 0] - z, rng.standard_normal(150)))
+    model = fitted(X, Y, alpha=0.2, groups=GROUPS_OF_THREE, loss="squared", l2=0.1)
+    residual = X @ model.coef_.T + model.intercept_ - Y
+    gradient = residual.T @ X / len(Y)
+    assert block_violation(model.coef_, gradient, GROUPS_OF_THREE, 0.2, 0.1) < 1e-6
+    one = fitted(X, Y[:, :1], alpha=0.1, loss="squared")
+    np.testing.assert_array_equal(one.coef_, fitted(X, Y[:, 0], alpha=0.1).coef_)
+    with pytest.raises(ValueError, match="y should be a 1d array"):
+        fitted(X, Y)
+
+
+def test_huber_loss(tall: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> None:
+    X, z = tall
+    y = np.where(rng.random(150) < 0.1, 30.0, z)
+    for epsilon in (0.5, 1.35):
+        model = fitted(
+            X, y, alpha=0.05, groups=GROUPS_OF_THREE, loss="huber", epsilon=epsilon, tol=1e-9
+        )
+        residual = X @ model.coef_ + model.intercept_ - y
+        score = np.clip(residual, -epsilon, epsilon)
+        assert abs(score.mean()) < 1e-6
+        assert block_violation(model.coef_, X.T @ score / 150, GROUPS_OF_THREE, 0.05) < 1e-5
+
+
+@pytest.mark.parametrize("ties", ["breslow", "efron"])
+def test_survival_times(
+    tall: tuple[np.ndarray, np.ndarray], ties: str, rng: np.random.Generator
+) -> None:
+    X, z = tall
+    times, events = np.ceil(4.0 * rng.exponential(np.exp(-z))), rng.random(150) < 0.7
+    structured = np.array(
+        list(zip(events, times, strict=True)), dtype=[("dead", "?"), ("months", "f8")]
+    )
+    params: dict[str, Any] = {"alpha": 0.03, "groups": GROUPS_OF_THREE, "loss": "cox"}
+    model = fitted(X, structured, ties=ties, **params)
+    frame = pd.DataFrame({"time": times, "event": events})
+    for y in (frame, np.column_stack((times, events))):
+        np.testing.assert_array_equal(fitted(X, y, ties=ties, **params).coef_, model.coef_)
+    # the partial likelihood, event after event
+    risk, gradient = np.exp(X @ model.coef_), np.zeros(12)
+    for t in np.unique(times[events]):
+        dead = np.flatnonzero(events & (times == t))
+        for k in range(len(dead)):
+            share = k / len(dead) if ties == "efron" else 0.0
+            mass = risk * (times >= t)
+            mass[dead] *= 1.0 - share
+            gradient += mass @ X / mass.sum()
+        gradient -= X[dead].sum(axis=0)
+    assert block_violation(model.coef_, gradient / 150, GROUPS_OF_THREE, 0.03) < 1e-6
+    assert 0 < len(model.selected_groups_) < 4
+    with pytest.raises(ValueError, match="no event"):
+        fitted(X, np.column_stack((times, np.zeros(150))), **params)
+
+
+def test_signs_and_bounds(tall: tuple[np.ndarray, np.ndarray]) -> None:
+    X, z = tall
+    mask = np.arange(12) % 2 == 0
+    positive = fitted(X, -z, alpha=0.01, groups=GROUPS_OF_THREE, positive=mask)
+    assert positive.coef_[mask].min() >= 0.0
+    assert positive.coef_[~mask].min() < 0.0
+    upper = np.full(12, 0.1)
+    box = fitted(X, z, alpha=0.01, bounds=(-0.2, upper))
+    assert -0.2 <= box.coef_.min() < box.coef_.max() == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="lower <= 0 <= upper"):
+        fitted(X, z, bounds=(0.1, 1.0))
+
+
+def test_overlapping_groups_are_sums_of_their_parts(tall: tuple[np.ndarray, np.ndarray]) -> None:
+    X, z = tall
+    groups = {"a": range(5), "b": range(3, 9), "c": range(8, 12)}
+    columns = np.concatenate([np.array(g) for g in groups.values()])
+    labels = np.repeat([0, 1, 2], [len(g) for g in groups.values()])
+    for l1_ratio in (0.0, 0.4):
+        params: dict[str, Any] = {"alpha": 0.05, "l1_ratio": l1_ratio, "tol": 1e-10}
+        model = fitted(X, z, groups=groups, overlap="latent", **params)
+        # columns written twice, by hand
+        copied = fitted(X[:, columns], z, groups=labels, **params)
+        by_hand = np.zeros(12)
+        np.add.at(by_hand, columns, copied.coef_)
+        # the parts need not be unique, what they make of X is
+        np.testing.assert_allclose(X @ model.coef_, X @ by_hand, atol=1e-6)
+        kept = np.unique(columns[copied.get_support()])
+        assert model.get_support(indices=True).tolist() == kept.tolist()
+        assert model.selected_groups_.tolist() == list(
+            np.array(list("abc"))[np.unique(labels[copied.get_support()])]
+        )
+        sparse_model = fitted(sp.csc_array(X), z, groups=groups, overlap="latent", **params)
+        np.testing.assert_allclose(X @ sparse_model.coef_, X @ model.coef_, atol=1e-6)
+    model.set_params(warm_start=True, alpha=0.04).fit(X, z)
+    cold = fitted(X, z, groups=groups, overlap="latent", **{**params, "alpha": 0.04})
+    np.testing.assert_allclose(X @ model.coef_, X @ cold.coef_, atol=1e-5)
+    with pytest.raises(ValueError, match=r"column 3 is in groups 'a' and 'b'.*overlap='latent'"):
+        fitted(X, z, groups=groups)
+    fitted(X, z, groups=groups, overlap="latent", positive=True)
+    with pytest.raises(ValueError, match="bounds other than zero are not defined"):
+        fitted(X, z, groups=groups, overlap="latent", bounds=(-1, 1))
+
+
+def test_adaptive_groups(tall: tuple[np.ndarray, np.ndarray]) -> None:
+    X, z = tall
+    pilot = Lasso(0.1).fit(X, z)
+    norms = norms_by_hand(pilot.coef_, GROUPS_OF_THREE)
+    used = norms > 0
+    model = fitted(X, z, alpha=0.02, groups=GROUPS_OF_THREE, adaptive=Lasso(0.1), tol=1e-10)
+    weights = np.where(used, np.sqrt(3.0) / np.where(used, norms, 1.0), 1e6)
+    by_hand = fitted(X, z, alpha=0.02, groups=GROUPS_OF_THREE, penalty_weights=weights, tol=1e-10)
+    np.testing.assert_allclose(model.coef_, by_hand.coef_, atol=1e-6)
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+def test_features_asked_for_are_whole_groups(
+    tall: tuple[np.ndarray, np.ndarray], l1_ratio: float
+) -> None:
+    X, z = tall
+    model = fitted(X, z, alpha=50.0, groups=GROUPS_OF_THREE, l1_ratio=l1_ratio, min_features=4)
+    assert model.n_features_ == model.get_support().sum() == 6
+    assert not model.coef_.any()
+    # those that enter first
+    smaller = fitted(X, z, groups=GROUPS_OF_THREE, l1_ratio=l1_ratio, max_groups=1)
+    assert smaller.selected_groups_[0] in model.selected_groups_.tolist()
+
+
+def test_fitted_attributes_are_those_of_the_last_fit(tall: tuple[np.ndarray, np.ndarray]) -> None:
+    X, z = tall
+    model = fitted(X, z > 0, alpha=0.05)
+    assert model.classes_.tolist() == [False, True]
+    assert model.set_params(loss="squared").fit(X, z) is model
+    assert not hasattr(model, "classes_")
+    model.set_params(encode="auto").fit(X, z)
+    assert hasattr(model, "encoder_")
+    assert not hasattr(model.set_params(encode=None).fit(X, z), "encoder_")

@@ -18,6 +18,7 @@ from sksparse._interrupts import check
 from sksparse._typing import Array, Indices
 from sksparse.losses import Loss
 from sksparse.solvers._centred import CentredColumns, CentredDesign
+from sksparse.solvers._column_store import ColumnStore
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._base import ConvexIterate
 from sksparse.solvers.convex._block_subproblem import Subproblem, Working
@@ -40,6 +41,8 @@ class Tuning:
         A model is minimised to this share of the violations of the step before.
     largest_gram : int
         Columns up to which a model forms a Gram matrix.
+    copied : int
+        Numbers that kept copies of columns may have: more are read again from X.
     memory : int
         Iterates that are combined.
     jitter : float
@@ -55,6 +58,7 @@ class Tuning:
     floor: float = 1e-8
     inner: float = 0.1
     largest_gram: int = 128
+    copied: int = 2**26
     memory: int = 5
     jitter: float = 1e-12
     halvings: int = 30
@@ -83,6 +87,8 @@ class NewtonModels:
 
     def __init__(self, centred: CentredDesign) -> None:
         self.centred = centred
+        design = centred.design
+        self._store = ColumnStore(design.n_features, design.n_samples)
         self._features: Indices = np.empty(0, dtype=np.intp)
         self._columns: CentredColumns | None = None
         self._curvature: Array = np.empty(0)
@@ -91,9 +97,23 @@ class NewtonModels:
     def columns(self, features: Indices) -> CentredColumns:
         """The columns of a working set."""
         if self._columns is None or not np.array_equal(features, self._features):
-            self._features, self._columns = features, self.centred.columns(features)
+            self._features, self._columns = features, self._copies(features)
             self._subproblem = None
         return self._columns
+
+    def _copies(self, features: Indices) -> CentredColumns:
+        """Columns out of the store, where copies of dense ones do not take too much memory."""
+        design, store = self.centred.design, self._store
+        new = store.missing(features)
+        total = len(store) + len(new)
+        if design.is_sparse or design.n_samples * store.capacity(total) > TUNING.copied:
+            return self.centred.columns(features)
+        if new.size:
+            fresh = store.append(new)
+            self.centred.write_rows(new, store.matrix[fresh])
+        in_order = np.array_equal(store.features[: len(features)], features)
+        rows = slice(len(features)) if in_order else store.position[features]
+        return CentredColumns(store.matrix[rows].T, np.zeros(len(features)))
 
     def at(self, problem: Problem, working: Working, gradient: Array, place: _Place) -> Subproblem:
         """The model around an iterate, with curvatures from there or nearby."""

@@ -8,6 +8,7 @@ output: see the kernel of block descent for the three forms. A ridge is no part 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ import scipy.sparse as sp
 
 from sksparse._typing import Array
 from sksparse.solvers._centred import CentredColumns
+
+# Numbers of columns that are centred and scaled while they are in the processor's cache.
+_CACHED = 2**16
 
 
 class Quadratic(ABC):
@@ -251,6 +255,15 @@ def _scaled(columns: Any, roots: Array, means: Array) -> Any:
         scaled = columns.copy()
         scaled.data *= roots[scaled.indices]
         return scaled
-    scaled = columns - means
-    scaled *= roots[:, None]
+    scaled = np.empty(columns.shape, order="F")
+    for block in _cached_blocks(*columns.shape):
+        np.subtract(columns[:, block], means[block], out=scaled[:, block])
+        scaled[:, block] *= roots[:, None]
     return scaled
+
+
+def _cached_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Blocks of columns that stay in the cache between two operations."""
+    width = max(_CACHED // max(n_rows, 1), 1)
+    for start in range(0, n_columns, width):
+        yield slice(start, start + width)
