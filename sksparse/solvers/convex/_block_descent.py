@@ -104,7 +104,9 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         slack = alpha * penalty.value(state.coef) + share * float(np.vdot(state.coef, smooth))
         return max(slack, 0.0) + 0.5 * (1.0 - share) ** 2 * state.residual**2
 
-    def _inner_tolerance(self, problem: Problem, state: BlockIterate) -> float:
+    def _inner_tolerance(
+        self, problem: Problem, state: BlockIterate, working: Working
+    ) -> float:
         """Violations that are small enough over a working set.
 
         A share of those that there are, or about what the gap that is aimed at allows.
@@ -115,18 +117,14 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         if cost == 0.0 or not isinstance(problem.loss, ConjugateLoss):
             return max(TUNING.inner * worst, self.inner_tolerance(state))
         excess = self.tolerance(problem) * problem.objective(state.coef, state.z) / cost
-        lengths = penalty.blocks.norms(problem.centred.scales)[state.groups]
-        sizes = penalty.blocks.sizes[state.groups]
-        factors = penalty.l2[state.groups] + penalty.l1[penalty.blocks.members(state.groups[:1])[0]]
-        penalised = (factors > 0.0) & (lengths > 0.0)
-        unit = np.min(factors[penalised] * np.sqrt(sizes[penalised]) / lengths[penalised])
+        unit = working.violation_unit()
         return max(TUNING.inner * worst, TUNING.goal * state.sharper * excess * alpha * unit)
 
     def step(self, problem: Problem, state: BlockIterate) -> None:
         most = max(TUNING.first_groups, TUNING.growth * len(state.groups))
         state.groups = enlarge(state.groups, state.violations, most)
         working = Working(problem.penalty_as(BlockPenalty), state.groups, problem.centred.scales)
-        tol = self._inner_tolerance(problem, state)
+        tol = self._inner_tolerance(problem, state, working)
         if problem.loss.quadratic:
             self._solve_squared(problem, state, working, tol)
         else:

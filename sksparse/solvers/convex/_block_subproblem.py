@@ -131,6 +131,15 @@ class Working:
         infinite = np.full(len(self.features), np.inf)
         return -infinite if lower is None else lower, infinite if upper is None else upper
 
+    def violation_unit(self) -> float:
+        """Least violation where a dual norm exceeds the strength, per unit of the excess."""
+        penalty, blocks = self.penalty, self.penalty.blocks
+        if not len(self.features):
+            return 1.0
+        factors = penalty.l2 + penalty.l1[blocks.pointers[:-1]]
+        units = factors * np.sqrt(blocks.sizes) / blocks.norms(self._scales)
+        return float(units[factors > 0.0].min()) if factors.any() else 1.0
+
     def kernel_form(self, quadratic: Quadratic, known: EigenBlocks) -> Any:
         """Groups as the compiled loop takes them, their blocks of H among those ``known``."""
         from sksparse._kernels.block_descent import GroupBlocks
@@ -222,8 +231,9 @@ class Subproblem:
         self, quadratic: Quadratic, working: Working, known: EigenBlocks | None = None
     ) -> None:
         self.quadratic, self.working = quadratic, working
-        self._form = quadratic.kernel_form()
-        self._groups = working.kernel_form(quadratic, {} if known is None else known)
+        if len(working.features):
+            self._form = quadratic.kernel_form()
+            self._groups = working.kernel_form(quadratic, {} if known is None else known)
 
     def minimise(self, alpha: float, coef: Array, tol: float) -> Array:
         """See :func:`minimise`."""

@@ -58,7 +58,7 @@ class SquaredQuadratics:
 
     def __init__(self, gram: GramCache | None) -> None:
         self._gram, self._shared = gram, gram is not None
-        self._columns: _Columns | None = None
+        self._columns: WeightedColumns | None = None
 
     def at(self, problem: Problem, state: ConvexIterate, features: Indices) -> Quadratic:
         """The loss over ``features`` around an iterate whose gradient is known."""
@@ -73,7 +73,7 @@ class SquaredQuadratics:
                 columns, gradient, weights, coef, centre=problem.fit_intercept, gram=False
             )
         if self._columns is None or self._columns.centred is not problem.centred:
-            self._columns = _Columns(problem.centred)
+            self._columns = WeightedColumns(problem.centred)
         roots = np.sqrt(weights)
         residual = np.divide(-gradient.T, roots, out=np.zeros(gradient.T.shape), where=roots > 0)
         return DenseQuadratic(self._columns.weighted(features), residual, coef)
@@ -104,7 +104,7 @@ class SquaredQuadratics:
         return self._gram
 
 
-class _Columns:
+class WeightedColumns:
     """Copies of the columns that came into use, centred, times the roots of the weights."""
 
     def __init__(self, centred: CentredDesign) -> None:

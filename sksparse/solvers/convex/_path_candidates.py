@@ -1,0 +1,150 @@
+"""The groups over which a path is solved, and the gradients there over all features."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from sksparse._typing import Array, Indices
+from sksparse.penalties import BlockPenalty
+from sksparse.solvers._column_store import ColumnStore
+from sksparse.solvers._gram_cache import GramCache
+from sksparse.solvers._problem import Problem
+from sksparse.solvers.convex._block_subproblem import EigenBlocks, Subproblem, Working
+from sksparse.solvers.convex._quadratic_model import GramQuadratic
+from sksparse.solvers.convex._squared_quadratics import WeightedColumns
+
+
+class Candidates(ABC):
+    """Groups of a path that may be in use, with what is known of their columns.
+
+    Parameters
+    ----------
+    problem : Problem
+        A squared loss with a block penalty.
+    null_gradient : ndarray of shape (n_features,) or (n_outputs, n_features)
+        Gradient of the loss at the model without features.
+
+    Attributes
+    ----------
+    groups, features : ndarray
+        Groups in the order in which they came, and their columns that vary.
+    unit : float
+        Least violation per unit of strength by which a dual norm exceeds it.
+    """
+
+    def __init__(self, problem: Problem, null_gradient: Array) -> None:
+        self.problem, self.null_gradient = problem, null_gradient
+        self._penalty = problem.penalty_as(BlockPenalty)
+        self._eigen: EigenBlocks = {}
+        self.groups = np.unique(self._penalty.blocks.labels[self._penalty.unpenalised()])
+        self._renew()
+
+    def admit(self, groups: Indices) -> bool:
+        """Add groups; whether there were new ones."""
+        new = np.setdiff1d(groups, self.groups)
+        if new.size:
+            self.groups = np.concatenate((self.groups, new))
+            self._renew()
+        return bool(new.size)
+
+    def _renew(self) -> None:
+        working = Working(self._penalty, self.groups, self.problem.centred.scales)
+        self._working, self.features = working, working.features
+        zero = self.reduced(self.problem.null_coef)
+        descent = -self.null_gradient[..., self.features]
+        quadratic = GramQuadratic(self._gram(), descent, zero)
+        self._subproblem = Subproblem(quadratic, working, self._eigen)
+        self.unit = working.violation_unit()
+
+    def minimise(self, alpha: float, coef: Array, tol: float) -> Array:
+        """Coefficients of the candidates that are optimal at a strength."""
+        return self._subproblem.minimise(alpha, coef, tol)
+
+    def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
+        """Largest violation over the candidates, of the gradient over all features."""
+        inner = gradient[..., self.features]
+        return float(self._working.violations(coef, inner, alpha).max(initial=0.0))
+
+    def reduced(self, coef: Array) -> Array:
+        """Coefficients of the candidates among all."""
+        return coef[..., self.features]
+
+    def expanded(self, coef: Array) -> Array:
+        """Coefficients of all features, from those of the candidates."""
+        full = self.problem.null_coef
+        full[..., self.features] = coef
+        return full
+
+    def padded(self, coef: Array) -> Array:
+        """Coefficients of fewer candidates as those of all, which came later."""
+        more = np.zeros((*coef.shape[:-1], len(self.features) - coef.shape[-1]))
+        return np.concatenate((coef, more), axis=-1)
+
+    @abstractmethod
+    def _gram(self) -> Array:
+        """Gram matrix of the candidates."""
+
+    @abstractmethod
+    def gradients(self, coefs: Array) -> tuple[Array, Array]:
+        """Gradients of the loss over all features, and its values, for several points.
+
+        Parameters
+        ----------
+        coefs : ndarray of shape (n_points, ..., n_candidate_features)
+            Coefficients of the candidates.
+        """
+
+
+class ByResiduals(Candidates):
+    """Gradients are a product of X with the residuals of all points."""
+
+    def __init__(self, problem: Problem, null_gradient: Array) -> None:
+        self._cache, self._columns = GramCache(problem.centred), WeightedColumns(problem.centred)
+        self._null = problem.loss.gradient(problem.null_predictor)
+        super().__init__(problem, null_gradient)
+
+    def _gram(self) -> Array:
+        return self._cache.matrix(self.features)
+
+    def gradients(self, coefs: Array) -> tuple[Array, Array]:
+        problem, roots = self.problem, np.sqrt(self.problem.loss.weights)
+        rows = coefs.reshape(-1, len(self.features))
+        pulls = roots * (rows @ self._columns.weighted(self.features).T)
+        pulls += np.tile(np.atleast_2d(self._null.T), (len(coefs), 1))
+        scaled = np.divide(pulls, roots, out=np.zeros_like(pulls), where=roots > 0.0)
+        losses = 0.5 * np.einsum("ij,ij->i", scaled, scaled)
+        gradients = problem.centred.rmatvec(pulls.T)
+        shape = (len(coefs), *problem.null_coef.shape)
+        return gradients.reshape(shape), losses.reshape(len(coefs), -1).sum(axis=1)
+
+
+class ByCovariances(Candidates):
+    """Gradients are made of the products of candidates with all features."""
+
+    def __init__(self, problem: Problem, null_gradient: Array) -> None:
+        self._store = ColumnStore(problem.design.n_features, problem.design.n_features)
+        null = problem.loss.gradient(problem.null_predictor)
+        used = problem.loss.weights > 0.0
+        squares = (null[used].T) ** 2 / problem.loss.weights[used]
+        self._null_loss = 0.5 * float(np.sum(squares))
+        super().__init__(problem, null_gradient)
+
+    def _gram(self) -> Array:
+        new = self._store.missing(self.features)
+        if new.size:
+            rows = self._store.append(new)
+            for block, product in self.problem.centred.weighted_products(new):
+                self._store.matrix[rows, block] = product
+        return np.ascontiguousarray(self._rows[:, self.features])
+
+    @property
+    def _rows(self) -> Array:
+        return self._store.matrix[self._store.position[self.features]]
+
+    def gradients(self, coefs: Array) -> tuple[Array, Array]:
+        gradients = self.null_gradient + coefs @ self._rows
+        both = self.null_gradient[..., self.features] + gradients[..., self.features]
+        products = (coefs * both).reshape(len(coefs), -1)
+        return gradients, self._null_loss + 0.5 * products.sum(axis=1)
