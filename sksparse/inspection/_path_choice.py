@@ -34,6 +34,10 @@ def path_of(estimator: Any) -> tuple[Any, Array]:
     TypeError
         Where it keeps no path; says what does.
     """
+    if not _missing_of_path(estimator):
+        raise TypeError(
+            f"{type(estimator).__name__} is a path and no estimator: give it to from_path."
+        )
     model = fitted_network(estimator)
     try:
         return model, model.coef_path_
@@ -54,13 +58,18 @@ def check_path(path: Any) -> None:
     TypeError
         Says what to give instead.
     """
-    found = getattr(path, "__dict__", {})
-    missing = [name for name in ("coefs", "losses", "alphas") if name not in found]
+    missing = _missing_of_path(path)
     if missing:
         raise TypeError(
             f"{type(path).__name__} is not a path (it has no {missing[0]}): give what a function "
             "such as l0_path returns, or a fitted estimator to from_estimator."
         )
+
+
+def _missing_of_path(path: Any) -> list[str]:
+    """What every path has and this object has not."""
+    found = getattr(path, "__dict__", {})
+    return [name for name in ("coefs", "losses", "alphas") if name not in found]
 
 
 def names_of_inputs(estimator: Any) -> Any:

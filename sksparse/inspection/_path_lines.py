@@ -93,8 +93,8 @@ def path_lines(
     norms = _norms(group_norms, values, names, labels)
     if show == "groups" and not norms:
         raise ValueError(
-            "show='groups' needs groups: give groups, one label per feature, or "
-            "show='coefficients'."
+            "show='groups' needs groups, and there are none: draw a path of the group lasso, give "
+            "the display groups, one label per feature, or show='coefficients'."
         )
     # Of groups of one feature each, the features have the better names.
     grouped = 0 < len(names) < len(values)

@@ -96,7 +96,7 @@ def test_of_overlapping_groups_the_norms_are_given() -> None:
 def test_unknown_and_missing_groups_are_refused() -> None:
     with pytest.raises(ValueError, match="show='norms' is unknown; give one of"):
         display_of().plot(show="norms")
-    with pytest.raises(ValueError, match="show='groups' needs groups: give groups"):
+    with pytest.raises(ValueError, match="show='groups' needs groups, and there are none: draw"):
         display_of(groups=None).plot(show="groups")
 
 

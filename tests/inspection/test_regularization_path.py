@@ -211,6 +211,8 @@ def test_what_has_no_path_is_refused(diabetes: tuple[pd.DataFrame, pd.Series]) -
         RegularizationPathDisplay.from_estimator(make_pipeline(OSCAR()).fit(X, y))
     with pytest.raises(TypeError, match=r"L0RegressorCV is not a path .*from_estimator"):
         RegularizationPathDisplay.from_path(L0RegressorCV(max_features=1).fit(X, y))
+    with pytest.raises(TypeError, match="L0Path is a path and no estimator: give it to from_path"):
+        RegularizationPathDisplay.from_estimator(l0_path(X, y, max_features=1))
     with pytest.raises(TypeError, match="ndarray is not a path"):
         RegularizationPathDisplay.from_path(COEFS)
     path = SimpleNamespace(coefs=COEFS, alphas=[4, 3, 2, 1], sizes=None, losses=[4, 3, 2, 1])
