@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any, NamedTuple
@@ -40,6 +41,22 @@ class Encoded(NamedTuple):
     X: Any
     sources: Indices
     encoder: Any
+
+
+@contextmanager
+def suggests_encoding(X: Any) -> Iterator[None]:
+    """Around the check of features as numbers: names in a DataFrame have a remedy."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kinds = X.dtypes.items() if hasattr(X, "iloc") else ()
+        names = [str(name) for name, dtype in kinds if getattr(dtype, "kind", "O") in "OUT"]
+        if not names:
+            raise
+        raise ValueError(
+            f"{error}: column(s) {names[:5]} hold no numbers. Encode them, or set encode='auto', "
+            "which encodes tables and selects their columns."
+        ) from error
 
 
 def read_table(estimator: Any, X: Any, y: Any, *, multi_output: bool) -> tuple[Any, Any]:

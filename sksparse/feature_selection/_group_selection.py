@@ -10,17 +10,17 @@ from sklearn.utils.validation import check_is_fitted
 from sksparse._estimator import SparseEstimator
 from sksparse._typing import Array, Indices, Mask
 from sksparse._validation import check_data, check_weights, validate_data, warn_if_more_than_all
-from sksparse.feature_selection._encoding import encode_table, read_table
+from sksparse.feature_selection._encoding import encode_table, read_table, suggests_encoding
 from sksparse.feature_selection._group_count import fit_groups, next_to_enter
 from sksparse.feature_selection._targets import check_targets
-from sksparse.linear_model._convex_path import Posed
+from sksparse.linear_model._convex_path import ConvexEstimatorMixin, Posed
 from sksparse.linear_model._survival import check_survival
 from sksparse.linear_model.group._base import GroupSelectorMixin
 from sksparse.linear_model.group._task import GroupTask
 from sksparse.solvers import Solution
 
 
-class GroupSelection(GroupSelectorMixin, SparseEstimator):
+class GroupSelection(ConvexEstimatorMixin[GroupTask], GroupSelectorMixin, SparseEstimator):
     """How a selector of groups is posed, solved, and read."""
 
     alpha: float
@@ -40,13 +40,14 @@ class GroupSelection(GroupSelectorMixin, SparseEstimator):
 
     def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[GroupTask]:
         """The task that the data and the validated parameters describe."""
-        several, sources = self.loss in ("squared", "cox"), None
-        if self.loss == "cox" and y is not None:
-            y = np.column_stack(check_survival(y))
+        sources = None
+        y = self._readable(y)
+        several = self.loss in ("squared", "cox")
         if self.encode is None:
-            X, y, weights = check_data(
-                self, X, y, sample_weight, y_numeric=False, multi_output=several
-            )
+            with suggests_encoding(X):
+                X, y, weights = check_data(
+                    self, X, y, sample_weight, y_numeric=False, multi_output=several
+                )
             self._forget("encoder_")
         else:
             X, y = read_table(self, X, y, multi_output=several)
@@ -62,6 +63,18 @@ class GroupSelection(GroupSelectorMixin, SparseEstimator):
         loss = targets.as_loss(weights, epsilon=self.epsilon, ties=self.ties)
         plain = targets.attributes(X.dtype)
         return self._posed(X, targets.values, loss, sample_weight, plain, sources)
+
+    def _readable(self, y: Any) -> Any:
+        """Targets as the checks of scikit-learn take them: two columns of survival times."""
+        if self.loss == "cox" and y is not None:
+            return np.column_stack(check_survival(y))
+        shape: tuple[int, ...] = getattr(y, "shape", ())
+        if self.loss not in ("squared", "cox") and len(shape) == 2 and shape[1] > 1:
+            raise ValueError(
+                f"y should be a 1d array for loss={self.loss!r}, got an array of shape {shape}; "
+                "loss='squared' takes several targets."
+            )
+        return y
 
     def _forget(self, attribute: str) -> None:
         """Remove what an earlier fit set and this one does not."""

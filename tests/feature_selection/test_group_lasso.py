@@ -19,6 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sksparse.feature_selection import GroupLassoSelector, one_hot_groups
+from sksparse.linear_model import alpha_max
 
 
 @parametrize_with_checks(
@@ -526,3 +527,16 @@ def test_fitted_attributes_are_those_of_the_last_fit(tall: tuple[np.ndarray, np.
     model.set_params(encode="auto").fit(X, z)
     assert hasattr(model, "encoder_")
     assert not hasattr(model.set_params(encode=None).fit(X, z), "encoder_")
+
+
+def test_what_a_newcomer_meets_names_its_remedy(tall: tuple[np.ndarray, np.ndarray]) -> None:
+    X, z = tall
+    table = pd.DataFrame({"city": np.where(X[:, 0] > 0, "Oslo", "Lima"), "size": X[:, 1]})
+    with pytest.raises(ValueError, match=r"\['city'\] hold no numbers. .*set encode='auto'"):
+        fitted(table, z)
+    with pytest.raises(ValueError, match=r"1d array for loss='auto'.*loss='squared' takes several"):
+        fitted(X, np.column_stack((z, z)))
+    top = alpha_max(GroupLassoSelector(encode="auto"), table, z)
+    assert fitted(table, z, encode="auto", alpha=0.999 * top).n_features_ == 1
+    with pytest.warns(UserWarning, match="give a smaller alpha, min_features=1"):
+        fitted(table, z, encode="auto", alpha=1.001 * top)
