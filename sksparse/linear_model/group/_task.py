@@ -197,7 +197,8 @@ class GroupTask(ConvexTask):
         if not kept.any():
             return Answer(coef, intercept, "")
         found = self._free_fit(kept, coef)
-        return Answer(found.coef, found.intercept, found.message or self._separation(kept, found))
+        message = self._separation(kept, found) or found.message
+        return Answer(found.coef, found.intercept, message)
 
     def _separation(self, kept: Mask, found: Solution) -> str:
         """Text of a warning where the refit has no minimum."""
