@@ -11,6 +11,11 @@ from sksparse._typing import Array
 from sksparse.losses._base import ConjugateLoss
 
 _DOMAIN_SLACK = 1e-12
+# Newton steps for the intercepts at most, halvings of one, and what share of all derivatives is
+# rounding of a slope.
+_STEPS = 50
+_HALVINGS = 20
+_SLOPE = 1e-15
 
 
 class Multinomial(ConjugateLoss):
@@ -78,9 +83,33 @@ class Multinomial(ConjugateLoss):
         used = (self.weights > 0.0)[:, None]
         return float(np.max(np.abs(z), where=used, initial=0.0))
 
-    def best_shift(self, z: Array) -> float:
-        """Zero: the same number added to all outputs changes nothing."""
-        return 0.0
+    def best_shift(self, z: Array) -> Any:
+        """What to add to the outputs, with sum zero, so that no other constants lower the loss.
+
+        Newton's method, steps halved until the slope becomes smaller.
+        """
+        shift = np.zeros(z.shape[1])
+        derivatives = self.gradient(z)
+        slope = derivatives.sum(axis=0)
+        for _ in range(_STEPS):
+            if np.abs(slope).max() <= _SLOPE * np.abs(derivatives).sum():
+                break
+            p = softmax(z + shift, axis=1)
+            weighted = self.weights[:, None] * p
+            hessian = np.diag(weighted.sum(axis=0)) - p.T @ weighted
+            # the same number added to all outputs changes nothing
+            hessian += np.trace(hessian) / len(shift) ** 2
+            step = -np.linalg.lstsq(hessian, slope, rcond=None)[0]
+            for _ in range(_HALVINGS):
+                derivatives = self.gradient(z + (shift + step))
+                smaller = np.linalg.norm(derivatives.sum(axis=0)) < np.linalg.norm(slope)
+                if smaller:
+                    break
+                step = 0.5 * step
+            if not smaller:
+                break
+            shift, slope = shift + step, derivatives.sum(axis=0)
+        return shift - shift.mean()
 
     def conjugate(self, u: Array) -> float:
         used = self.weights > 0

@@ -68,7 +68,7 @@ class Tuning:
 TUNING = Tuning()
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """Coefficients of a working set, with the predictor and the level that belong to them."""
 
     coef: Array
@@ -115,7 +115,7 @@ class NewtonModels:
         rows = slice(len(features)) if in_order else store.position[features]
         return CentredColumns(store.matrix[rows].T, np.zeros(len(features)))
 
-    def at(self, problem: Problem, working: Working, gradient: Array, place: _Place) -> Subproblem:
+    def at(self, problem: Problem, working: Working, gradient: Array, place: Place) -> Subproblem:
         """The model around an iterate, with curvatures from there or nearby."""
         columns, curvature = self.columns(working.features), _curvature(problem.loss, place.z)
         known = self._subproblem
@@ -150,34 +150,63 @@ def solve_newton(
     Features outside of the working set must be zero.
     """
     features = working.features
-    columns = models.columns(features)
-    place = _Place(state.coef[..., features], state.z, state.level)
+    before = Place(state.coef[..., features], state.z, state.level)
+    after = newton_descent(problem, before, working, models, tol, least=1)
+    state.progress = after is not before
+    state.coef[..., features] = after.coef
+    state.z, state.level = after.z, after.level
+
+
+def newton_descent(
+    problem: Problem,
+    place: Place,
+    working: Working,
+    models: NewtonModels,
+    tol: float,
+    *,
+    least: int = 0,
+) -> Place:
+    """Where violations over the working set are at most ``tol``, or the last place before.
+
+    Parameters
+    ----------
+    problem : Problem
+        Loss, penalty and strength.
+    place : Place
+        Where to begin, within the bounds.
+    working : Working
+        The working set; other features are zero.
+    models : NewtonModels
+        Columns and curvatures that are known.
+    tol : float
+        Largest violation.
+    least : int, default=0
+        Steps to try at least, whatever the violations.
+    """
+    columns = models.columns(working.features)
     value, history = _value(problem, working, place), [place]
-    state.progress = False
-    for _ in range(TUNING.steps):
+    for step in range(TUNING.steps):
         check()
         inner = columns.rmatvec(problem.sample_gradient(place.z))
         inner = inner + working.penalty.ridge * place.coef
         left = float(working.violations(place.coef, inner, problem.alpha).max(initial=0.0))
-        if state.progress and left <= tol:
+        if step >= least and left <= tol:
             break
         end = _model_minimum(problem, working, models, place, max(TUNING.inner * left, 0.1 * tol))
         found = _line_search(problem, working, place, end, value)
         if found is None:
             break
         place, value = found
-        state.progress = True
         history.append(place)
         if len(history) > TUNING.memory:
             place, value = _extrapolated(problem, working, history, value)
             history = [place]
-    state.coef[..., features] = place.coef
-    state.z, state.level = place.z, place.level
+    return place
 
 
 def _model_minimum(
-    problem: Problem, working: Working, models: NewtonModels, place: _Place, tol: float
-) -> _Place:
+    problem: Problem, working: Working, models: NewtonModels, place: Place, tol: float
+) -> Place:
     """Where the model around an iterate is least, to a tolerance for its violations."""
     gradient = problem.loss.gradient(place.z)
     model = models.at(problem, working, gradient, place)
@@ -185,16 +214,16 @@ def _model_minimum(
     move, shift = models.columns(working.features).matvec(coef - place.coef), 0.0 * place.level
     if problem.free_intercept:
         shift = -(gradient.sum(axis=0) + models.curvature @ move) / models.curvature.sum()
-    return _Place(coef, place.z + (move + shift), place.level + shift)
+    return Place(coef, place.z + (move + shift), place.level + shift)
 
 
-def _value(problem: Problem, working: Working, place: _Place) -> float:
+def _value(problem: Problem, working: Working, place: Place) -> float:
     return problem.loss.excess(place.z) + working.cost(place.coef, problem.alpha)
 
 
 def _line_search(
-    problem: Problem, working: Working, before: _Place, end: _Place, value: float
-) -> tuple[_Place, float] | None:
+    problem: Problem, working: Working, before: Place, end: Place, value: float
+) -> tuple[Place, float] | None:
     """The largest tried share of a step that does not raise the objective, if there is one."""
     # Close to the optimum a good step changes the objective by less than its rounding.
     bound = value + TUNING.rounding * (abs(value) + abs(problem.loss.lower_bound))
@@ -209,8 +238,8 @@ def _line_search(
 
 
 def _extrapolated(
-    problem: Problem, working: Working, history: list[_Place], value: float
-) -> tuple[_Place, float]:
+    problem: Problem, working: Working, history: list[Place], value: float
+) -> tuple[Place, float]:
     """The affine combination of iterates whose steps cancel best; the last if it is no better."""
     steps = np.diff([place.coef.ravel() for place in history], axis=0)
     system = steps @ steps.T
@@ -226,10 +255,10 @@ def _extrapolated(
     return history[-1], value
 
 
-def _combined(places: list[_Place], weights: Array) -> _Place:
+def _combined(places: list[Place], weights: Array) -> Place:
     """Affine combination of iterates: coefficients, predictors and levels move together."""
     parts = zip(*places, strict=True)
-    return _Place(*(np.tensordot(weights, np.array(part), axes=1) for part in parts))
+    return Place(*(np.tensordot(weights, np.array(part), axes=1) for part in parts))
 
 
 def _curvature(loss: Loss, z: Array) -> Array:
