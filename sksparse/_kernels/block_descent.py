@@ -53,6 +53,7 @@ class Sparse(NamedTuple):
 
 
 class GroupBlocks(NamedTuple):
+    widest: int
     pointers: np.ndarray
     offsets: np.ndarray
     blocks: np.ndarray
@@ -164,14 +165,12 @@ def _block_prox(v, l1, l2, lower, upper, bounded):
 
 
 @njit(cache=True, inner=True)
-def _norm_at_minimum(squares, values, l2):
+def _norm_at_minimum(squares, total, values, l2):
     """The t > 0 with ``sum_a squares_a / (t values_a + l2)^2 = 1``; -1 where there is none.
 
     The inverse of the root of that sum is concave in t, so Newton steps from below stay below.
+    ``total`` is the sum of the squares.
     """
-    total = 0.0
-    for a in range(squares.shape[0]):
-        total += squares[a]
     t = (np.sqrt(total) - l2) / values[-1]
     for _ in range(NORM_STEPS):
         total, slope = 0.0, 0.0
@@ -219,7 +218,7 @@ def _solve_block(coef, descent, block, vectors, values, l2):
                 return False
             t = 1.0
         else:
-            t = _norm_at_minimum(squares, values, l2)
+            t = _norm_at_minimum(squares, total, values, l2)
         if t < 0.0:
             return False
     for i in range(coef.shape[0]):
@@ -342,21 +341,27 @@ def _minimise_block(coef, descent, block, lipschitz, l1, l2, lower, upper, bound
 
 
 @njit(cache=True)
-def block_descent(design, groups, alpha, state, coef, history):
-    """Visit every group once for each row of ``history``, which receives the iterates.
+def subtract_product(design, coef, state):
+    """Subtract from a state what coefficients contribute to it, in place."""
+    for o in range(coef.shape[0]):
+        for j in range(coef.shape[1]):
+            if coef[o, j] != 0.0:
+                _move(design, j, coef[o, j], state[o])
+
+
+@njit(cache=True)
+def block_descent(design, groups, visited, alpha, tol, state, coef, history):
+    """Visit the given groups once for each row of ``history``, which receives the iterates.
 
     Returns the largest move of a group in the last visits, in the metric of its curvatures: about
-    its violation of optimality, for columns of length one.
+    its violation of optimality, for columns of length one. Where it is at most ``tol`` this ends.
     """
-    n_outputs, n_groups = coef.shape[0], groups.lipschitz.shape[0]
-    widest = 0
-    for g in range(n_groups):
-        widest = max(widest, groups.pointers[g + 1] - groups.pointers[g])
+    n_outputs, widest = coef.shape[0], groups.widest
     now, descent = np.empty(n_outputs * widest), np.empty(n_outputs * widest)
     largest = 0.0
     for epoch in range(history.shape[0]):
         largest = 0.0
-        for g in range(n_groups):
+        for g in visited:
             start, stop = groups.pointers[g], groups.pointers[g + 1]
             lipschitz, size = groups.lipschitz[g], stop - start
             if lipschitz <= 0.0:
@@ -394,6 +399,8 @@ def block_descent(design, groups, alpha, state, coef, history):
                         moved += block[a * size + a] * delta * delta
                         _move(design, j, delta, state[o])
             largest = max(largest, moved)
+        if largest <= tol * tol:
+            break
         for o in range(n_outputs):
             for j in range(coef.shape[1]):
                 history[epoch, o, j] = coef[o, j]

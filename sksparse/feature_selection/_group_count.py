@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sksparse._interrupts import check
-from sksparse._typing import Indices
+from sksparse._typing import Array, Indices
+from sksparse.linear_model._path_protocol import Grid
 from sksparse.linear_model.group._task import GroupTask
 from sksparse.penalties import BlockPenalty
 from sksparse.solvers import Problem, Solution
@@ -19,25 +19,30 @@ class Tuning(NamedTuple):
 
     Parameters
     ----------
-    ratio : float
-        One strength of the grid over the one before: a hundred of them are a factor of a thousand,
-        and few groups enter between two.
-    fine : float
-        Share of the largest strength down to which the grid has that ratio. Below, where little
-        is left to explain, each strength is
-    coarse : float
-        times the one before,
-    lowest : float
-        down to this share. All groups that ever enter do so before, but for rounding.
+    per_decade : int
+        Strengths of the grid in a factor of ten: few groups enter between two.
+    fine : int
+        Decades below the largest strength down to which the grid is that dense. Below, where little
+        is left to explain, there are
+    coarse : int
+        in a decade,
+    lowest : int
+        down to so many decades. All groups that ever enter do so before, but for rounding.
+    together : int
+        Strengths of the grid that are fitted as one path.
+    parts : int
+        Into how many parts an interval is divided.
     resolution : float
         Strengths of a smaller relative difference are the same: what enters between them enters
         together.
     """
 
-    ratio: float = 10.0**-0.03
-    fine: float = 1e-3
-    coarse: float = 0.5
-    lowest: float = 1e-6
+    per_decade: int = 33
+    fine: int = 3
+    coarse: int = 3
+    lowest: int = 6
+    together: int = 8
+    parts: int = 9
     resolution: float = 1e-6
 
 
@@ -51,14 +56,14 @@ class Kept(NamedTuple):
     ----------
     alpha : float
         Strength of the penalty.
-    solution : Solution
-        The fit.
+    coef : ndarray or None
+        Coefficients, None where nothing that is penalised has any.
     n_groups : int
         Number of groups that it keeps, those included that are never penalised.
     """
 
     alpha: float
-    solution: Solution
+    coef: Array | None
     n_groups: int
 
 
@@ -84,7 +89,7 @@ def fit_groups(task: GroupTask, max_groups: int) -> Found:
     """The fit that keeps so many groups, or the most below.
 
     Strengths fall along a grid that depends on the data alone, until so many groups are kept; where
-    that is more, the last interval is halved. So the answer does not depend on which other
+    that is more, the last interval is divided. So the answer does not depend on which other
     numbers were asked for.
 
     Parameters
@@ -100,55 +105,70 @@ def fit_groups(task: GroupTask, max_groups: int) -> Found:
         Where more groups are never penalised.
     """
     n_groups = len(task.model.groups.filled)
-    if max_groups > n_groups:
-        found = fit_groups(task, n_groups)
-        message = (
-            f"max_groups={max_groups} is more than the {n_groups} groups that X has columns of, "
-            f"and stands for all of them; give at most {n_groups}."
-        )
-        return Found(found.alpha, found.solution, message)
     forced = len(np.unique(task.model.positions[task.model.forced]))
     if forced > max_groups:
         raise ValueError(
             f"max_groups={max_groups} is less than the {forced} groups with penalty weight zero, "
             "which are always kept; give at least so many."
         )
-    # a step above the largest strength, which is rounded
-    most = before = _fit(task, (task.alpha_max or 1.0) / TUNING.ratio, None)
-    lowest, fine = TUNING.lowest * before.alpha, TUNING.fine * before.alpha
-    while most.n_groups < max_groups and before.alpha > lowest:
-        ratio = TUNING.ratio if before.alpha > fine else TUNING.coarse
-        after = _fit(task, ratio * before.alpha, before)
-        if after.n_groups > max_groups:
-            return _between(task, max_groups, max(before, most, key=_size), after)
-        most, before = max(most, after, key=_size), after
-    few = f"Only {most.n_groups} of max_groups={max_groups} groups are kept at any strength"
-    message = f"{few}: the others add nothing. Give max_groups={most.n_groups}."
-    return Found(most.alpha, most.solution, message if most.n_groups < max_groups else "")
+    most, message = _search(task, min(max_groups, n_groups), forced)
+    if max_groups > n_groups:
+        message = (
+            f"max_groups={max_groups} is more than the {n_groups} groups that X has columns of, "
+            f"and stands for all of them; give at most {n_groups}."
+        )
+    return Found(most.alpha, task.solve(most.alpha, most.coef), message)
 
 
-def _size(kept: Kept) -> int:
-    return kept.n_groups
-
-
-def _between(task: GroupTask, max_groups: int, most: Kept, more: Kept) -> Found:
-    """The fit between one that keeps fewer groups than asked for, and one with more."""
-    while most.n_groups < max_groups and more.alpha < (1.0 - TUNING.resolution) * most.alpha:
-        middle = _fit(task, float(np.sqrt(most.alpha * more.alpha)), most)
-        most, more = (middle, more) if middle.n_groups <= max_groups else (most, middle)
+def _search(task: GroupTask, max_groups: int, forced: int) -> tuple[Kept, str]:
+    """The fit that keeps so many groups, and text of a warning where it keeps fewer."""
+    grid = _grid(task.alpha_max or 1.0)
+    most, more, done = Kept(grid[0], None, forced), None, 1
+    while most.n_groups < max_groups and more is None and done < len(grid):
+        part = grid[done : done + TUNING.together]
+        most, more = _walk(task, part, max_groups, most)
+        done += len(part)
+    if more is None:
+        few = f"Only {most.n_groups} of max_groups={max_groups} groups are kept at any strength"
+        message = f"{few}: the others add nothing. Give max_groups={most.n_groups}."
+        return most, message if most.n_groups < max_groups else ""
+    upper = float(grid[grid > more.alpha].min())
+    while most.n_groups < max_groups and more.alpha < (1.0 - TUNING.resolution) * upper:
+        inner = np.geomspace(upper, more.alpha, TUNING.parts + 1)
+        most, nearer = _walk(task, inner[1:-1], max_groups, most)
+        more = more if nearer is None else nearer
+        upper = float(inner[inner > more.alpha].min())
     message = (
         f"No strength keeps exactly max_groups={max_groups} groups: {most.n_groups} are kept at "
-        f"alpha={most.alpha:.6g}, and {more.n_groups} below, as groups that enter together, copies "
-        "of each other for example. Remove copies, or give another number."
+        f"alpha={most.alpha:.6g}, and {more.n_groups} at {more.alpha:.6g}, as groups that enter "
+        "together, copies of each other for example. Remove copies, or give another number."
     )
-    return Found(most.alpha, most.solution, message if most.n_groups < max_groups else "")
+    return most, message if most.n_groups < max_groups else ""
 
 
-def _fit(task: GroupTask, alpha: float, start: Kept | None) -> Kept:
-    check()
-    solution = task.solve(alpha, None if start is None else start.solution.coef)
-    columns = task.model.kept(solution.coef)
-    return Kept(alpha, solution, len(np.unique(task.model.positions[columns])))
+def _grid(highest: float) -> Array:
+    """Strengths from a step above the largest, which is rounded."""
+    fine = np.arange(-1, TUNING.fine * TUNING.per_decade) / TUNING.per_decade
+    decades = TUNING.lowest - TUNING.fine
+    coarse = TUNING.fine + np.arange(decades * TUNING.coarse + 1) / TUNING.coarse
+    return np.asarray(highest * 10.0 ** -np.concatenate((fine, coarse)))
+
+
+def _walk(task: GroupTask, alphas: Array, max_groups: int, most: Kept) -> tuple[Kept, Kept | None]:
+    """The first fit with most groups up to a number, and before it is met the first with more."""
+    fits = task.fit_along(Grid(alphas=alphas))
+    # an interruption leaves the first of them
+    for point in range(len(fits)):
+        alpha, coef = alphas[point], fits.at(point)[0]
+        n_groups = len(np.unique(task.model.positions[task.model.kept(coef)]))
+        kept = Kept(float(alpha), coef, n_groups)
+        if n_groups > max_groups:
+            return most, kept
+        if n_groups > most.n_groups:
+            most = kept
+        if n_groups == max_groups:
+            break
+    return most, None
 
 
 def next_to_enter(task: GroupTask, alpha: float, solution: Solution) -> Indices:

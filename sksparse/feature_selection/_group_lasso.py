@@ -230,8 +230,6 @@ class GroupLassoSelector(GroupSelection):
         "loss": [StrOptions({"auto", *SELECTOR_LOSSES})],
     }
 
-    _n_fit_levels = 1
-
     alpha_: float
     coef_: Array
     intercept_: Any
@@ -326,6 +324,11 @@ class GroupLassoSelector(GroupSelection):
                 stacklevel=2,
             )
         return self
+
+    @property
+    def _n_fit_levels(self) -> int | None:  # type: ignore[override]
+        """One loop, or those of a search for a number of groups."""
+        return 1 if self.max_groups is None else None
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

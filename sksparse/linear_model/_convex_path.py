@@ -115,12 +115,7 @@ class ConvexTask(PathTask):
 
     def fit_along(self, grid: Grid) -> PathFits:
         problem = self._problem(float(grid.points[0]))
-        solver = self._solver(self._gram(problem))
-
-        def solve(alpha: float, before: Solution | None) -> Solution:
-            start = None if before is None else before.coef
-            return solver.solve(problem.with_alpha(alpha), start)
-
+        solve = self._solver(self._gram(problem)).along(problem, grid.points)
         return PathFits.of(solve_along(grid.points, solve, self.verbose))
 
     def refit(self, grid: Grid, fits: PathFits, point: int) -> Solution:

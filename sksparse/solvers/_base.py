@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -71,6 +72,29 @@ class Solver(ABC):
     @abstractmethod
     def solve(self, problem: Problem, coef: Array | None = None) -> Solution:
         """Check the problem, then minimise, from a previous solution when one is given."""
+
+    def along(
+        self, problem: Problem, alphas: Array
+    ) -> Callable[[float, Solution | None], Solution]:
+        """What solves a problem at one decreasing strength after the other.
+
+        Parameters
+        ----------
+        problem : Problem
+            The problem, at any strength.
+        alphas : ndarray of shape (n_points,)
+            All strengths, decreasing.
+
+        Returns
+        -------
+        solve : callable
+            Takes the next strength and the solution before it, None for the first.
+        """
+
+        def solve(alpha: float, before: Solution | None) -> Solution:
+            return self.solve(problem.with_alpha(alpha), None if before is None else before.coef)
+
+        return solve
 
 
 class IterativeSolver(Solver, Generic[State]):

@@ -61,6 +61,9 @@ class Tuning(NamedTuple):
 
 TUNING = Tuning()
 
+#: What the certificate measures.
+VIOLATION = "relative violation of the optimality conditions"
+
 
 @dataclass
 class ConvexIterate(Iterate):
@@ -177,7 +180,7 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
             worst = max(worst, float(np.linalg.norm(derivatives.sum(axis=0))))
         value = worst / state.residual
         self._watch(problem, state, value)
-        return Certificate("relative violation of the optimality conditions", value)
+        return Certificate(VIOLATION, value)
 
     def _residual(self, problem: Problem, z: Array, derivatives: Array) -> float:
         residual = _root_mean_square(derivatives, problem.loss.weights)
@@ -232,14 +235,16 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
             known_coef, known_intercept, known = self._known_gap
             if np.array_equal(known_intercept, intercept) and np.array_equal(known_coef, coef):
                 return known
-        # of what the user is given, in the float type of the features
-        rounded = (
-            np.asarray(part).astype(problem.design.dtype).astype(np.float64)
-            for part in (coef, intercept)
-        )
-        gap = duality_gap(problem, *rounded)
+        gap = duality_gap(problem, *self.rounded(problem, coef, intercept))
         self._known_gap = coef.copy(), intercept, gap
         return gap
+
+    @staticmethod
+    def rounded(problem: Problem, coef: Array, intercept: Any) -> tuple[Array, Array]:
+        """An answer as the user is given it, in the float type of the features."""
+        dtype = problem.design.dtype
+        coef, intercept = np.asarray(coef), np.asarray(intercept)
+        return coef.astype(dtype).astype(np.float64), intercept.astype(dtype).astype(np.float64)
 
     def inner_tolerance(self, state: AnyConvex) -> float:
         """Tolerance for the problem over a working set, in units of violations."""

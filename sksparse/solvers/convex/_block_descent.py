@@ -7,6 +7,7 @@ losses are minimised by proximal Newton steps (Lee, Sun and Saunders, 2014) with
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,12 +16,16 @@ from sksparse._typing import Array, Indices
 from sksparse.losses import ConjugateLoss
 from sksparse.penalties import BlockPenalty
 from sksparse.solvers._problem import Problem
-from sksparse.solvers._solution import Certificate
-from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver
+from sksparse.solvers._solution import Certificate, Solution, Status
+from sksparse.solvers.convex._base import VIOLATION, ConvexIterate, ConvexSolver, moderate
 from sksparse.solvers.convex._block_newton import NewtonModels, solve_newton
 from sksparse.solvers.convex._block_subproblem import TUNING, EigenBlocks, Subproblem, Working
+from sksparse.solvers.convex._block_path import BlockPath, PathPoint
+from sksparse.solvers.convex._duality import duality_gaps
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
+
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass
@@ -119,6 +124,59 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         excess = self.tolerance(problem) * problem.objective(state.coef, state.z) / cost
         unit = working.violation_unit()
         return max(TUNING.inner * worst, TUNING.goal * state.sharper * excess * alpha * unit)
+
+    def along(
+        self, problem: Problem, alphas: Array
+    ) -> Callable[[float, Solution | None], Solution]:
+        """Of a squared loss, whole batches are solved ahead of what is asked."""
+        one_by_one = super().along(problem, alphas)
+        self.check(problem)
+        if not problem.loss.quadratic or alphas[-1] == 0.0 or moderate(problem)[1] != 0:
+            return one_by_one
+        path = BlockPath(problem, alphas, self.tolerance(problem))
+        known: dict[float, Solution] = {}
+
+        def solve(alpha: float, before: Solution | None) -> Solution:
+            if alpha not in known:
+                known.clear()
+                points = path.next_batch()
+                solutions = self._solutions(problem, points)
+                known.update(zip((p.alpha for p in points), solutions, strict=True))
+            found = known.get(alpha)
+            if found is not None and found.status is Status.CONVERGED:
+                return found
+            start = before if found is None else found
+            return one_by_one(alpha, start)
+
+        return solve
+
+    def _solutions(self, problem: Problem, points: list[PathPoint]) -> list[Solution]:
+        """Points of a path with their duality gaps; those too large are not converged."""
+        intercepts = [problem.null_intercept - p.coef @ problem.centred.means for p in points]
+        answers = zip((p.coef for p in points), intercepts, strict=True)
+        rounded = [self.rounded(problem, *answer) for answer in answers]
+        gaps = duality_gaps(
+            problem,
+            [point.alpha for point in points],
+            [coef for coef, _ in rounded],
+            [intercept for _, intercept in rounded],
+        )
+        return [
+            Solution(
+                coef=point.coef,
+                intercept=intercept,
+                status=Status.CONVERGED
+                if gap <= self.tolerance(problem) * point.objective
+                else Status.STALLED,
+                certificate=Certificate(
+                    VIOLATION, point.violation / max(np.sqrt(2.0 * point.loss), _TINY)
+                ),
+                gap=float(gap),
+                n_iter=point.n_checks,
+                message="",
+            )
+            for point, intercept, gap in zip(points, intercepts, gaps, strict=True)
+        ]
 
     def step(self, problem: Problem, state: BlockIterate) -> None:
         most = max(TUNING.first_groups, TUNING.growth * len(state.groups))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sksparse._interrupts import check
-from sksparse._typing import Array, Indices
+from sksparse._typing import Array, Indices, Mask
 from sksparse.penalties import BlockPenalty
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._path_candidates import ByCovariances, ByResiduals, Candidates
@@ -122,34 +122,44 @@ class BlockPath:
         """The next points; none where the candidates have become too many."""
         done = len(self.points)
         batch = self._alphas[done : done + self._size]
-        self._predict(float(batch[-1]))
+        live = self._predict(float(batch[-1]))
         starts: list[Array] = []
         goal, n_checks = TUNING.goal, 0
         while len(self.points) < done + len(batch):
             if len(self._candidates.features) > TUNING.largest_gram or n_checks == TUNING.rounds:
                 break
             left = batch[len(self.points) - done :]
-            found = self._solve(left, starts, goal)
+            found = self._solve(left, live, starts, goal)
             n_checks += 1
-            accepted, grown = self._check(left, found, n_checks)
+            accepted, wrong = self._check(left, found, n_checks)
             starts = found[accepted:]
-            if not grown:
+            if not live[wrong].all():
+                live[wrong] = True
+                self._candidates.admit(wrong)
+            elif accepted < len(left):
                 goal *= TUNING.sharper
         self._size = min(2 * self._size, TUNING.most) if n_checks == 1 else max(self._size // 2, 2)
         return self.points[done:]
 
-    def _predict(self, alpha: float) -> None:
-        """Admit groups that are likely to enter down to a strength, the likeliest first."""
-        gradient = self.points[-1].gradient if self.points else self._gradient
+    def _predict(self, alpha: float) -> Mask:
+        """The groups in use, and those likely to enter down to a strength, as candidates."""
+        penalty, gradient = self._penalty, self._gradient
+        live = np.zeros(len(penalty.l2), dtype=np.bool_)
+        live[penalty.blocks.labels[penalty.unpenalised()]] = True
+        if self.points:
+            gradient = self.points[-1].gradient
+            live |= penalty.blocks.norms(self.points[-1].coef) > 0.0
         if len(self.points) > 1:
             last, before = self.points[-1], self.points[-2]
             ahead = (alpha - last.alpha) / (last.alpha - before.alpha)
             gradient = gradient + ahead * (gradient - before.gradient)
         excess = self._beyond(gradient[None], np.array([TUNING.slack * alpha]))[0]
-        excess[self._candidates.groups] = 0.0
-        most = max(TUNING.first_groups, int(TUNING.growth * len(self._candidates.groups)))
+        excess[live] = 0.0
+        most = max(TUNING.first_groups, int(TUNING.growth * np.count_nonzero(live)))
         likely = np.argsort(-excess, kind="stable")[:most]
-        self._candidates.admit(likely[excess[likely] > 0.0])
+        live[likely[excess[likely] > 0.0]] = True
+        self._candidates.admit(np.flatnonzero(live))
+        return live
 
     def _beyond(self, gradients: Array, alphas: Array) -> Array:
         """About by how much the dual norm of each group exceeds the strength, at each point."""
@@ -158,7 +168,9 @@ class BlockPath:
             return np.maximum(norms - alphas[:, None], 0.0)
         return beyond(self._penalty, gradients, alphas)
 
-    def _solve(self, alphas: Array, starts: list[Array], goal: float) -> list[Array]:
+    def _solve(
+        self, alphas: Array, live: Mask, starts: list[Array], goal: float
+    ) -> list[Array]:
         """Coefficients of the candidates at each strength."""
         candidates, found = self._candidates, list[Array]()
         before = [(point.alpha, candidates.reduced(point.coef)) for point in self.points[-2:]]
@@ -166,7 +178,7 @@ class BlockPath:
             check()
             known = candidates.padded(starts[k]) if k < len(starts) else None
             start = self._line(before, alpha) if known is None else known
-            coef = candidates.minimise(alpha, start, self._inner_tolerance(alpha, goal))
+            coef = candidates.minimise(alpha, start, self._inner_tolerance(alpha, goal), live)
             found.append(coef)
             before = [*before[-1:], (alpha, coef)]
         return found
@@ -186,10 +198,8 @@ class BlockPath:
         """Violations that a duality gap of the tolerance allows, about."""
         return goal * self._tol * self._ratio * alpha * self._candidates.unit
 
-    def _check(self, alphas: Array, found: list[Array], n_checks: int) -> tuple[int, bool]:
-        """Accept points up to the first that is not optimal; how many, and whether groups joined.
-
-        """
+    def _check(self, alphas: Array, found: list[Array], n_checks: int) -> tuple[int, Indices]:
+        """Accept points up to the first that is not optimal; how many, and the groups at fault."""
         candidates, penalty = self._candidates, self._penalty
         gradients, losses = candidates.gradients(np.array(found))
         coefs = [candidates.expanded(coef) for coef in found]
@@ -214,11 +224,7 @@ class BlockPath:
             )
             self._ratio = objective / max(alpha * value, self._tol * objective)
             accepted += 1
-        grown = False
-        if accepted < len(alphas):
-            wrong = (excess[accepted:] > 0.0).any(axis=0)
-            grown = candidates.admit(np.flatnonzero(wrong))
-        return accepted, grown
+        return accepted, np.flatnonzero((excess[accepted:] > 0.0).any(axis=0))
 
 
 def beyond(penalty: BlockPenalty, gradients: Array, alphas: Array) -> Array:

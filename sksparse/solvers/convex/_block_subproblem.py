@@ -63,7 +63,7 @@ class Tuning:
     max_rounds: int = 2000
     patience: int = 20
     better: float = 0.9
-    newton_from: int = 2
+    newton_from: int = 6
     largest_newton: int = 1000
     shares: tuple[float, ...] = (1.0, 0.5, 0.25, 0.0625)
     rounding: float = 1e-14
@@ -151,6 +151,7 @@ class Working:
         lower, upper = self.bounds
         bounded = np.isfinite(lower) | np.isfinite(upper)
         return GroupBlocks(
+            widest=int(np.diff(pointers).max()),
             pointers=pointers,
             offsets=np.concatenate(([0], np.cumsum(np.diff(pointers) ** 2))).astype(np.intp),
             blocks=blocks,
@@ -235,20 +236,31 @@ class Subproblem:
             self._form = quadratic.kernel_form()
             self._groups = working.kernel_form(quadratic, {} if known is None else known)
 
-    def minimise(self, alpha: float, coef: Array, tol: float) -> Array:
-        """See :func:`minimise`."""
+    def state(self, coef: Array) -> Array:
+        """State of the quadratic at coefficients."""
+        from sksparse._kernels.block_descent import subtract_product
+
+        state = self.quadratic.origin.copy()
+        subtract_product(self._form, np.atleast_2d(coef), np.atleast_2d(state))
+        return state
+
+    def minimise(
+        self, alpha: float, coef: Array, tol: float, visited: Indices | None = None
+    ) -> Array:
+        """See :func:`minimise`; only the groups in ``visited`` move, all by default."""
         from sksparse._kernels.block_descent import block_descent
 
         if not coef.size:
             return coef
         point = _Point(self, alpha, coef.copy())
         history = np.empty((TUNING.memory, *np.atleast_2d(coef).shape))
+        visited = np.arange(len(self.working.groups)) if visited is None else visited
         best, stale = np.inf, 0
         for n_round in range(TUNING.max_rounds):
             check()
             # in place, of one output as of several
             rows = np.atleast_2d(point.state), np.atleast_2d(point.coef)
-            moved = block_descent(self._form, self._groups, alpha, *rows, history)
+            moved = block_descent(self._form, self._groups, visited, alpha, tol, *rows, history)
             point = _Point(self, alpha, point.coef, point.state)
             stale = 0 if moved < TUNING.better * best else stale + 1
             best = min(best, moved)
@@ -285,7 +297,7 @@ class _Point:
     ) -> None:
         self.quadratic, self.working = problem.quadratic, problem.working
         self.alpha, self.coef = alpha, coef
-        self.state = self.quadratic.state(coef) if state is None else state
+        self.state = problem.state(coef) if state is None else state
 
     @cached_property
     def value(self) -> float:

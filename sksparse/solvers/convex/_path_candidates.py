@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 
-from sksparse._typing import Array, Indices
+from sksparse._typing import Array, Indices, Mask
 from sksparse.penalties import BlockPenalty
 from sksparse.solvers._column_store import ColumnStore
 from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._block_subproblem import EigenBlocks, Subproblem, Working
-from sksparse.solvers.convex._quadratic_model import GramQuadratic
+from sksparse.solvers.convex._quadratic_model import DenseQuadratic, GramQuadratic, Quadratic
 from sksparse.solvers.convex._squared_quadratics import WeightedColumns
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a path is solved over its candidates.
+
+    Parameters
+    ----------
+    gram_share : float
+        Features of candidates, as a share of the samples, up to which a Gram matrix is formed:
+        with more, an epoch over the columns themselves takes no longer.
+    """
+
+    gram_share: float = 0.7
+
+
+TUNING = Tuning()
 
 
 class Candidates(ABC):
@@ -52,15 +70,16 @@ class Candidates(ABC):
     def _renew(self) -> None:
         working = Working(self._penalty, self.groups, self.problem.centred.scales)
         self._working, self.features = working, working.features
-        zero = self.reduced(self.problem.null_coef)
-        descent = -self.null_gradient[..., self.features]
-        quadratic = GramQuadratic(self._gram(), descent, zero)
-        self._subproblem = Subproblem(quadratic, working, self._eigen)
+        self._subproblem = Subproblem(self._quadratic(), working, self._eigen)
         self.unit = working.violation_unit()
 
-    def minimise(self, alpha: float, coef: Array, tol: float) -> Array:
-        """Coefficients of the candidates that are optimal at a strength."""
-        return self._subproblem.minimise(alpha, coef, tol)
+    def minimise(self, alpha: float, coef: Array, tol: float, live: Mask) -> Array:
+        """Coefficients of the candidates that are optimal at a strength.
+
+        Of groups that are not ``live`` they stay as they are.
+        """
+        visited = np.flatnonzero(live[self._working.groups])
+        return self._subproblem.minimise(alpha, coef, tol, visited)
 
     def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
         """Largest violation over the candidates, of the gradient over all features."""
@@ -83,8 +102,13 @@ class Candidates(ABC):
         return np.concatenate((coef, more), axis=-1)
 
     @abstractmethod
-    def _gram(self) -> Array:
-        """Gram matrix of the candidates."""
+    def _quadratic(self) -> Quadratic:
+        """The loss over the candidates."""
+
+    def _gram_quadratic(self, matrix: Array) -> Quadratic:
+        """The same from the Gram matrix of the candidates."""
+        zero = self.reduced(self.problem.null_coef)
+        return GramQuadratic(matrix, -self.null_gradient[..., self.features], zero)
 
     @abstractmethod
     def gradients(self, coefs: Array) -> tuple[Array, Array]:
@@ -105,8 +129,15 @@ class ByResiduals(Candidates):
         self._null = problem.loss.gradient(problem.null_predictor)
         super().__init__(problem, null_gradient)
 
-    def _gram(self) -> Array:
-        return self._cache.matrix(self.features)
+    def _quadratic(self) -> Quadratic:
+        n, features = self.problem.design.n_samples, self.features
+        if len(features) <= TUNING.gram_share * n:
+            return self._gram_quadratic(self._cache.matrix(features))
+        roots = np.sqrt(self.problem.loss.weights)
+        null = -self._null.T
+        residual = np.divide(null, roots, out=np.zeros(null.shape), where=roots > 0.0)
+        zero = self.reduced(self.problem.null_coef)
+        return DenseQuadratic(self._columns.weighted(features), residual, zero)
 
     def gradients(self, coefs: Array) -> tuple[Array, Array]:
         problem, roots = self.problem, np.sqrt(self.problem.loss.weights)
@@ -131,13 +162,13 @@ class ByCovariances(Candidates):
         self._null_loss = 0.5 * float(np.sum(squares))
         super().__init__(problem, null_gradient)
 
-    def _gram(self) -> Array:
+    def _quadratic(self) -> Quadratic:
         new = self._store.missing(self.features)
         if new.size:
             rows = self._store.append(new)
             for block, product in self.problem.centred.weighted_products(new):
                 self._store.matrix[rows, block] = product
-        return np.ascontiguousarray(self._rows[:, self.features])
+        return self._gram_quadratic(np.ascontiguousarray(self._rows[:, self.features]))
 
     @property
     def _rows(self) -> Array:
