@@ -19,8 +19,8 @@ from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate, Solution, Status
 from sksparse.solvers.convex._base import VIOLATION, ConvexIterate, ConvexSolver, moderate
 from sksparse.solvers.convex._block_newton import NewtonModels, solve_newton
-from sksparse.solvers.convex._block_subproblem import TUNING, EigenBlocks, Subproblem, Working
 from sksparse.solvers.convex._block_path import BlockPath, PathPoint
+from sksparse.solvers.convex._block_subproblem import TUNING, EigenBlocks, Subproblem, Working
 from sksparse.solvers.convex._duality import duality_gaps
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
@@ -89,9 +89,9 @@ class BlockDescent(ConvexSolver[BlockIterate]):
             return super().accepts(problem, state, certificate)
         tol = self.tolerance(problem)
         largest = self._largest_gap(problem, state, tol)
-        if not state.stale and certificate.value > tol * TUNING.proved:
-            if self._estimated_gap(problem, state) > largest:
-                return False
+        unsure = not state.stale and certificate.value > tol * TUNING.proved
+        if unsure and self._estimated_gap(problem, state) > largest:
+            return False
         gap = self.gap(problem, state.coef, state.intercept)
         if np.isnan(gap):
             return super().accepts(problem, state, certificate)
@@ -109,9 +109,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         slack = alpha * penalty.value(state.coef) + share * float(np.vdot(state.coef, smooth))
         return max(slack, 0.0) + 0.5 * (1.0 - share) ** 2 * state.residual**2
 
-    def _inner_tolerance(
-        self, problem: Problem, state: BlockIterate, working: Working
-    ) -> float:
+    def _inner_tolerance(self, problem: Problem, state: BlockIterate, working: Working) -> float:
         """Violations that are small enough over a working set.
 
         A share of those that there are, or about what the gap that is aimed at allows.
@@ -140,7 +138,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
             if alpha not in known:
                 known.clear()
                 points = path.next_batch()
-                solutions = self._solutions(problem, points)
+                solutions = self._solutions(problem, points, path.covariances)
                 known.update(zip((p.alpha for p in points), solutions, strict=True))
             found = known.get(alpha)
             if found is not None and found.status is Status.CONVERGED:
@@ -150,16 +148,21 @@ class BlockDescent(ConvexSolver[BlockIterate]):
 
         return solve
 
-    def _solutions(self, problem: Problem, points: list[PathPoint]) -> list[Solution]:
-        """Points of a path with their duality gaps; those too large are not converged."""
+    def _solutions(self, problem: Problem, points: list[PathPoint], exact: bool) -> list[Solution]:
+        """Points of a path with their duality gaps; those too large are not converged.
+
+        ``exact`` says whether their gradients are those of what the user is given.
+        """
         intercepts = [problem.null_intercept - p.coef @ problem.centred.means for p in points]
         answers = zip((p.coef for p in points), intercepts, strict=True)
         rounded = [self.rounded(problem, *answer) for answer in answers]
+        ridge = problem.penalty_as(BlockPenalty).ridge
         gaps = duality_gaps(
             problem,
             [point.alpha for point in points],
             [coef for coef, _ in rounded],
             [intercept for _, intercept in rounded],
+            [point.gradient - ridge * point.coef for point in points] if exact else None,
         )
         return [
             Solution(

@@ -118,6 +118,13 @@ class BlockPath:
         self._candidates = kind(problem, self._gradient)
         self._size, self._ratio, self.points = TUNING.first, 1.0, list[PathPoint]()
 
+    @property
+    def covariances(self) -> bool:
+        """Whether gradients are made of covariances, in float64, with nothing to refit."""
+        exact = self._problem.design.dtype == np.float64 and not self._penalty.bounded
+        free = self._penalty.unpenalised().size > 0
+        return isinstance(self._candidates, ByCovariances) and exact and not free
+
     def next_batch(self) -> list[PathPoint]:
         """The next points; none where the candidates have become too many."""
         done = len(self.points)
@@ -168,9 +175,7 @@ class BlockPath:
             return np.maximum(norms - alphas[:, None], 0.0)
         return beyond(self._penalty, gradients, alphas)
 
-    def _solve(
-        self, alphas: Array, live: Mask, starts: list[Array], goal: float
-    ) -> list[Array]:
+    def _solve(self, alphas: Array, live: Mask, starts: list[Array], goal: float) -> list[Array]:
         """Coefficients of the candidates at each strength."""
         candidates, found = self._candidates, list[Array]()
         before = [(point.alpha, candidates.reduced(point.coef)) for point in self.points[-2:]]
