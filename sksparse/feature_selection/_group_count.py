@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sksparse._interrupts import check
 from sksparse._typing import Array, Indices
-from sksparse.linear_model._path_protocol import Grid
 from sksparse.linear_model.group._task import GroupTask
 from sksparse.penalties import BlockPenalty
-from sksparse.solvers import Problem, Solution
+from sksparse.solvers import Problem, Solution, Status
 from sksparse.solvers.convex._base import moderate
 
 
@@ -28,8 +28,6 @@ class Tuning(NamedTuple):
         in a decade,
     lowest : int
         down to so many decades. All groups that ever enter do so before, but for rounding.
-    together : int
-        Strengths of the grid that are fitted as one path.
     parts : int
         Into how many parts an interval is divided.
     resolution : float
@@ -41,7 +39,6 @@ class Tuning(NamedTuple):
     fine: int = 3
     coarse: int = 3
     lowest: int = 6
-    together: int = 8
     parts: int = 9
     resolution: float = 1e-6
 
@@ -56,14 +53,14 @@ class Kept(NamedTuple):
     ----------
     alpha : float
         Strength of the penalty.
-    coef : ndarray or None
-        Coefficients, None where nothing that is penalised has any.
+    solution : Solution
+        The fit.
     n_groups : int
         Number of groups that it keeps, those included that are never penalised.
     """
 
     alpha: float
-    coef: Array | None
+    solution: Solution
     n_groups: int
 
 
@@ -111,26 +108,24 @@ def fit_groups(task: GroupTask, max_groups: int) -> Found:
             f"max_groups={max_groups} is less than the {forced} groups with penalty weight zero, "
             "which are always kept; give at least so many."
         )
-    most, message = _search(task, min(max_groups, n_groups), forced)
+    most, message = _search(task, min(max_groups, n_groups))
     if max_groups > n_groups:
         message = (
             f"max_groups={max_groups} is more than the {n_groups} groups that X has columns of, "
             f"and stands for all of them; give at most {n_groups}."
         )
-    return Found(most.alpha, task.solve(most.alpha, most.coef), message)
+    return Found(most.alpha, most.solution, message)
 
 
-def _search(task: GroupTask, max_groups: int, forced: int) -> tuple[Kept, str]:
+def _search(task: GroupTask, max_groups: int) -> tuple[Kept, str]:
     """The fit that keeps so many groups, and text of a warning where it keeps fewer."""
     grid = _grid(task.alpha_max or 1.0)
-    most, more, done = Kept(grid[0], None, forced), None, 1
-    while most.n_groups < max_groups and more is None and done < len(grid):
-        part = grid[done : done + TUNING.together]
-        most, more = _walk(task, part, max_groups, most)
-        done += len(part)
+    most, more = _walk(task, grid, max_groups, None)
     if more is None:
-        few = f"Only {most.n_groups} of max_groups={max_groups} groups are kept at any strength"
-        message = f"{few}: the others add nothing. Give max_groups={most.n_groups}."
+        message = (
+            f"Only {most.n_groups} of max_groups={max_groups} groups are kept at any strength: the "
+            "others add nothing. Give a smaller number."
+        )
         return most, message if most.n_groups < max_groups else ""
     upper = float(grid[grid > more.alpha].min())
     while most.n_groups < max_groups and more.alpha < (1.0 - TUNING.resolution) * upper:
@@ -147,27 +142,32 @@ def _search(task: GroupTask, max_groups: int, forced: int) -> tuple[Kept, str]:
 
 
 def _grid(highest: float) -> Array:
-    """Strengths from a step above the largest, which is rounded."""
-    fine = np.arange(-1, TUNING.fine * TUNING.per_decade) / TUNING.per_decade
+    """Strengths from half a step above the largest, at which a group enters but for rounding."""
+    fine = (np.arange(TUNING.fine * TUNING.per_decade) - 0.5) / TUNING.per_decade
     decades = TUNING.lowest - TUNING.fine
     coarse = TUNING.fine + np.arange(decades * TUNING.coarse + 1) / TUNING.coarse
     return np.asarray(highest * 10.0 ** -np.concatenate((fine, coarse)))
 
 
-def _walk(task: GroupTask, alphas: Array, max_groups: int, most: Kept) -> tuple[Kept, Kept | None]:
+def _walk(
+    task: GroupTask, alphas: Array, max_groups: int, most: Kept | None
+) -> tuple[Kept, Kept | None]:
     """The first fit with most groups up to a number, and before it is met the first with more."""
-    fits = task.fit_along(Grid(alphas=alphas))
-    # an interruption leaves the first of them
-    for point in range(len(fits)):
-        alpha, coef = alphas[point], fits.at(point)[0]
-        n_groups = len(np.unique(task.model.positions[task.model.kept(coef)]))
-        kept = Kept(float(alpha), coef, n_groups)
-        if n_groups > max_groups:
+    solve, solution = task.along(alphas), None if most is None else most.solution
+    for alpha in alphas:
+        check()
+        solution = solve(float(alpha), solution)
+        if solution.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
+        n_groups = len(np.unique(task.model.positions[task.model.kept(solution.coef)]))
+        kept = Kept(float(alpha), solution, n_groups)
+        if most is not None and n_groups > max_groups:
             return most, kept
-        if n_groups > most.n_groups:
+        if most is None or n_groups > most.n_groups:
             most = kept
         if n_groups == max_groups:
             break
+    assert most is not None
     return most, None
 
 

@@ -113,10 +113,13 @@ class ConvexTask(PathTask):
         """The fit at one strength, from the coefficients of another where they are given."""
         return self._solver(None).solve(self._problem(alpha), coef)
 
+    def along(self, alphas: Array) -> Callable[[float, Solution | None], Solution]:
+        """What solves decreasing strengths, asked for one after another with the one before."""
+        problem = self._problem(float(alphas[0]))
+        return self._solver(self._gram(problem)).along(problem, alphas)
+
     def fit_along(self, grid: Grid) -> PathFits:
-        problem = self._problem(float(grid.points[0]))
-        solve = self._solver(self._gram(problem)).along(problem, grid.points)
-        return PathFits.of(solve_along(grid.points, solve, self.verbose))
+        return PathFits.of(solve_along(grid.points, self.along(grid.points), self.verbose))
 
     def refit(self, grid: Grid, fits: PathFits, point: int) -> Solution:
         return self.solve(float(grid.points[point]), fits.at(point)[0])
