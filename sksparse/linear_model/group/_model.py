@@ -204,10 +204,10 @@ class GroupModel:
     def kept(self, coef: Array) -> Mask:
         """Columns that a fit keeps: whole groups, or with an L1 norm those in use."""
         used = (np.atleast_2d(coef) != 0.0).any(axis=0)
-        whole = self.forced
+        whole = self.factors == 0.0
         if self.l1_ratio == 0.0:
-            whole = whole | np.isin(self.positions, self.positions[used])
-        return np.asarray(used | whole)
+            whole[self.positions[used]] = True
+        return np.asarray(used | whole[self.positions])
 
     def group_norms(self, coef: Array) -> Array:
         """Norm of each group's coefficients, for all of ``groups.names``."""

@@ -208,14 +208,16 @@ class GroupTask(ConvexTask):
         return separation_message(self.design, self.loss, ridge, self.fit_intercept, fits)
 
     def n_features(self, fits: PathFits) -> Indices:
-        return np.array([self.model.kept(coef).sum() for coef, _ in fits.each()], dtype=np.intp)
+        kept = (self.model.groups.features(self.model.kept(coef)) for coef, _ in fits.each())
+        return np.array([mask.sum() for mask in kept], dtype=np.intp)
 
     def path(self, grid: Grid, fits: PathFits) -> GroupLassoPath:
-        coefs = np.moveaxis(self.model.groups.coef(np.moveaxis(fits.coefs, -1, 0)), 0, -1)
-        results = self.common_results(replace(fits, coefs=coefs), self.losses(fits))
+        results = self.common_results(fits, self.losses(fits))
+        by_point = np.moveaxis(results["coefs"], -1, 0)
+        results["coefs"] = np.moveaxis(self.model.groups.coef(by_point), 0, -1)
         norms = [self.model.group_norms(coef) for coef, _ in fits.each()]
         return GroupLassoPath(
-            **{**results, "n_features": self.n_features(fits)},
+            **results,
             alphas=grid.points[: len(fits)],
             dual_gaps=fits.gaps,
             groups=self.model.groups.names,
