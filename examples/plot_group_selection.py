@@ -19,6 +19,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sksparse.feature_selection import GroupLassoSelector, one_hot_groups
+from sksparse.linear_model import group_lasso_path
 
 # %%
 # A table as a clinic keeps it
@@ -123,20 +124,15 @@ pd.DataFrame({name: folds.mean() for name, folds in scores.items()}).T.round(3)
 # The norm of a group's coefficients, from the strength that keeps nothing down to a weak one.
 
 encoded = clone(encode).fit_transform(X)
-alphas = np.geomspace(25, 0.3, 40)
-norms = pd.DataFrame(index=alphas, columns=list(groups), dtype=float)
-path = GroupLassoSelector(groups=groups, warm_start=True)
-for alpha in alphas:
-    coef = pd.Series(path.set_params(alpha=alpha).fit(encoded, y).coef_, encoded.columns)
-    norms.loc[alpha] = [np.linalg.norm(coef[columns]) for columns in groups.values()]
+path = group_lasso_path(encoded, y, groups, alphas=40, eps=0.01)
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
-for group in groups:
+for group, norms in zip(path.groups, path.group_norms, strict=True):
     made_up = group in ("clinic", "weekday")
     color = "black" if made_up else None
-    left.plot(alphas, norms[group], color=color, linestyle=":" if made_up else "-", label=group)
+    left.plot(path.alphas, norms, color=color, linestyle=":" if made_up else "-", label=group)
 left.axvline(selector.alpha, color="grey", linewidth=0.8)
-left.annotate(" chosen", (selector.alpha, norms.max().max()), color="grey", va="top")
+left.annotate(" chosen", (selector.alpha, path.group_norms.max()), color="grey", va="top")
 left.set(
     xscale="log",
     xlabel="alpha",
@@ -146,8 +142,7 @@ left.set(
 left.invert_xaxis()
 left.legend(ncols=2, fontsize="small", title="dotted: made up")
 
-chosen = pd.Series(selector.coef_, encoded.columns)
-strength = pd.Series({g: np.linalg.norm(chosen[c]) for g, c in groups.items()}).sort_values()
+strength = pd.Series(selector.group_norms_, selector.groups_).sort_values()
 right.barh(strength.index, strength, color="tab:blue")
 for place, (group, value) in enumerate(strength.items()):
     size = len(groups[group])

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from sksparse._typing import Array, Indices
-from sksparse.inspection._common import divide, fitted_attribute, fitted_network
-from sksparse.inspection._path_choice import choice_curve, resolved_axis
+from sksparse._typing import Array, Mask
+from sksparse.inspection._common import divide
+from sksparse.inspection._path_axis import LABELS, format_axis, mark_choice, placed, resolved_axis
+from sksparse.inspection._path_choice import (
+    check_path,
+    choice_curve,
+    groups_of,
+    names_of_inputs,
+    path_of,
+)
+from sksparse.inspection._path_lines import PathLines, path_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LABELS = {"n_features": "number of features", "alpha": "alpha"}
-# Colours of matplotlib's default cycle; features in the legend beyond it differ in line style.
+# Colours of matplotlib's default cycle; names in the legend beyond it differ in line style.
 _COLOURS = 10
+_LINE: dict[str, Any] = {"marker": ".", "markersize": 4.0, "linewidth": 1.6}
 
 
 class RegularizationPathDisplay:
@@ -43,14 +51,22 @@ class RegularizationPathDisplay:
         The label of the curve's axis.
     feature_names : array-like of shape (n_features,), default=None
         Names for the legend; by default ``x0``, ``x1``, ....
+    groups : array-like of shape (n_features,), default=None
+        The group of each feature: its name, or any label. Features of one group share a colour and
+        a name in the legend.
+    group_norms : dict of array-like of shape (n_points,), default=None
+        The norm of each group's coefficients, by its name. By default computed from `coefs` and
+        `groups`, which is not possible where a feature is in several groups.
     xaxis : {"n_features", "alpha"}, default="n_features"
-        What `points` are. Strengths have a logarithmic axis, from large to small.
+        What `points` are. Strengths have a logarithmic axis, from large to small, with a place for
+        zero where it is one of them.
 
     Attributes
     ----------
     lines_ : list of matplotlib Line2D
-        The coefficients of one feature each, for features that are used at any point; those with a
-        name in the legend first, largest coefficient first.
+        The coefficients of one feature each, or the norms of one group each, where they are not
+        zero at all points; those with a name in the legend first, largest at the chosen point
+        first.
     chosen_lines_ : list of matplotlib Line2D
         The vertical lines at the chosen point.
     curve_ : matplotlib Line2D or None
@@ -67,14 +83,18 @@ class RegularizationPathDisplay:
     See Also
     --------
     sksparse.linear_model.L0RegressorCV : Chooses among best subsets of increasing cardinality.
+    sksparse.linear_model.GroupLassoRegressorCV : Chooses a strength of the group lasso.
+    sksparse.linear_model.OSCARCV : Chooses a strength of OSCAR.
     sksparse.linear_model.l0_path : The best subsets alone.
+    sksparse.linear_model.group_lasso_path : The group lasso at all strengths.
     SparsityPathDisplay : The score of a network against its sparsity.
 
     Notes
     -----
     Coefficients are drawn as they are: only those of features on one scale can be compared. A line
-    has gaps where the feature is not used. The vertical range is that of models no larger than the
-    chosen one, with a margin; `display.ax_.autoscale(axis="y")` shows all.
+    has gaps where the feature or group is not used, and what is not in the legend is grey. The
+    vertical range is that of models no larger than the chosen one, with a margin;
+    `display.ax_.autoscale(axis="y")` shows all.
 
     Examples
     --------
@@ -105,6 +125,8 @@ class RegularizationPathDisplay:
         curve_error: ArrayLike | None = None,
         curve_name: str = "criterion",
         feature_names: ArrayLike | None = None,
+        groups: Iterable[Hashable] | None = None,
+        group_norms: Mapping[Hashable, ArrayLike] | None = None,
         xaxis: str = "n_features",
     ) -> None:
         self.coefs = coefs
@@ -114,6 +136,8 @@ class RegularizationPathDisplay:
         self.curve_error = curve_error
         self.curve_name = curve_name
         self.feature_names = feature_names
+        self.groups = groups
+        self.group_norms = group_norms
         self.xaxis = xaxis
 
     @classmethod
@@ -123,6 +147,7 @@ class RegularizationPathDisplay:
         *,
         xaxis: str = "auto",
         feature_names: ArrayLike | None = None,
+        show: str = "auto",
         n_names: int = 10,
         ax: Axes | Sequence[Axes] | None = None,
         **line_kw: Any,
@@ -142,8 +167,13 @@ class RegularizationPathDisplay:
             What the coefficients are drawn against; "auto" is what the estimator tried.
         feature_names : array-like of shape (n_features,), default=None
             Names for the legend instead of those that the estimator was fitted with.
+        show : {"auto", "groups", "coefficients"}, default="auto"
+            One line for each group, the norm of its coefficients; or one for each coefficient,
+            in the colour of its group, the first of several. "auto" is coefficients, unless
+            there are groups and more than 20 coefficients to show.
         n_names : int, default=10
-            Most features in the legend: those with the largest coefficients at the chosen point.
+            Most features or groups in the legend: those with the largest coefficients at the
+            chosen point.
         ax : Axes or sequence of Axes, default=None
             One axes, which is divided, or two. By default a new figure.
         **line_kw : dict
@@ -155,13 +185,10 @@ class RegularizationPathDisplay:
             The display, drawn.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        remedy = "give an estimator that keeps its path, such as L0RegressorCV"
-        coefs = fitted_attribute(estimator, "coef_path_", remedy)
-        model = fitted_network(estimator)
+        model, coefs = path_of(estimator)
         xaxis = resolved_axis(xaxis, vars(model).get("sizes_"))
         on_sizes = xaxis == "n_features"
         curve, error, name = choice_curve(model)
-        names = vars(model).get("feature_names_in_") if feature_names is None else feature_names
         display = cls(
             coefs,
             model.n_features_path_ if on_sizes else model.alphas_,
@@ -169,10 +196,11 @@ class RegularizationPathDisplay:
             curve=curve,
             curve_error=error,
             curve_name=name,
-            feature_names=names,
+            feature_names=names_of_inputs(estimator) if feature_names is None else feature_names,
             xaxis=xaxis,
+            **groups_of(model, "groups_", "group_labels_", "group_norms_path_"),
         )
-        return display.plot(ax, n_names=n_names, **line_kw)
+        return display.plot(ax, show=show, n_names=n_names, **line_kw)
 
     @classmethod
     def from_path(
@@ -181,6 +209,7 @@ class RegularizationPathDisplay:
         *,
         xaxis: str = "auto",
         feature_names: ArrayLike | None = None,
+        show: str = "auto",
         n_names: int = 10,
         ax: Axes | Sequence[Axes] | None = None,
         **line_kw: Any,
@@ -189,15 +218,20 @@ class RegularizationPathDisplay:
 
         Parameters
         ----------
-        path : L0Path or ConvexPath
-            What :func:`~sksparse.linear_model.l0_path` or a function such as
-            :func:`~sksparse.linear_model.oscar_path` returned.
+        path : L0Path, ConvexPath or GroupLassoPath
+            What :func:`~sksparse.linear_model.l0_path`, :func:`~sksparse.linear_model.oscar_path`
+            or :func:`~sksparse.linear_model.group_lasso_path` returned.
         xaxis : {"auto", "n_features", "alpha"}, default="auto"
             What the coefficients are drawn against; "auto" is what was asked for.
         feature_names : array-like of shape (n_features,), default=None
             Names for the legend.
+        show : {"auto", "groups", "coefficients"}, default="auto"
+            One line for each group, the norm of its coefficients; or one for each coefficient,
+            in the colour of its group, the first of several. "auto" is coefficients, unless
+            there are groups and more than 20 coefficients to show.
         n_names : int, default=10
-            Most features in the legend: those with the largest coefficients at the last point.
+            Most features or groups in the legend: those with the largest coefficients at the last
+            point.
         ax : Axes or sequence of Axes, default=None
             One axes, which is divided, or two. By default a new figure.
         **line_kw : dict
@@ -209,7 +243,8 @@ class RegularizationPathDisplay:
             The display, drawn.
         """
         check_matplotlib_support(f"{cls.__name__}.from_path")
-        xaxis = resolved_axis(xaxis, getattr(path, "sizes", None))
+        check_path(path)
+        xaxis = resolved_axis(xaxis, vars(path).get("sizes"))
         display = cls(
             path.coefs,
             path.n_features if xaxis == "n_features" else path.alphas,
@@ -217,13 +252,15 @@ class RegularizationPathDisplay:
             curve_name="loss",
             feature_names=feature_names,
             xaxis=xaxis,
+            **groups_of(path, "groups", "labels", "group_norms"),
         )
-        return display.plot(ax, n_names=n_names, **line_kw)
+        return display.plot(ax, show=show, n_names=n_names, **line_kw)
 
     def plot(
         self,
         ax: Axes | Sequence[Axes] | None = None,
         *,
+        show: str = "auto",
         n_names: int = 10,
         **line_kw: Any,
     ) -> RegularizationPathDisplay:
@@ -234,9 +271,13 @@ class RegularizationPathDisplay:
         ax : Axes or sequence of Axes, default=None
             One axes, which is divided where there is a curve, or as many as there are panels. By
             default a new figure.
+        show : {"auto", "groups", "coefficients"}, default="auto"
+            One line for each group, the norm of its coefficients; or one for each coefficient,
+            in the colour of its group, the first of several. "auto" is coefficients, unless
+            there are groups and more than 20 coefficients to show.
         n_names : int, default=10
-            Most features in the legend: those with the largest coefficients at the chosen point,
-            or at the last where none was chosen.
+            Most features or groups in the legend: those with the largest coefficients at the
+            chosen point, or at the last where none was chosen.
         **line_kw : dict
             Options of matplotlib's `plot` for the coefficients.
 
@@ -246,7 +287,11 @@ class RegularizationPathDisplay:
             The display itself.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
-        coefs, points, shown = self._check_arrays()
+        coefs, points = self._check_arrays()
+        drawn = placed(points)
+        lines = path_lines(
+            coefs[..., drawn], self.groups, self._norms(drawn), self.feature_names, show
+        )
         n_panels = 1 if self.curve is None else 2
         size = (7.5, 1.6 + 1.9 * n_panels)
         ratios = [1, 2][-n_panels:]
@@ -255,128 +300,81 @@ class RegularizationPathDisplay:
         self.curve_ax_ = axes[0] if n_panels == 2 else None
         self.curve_, self.band_ = None, None
         if self.curve_ax_ is not None:
-            self._draw_curve(self.curve_ax_, points, shown)
-        self._draw_coefficients(coefs[:, shown], points[shown], n_names, line_kw)
-        self._mark_choice(axes, points[shown])
-        self._format_axis(axes, points[shown])
+            self._draw_curve(self.curve_ax_, points, drawn)
+        self._draw_lines(lines, points[drawn], n_names, line_kw)
+        self.chosen_lines_ = mark_choice(axes, points[drawn], self.chosen, self.xaxis)
+        format_axis(axes, points[drawn], self.xaxis)
         return self
 
-    def _check_arrays(self) -> tuple[Array, Array, Any]:
-        """Coefficients of one output, points, and which of them have a place on the axis."""
-        if self.xaxis not in _LABELS:
-            raise ValueError(f"xaxis={self.xaxis!r} is unknown; give one of {sorted(_LABELS)}.")
+    def _check_arrays(self) -> tuple[Array, Array]:
+        if self.xaxis not in LABELS:
+            raise ValueError(f"xaxis={self.xaxis!r} is unknown; give one of {sorted(LABELS)}.")
         coefs = np.asarray(self.coefs, dtype=np.float64)
         points = np.asarray(self.points, dtype=np.float64)
-        parts = (self.curve, self.curve_error)
+        norms = [] if self.group_norms is None else self.group_norms.values()
+        parts = (self.curve, self.curve_error, *norms)
         lengths = {len(np.asarray(part)) for part in parts if part is not None}
         if coefs.ndim not in (2, 3) or lengths | {coefs.shape[-1]} != {len(points)}:
             raise ValueError(
-                "points, curve and curve_error must have one entry for each column of coefs; got "
-                f"{len(points)}, {sorted(lengths)} and coefs of shape {coefs.shape}."
+                "points, curve, curve_error and each of group_norms must have one entry for each "
+                f"column of coefs; got {len(points)}, {sorted(lengths)} and coefs of shape "
+                f"{coefs.shape}."
             )
-        if coefs.ndim == 3:
-            coefs = np.linalg.norm(coefs, axis=0)
-        placed = np.isfinite(points)
-        return coefs, points, placed & (points > 0) if self.xaxis == "alpha" else placed
+        if not np.isfinite(points).any():
+            raise ValueError(f"points={points} has no finite entry; give at least one point.")
+        return coefs, points
 
-    def _draw_curve(self, ax: Axes, points: Array, shown: Any) -> None:
-        curve = np.asarray(self.curve, dtype=np.float64)[shown]
-        (self.curve_,) = ax.plot(points[shown], curve, color="black", marker=".", linewidth=1.2)
+    def _norms(self, drawn: Mask) -> dict[Hashable, Array] | None:
+        if self.group_norms is None:
+            return None
+        return {name: np.asarray(norms)[drawn] for name, norms in self.group_norms.items()}
+
+    def _draw_curve(self, ax: Axes, points: Array, drawn: Mask) -> None:
+        curve = np.asarray(self.curve, dtype=np.float64)[drawn]
+        (self.curve_,) = ax.plot(points[drawn], curve, color="black", marker=".", linewidth=1.2)
         if self.curve_error is not None:
-            half = np.asarray(self.curve_error, dtype=np.float64)[shown]
+            half = np.asarray(self.curve_error, dtype=np.float64)[drawn]
             self.band_ = ax.fill_between(
-                points[shown], curve - half, curve + half, color="black", alpha=0.15, linewidth=0
+                points[drawn], curve - half, curve + half, color="black", alpha=0.15, linewidth=0
             )
         ax.set_ylabel(self.curve_name)
 
-    def _draw_coefficients(
-        self, coefs: Array, points: Array, n_names: int, line_kw: dict[str, Any]
+    def _draw_lines(
+        self, lines: PathLines, points: Array, n_names: int, line_kw: dict[str, Any]
     ) -> None:
-        named, others = self._ranked(coefs, points, n_names)
-        names = [f"x{j}" for j in range(len(coefs))]
-        if self.feature_names is not None:
-            names = [str(name) for name in np.asarray(self.feature_names)]
-        if len(names) != len(coefs):
-            raise ValueError(
-                f"feature_names has {len(names)} names, and there are {len(coefs)} features; give "
-                "one for each, or None."
-            )
-        self.lines_, drawn = [], _without_zeros(coefs)
-        for place, j in enumerate(named):
-            style = {"color": f"C{place % _COLOURS}", "label": names[j], "zorder": 3}
+        self.lines_, heights = [], lines.visible
+        size = {"markersize": 8.0} if len(points) == 1 else {}
+        at = -1 if self.chosen is None else int(np.argmin(np.abs(points - self.chosen)))
+        named = lines.ranked(at, n_names)
+        for place, owner in enumerate(named):
+            style = {"color": f"C{place % _COLOURS}", "label": lines.names[owner], "zorder": 3}
             style["linestyle"] = ["-", "--", ":", "-."][place // _COLOURS % 4]
-            self.lines_ += self.ax_.plot(points, drawn[j], **(self._style | style | line_kw))
-        for j in others:
+            for line in lines.of(owner):
+                self.lines_ += self.ax_.plot(
+                    points, heights[line], **(_LINE | size | style | line_kw)
+                )
+                style["label"] = None  # one entry for a group
+        for line in np.flatnonzero(lines.used & ~np.isin(lines.owners, named)):
             style = {"color": "0.75", "linewidth": 1.0, "zorder": 1.5}
-            self.lines_ += self.ax_.plot(points, drawn[j], **(self._style | style | line_kw))
+            self.lines_ += self.ax_.plot(points, heights[line], **(_LINE | size | style | line_kw))
         self.ax_.axhline(0.0, color="black", linewidth=0.8, zorder=1)
-        self._focus(coefs, points)
-        several = np.ndim(self.coefs) == 3
-        self.ax_.set_ylabel("norm of the coefficients" if several else "coefficient")
+        self._focus(lines.values, points)
+        self.ax_.set_ylabel(lines.label)
         if named.size:
-            title = None if self.chosen is None else "chosen features"
+            title = lines.kind if self.chosen is None else f"chosen {lines.kind}"
             self.ax_.legend(
                 loc="upper left", bbox_to_anchor=(1.01, 1.0), title=title, frameon=False
             )
 
-    def _focus(self, coefs: Array, points: Array) -> None:
-        """Limit the vertical axis to coefficients of models no larger than the chosen one."""
-        if self.chosen is None or not len(points):
+    def _focus(self, heights: Array, points: Array) -> None:
+        """Limit the vertical axis to lines of models no larger than the chosen one."""
+        if self.chosen is None:
             return
         sign = -1.0 if self.xaxis == "alpha" else 1.0
-        seen = coefs[:, sign * points <= sign * self.chosen * (1.0 + 1e-9 * sign)]
+        seen = heights[:, sign * points <= sign * self.chosen * (1.0 + 1e-9 * sign)]
         if not seen.any():
             return
         low, high = min(seen.min(), 0.0), max(seen.max(), 0.0)
         margin = 0.4 * (high - low)
         bottom, top = self.ax_.get_ylim()
         self.ax_.set_ylim(max(bottom, low - margin), min(top, high + margin))
-
-    _style: dict[str, Any] = {"marker": ".", "markersize": 4.0, "linewidth": 1.6}
-
-    def _ranked(self, coefs: Array, points: Array, n_names: int) -> tuple[Indices, Indices]:
-        """Features for the legend, largest coefficient first, and the others that are used."""
-        at = -1 if self.chosen is None else int(np.argmin(np.abs(points - self.chosen)))
-        sizes = np.abs(coefs[:, at]) if len(points) else np.zeros(len(coefs))
-        order = np.argsort(-sizes, kind="stable")
-        named = order[: max(min(n_names, int(np.count_nonzero(sizes))), 0)]
-        used = np.flatnonzero((coefs != 0.0).any(axis=1))
-        return named, np.setdiff1d(used, named)
-
-    def _mark_choice(self, axes: list[Axes], points: Array) -> None:
-        self.chosen_lines_ = []
-        if self.chosen is None or not np.any(np.isclose(points, self.chosen)):
-            return
-        style: dict[str, Any] = {"color": "black", "linestyle": "--", "linewidth": 1.0}
-        self.chosen_lines_ = [panel.axvline(self.chosen, **style) for panel in axes]
-        label = f"alpha {self.chosen:.3g}"
-        if self.xaxis == "n_features":
-            label = f"{self.chosen:.0f} feature" + "s" * (self.chosen != 1)
-        axes[0].annotate(
-            f"chosen: {label}",
-            (self.chosen, 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-        )
-
-    def _format_axis(self, axes: list[Axes], points: Array) -> None:
-        from matplotlib.ticker import MaxNLocator
-
-        bottom = axes[-1]
-        bottom.set_xlabel(_LABELS[self.xaxis])
-        if self.xaxis == "n_features":
-            bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
-            return
-        for panel in axes:
-            panel.set_xscale("log")
-            if len(points) and not panel.xaxis_inverted():
-                panel.invert_xaxis()
-
-
-def _without_zeros(coefs: Array) -> Array:
-    """Coefficients with nan where a feature is used neither at a point nor at its neighbours."""
-    used = np.pad(coefs != 0.0, ((0, 0), (1, 1)))
-    return np.where(used[:, 1:-1] | used[:, :-2] | used[:, 2:], coefs, np.nan)

@@ -15,10 +15,10 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sksparse.inspection import RegularizationPathDisplay
-from sksparse.linear_model import OSCARCV, L0ClassifierCV, L0RegressorCV, l0_path, oscar_path
+from sksparse.linear_model import OSCAR, OSCARCV, L0ClassifierCV, L0RegressorCV, l0_path, oscar_path
 
 COEFS = np.array([[0.0, 2.0, 1.0, 1.0], [0.0, 0.0, -3.0, -2.0], [0.0] * 4, [0.0, 0.0, 0.0, 9.0]])
 
@@ -60,14 +60,43 @@ def test_without_a_choice_all_is_in_sight() -> None:
 
 
 def test_penalties_fall_on_a_logarithmic_axis() -> None:
-    points = [np.inf, 10.0, 1.0, 0.0]
+    points = [np.inf, 10.0, 1.0, 0.1]
     display = RegularizationPathDisplay(COEFS, points, xaxis="alpha", curve=[4, 3, 2, 1]).plot()
     assert display.ax_.get_xscale() == display.curve_ax_.get_xscale() == "log"
     left, right = display.ax_.get_xlim()
     assert left > right
     # What has no place on it is left out.
-    np.testing.assert_array_equal(display.curve_.get_xdata(), [10.0, 1.0])
-    np.testing.assert_array_equal(display.curve_.get_ydata(), [3, 2])
+    np.testing.assert_array_equal(display.curve_.get_xdata(), points[1:])
+    np.testing.assert_array_equal(display.curve_.get_ydata(), [3, 2, 1])
+
+
+@pytest.mark.parametrize("points", [[0.0], [0.02, 0.0], [0.02, 0.019, 0.0], [5.0, 0.5, 0.05, 0.0]])
+def test_a_strength_of_zero_has_a_place(points: list[float]) -> None:
+    coefs = COEFS[:, -len(points) :]
+    curve = np.arange(len(points))
+    display = RegularizationPathDisplay(
+        coefs, points, xaxis="alpha", curve=curve, chosen=0.0
+    ).plot()
+    display.figure_.canvas.draw()
+    for panel in (display.ax_, display.curve_ax_):
+        left, right = panel.get_xlim()
+        assert left > points[0]
+        assert right < 0.0
+        # nothing below zero has a tick
+        ticks = [tick for tick in panel.get_xticks() if right <= tick <= left]
+        assert min(ticks) == 0.0
+        assert len(ticks) > 1 or points == [0.0]
+    assert len(display.lines_[0].get_xdata()) == len(points)
+    assert [line.get_xdata()[0] for line in display.chosen_lines_] == [0.0, 0.0]
+    assert legend(display) == ["x3", "x1", "x0"]
+
+
+def test_one_strength_stands_in_the_middle() -> None:
+    display = RegularizationPathDisplay(COEFS[:, -1:], [0.3], xaxis="alpha", chosen=0.3).plot()
+    display.figure_.canvas.draw()
+    place = display.ax_.transAxes.inverted().transform(display.ax_.transData.transform((0.3, 0.0)))
+    assert place[0] == pytest.approx(0.5)
+    assert [text.get_text() for text in display.ax_.get_xticklabels()] == ["0.3"]
 
 
 def test_several_outputs_are_drawn_as_a_norm() -> None:
@@ -160,6 +189,10 @@ def test_a_model_without_features(diabetes: tuple[pd.DataFrame, pd.Series]) -> N
         ({"points": [0, 1]}, "one entry for each column"),
         ({"curve": [1.0]}, "one entry for each column"),
         ({"coefs": [1.0, 2.0]}, "one entry for each column"),
+        ({"group_norms": {"a": [1.0]}}, "one entry for each column"),
+        ({"groups": "ab"}, "groups has 2 labels, and there are 4 features"),
+        ({"feature_names": ["a", "b"]}, "feature_names has 2 names"),
+        ({"points": [np.nan] * 4}, "no finite entry"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(options: dict[str, Any], message: str) -> None:
@@ -170,8 +203,18 @@ def test_arrays_that_do_not_fit_are_refused(options: dict[str, Any], message: st
 
 def test_what_has_no_path_is_refused(diabetes: tuple[pd.DataFrame, pd.Series]) -> None:
     X, y = diabetes
-    with pytest.raises(TypeError, match="Ridge has no coef_path_: give an estimator that keeps"):
+    with pytest.raises(
+        TypeError, match=r"Ridge keeps no path .*: give a fitted L0RegressorCV, Gro"
+    ):
         RegularizationPathDisplay.from_estimator(Ridge().fit(X, y))
+    with pytest.raises(TypeError, match=r"OSCAR keeps no path .*fitted OSCARCV, or .* oscar_path"):
+        RegularizationPathDisplay.from_estimator(make_pipeline(OSCAR()).fit(X, y))
+    with pytest.raises(TypeError, match=r"L0RegressorCV is not a path .*from_estimator"):
+        RegularizationPathDisplay.from_path(L0RegressorCV(max_features=1).fit(X, y))
+    with pytest.raises(TypeError, match="L0Path is a path and no estimator: give it to from_path"):
+        RegularizationPathDisplay.from_estimator(l0_path(X, y, max_features=1))
+    with pytest.raises(TypeError, match="ndarray is not a path"):
+        RegularizationPathDisplay.from_path(COEFS)
     path = SimpleNamespace(coefs=COEFS, alphas=[4, 3, 2, 1], sizes=None, losses=[4, 3, 2, 1])
     with pytest.raises(ValueError, match="xaxis='k' is unknown"):
         RegularizationPathDisplay.from_path(path, xaxis="k")
@@ -196,3 +239,19 @@ def test_strengths_of_a_convex_family(diabetes: tuple[pd.DataFrame, pd.Series]) 
     alone = RegularizationPathDisplay.from_path(path)
     np.testing.assert_allclose(alone.curve_.get_ydata(), path.losses)
     assert alone.ax_.get_xlabel() == "alpha"
+
+
+def test_names_come_through_a_pipeline_of_arrays(diabetes: tuple[pd.DataFrame, pd.Series]) -> None:
+    X, y = diabetes
+    model = make_pipeline(StandardScaler(), L0RegressorCV(max_features=3)).fit(X, y)
+    display = RegularizationPathDisplay.from_estimator(model)
+    assert set(legend(display)) == set(model.get_feature_names_out())
+    unnamed = make_pipeline(FunctionTransformer(np.asarray), L0RegressorCV(max_features=3))
+    display = RegularizationPathDisplay.from_estimator(unnamed.fit(X.to_numpy(), y))
+    assert set(legend(display)) <= {f"x{j}" for j in range(10)}
+
+
+def test_a_long_name_leaves_room_for_the_plot() -> None:
+    names = ["short", "the first of two long names, number 1", "b", "c"]
+    display = RegularizationPathDisplay(COEFS, range(4), feature_names=names).plot()
+    assert legend(display) == ["c", "the first of two…names, number 1", "short"]

@@ -1,0 +1,158 @@
+"""The lines of a path: one for each coefficient or each group, and which of them have a name."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sksparse._typing import Array, Indices, Mask
+
+_SHOWN = ("auto", "groups", "coefficients")
+# More coefficients than that are drawn as norms of their groups, unless they are asked for.
+_MOST_COEFFICIENTS = 20
+# Characters of a name in a legend.
+_WIDTH = 32
+
+
+@dataclass(frozen=True)
+class PathLines:
+    """Lines to draw, and the names that they go by.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_lines, n_points)
+        Heights; zero where nothing is used.
+    owners : ndarray of shape (n_lines,)
+        Position of each line's name; lines of one group share it.
+    names : list of str
+        Names of features or groups.
+    label : str
+        What the heights are.
+    kind : {"features", "groups"}
+        What the names are names of.
+    """
+
+    values: Array
+    owners: Indices
+    names: list[str]
+    label: str
+    kind: str
+
+    def ranked(self, at: int, n_names: int) -> Indices:
+        """The names for the legend: the largest in use at a point first."""
+        squares = np.bincount(self.owners, self.values[:, at] ** 2, minlength=len(self.names))
+        order = np.argsort(-squares, kind="stable")
+        return order[: max(min(n_names, int(np.count_nonzero(squares))), 0)]
+
+    def of(self, owner: int) -> Indices:
+        """The lines of one name that are used at any point."""
+        return np.flatnonzero((self.owners == owner) & self.used)
+
+    @property
+    def used(self) -> Mask:
+        """Which lines are used at any point."""
+        return np.asarray((self.values != 0.0).any(axis=1), dtype=np.bool_)
+
+    @property
+    def visible(self) -> Array:
+        """The heights, with nan where a line is used neither at a point nor at its neighbours."""
+        used = np.pad(self.values != 0.0, ((0, 0), (1, 1)))
+        return np.where(used[:, 1:-1] | used[:, :-2] | used[:, 2:], self.values, np.nan)
+
+
+def path_lines(
+    coefs: Array,
+    groups: Iterable[Hashable] | None,
+    group_norms: Mapping[Hashable, Any] | None,
+    feature_names: Any,
+    show: str,
+) -> PathLines:
+    """What is drawn of a path.
+
+    Parameters
+    ----------
+    coefs : ndarray of shape (n_features, n_points) or (n_outputs, n_features, n_points)
+        Coefficients.
+    groups, group_norms, feature_names
+        As in :class:`~sksparse.inspection.RegularizationPathDisplay`.
+    show : {"auto", "groups", "coefficients"}
+        What each line stands for.
+
+    Raises
+    ------
+    ValueError
+        Where ``show`` is unknown, or asks for groups and there are none, or lengths do not agree.
+    """
+    if show not in _SHOWN:
+        raise ValueError(f"show={show!r} is unknown; give one of {list(_SHOWN)}.")
+    values = np.linalg.norm(coefs, axis=0) if coefs.ndim == 3 else coefs
+    names, labels = _partition(groups, len(values))
+    norms = _norms(group_norms, values, names, labels)
+    if show == "groups" and not norms:
+        raise ValueError(
+            "show='groups' needs groups, and there are none: draw a path of the group lasso, give "
+            "the display groups, one label per feature, or show='coefficients'."
+        )
+    # Of groups of one feature each, the features have the better names.
+    grouped = 0 < len(names) < len(values)
+    many = np.count_nonzero(values.any(axis=1)) > _MOST_COEFFICIENTS
+    if show == "groups" or (show == "auto" and grouped and many):
+        label = "norm of the group's coefficients"
+        owners = np.arange(len(norms))
+        heights = np.array([*norms.values()], dtype=np.float64).reshape(len(norms), -1)
+        return PathLines(heights, owners, [shortened(g) for g in norms], label, "groups")
+    label = "norm of the coefficients" if coefs.ndim == 3 else "coefficient"
+    if grouped:
+        return PathLines(values, labels, [shortened(g) for g in names], label, "groups")
+    names = _names_of_features(feature_names, len(values))
+    return PathLines(values, np.arange(len(values)), names, label, "features")
+
+
+def _partition(groups: Iterable[Hashable] | None, n_features: int) -> tuple[list[Any], Indices]:
+    """The groups in the order of their first features, and the position of each feature's."""
+    if groups is None:
+        return [], np.arange(n_features)
+    labels = list(groups)
+    if len(labels) != n_features:
+        raise ValueError(
+            f"groups has {len(labels)} labels, and there are {n_features} features; give one for "
+            "each, or None."
+        )
+    numbers: dict[Hashable, int] = {}
+    positions = [numbers.setdefault(label, len(numbers)) for label in labels]
+    return list(numbers), np.array(positions, dtype=np.intp)
+
+
+def _norms(
+    group_norms: Mapping[Hashable, Any] | None, values: Array, names: list[Any], labels: Indices
+) -> dict[Any, Array]:
+    """The norms of each group along the path, as given or from the coefficients."""
+    if group_norms is not None:
+        return dict(group_norms)
+    squares = np.zeros((len(names), values.shape[1]))
+    if names:
+        np.add.at(squares, labels, values**2)
+    return dict(zip(names, np.sqrt(squares), strict=True))
+
+
+def _names_of_features(feature_names: Any, n_features: int) -> list[str]:
+    if feature_names is None:
+        return [f"x{j}" for j in range(n_features)]
+    names = [shortened(name) for name in np.asarray(feature_names)]
+    if len(names) != n_features:
+        raise ValueError(
+            f"feature_names has {len(names)} names, and there are {n_features} features; give "
+            "one for each, or None."
+        )
+    return names
+
+
+def shortened(name: Any) -> str:
+    """A name that leaves room for the plot: the middle of a long one is left out."""
+    text = str(name)
+    if len(text) <= _WIDTH:
+        return text
+    return f"{text[: _WIDTH // 2]}…{text[1 - _WIDTH // 2 :]}"
