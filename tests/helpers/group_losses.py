@@ -161,10 +161,12 @@ class Cox(Term):
 
     Written as one term for each event k, in which the event competes with those at risk::
 
-        s_k [log sum_{j at risk at t_k} s_j a_kj exp(z_j) - mean of z over the events at t_k]
+        s_k [log sum_{j at risk at t_k} s_j a_kj exp(z_j) - mean of z over the events at t_k
+             - log sum_{j tied with k} s_j a_kj]
 
-    With Breslow's ties a_kj = 1. With Efron's, of d events at a time the l-th of them (l = 0, ...,
-    d - 1) has a_kj = 1 - l / d for these events, and all have their mean weight (as in R's coxph).
+    The last part is a constant: what is left where the events come first without doubt. With
+    Breslow's ties a_kj = 1. With Efron's, of d events at a time the l-th of them (l = 0, ..., d - 1)
+    has a_kj = 1 - l / d for these events, and all have their mean weight (as in R's coxph).
     """
 
     shift_invariant = True
@@ -172,7 +174,7 @@ class Cox(Term):
     def __init__(self, y, s, ties: str = "breslow") -> None:
         super().__init__(y, s)
         time, event = self.y[:, 0], (self.y[:, 1] > 0) & (self.s > 0)
-        shares, own, weights = [], [], []
+        shares, own, weights, least = [], [], [], []
         for t in np.unique(time[event]):
             dead = np.flatnonzero(event & (time == t))
             for number, k in enumerate(dead):
@@ -181,15 +183,17 @@ class Cox(Term):
                     a[dead] *= 1.0 - number / len(dead)
                 shares.append(a)
                 own.append(self.s * np.isin(np.arange(len(time)), dead) / self.s[dead].sum())
+                least.append(np.log(a[dead].sum()))
                 weights.append(self.s[dead].mean() if ties == "efron" else self.s[k])
         self.a, self.e, self.k = np.array(shares), np.array(own), np.array(weights)
+        self.least = float(self.k @ least)
 
     def _shares(self, Z):
         with np.errstate(divide="ignore"):
             return np.log(self.a) + Z[:, 0]
 
     def value(self, Z) -> float:
-        return float(self.k @ (logsumexp(self._shares(Z), axis=1) - self.e @ Z[:, 0]))
+        return float(self.k @ (logsumexp(self._shares(Z), axis=1) - self.e @ Z[:, 0])) - self.least
 
     def slopes(self, Z):
         return (self.k @ (softmax(self._shares(Z), axis=1) - self.e))[:, None]
@@ -202,7 +206,7 @@ class Cox(Term):
         v = softmax(self._shares(Z), axis=1) / shrink + (1.0 - 1.0 / shrink) * self.e
         with np.errstate(divide="ignore", invalid="ignore"):
             terms = np.where(v > 0, v * (np.log(v) - np.log(self.a)), 0.0)
-        return float(self.k @ terms.sum(axis=1))
+        return float(self.k @ terms.sum(axis=1)) + self.least
 
 
 TERMS: dict[str, type[Term]] = {
