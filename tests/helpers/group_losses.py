@@ -164,9 +164,9 @@ class Cox(Term):
         s_k [log sum_{j at risk at t_k} s_j a_kj exp(z_j) - mean of z over the events at t_k
              - log sum_{j tied with k} s_j a_kj]
 
-    The last part is a constant: what is left where the events come first without doubt. With
-    Breslow's ties a_kj = 1. With Efron's, of d events at a time the l-th of them (l = 0, ..., d - 1)
-    has a_kj = 1 - l / d for these events, and all have their mean weight (as in R's coxph).
+    The last part is a constant: what is left where the events come first without doubt. Breslow's
+    ties have a_kj = 1. In Efron's, of d events at a time the l-th of them (l = 0, ..., d - 1) has
+    a_kj = 1 - l / d for these events, and all have their mean weight (as in R's coxph).
     """
 
     shift_invariant = True
