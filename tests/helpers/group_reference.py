@@ -119,70 +119,90 @@ class GroupProblem:
 def minimise(problem: GroupProblem, tol: float = 1e-11, most: int = 400_000):
     """Coefficients (n_outputs, n_features) and intercepts (n_outputs,) of the minimum.
 
-    FISTA with restarts (Beck and Teboulle, 2009; O'Donoghue and Candes, 2015). The step is halved
-    until the model majorises the loss, where that is not a question of rounding. It ends where the
-    violations are `tol` times the slopes of the null model, columns taken as standardised.
+    The violations are at most `tol` times the slopes of the null model, columns taken as
+    standardised.
+    """
+    start = np.zeros((problem.term.n_outputs, problem.X.shape[1]))
+    W, b, done = descend(problem, start, np.zeros(len(start)), tol, most)
+    if not done:
+        raise RuntimeError(f"no minimum after {most} steps")
+    return W, b
+
+
+def descend(problem: GroupProblem, W, b, tol: float, most: int):
+    """Coefficients and intercepts after at most so many steps, and whether `tol` was reached.
+
+    FISTA with restarts (Beck and Teboulle, 2009; O'Donoghue and Candes, 2015), in units in which
+    groups are of one length. The step is halved until the model majorises the loss, where that is
+    not a question of rounding.
     """
     term, X = problem.term, problem.X
     n, p = X.shape
     means = term.s @ X if problem.has_intercept else np.zeros(p)
     A = X - means
     A[:, np.ptp(X, axis=0) == 0.0] *= 0.0 if problem.has_intercept else 1.0
-    spreads = np.sqrt(term.s @ A**2)
-    # the constant column is as long as the longest one, so that its step is no smaller
-    unit = max(float(spreads.max(initial=0.0)), 1e-300) if problem.has_intercept else 0.0
-    A = np.c_[A, np.full(n, unit)]
+    lengths = np.sqrt(np.bincount(problem.labels, term.s @ A**2))
+    # powers of two, which change no digit
+    lengths = 2.0 ** np.round(np.log2(np.where(lengths > 0.0, lengths, 1.0)))
+    units = lengths[problem.labels]
+    A = np.c_[A / units, np.ones(n) * problem.has_intercept]
 
     def smooth(V):
-        Z, W = A @ V.T, V[:, :p]
-        return term.value(Z) + problem.l2 / 2 * np.sum(W**2), Z
+        Z = A @ V.T
+        with np.errstate(over="ignore"):
+            return term.value(Z) + problem.l2 / 2 * np.sum((V[:, :p] / units) ** 2), Z
 
     def slope(V, Z):
         g = term.slopes(Z).T @ A
-        g[:, :p] += problem.l2 * V[:, :p]
+        g[:, :p] += problem.l2 * V[:, :p] / units**2
         return g
 
-    V = point = np.zeros((term.n_outputs, p + 1))
-    scale = np.sqrt(np.sum(term.slopes(A @ V.T) ** 2 / np.maximum(term.s, 1e-300)[:, None]))
-    L, t = 1e-3 * max(float(np.sum(spreads**2)), 1e-300), 1.0
+    V = point = np.c_[W * units, b + W @ means]
+    null = term.slopes(np.zeros((n, len(V))))
+    scale = np.sqrt(np.sum(null**2 / np.where(term.s > 0, term.s, 1.0)[:, None]))
+    L, t = 0.1, 1.0
     for number in range(most):
         f, Z = smooth(point)
+        if not np.isfinite(f):
+            # too long a step of the acceleration
+            point, t = V, 1.0
+            continue
         g = slope(point, Z)
         while True:
             new = point - g / L
-            new[:, :p] = _prox(problem, new[:, :p], 1.0 / L)
+            new[:, :p] = units * _prox(problem, new[:, :p] / units, 1.0 / (L * lengths**2))
             d = new - point
             square = L * np.sum(d * d)
-            with np.errstate(over="ignore"):
-                reached = smooth(new)[0]
-            if square <= 1e-9 * abs(f) or reached <= f + np.sum(g * d) + square / 2:
+            if square <= 1e-9 * abs(f) or smooth(new)[0] <= f + np.sum(g * d) + square / 2:
                 break
             L *= 2.0
         restart = np.sum((point - new) * (new - V)) > 0.0
         t, last = (1.0, t) if restart else (0.5 * (1.0 + np.sqrt(1.0 + 4.0 * t * t)), t)
         point = new if restart else new + (last - 1.0) / t * (new - V)
         V = new
-        if number % 20 == 0:
-            W, b = V[:, :p], unit * V[:, p] - V[:, :p] @ means
+        if number % 20 == 0 or number == most - 1:
+            W = V[:, :p] / units
+            b = V[:, p] - W @ means
             groups, slopes = violations(problem, W, b)
-            lengths = [np.linalg.norm(spreads[g]) for g in problem.blocks]
-            worst = np.max(groups / np.maximum(lengths, 1e-300), initial=0.0)
-            if max(worst, np.abs(slopes).max(initial=0.0)) <= tol * scale:
-                return W, b
-    raise RuntimeError(f"no minimum after {most} steps")
+            worst = max(np.max(groups / lengths), np.abs(slopes).max(initial=0.0))
+            if worst <= tol * scale:
+                return W, b, True
+    return W, b, False
 
 
-def _prox(problem: GroupProblem, V, step: float):
-    shrunk = np.sign(V) * np.maximum(np.abs(V) - step * problem.l1, 0.0)
-    squares = np.bincount(problem.labels, np.sum(shrunk**2, axis=0), minlength=len(problem.c))
+def _prox(problem: GroupProblem, V, steps):
+    """Proximal operator of the penalty, with a step for each group."""
+    thresholds, labels = steps * problem.group, problem.labels
+    shrunk = np.sign(V) * np.maximum(np.abs(V) - steps[labels] * problem.l1, 0.0)
+    squares = np.bincount(labels, np.sum(shrunk**2, axis=0), minlength=len(problem.c))
     norms = np.sqrt(squares)
-    shares = np.maximum(1.0 - step * problem.group / np.where(norms > 0, norms, np.inf), 0.0)
-    W = shrunk * shares[problem.labels]
+    shares = np.maximum(1.0 - thresholds / np.where(norms > 0, norms, np.inf), 0.0)
+    W = shrunk * shares[labels]
     lower, upper = problem.bounds
     outside = np.any(np.clip(W, lower, upper) != W, axis=0)
-    for k in np.unique(problem.labels[outside]):
+    for k in np.unique(labels[outside]):
         g = problem.blocks[k]
-        W[:, g] = _within(shrunk[:, g], step * problem.group[k], 1.0, lower[:, g], upper[:, g])
+        W[:, g] = _within(shrunk[:, g], thresholds[k], 1.0, lower[:, g], upper[:, g])
     return W
 
 

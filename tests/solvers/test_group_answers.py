@@ -39,7 +39,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "positive, sparse, weighted": {"lower": 0.0, "l1_ratio": 0.5, "weighted": True},
     "box": {"lower": -0.1, "upper": 0.15},
     "box, ridge, one free": {"lower": -0.2, "upper": 0.1, "l2": 0.05, "free": True},
-    "box of zero, sparse": {"upper": 0.0, "lower": -0.2, "l1_ratio": 0.3},
+    "positive box, sparse": {"lower": 0.0, "upper": 0.1, "l1_ratio": 0.3},
 }
 
 
