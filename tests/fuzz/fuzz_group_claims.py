@@ -89,7 +89,7 @@ def _centred(drawn: Problem, loss: str, y: Any, options: dict[str, Any]) -> Grou
     X = drawn.dense[used].astype(EXTENDED)
     s = np.ones(len(X)) if weights is None else weights
     Z = (X - s.astype(EXTENDED) @ X / s.sum()).astype(np.float64)
-    Z[:, (X == X[0]).all(axis=0)] = 0.0
+    Z[:, np.ptp(X, axis=0) == 0.0] = 0.0
     name = "squared" if loss == "tasks" else loss
     return GroupProblem(Z, y[used], name, 1.0, np.zeros(X.shape[1], int), weights=weights,
                         options=options)  # fmt: skip
