@@ -188,7 +188,7 @@ def _judge(report: Report, problem: GroupProblem, drawn: Problem, model: Any, rn
     small = gap <= (1.0 + 1e-6) * tol * value + floor
     report.claim(
         report.warned or small or np.isnan(gap),
-        f"silent at dual_gap_ {gap:.3g}, {gap / value:.2g} of the objective {value:.6g}",
+        f"silent at dual_gap_ {gap:.3g}, above tol={tol:.2g} of the objective {value:.6g}",
     )
     bound = lower_bound(problem, W, b)
     if not value - bound <= min(gap if not np.isnan(gap) else np.inf, 1e-4 * value) + floor:
