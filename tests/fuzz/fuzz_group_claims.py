@@ -141,8 +141,9 @@ def _null(problem: GroupProblem):
 
 def _model(problem: GroupProblem, loss: str, options: dict[str, Any]):
     kind = GroupLassoClassifier if loss in {"logistic", "multinomial"} else GroupLassoRegressor
+    options = dict(options)
     if kind is GroupLassoRegressor:
-        options = {**options, "loss": problem.loss}
+        options["loss"] = problem.loss
     # each way to give them
     lower, upper = problem.lower, problem.upper
     if np.ndim(lower):
@@ -177,7 +178,8 @@ def _judge(report: Report, problem: GroupProblem, drawn: Problem, model: Any, rn
     Z = problem.predictor(W, b)
     value = problem.objective(W, b)
     null = problem.objective(*_null(problem))
-    floor = _rounding(problem, drawn.dense[used], W, b, Z, eps) + 1e-9 * null
+    size = np.abs(model.intercept_) + np.abs(drawn.dense[used]) @ np.abs(W.T)
+    floor = _rounding(problem, W, Z, eps, size) + 1e-9 * null
     gap = model.dual_gap_
     report.claim(gap >= 0.0 or np.isnan(gap), f"dual_gap_ is {gap}")
     report.claim(
@@ -238,12 +240,12 @@ def _best_intercept(problem: GroupProblem, W, b):
     return W, b
 
 
-def _rounding(problem: GroupProblem, X, W, b, Z, eps: float) -> float:
-    """How much the loss may change where coefficients and predictor are rounded to their type."""
-    y = np.reshape(problem.y, (len(X), -1)) if problem.loss in {"squared", "huber"} else 0.0
-    # coefficients are rounded to the type of the features, means of 1e6 deviations to float64
-    moved = 2.0 * eps * (np.abs(problem.X) @ np.abs(W.T) + np.abs(b) + np.abs(y))
-    moved = moved + 2.3e-16 * (np.abs(X) @ np.abs(W.T))
+def _rounding(problem: GroupProblem, W, Z, eps: float, size) -> float:
+    """How much the loss may change by rounding, ``size`` being that of what is added up to Z."""
+    y = np.reshape(problem.y, (len(Z), -1)) if problem.loss in {"squared", "huber"} else 0.0
+    # coefficients and intercepts are in the type of the features, products with them in float64
+    moved = 2.0 * eps * (np.abs(problem.X) @ np.abs(W.T) + np.abs(y))
+    moved = moved + (2.0 * eps if eps > 1e-10 else 2.3e-16) * size
     slopes = np.abs(problem.term.slopes(Z))
     curved = problem.term.s[:, None] * (np.exp(Z) if problem.loss == "poisson" else 1.0)
     return float(np.sum(slopes * moved) + np.sum(curved * moved**2))
