@@ -14,7 +14,7 @@ import numpy as np
 from fuzz_convex import EXTENDED
 from fuzz_harness import Report, fit, same_after_pickle_and_refit
 from fuzz_problems import Problem, draw, draw_labels
-from group_reference import GroupProblem, descend, lower_bound, minimise, violations
+from group_reference import GroupProblem, descend, lower_bound, nothing, violations
 
 from sksparse.linear_model import GroupLassoClassifier, GroupLassoRegressor
 
@@ -122,21 +122,11 @@ def _options(rng: np.random.Generator, problem: GroupProblem) -> GroupProblem:
 
 def _strength(rng: np.random.Generator, problem: GroupProblem) -> float:
     """From a hundred-thousandth of the smallest strength that selects nothing to above it."""
-    W, b = _null(problem)
+    W, b = nothing(problem)
     gradient = problem.term.slopes(problem.predictor(W, b)).T @ problem.X
     norms = [np.linalg.norm(gradient[:, g]) for g in problem.blocks]
     largest = np.max(np.divide(norms, problem.c, out=np.zeros_like(norms), where=problem.c > 0))
     return float(largest * 10.0 ** rng.uniform(-4.0, 0.2)) if 0.0 < largest < 1e100 else 0.1
-
-
-def _null(problem: GroupProblem):
-    """The model without features."""
-    empty = replace(
-        problem, X=np.zeros((len(problem.y), 1)), labels=np.zeros(1, int), factors=np.ones(1),
-        lower=-np.inf, upper=np.inf,
-    )  # fmt: skip
-    _, b = minimise(empty)
-    return np.zeros((len(b), problem.X.shape[1])), b
 
 
 def _model(problem: GroupProblem, loss: str, options: dict[str, Any]):
@@ -177,7 +167,7 @@ def _judge(report: Report, problem: GroupProblem, drawn: Problem, model: Any, rn
     W = inside
     Z = problem.predictor(W, b)
     value = problem.objective(W, b)
-    null = problem.objective(*_null(problem))
+    null = problem.objective(*nothing(problem))
     size = np.abs(model.intercept_) + np.abs(drawn.dense[used]) @ np.abs(W.T)
     floor = _rounding(problem, W, Z, eps, size) + 1e-9 * null
     gap = model.dual_gap_

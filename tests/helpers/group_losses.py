@@ -8,7 +8,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import numpy as np
-from scipy.special import expit, logsumexp, softmax, xlogy
+from scipy.optimize import brentq
+from scipy.special import expit, logit, logsumexp, softmax, xlogy
 
 
 class Term(ABC):
@@ -19,6 +20,10 @@ class Term(ABC):
 
     def __init__(self, y, s) -> None:
         self.y, self.s = np.asarray(y, dtype=np.float64), np.asarray(s, dtype=np.float64)
+
+    @abstractmethod
+    def constant(self) -> np.ndarray:
+        """The predictors, (n_outputs,), that are best without features."""
 
     @abstractmethod
     def value(self, Z) -> float: ...
@@ -43,6 +48,9 @@ class Squared(Term):
         super().__init__(y, s)
         self.Y = self.y.reshape(len(self.y), -1)
         self.n_outputs = self.Y.shape[1]
+
+    def constant(self):
+        return self.s @ self.Y
 
     def value(self, Z) -> float:
         return 0.5 * float(np.sum(self.s[:, None] * (self.Y - Z) ** 2))
@@ -77,6 +85,9 @@ class Separable(Term):
 class Logistic(Separable):
     """``log(1 + exp(z)) - y z`` for y in {0, 1}."""
 
+    def constant(self):
+        return np.array([logit(self.s @ self.y)])
+
     def f(self, z):
         return np.logaddexp(0.0, z) - self.y * z
 
@@ -93,6 +104,9 @@ class Logistic(Separable):
 
 class Poisson(Separable):
     """``exp(z) - y z + y log y - y``."""
+
+    def constant(self):
+        return np.log([self.s @ self.y])
 
     def f(self, z):
         return np.exp(z) - self.y * z + xlogy(self.y, self.y) - self.y
@@ -114,6 +128,16 @@ class Huber(Separable):
     def __init__(self, y, s, epsilon: float = 1.35) -> None:
         super().__init__(y, s)
         self.epsilon = epsilon
+
+    def constant(self):
+        y = self.y[self.s > 0]
+        if y.min() == y.max():
+            return y[:1]
+
+        def slope(z: float) -> float:
+            return float(self.s @ self.d(np.full(len(self.y), z)))
+
+        return np.array([brentq(slope, y.min(), y.max(), xtol=1e-300, rtol=1e-15)])
 
     def f(self, z):
         r, e = np.abs(self.y - z), self.epsilon
@@ -138,6 +162,10 @@ class Multinomial(Term):
         super().__init__(y, s)
         self.hits = np.eye(int(self.y.max()) + 1)[self.y.astype(int)]
         self.n_outputs = self.hits.shape[1]
+
+    def constant(self):
+        shares = np.log(self.s @ self.hits)
+        return shares - shares.mean()
 
     def value(self, Z) -> float:
         return float(self.s @ (logsumexp(Z, axis=1) - np.sum(self.hits * Z, axis=1)))
@@ -187,6 +215,9 @@ class Cox(Term):
                 weights.append(self.s[dead].mean() if ties == "efron" else self.s[k])
         self.a, self.e, self.k = np.array(shares), np.array(own), np.array(weights)
         self.least = float(self.k @ least)
+
+    def constant(self):
+        return np.zeros(1)
 
     def _shares(self, Z):
         with np.errstate(divide="ignore"):

@@ -122,11 +122,16 @@ def minimise(problem: GroupProblem, tol: float = 1e-11, most: int = 400_000):
     The violations are at most `tol` times the slopes of the null model, columns taken as
     standardised.
     """
-    start = np.zeros((problem.term.n_outputs, problem.X.shape[1]))
-    W, b, done = descend(problem, start, np.zeros(len(start)), tol, most)
+    W, b, done = descend(problem, *nothing(problem), tol, most)
     if not done:
         raise RuntimeError(f"no minimum after {most} steps")
     return W, b
+
+
+def nothing(problem: GroupProblem):
+    """The model without features: coefficients of zero, and the best intercepts."""
+    W = np.zeros((problem.term.n_outputs, problem.X.shape[1]))
+    return W, problem.term.constant() if problem.has_intercept else np.zeros(len(W))
 
 
 def descend(problem: GroupProblem, W, b, tol: float, most: int):
@@ -158,7 +163,7 @@ def descend(problem: GroupProblem, W, b, tol: float, most: int):
         return g
 
     V = point = np.c_[W * units, b + W @ means]
-    null = term.slopes(np.zeros((n, len(V))))
+    null = term.slopes(problem.predictor(*nothing(problem)))
     scale = np.sqrt(np.sum(null**2 / np.where(term.s > 0, term.s, 1.0)[:, None]))
     L, t = 0.1, 1.0
     for number in range(most):
