@@ -7,16 +7,18 @@ answer that finds a better one proves that it is not.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from fuzz_convex import EXTENDED
-from fuzz_harness import Report, fit, same_after_pickle_and_refit
+from fuzz_harness import Report, describe, fit, same_after_pickle_and_refit, watched
 from fuzz_problems import Problem, draw, draw_labels
 from group_reference import GroupProblem, descend, lower_bound, nothing, violations
 
-from sksparse.linear_model import GroupLassoClassifier, GroupLassoRegressor
+from sksparse.linear_model import GroupLassoClassifier, GroupLassoRegressor, group_lasso_path
 
 #: Tasks of :mod:`fuzz_problems` by loss; "tasks" is the squared loss of several targets.
 TASKS = {
@@ -38,13 +40,38 @@ def check_group_classifier(report: Report, rng: np.random.Generator) -> None:
     _check(report, rng, str(rng.choice(["logistic", "multinomial"])))
 
 
+def check_group_path(report: Report, rng: np.random.Generator) -> None:
+    """Every point of a path, whatever was skipped on the way, is as good as a fit of its own."""
+    drawn, y, problem, model = _draw(report, rng, str(rng.choice(list(TASKS))))
+    options = model.get_params()
+    options |= {"sample_weight": drawn.weights, "alphas": 8, "eps": 10.0 ** rng.uniform(-3, -1)}
+    kind = {"logistic": "logistic", "multinomial": "multinomial"}.get(problem.loss)
+    names = inspect.signature(group_lasso_path).parameters
+    options = {name: value for name, value in options.items() if name in names}
+    options |= {} if kind is None else {"loss": kind}
+    report.model = f"path of {describe(model)}"
+    report.data = (model, drawn.X, y, drawn.weights)
+    with watched(report):
+        path = group_lasso_path(drawn.X, y, **options)
+    report.stage = "claims"
+    top = path.alphas[0] if len(path.alphas) > 1 else np.inf
+    report.claim(np.isclose(top, path.alpha_max), f"the first of {path.alphas} is not alpha_max")
+    penalised = (problem.c > 0)[problem.labels]
+    report.claim(not path.coefs[..., 0][..., penalised].any(), "something is selected at alpha_max")
+    for k, alpha in enumerate(path.alphas):
+        point = SimpleNamespace(
+            coef_=path.coefs[..., k], intercept_=path.intercepts[..., k], tol=model.tol,
+            dual_gap_=path.dual_gaps[k], optimality_=path.optimality[k], n_iter_=0,
+        )  # fmt: skip
+        _judge(report, replace(problem, alpha=float(alpha)), drawn, point)
+        if k and not report.claim(
+            penalised.sum() == 0 or point.coef_.any(), f"nothing is selected at {alpha}"
+        ):
+            break
+
+
 def _check(report: Report, rng: np.random.Generator, loss: str) -> None:
-    drawn = draw(rng, TASKS[loss])
-    y, options = _targets(rng, loss, drawn)
-    problem = _options(rng, _centred(drawn, loss, y, options))
-    problem = replace(problem, alpha=_strength(rng, problem))
-    report.problem = f"{drawn}; {loss} {options or ''}"
-    model = _model(problem, loss, options)
+    drawn, y, problem, model = _draw(report, rng, loss)
     before = drawn.dense.copy()
     fit(report, model, drawn.X, y, drawn.weights)
     report.stage = "claims"
@@ -52,11 +79,21 @@ def _check(report: Report, rng: np.random.Generator, loss: str) -> None:
     finite = np.all(np.isfinite(model.coef_)) and np.all(np.isfinite(model.intercept_))
     if not report.claim(finite, "coefficients not finite"):
         return
-    _judge(report, problem, drawn, model, rng)
+    _judge(report, problem, drawn, model)
     _check_selection(report, problem, model)
     _check_predictions(report, drawn, y, model, loss)
     if rng.random() < 0.1:
         same_after_pickle_and_refit(report, model, drawn.X, y, drawn.weights)
+
+
+def _draw(report: Report, rng: np.random.Generator, loss: str):
+    """What is drawn, its targets, the problem for the reference, and a model that solves it."""
+    drawn = draw(rng, TASKS[loss])
+    y, options = _targets(rng, loss, drawn)
+    problem = _options(rng, _centred(drawn, loss, y, options))
+    problem = replace(problem, alpha=_strength(rng, problem))
+    report.problem = f"{drawn}; {loss} {options or ''}"
+    return drawn, y, problem, _model(problem, loss, options)
 
 
 def _targets(rng: np.random.Generator, loss: str, drawn: Problem) -> tuple[Any, dict[str, Any]]:
@@ -152,7 +189,7 @@ def _model(problem: GroupProblem, loss: str, options: dict[str, Any]):
     )
 
 
-def _judge(report: Report, problem: GroupProblem, drawn: Problem, model: Any, rng) -> None:
+def _judge(report: Report, problem: GroupProblem, drawn: Problem, model: Any) -> None:
     used = slice(None) if drawn.weights is None else drawn.weights > 0
     W = np.atleast_2d(model.coef_).astype(np.float64)
     means = _means(drawn)

@@ -14,6 +14,7 @@ COUNTS = {
     "group_lasso_counts": (40, 900),
     "group_regressor": (60, 2000),
     "group_classifier": (40, 1000),
+    "group_path": (30, 700),
     "oscar": (60, 2000),
     "l0": (80, 2700),
     "l0_path": (30, 700),
