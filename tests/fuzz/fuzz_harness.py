@@ -116,11 +116,19 @@ def fit(report: Report, estimator: Any, X: Any, y: Any, weights: Any) -> Any:
     """The fitted estimator; warnings and time go to the report."""
     report.model = describe(estimator)
     report.data = (estimator, X, y, weights)
+    arguments = {} if weights is None else {"sample_weight": weights}
+    with watched(report):
+        estimator.fit(X, y, **arguments)
+    return estimator
+
+
+@contextmanager
+def watched(report: Report) -> Iterator[None]:
+    """Note the time and the warnings of what runs inside."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         start = time.perf_counter()
-        arguments = {} if weights is None else {"sample_weight": weights}
-        estimator.fit(X, y, **arguments)
+        yield
         report.seconds = max(report.seconds, time.perf_counter() - start)
     report.warned = ""
     for warning in caught:
@@ -133,7 +141,6 @@ def fit(report: Report, estimator: Any, X: Any, y: Any, weights: Any) -> Any:
             report.warned += ("; " if report.warned else "") + text
             report.claim(re.search(r"\d", text), f"a warning without a value: {text[:200]}")
             report.claim(REMEDIES.search(text), f"a warning without a remedy: {text[:200]}")
-    return estimator
 
 
 def describe(estimator: Any) -> str:

@@ -13,6 +13,7 @@ from fuzz_classifier_claims import (
 )
 from fuzz_convex_claims import check_group_lasso, check_group_lasso_counts, check_oscar
 from fuzz_count_claims import check_l0_counts
+from fuzz_group_claims import check_group_classifier, check_group_path, check_group_regressor
 from fuzz_harness import Report, run_one
 from fuzz_l0_claims import check_l0, check_l0_cv, check_l0_path
 from fuzz_network_claims import check_network
@@ -20,6 +21,9 @@ from fuzz_network_claims import check_network
 CHECKS: dict[str, Callable[[Report, np.random.Generator], None]] = {
     "group_lasso": check_group_lasso,
     "group_lasso_counts": check_group_lasso_counts,
+    "group_regressor": check_group_regressor,
+    "group_classifier": check_group_classifier,
+    "group_path": check_group_path,
     "oscar": check_oscar,
     "l0": check_l0,
     "l0_path": check_l0_path,

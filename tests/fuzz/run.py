@@ -9,8 +9,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# where pytest finds the references
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 from fuzz_registry import CHECKS, run
 
