@@ -6,21 +6,24 @@ It needs nothing but NumPy, so that peers in an interpreter of their own are mea
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+#: What is asked of a single fit and of a path: a kind of error and its largest value.
+SINGLE_TARGETS = {"1e-4": ("gap", 1e-4), "1e-6": ("gap", 1e-6)}
+PATH_TARGETS = {"gap": ("gap", 1e-6), "mean": ("mean", 1e-6)}
 
 Answer = tuple[np.ndarray, np.ndarray]
 #: Takes a problem, strengths and a tolerance.
 Fit = Callable[[Any, np.ndarray, float], Answer]
 #: Half decades, which every solver goes through.
 LADDER = np.logspace(-2, -18, 33)
-#: Calls longer than the first, in seconds, are not repeated; a search along the ladder of calls
-#: longer than the second does not look whether a looser tolerance would do for another seed.
-LONG, VERY_LONG = 1.5, 4.0
-REPETITIONS = 5
+#: A call is repeated until so many seconds are spent, or so often; a search along the ladder
+#: of longer calls than the last does not look whether a looser tolerance would do for another seed.
+LONG, REPETITIONS, VERY_LONG = 2.5, 5, 4.0
 
 
 @dataclass
@@ -67,6 +70,7 @@ class Ladder:
     def _errors(self, answer: Answer) -> dict[str, float]:
         coefs, intercepts = answer
         missing = len(self.alphas) - coefs.shape[1]
+        # a solver that ends early, or whose numbers do, has not reached anything
         if missing or not (np.isfinite(coefs).all() and np.isfinite(intercepts).all()):
             return {"gap": np.inf, "mean": np.inf}
         objectives, gaps = self.problem.judge(self.alphas, coefs, intercepts)
@@ -106,7 +110,9 @@ class Ladder:
                 low = middle
         return high
 
-    def measure(self, targets: dict[str, tuple[str, float]], hints: dict[str, Any]) -> dict[str, Any]:
+    def measure(
+        self, targets: dict[str, tuple[str, float]], hints: dict[str, Any]
+    ) -> dict[str, Any]:
         """For each target its seconds, tolerance and errors; hints are updated."""
         result = {}
         for name, (kind, target) in targets.items():
@@ -117,16 +123,29 @@ class Ladder:
                 continue
             hints[name] = rung
             trial = self.at(rung)
-            while len(trial.seconds) < REPETITIONS and trial.seconds[-1] < LONG:
-                trial.seconds.append(
-                    cpu_seconds(self.fit, self.problem, self.alphas, trial.tol)[0]
-                )
+            while len(trial.seconds) < REPETITIONS and sum(trial.seconds) < LONG:
+                trial.seconds.append(cpu_seconds(self.fit, self.problem, self.alphas, trial.tol)[0])
             result[name] = {
                 "seconds": round(float(np.median(trial.seconds)), 5),
                 "tol": float(f"{trial.tol:.1e}"),
                 "error": float(f"{trial.errors[kind]:.1e}"),
             }
         return result
+
+
+def measure_seeds(
+    problems: Iterable[Any], fit: Fit, references: Iterable[np.ndarray], *, path: bool
+) -> list[dict[str, Any]]:
+    """What a solver does on several data sets of a kind; the first shows where to search."""
+    hints: dict[str, int] = {}
+    results = []
+    for problem, reference in zip(problems, references, strict=True):
+        if path:
+            ladder = Ladder(problem, problem.path, fit, reference)
+            results.append(ladder.measure(PATH_TARGETS, hints))
+        else:
+            results.append(Ladder(problem, problem.single, fit).measure(SINGLE_TARGETS, hints))
+    return results
 
 
 def cpu_seconds(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
