@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import certified, genes, mnist, overheads, prediction, subset, tabular, training
+from . import certified, genes, groups, mnist, overheads, prediction, subset, tabular, training
 from .report import Report
 
 BENCHMARKS = {
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "subset": subset.run,
     "certified": certified.run,
     "genes": genes.run,
+    "groups": groups.run,
 }
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
