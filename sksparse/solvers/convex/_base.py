@@ -187,7 +187,7 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
         return problem.centred.rmatvec(derivatives)
 
     def _residual(self, problem: Problem, z: Array, derivatives: Array) -> float:
-        residual = _root_mean_square(derivatives, problem.loss.weights)
+        residual = root_mean_square(derivatives, problem.loss.weights)
         # a saturated predictor is not at a minimum: the loss still decreases, more and more slowly
         small = residual <= TUNING.explained * self._null_residual
         explained = small and not problem.loss.is_saturated(z)
@@ -281,13 +281,14 @@ def _null_residual(problem: Problem) -> float:
     Where it is rounding, as of constant counts, it is that of what is rounded.
     """
     loss, z = problem.loss, problem.null_predictor
-    residual = _root_mean_square(loss.gradient(z), loss.weights)
+    residual = root_mean_square(loss.gradient(z), loss.weights)
     if loss.quadratic:
         return residual
-    magnitude = _root_mean_square((loss.curvature(z) * (1.0 + np.abs(z)).T).T, loss.weights)
+    magnitude = root_mean_square((loss.curvature(z) * (1.0 + np.abs(z)).T).T, loss.weights)
     return residual if residual > TUNING.rounding * magnitude else magnitude
 
 
-def _root_mean_square(derivatives: Array, weights: Array) -> float:
+def root_mean_square(derivatives: Array, weights: Array) -> float:
+    """Root of the weighted mean square of derivatives per unit of weight, over all outputs."""
     used = weights > 0
     return float(np.sqrt(np.sum((derivatives[used] ** 2).T / weights[used])))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -129,10 +130,11 @@ class BlockDescent(ConvexSolver[BlockIterate]):
     def along(
         self, problem: Problem, alphas: Array
     ) -> Callable[[float, Solution | None], Solution]:
-        """Of a squared loss, whole batches are solved ahead of what is asked."""
+        """Whole batches are solved ahead of what is asked."""
         one_by_one = super().along(problem, alphas)
         self.check(problem)
-        if not problem.loss.quadratic or alphas[-1] == 0.0 or moderate(problem)[1] != 0:
+        known_gap = isinstance(problem.loss, ConjugateLoss) and not _pulled_beyond(problem)
+        if not known_gap or alphas[-1] == 0.0 or moderate(problem)[1] != 0:
             return one_by_one
         path = BlockPath(problem, alphas, self.tolerance(problem))
         known: dict[float, Solution] = {}
@@ -156,7 +158,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
 
         ``exact`` says whether their gradients are those of what the user is given.
         """
-        intercepts = [problem.null_intercept - p.coef @ problem.centred.means for p in points]
+        intercepts = [_intercept(problem, point) for point in points]
         answers = zip((p.coef for p in points), intercepts, strict=True)
         rounded = [self.rounded(problem, *answer) for answer in answers]
         ridge = problem.penalty_as(BlockPenalty).ridge
@@ -174,9 +176,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
                 status=Status.CONVERGED
                 if gap <= self.tolerance(problem) * point.objective
                 else Status.STALLED,
-                certificate=Certificate(
-                    VIOLATION, point.violation / max(np.sqrt(2.0 * point.loss), _TINY)
-                ),
+                certificate=Certificate(VIOLATION, point.violation / max(point.residual, _TINY)),
                 gap=float(gap),
                 n_iter=point.n_checks,
                 message="",
@@ -211,3 +211,16 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         state.progress = bool(np.any(after != before))
         state.coef[..., features] = after
         state.z = state.quadratics.predictor(problem, features, after, state)
+
+
+def _pulled_beyond(problem: Problem) -> bool:
+    """Whether bounds other than zero hold coefficients, of which checks of a path know nothing."""
+    bounds = problem.penalty_as(BlockPenalty).bounds
+    return any(np.any(np.isfinite(bound) & (bound != 0.0)) for bound in bounds)
+
+
+def _intercept(problem: Problem, point: PathPoint) -> Any:
+    """The intercept for columns as they are."""
+    if not problem.free_intercept:
+        return problem.null_intercept
+    return point.level - point.coef @ problem.centred.means

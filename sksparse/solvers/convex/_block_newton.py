@@ -210,7 +210,8 @@ def _model_minimum(
     """Where the model around an iterate is least, to a tolerance for its violations."""
     gradient = problem.loss.gradient(place.z)
     model = models.at(problem, working, gradient, place)
-    coef = model.minimise(problem.alpha, place.coef, tol)
+    # moves of columns whose length has the curvatures in it
+    coef = model.minimise(problem.alpha, place.coef, tol / np.sqrt(models.curvature.sum()))
     move, shift = models.columns(working.features).matvec(coef - place.coef), 0.0 * place.level
     if problem.free_intercept:
         shift = -(gradient.sum(axis=0) + models.curvature @ move) / models.curvature.sum()
