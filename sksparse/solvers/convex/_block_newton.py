@@ -34,7 +34,8 @@ class Tuning:
     steps : int
         Steps on one working set.
     changed : float
-        Share of the curvatures' sum by which they may differ from those of the model.
+        Share of the curvatures' sum by which they may differ from those of the model, where they
+        do not jump.
     floor : float
         Curvatures below this share of the largest are raised to it, which keeps models bounded.
     inner : float
@@ -118,8 +119,10 @@ class NewtonModels:
     def at(self, problem: Problem, working: Working, gradient: Array, place: Place) -> Subproblem:
         """The model around an iterate, with curvatures from there or nearby."""
         columns, curvature = self.columns(working.features), _curvature(problem.loss, place.z)
-        known = self._subproblem
-        if known is None or _distance(curvature, self._curvature) > TUNING.changed:
+        known, tolerated = self._subproblem, TUNING.changed
+        if problem.loss.curvature_jumps:
+            tolerated = 0.0
+        if known is None or _distance(curvature, self._curvature) > tolerated:
             quadratic = quadratic_from_columns(
                 columns,
                 gradient,
