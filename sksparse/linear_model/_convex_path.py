@@ -104,6 +104,11 @@ class ConvexTask(PathTask):
         gradient = problem.gradient_at(np.ldexp(coef, exponent), intercept)
         return strength(self.penalty.dual_norm(gradient), exponent)
 
+    @property
+    def variances(self) -> Array:
+        """Variances of the columns, for the weights of the loss."""
+        return self._unit_problem.centred.variances
+
     def _null_fit(self) -> tuple[Array, Any]:
         """Coefficients and intercept of the fit without anything that is penalised."""
         unit = self._unit_problem

@@ -146,23 +146,31 @@ class GroupTask(ConvexTask):
 
     def _null_fit(self) -> tuple[Array, Any]:
         forced = self.model.forced
-        coef, intercept = super()._null_fit()
         if not forced.any():
-            return coef, intercept
-        found = self._free_fit(forced, coef)
+            return super()._null_fit()
+        found = self.free_fit(forced, self.model.l2)
         return found.coef, found.intercept
 
-    def _free_fit(self, columns: Mask, start: Array) -> Solution:
-        """The fit of some columns for which nothing is charged but the ridge."""
-        part = Problem(
-            self.design.select(np.flatnonzero(columns)),
-            self.loss,
-            self.model.free_penalty(columns),
-            0.0,
-            self.fit_intercept,
-        )
-        found = self._solver(None).solve(part, start[..., columns])
-        coef = np.zeros_like(start)
+    def free_fit(self, columns: Mask, ridge: float, start: Array | None = None) -> Solution:
+        """The fit of some columns for which nothing is charged but a ridge.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (n_columns,)
+            The columns; coefficients of others are zero.
+        ridge : float
+            Strength of the ridge.
+        start : ndarray or None, default=None
+            Coefficients of all columns to start from.
+        """
+        # all columns are not copied
+        every = bool(columns.all())
+        design = self.design if every else self.design.select(np.flatnonzero(columns))
+        penalty = self.model.free_penalty(columns, ridge)
+        part = Problem(design, self.loss, penalty, 0.0, self.fit_intercept)
+        begin = None if start is None else start[..., columns]
+        found = self._solver(None).solve(part, begin)
+        coef = self._unit_problem.null_coef
         coef[..., columns] = found.coef
         return replace(found, coef=coef)
 
@@ -196,7 +204,7 @@ class GroupTask(ConvexTask):
         kept = self.model.kept(coef)
         if not kept.any():
             return Answer(coef, intercept, "")
-        found = self._free_fit(kept, coef)
+        found = self.free_fit(kept, self.model.l2, coef)
         message = self._separation(kept, found) or found.message
         return Answer(found.coef, found.intercept, message)
 
