@@ -81,6 +81,9 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         state.groups = np.union1d(unpenalised, used).astype(np.intp)
         return state
 
+    def _gradient(self, problem: Problem, state: BlockIterate, derivatives: Array) -> Array:
+        return problem.gradient_over(state.coef, derivatives)
+
     def accepts(self, problem: Problem, state: BlockIterate, certificate: Certificate) -> bool:
         """Whether the duality gap is at most ``tol`` times the objective.
 
@@ -117,12 +120,15 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         """
         penalty, alpha = problem.penalty_as(BlockPenalty), problem.alpha
         worst = float(state.violations.max(initial=0.0))
+        n, size = problem.design.n_samples, len(working.features)
+        little = size * min(size, n) <= TUNING.little * n * problem.design.n_features
+        share = TUNING.deeper if little else TUNING.inner
         cost = alpha * penalty.value(state.coef)
         if cost == 0.0 or not isinstance(problem.loss, ConjugateLoss):
-            return max(TUNING.inner * worst, self.inner_tolerance(state))
+            return max(share * worst, self.inner_tolerance(state))
         excess = self.tolerance(problem) * problem.objective(state.coef, state.z) / cost
         unit = working.violation_unit()
-        return max(TUNING.inner * worst, TUNING.goal * state.sharper * excess * alpha * unit)
+        return max(share * worst, TUNING.goal * state.sharper * excess * alpha * unit)
 
     def along(
         self, problem: Problem, alphas: Array
@@ -130,7 +136,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         """Whole batches are solved ahead of what is asked."""
         one_by_one = super().along(problem, alphas)
         self.check(problem)
-        known_gap = isinstance(problem.loss, ConjugateLoss)
+        known_gap = isinstance(problem.loss, ConjugateLoss) and not _pulled_beyond(problem)
         if not known_gap or alphas[-1] == 0.0 or moderate(problem)[1] != 0:
             return one_by_one
         path = BlockPath(problem, alphas, self.tolerance(problem))
@@ -208,6 +214,12 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         state.progress = bool(np.any(after != before))
         state.coef[..., features] = after
         state.z = state.quadratics.predictor(problem, features, after, state)
+
+
+def _pulled_beyond(problem: Problem) -> bool:
+    """Whether bounds other than zero hold coefficients, of which checks of a path know nothing."""
+    bounds = problem.penalty_as(BlockPenalty).bounds
+    return any(np.any(np.isfinite(bound) & (bound != 0.0)) for bound in bounds)
 
 
 def _intercept(problem: Problem, point: PathPoint) -> Any:
