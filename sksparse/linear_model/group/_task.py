@@ -17,6 +17,9 @@ from sksparse.losses import Loss
 from sksparse.penalties import L0
 from sksparse.solvers import BlockDescent, Design, Problem, Solution
 
+# Tolerance of the fit of groups that are never penalised, at which others would enter.
+_EXACT = 1e-12
+
 #: Takes the task without adaptation, for a loss; coefficients of the features of X.
 Pilot = Callable[["GroupTask"], Array]
 
@@ -148,7 +151,9 @@ class GroupTask(ConvexTask):
         forced = self.model.forced
         if not forced.any():
             return super()._null_fit()
-        found = self.free_fit(forced, self.model.l2)
+        # what enters next follows from its gradient, so that has to be exact
+        exact = replace(self, tol=min(self.tol, _EXACT))
+        found = exact.free_fit(forced, self.model.l2)
         return found.coef, found.intercept
 
     def free_fit(self, columns: Mask, ridge: float, start: Array | None = None) -> Solution:
