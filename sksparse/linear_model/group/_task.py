@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -148,13 +149,16 @@ class GroupTask(ConvexTask):
         return replace(self, model=model, penalty=model.penalty())
 
     def _null_fit(self) -> tuple[Array, Any]:
-        forced = self.model.forced
-        if not forced.any():
+        if not self.model.forced.any():
             return super()._null_fit()
+        return self._forced_fit.coef, self._forced_fit.intercept
+
+    @cached_property
+    def _forced_fit(self) -> Solution:
+        """The fit of groups that are never penalised alone."""
         # what enters next follows from its gradient, so that has to be exact
         exact = replace(self, tol=min(self.tol, _EXACT))
-        found = exact.free_fit(forced, self.model.l2)
-        return found.coef, found.intercept
+        return exact.free_fit(self.model.forced, self.model.l2)
 
     def free_fit(self, columns: Mask, ridge: float, start: Array | None = None) -> Solution:
         """The fit of some columns for which nothing is charged but a ridge.
@@ -180,15 +184,29 @@ class GroupTask(ConvexTask):
         return replace(found, coef=coef)
 
     def solve(self, alpha: float, coef: Array | None = None) -> Solution:
-        found = super().solve(alpha, coef)
+        found = super().solve(alpha, self._start() if coef is None else coef)
         if not self.relax:
             return found
         answer = self._relaxed(found.coef, found.intercept)
         message = found.message or answer.message
         return replace(found, coef=answer.coef, intercept=answer.intercept, message=message)
 
+    def _start(self) -> Array | None:
+        """The fit of what is never penalised: where nothing else enters, it is the answer."""
+        return self._forced_fit.coef if self.model.forced.any() else None
+
+    def _without_selection(self, grid: Grid, fits: PathFits) -> PathFits:
+        """The fits, with the exact ones at strengths that select nothing but what is forced."""
+        if not self.model.forced.any():
+            return fits
+        high = np.flatnonzero(grid.points[: len(fits)] >= self.alpha_max)
+        if not high.size:
+            return fits
+        found = [super(GroupTask, self).solve(float(a), self._start()) for a in grid.points[high]]
+        return fits.with_part(high, PathFits.of(found))
+
     def fit_along(self, grid: Grid) -> PathFits:
-        fits = super().fit_along(grid)
+        fits = self._without_selection(grid, super().fit_along(grid))
         if not self.relax:
             return fits
         kept, answers = None, list[Answer]()
