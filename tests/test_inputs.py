@@ -26,6 +26,8 @@ NET: dict[str, Any] = {"max_iter": 2, "random_state": 0}
 ESTIMATORS: dict[str, BaseEstimator] = {
     "L0Classifier": sksparse.L0Classifier(),
     "L0PoissonRegressor": sksparse.L0PoissonRegressor(),
+    "GroupLassoClassifier": sksparse.GroupLassoClassifier(),
+    "GroupLassoRegressorCV": sksparse.GroupLassoRegressorCV(alphas=3, cv=2),
     "OSCAR": sksparse.OSCAR(),
     "OSCARCV": sksparse.OSCARCV(alphas=3, cv=2),
     "SparseMLPClassifier": sksparse.SparseMLPClassifier((4,), **NET),

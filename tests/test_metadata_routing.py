@@ -43,6 +43,10 @@ def _module(n_features: int, n_outputs: int) -> nn.Module:
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
+    "GroupLassoClassifier": {"alpha": 1e-3},
+    "GroupLassoClassifierCV": {"alphas": 3, "cv": 2, "eps": 0.1},
+    "GroupLassoRegressor": {"alpha": 1e-3},
+    "GroupLassoRegressorCV": {"alphas": 3, "cv": 2},
     "GroupLassoSelector": {"alpha": 1e-3},
     "L0Classifier": {"alpha": 1e-4},
     "L0ClassifierCV": {"max_features": 2, "cv": 2},

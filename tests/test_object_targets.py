@@ -13,6 +13,8 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sksparse import OSCAR, GroupLassoSelector, L0Classifier, L0Regressor
 from sksparse.linear_model import (
     OSCARCV,
+    GroupLassoClassifier,
+    GroupLassoRegressor,
     L0PoissonRegressor,
     L0RegressorCV,
     l0_path,
@@ -24,10 +26,13 @@ REGRESSORS = [
     L0RegressorCV(cv=2),
     OSCAR(0.01),
     OSCARCV(cv=2, alphas=3),
+    GroupLassoRegressor(),
+    GroupLassoRegressor(loss="poisson"),
     L0PoissonRegressor(),
     SparseMLPRegressor((4,), max_iter=2, random_state=0),
 ]
 CLASSIFIERS = [
+    GroupLassoClassifier(),
     L0Classifier(max_features=2),
     SparseMLPClassifier((4,), max_iter=2, random_state=0),
 ]

@@ -32,6 +32,8 @@ from sklearn.preprocessing import StandardScaler
 from sksparse import (
     OSCAR,
     OSCARCV,
+    GroupLassoClassifier,
+    GroupLassoRegressor,
     GroupLassoSelector,
     L0Classifier,
     L0PoissonRegressor,
@@ -52,6 +54,8 @@ LINEAR: dict[str, tuple[Any, str]] = {
     "L0Classifier": (L0Classifier(), "alpha"),
     "L0PoissonRegressor": (L0PoissonRegressor(l2=0.01), "alpha"),
     "OSCAR": (OSCAR(), "alpha"),
+    "GroupLassoRegressor": (GroupLassoRegressor(loss="poisson"), "alpha"),
+    "GroupLassoClassifier": (GroupLassoClassifier(), "alpha"),
     "GroupLassoSelector": (
         make_pipeline(GroupLassoSelector(min_features=1), LinearRegression()),
         "grouplassoselector__alpha",

@@ -24,6 +24,10 @@ from torch import nn
 from sksparse import (
     OSCAR,
     OSCARCV,
+    GroupLassoClassifier,
+    GroupLassoClassifierCV,
+    GroupLassoRegressor,
+    GroupLassoRegressorCV,
     GroupLassoSelector,
     L0Classifier,
     L0ClassifierCV,
@@ -50,10 +54,16 @@ LINEAR = [
     L0PoissonRegressorCV(max_features=3),
     OSCAR(0.3),
     OSCARCV(alphas=5, cv=3, selection="1se"),
+    GroupLassoRegressor(0.3),
+    GroupLassoRegressor(0.2, loss="poisson", relax=True),
+    GroupLassoRegressorCV(alphas=5, cv=3, relax=True, selection="1se"),
+    GroupLassoClassifier(0.1),
+    GroupLassoClassifierCV(alphas=4, cv=3, eps=0.2, selection="1se"),
 ]
 NETWORKS = [SparseMLPClassifier((4,), **NET), SparseMLPRegressor((4,), **NET)]
 SELECTORS = [*LINEAR, GroupLassoSelector(0.3), *NETWORKS]
 ZERO = [L0Regressor(1e9), L0Classifier(1e9), L0PoissonRegressor(1e9), OSCAR(1e9)]
+ZERO += [GroupLassoRegressor(1e9, relax=True), GroupLassoClassifier(1e9)]
 FORMATS = [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array, sparse.csc_array]
 INTERFACE = "sparse_interface"
 

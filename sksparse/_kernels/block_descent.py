@@ -12,11 +12,10 @@ for each output, whose product with column j is minus the gradient of coordinate
 
 A ridge is added to all of H by the loop, outside of these forms.
 
-Coordinates of one group are adjacent. Group g owns ``pointers[g] : pointers[g + 1]``, its block of
-H with the ridge is in ``blocks`` from ``offsets[g]`` on, its eigenvectors, one a column, in
-``vectors``, and its eigenvalues, not decreasing, in ``values``; ``lipschitz[g]`` is the last of
-them. ``bounded`` says whether one of its features has a finite bound. The coefficients of a group
-travel as one vector, output by output.
+Coordinates of one group are adjacent. Group g owns ``pointers[g] : pointers[g + 1]``; its block of
+H with the ridge is in ``blocks`` from ``offsets[g]`` on, the eigenvectors, one a column, in
+``vectors``, the rising eigenvalues in ``values``, and the last of them in ``lipschitz[g]``.
+``bounded`` says whether it has a finite bound. Its coefficients travel output by output.
 """
 
 from typing import NamedTuple
@@ -27,13 +26,11 @@ from numba.extending import overload
 from sksparse._kernels._compiled import njit
 
 # Most rounds of steps in one visit of a group, and the last move over the first that ends them.
-INNER_STEPS = 20
-INNER_RATIO = 1e-2
+INNER_STEPS, INNER_RATIO = 5, 1e-1
 # Columns of a group are of unlike scales where their squares differ by more than this factor.
 UNLIKE = 30.0
 # Newton steps for the norm of a group, and the share of the largest eigenvalue that is rounding.
-NORM_STEPS = 100
-FLAT = 1e-14
+NORM_STEPS, FLAT = 100, 1e-14
 
 
 class Gram(NamedTuple):
@@ -68,6 +65,14 @@ class GroupBlocks(NamedTuple):
     upper: np.ndarray
 
 
+@njit(cache=True, inner=True, fastmath={"reassoc", "contract"})
+def _dot(left, right):
+    total = 0.0
+    for i in range(right.shape[0]):
+        total += left[i] * right[i]
+    return total
+
+
 def _descent(design, j, state):
     raise TypeError(design)
 
@@ -81,7 +86,7 @@ def _descent_of(design, j, state):
     if design.instance_class is Gram:
         return lambda design, j, state: state[j]
     if design.instance_class is Dense:
-        return lambda design, j, state: np.dot(design.matrix[:, j], state)
+        return lambda design, j, state: _dot(design.matrix[:, j], state)
 
     def sparse(design, j, state):
         total = 0.0
@@ -113,11 +118,7 @@ def _move_of(design, j, delta, state):
 
 @njit(cache=True, inner=True)
 def _shrink(value, threshold):
-    if value > threshold:
-        return value - threshold
-    if value < -threshold:
-        return value + threshold
-    return 0.0
+    return max(value - threshold, 0.0) + min(value + threshold, 0.0)
 
 
 @njit(cache=True, inner=True)
@@ -137,10 +138,7 @@ def _norm_within(v, l2, lower, upper):
         share, square = t / (t + l2), 0.0
         for i in range(v.shape[0]):
             square += min(max(v[i] * share, lower[i % size]), upper[i % size]) ** 2
-        if square >= t * t:
-            below = t
-        else:
-            above = t
+        below, above = (t, above) if square >= t * t else (below, t)
     return below
 
 
@@ -168,8 +166,8 @@ def _block_prox(v, l1, l2, lower, upper, bounded):
 def _norm_at_minimum(squares, total, values, l2):
     """The t > 0 with ``sum_a squares_a / (t values_a + l2)^2 = 1``; -1 where there is none.
 
-    The inverse of the root of that sum is concave in t, so Newton steps from below stay below.
-    ``total`` is the sum of the squares.
+    The inverse of its root is concave in t, so Newton steps from below stay below; ``total`` is
+    the sum of the squares.
     """
     t = (np.sqrt(total) - l2) / values[-1]
     for _ in range(NORM_STEPS):
@@ -192,19 +190,17 @@ def _norm_at_minimum(squares, total, values, l2):
 def _solve_block(coef, descent, block, vectors, values, l2):
     """Minimise over one group without an L1 norm, exactly; whether that could be done.
 
-    ``vectors`` and ``values`` are the eigenvectors, one a column, and eigenvalues of the block: for
-    a norm t of the coefficients these solve a linear system, and t is the root of one equation.
+    For a norm t of the coefficients the eigenvectors solve a linear system; t is a root.
     """
     size = values.shape[0]
-    linear, pull, squares = np.empty(coef.shape[0]), np.zeros(coef.shape[0]), np.zeros(size)
+    linear, pull, squares = descent.copy(), np.zeros(coef.shape[0]), np.zeros(size)
     total = 0.0
     for first in range(0, coef.shape[0], size):
+        for c in range(size):
+            for a in range(size):
+                linear[first + a] += block[c * size + a] * coef[first + c]
         for a in range(size):
-            value = descent[first + a]
-            for c in range(size):
-                value += block[a * size + c] * coef[first + c]
-            linear[first + a] = value
-            total += value * value
+            total += linear[first + a] ** 2
     t = 0.0
     if total > l2 * l2:
         for first in range(0, coef.shape[0], size):
@@ -232,9 +228,8 @@ def _solve_block(coef, descent, block, vectors, values, l2):
         for c in range(size):
             for a in range(size):
                 coef[first + c] += vectors[c * size + a] * pull[first + a]
-        for a in range(size):
-            for c in range(size):
-                descent[first + a] -= block[a * size + c] * coef[first + c]
+            for a in range(size):
+                descent[first + a] -= block[c * size + a] * coef[first + c]
     return True
 
 
@@ -309,12 +304,11 @@ def _sweep_block(coef, descent, block, l1, l2, lower, upper):
 def _minimise_block(coef, descent, block, lipschitz, l1, l2, lower, upper, bounded):
     """Minimise over one group from ``coef``, in place.
 
-    Proximal gradient steps, which leave zero where single coefficients may not be able to. Where
-    the columns are of unlike scales, or bounds keep the steps short, exact steps of single
-    coefficients give each its own.
+    Proximal gradient steps, which leave zero where single coefficients may not be able to, and
+    exact steps of single coefficients where columns are of unlike scales or bounds shorten steps.
     """
     size = lower.shape[0]
-    smallest, largest = block[0], block[0]
+    smallest = largest = block[0]
     for a in range(1, size):
         smallest = min(smallest, block[a * size + a])
         largest = max(largest, block[a * size + a])
@@ -353,12 +347,11 @@ def subtract_product(design, coef, state):
 def block_descent(design, groups, visited, alpha, tol, state, coef, history):
     """Visit the given groups once for each row of ``history``, which receives the iterates.
 
-    Returns the largest move of a group in the last visits, in the metric of its curvatures: about
-    its violation of optimality, for columns of length one. Where it is at most ``tol`` this ends.
+    Ends where no group moved by more than ``tol``, and returns the largest move: in the metric of
+    the curvatures, about a violation of optimality for columns of length one.
     """
     n_outputs, widest = coef.shape[0], groups.widest
-    now, descent = np.empty(n_outputs * widest), np.empty(n_outputs * widest)
-    largest = 0.0
+    now, descent, largest = np.empty(n_outputs * widest), np.empty(n_outputs * widest), 0.0
     for epoch in range(history.shape[0]):
         largest = 0.0
         for g in visited:
@@ -392,8 +385,7 @@ def block_descent(design, groups, visited, alpha, tol, state, coef, history):
             moved = 0.0
             for o in range(n_outputs):
                 for a in range(size):
-                    j = start + a
-                    delta = w[o * size + a] - coef[o, j]
+                    j, delta = start + a, w[o * size + a] - coef[o, start + a]
                     if delta != 0.0:
                         coef[o, j] = w[o * size + a]
                         moved += block[a * size + a] * delta * delta

@@ -104,7 +104,7 @@ class CentredDesign:
         A column for each output where the coefficients have shape (n_outputs, n_features).
         """
         if coef.ndim == 2:
-            return np.column_stack([self.matvec(output, exact=exact) for output in coef])
+            return self.design.combinations(coef, self._rest)
         if exact or self._exact:
             return self.design.matvec(coef, self._rest)
         return self.design.matvec(coef) - float(self._rest @ coef)

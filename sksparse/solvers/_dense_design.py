@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sksparse._typing import Array, Indices
-from sksparse.solvers._design import TUNING, Design, chunks, plain_product, spans
+from sksparse.solvers._design import TUNING, Design, chunks, plain_product, spans, used_columns
 
 
 class DenseDesign(Design):
@@ -34,6 +34,14 @@ class DenseDesign(Design):
             columns = self.columns(part)
             columns -= means[part]
             result += columns @ coef[part]
+        return result
+
+    def combinations(self, coefs: Array, means: Array) -> Array:
+        result = np.zeros((self.n_samples, len(coefs)))
+        for part in chunks(used_columns(coefs), self.n_samples):
+            columns = self.columns(part)
+            columns -= means[part]
+            result += columns @ coefs[:, part].T
         return result
 
     def rmatvec(self, v: Array, means: Array | None = None) -> Array:

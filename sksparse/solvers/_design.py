@@ -134,6 +134,13 @@ class Design:
             result[rows] = part @ coef[support].astype(part.dtype)
         return result
 
+    def combinations(self, coefs: Array, means: Array) -> Array:
+        """``(X - means) @ coefs.T`` in float64, from the columns in use."""
+        support, result = used_columns(coefs), np.zeros((self.n_samples, len(coefs)))
+        for rows, block in self.row_blocks() if support.size else ():
+            result[rows] = (block[:, support] - means[support]) @ coefs[:, support].T
+        return result
+
     def rmatvec(self, v: Array, means: Array | None = None) -> Array:
         """``(X - means).T @ v``."""
         return np.concatenate([product for _, product in self.products(v, means)])
@@ -293,6 +300,11 @@ def spans(n_rows: int, numbers: int, n_columns: int) -> Iterator[slice]:
     height = max(numbers // max(n_columns, 1), TUNING.least_rows)
     for start in range(0, n_rows, height):
         yield slice(start, min(start + height, n_rows))
+
+
+def used_columns(coefs: Array) -> Indices:
+    """The columns that some of the rows of coefficients use."""
+    return np.flatnonzero(coefs.any(axis=0))
 
 
 def chunks(features: Indices, n_samples: int) -> Iterator[Indices]:

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from sksparse._typing import Array, Indices, Mask
-from sksparse.solvers._design import TUNING, Design, chunks, plain_product, spans
+from sksparse.solvers._design import TUNING, Design, chunks, plain_product, spans, used_columns
 
 
 class SparseDesign(Design):
@@ -48,6 +48,11 @@ class SparseDesign(Design):
         for part in chunks(support, self.n_samples):
             result += self.columns(part) @ coef[part]
         return np.asarray(result - float(means @ coef))
+
+    def combinations(self, coefs: Array, means: Array) -> Array:
+        support = used_columns(coefs)
+        product = self._X[:, support] @ coefs[:, support].T
+        return np.asarray(product - coefs @ means, dtype=np.float64)
 
     def rmatvec(self, v: Array, means: Array | None = None) -> Array:
         if means is None:

@@ -172,7 +172,7 @@ class GroupLassoClassifier(GroupClassifierMixin, GroupLassoEstimator):
     >>> from sksparse.linear_model import GroupLassoClassifier
     >>> X, y = load_iris(return_X_y=True, as_frame=True)
     >>> groups = ["sepal", "sepal", "petal", "petal"]
-    >>> model = GroupLassoClassifier(alpha=0.1, groups=groups).fit(X, y)
+    >>> model = GroupLassoClassifier(alpha=0.2, groups=groups).fit(X, y)
     >>> model.selected_groups_.tolist()
     ['petal']
     >>> model.coef_.shape

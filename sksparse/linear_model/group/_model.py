@@ -151,13 +151,13 @@ class GroupModel:
             return GroupL2(blocks, norms, **more)
         return BlockPenalty(blocks, self.l1_ratio * absolute, (1.0 - self.l1_ratio) * norms, **more)
 
-    def free_penalty(self, columns: Mask) -> BlockPenalty:
-        """What remains for some of the columns where groups cost nothing: ridge and bounds."""
+    def free_penalty(self, columns: Mask, ridge: float) -> BlockPenalty:
+        """The penalty of some of the columns where groups cost nothing: a ridge, and bounds."""
         _, labels = np.unique(self.groups.labels[columns], return_inverse=True)
         blocks = Blocks.from_labels(labels)
         lower, upper = (None if b is None else b[columns] for b in (self.lower, self.upper))
         zeros = np.zeros(len(blocks.sizes))
-        return GroupL2(blocks, zeros, ridge=self.l2, lower=lower, upper=upper)
+        return GroupL2(blocks, zeros, ridge=ridge, lower=lower, upper=upper)
 
     def adapted(self, pilot: Array) -> Self:
         """The model whose groups cost the less the larger they are in a pilot fit.
@@ -204,18 +204,20 @@ class GroupModel:
     def kept(self, coef: Array) -> Mask:
         """Columns that a fit keeps: whole groups, or with an L1 norm those in use."""
         used = (np.atleast_2d(coef) != 0.0).any(axis=0)
-        whole = self.forced
+        whole = self.factors == 0.0
         if self.l1_ratio == 0.0:
-            whole = whole | np.isin(self.positions, self.positions[used])
-        return np.asarray(used | whole)
+            whole[self.positions[used]] = True
+        return np.asarray(used | whole[self.positions])
 
     def group_norms(self, coef: Array) -> Array:
         """Norm of each group's coefficients, for all of ``groups.names``."""
         return self._norms(np.atleast_2d(coef))
 
     def _norms(self, coef: Array) -> Array:
-        squares = (coef * coef).sum(axis=0)
-        return np.sqrt(np.bincount(self.positions, squares, minlength=len(self.factors)))
+        # squares of coefficients may leave the range of float64
+        unit = float(np.abs(coef).max(initial=0.0)) or 1.0
+        squares = ((coef / unit) ** 2).sum(axis=0)
+        return unit * np.sqrt(np.bincount(self.positions, squares, minlength=len(self.factors)))
 
     def selection(self, coef: Array) -> dict[str, Any]:
         """Fitted attributes that say which groups and features a fit keeps."""

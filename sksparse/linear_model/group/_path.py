@@ -153,11 +153,11 @@ def group_lasso_path(
     >>> from sksparse.linear_model import group_lasso_path
     >>> X, y = load_diabetes(return_X_y=True)
     >>> groups = ["who", "who", "body", "body", *["blood"] * 6]
-    >>> path = group_lasso_path(X, y, groups, alphas=4)
+    >>> path = group_lasso_path(X, y, groups, alphas=6, eps=0.05)
     >>> path.groups.tolist()
     ['blood', 'body', 'who']
     >>> (path.group_norms > 0).sum(axis=0).tolist()
-    [0, 2, 3, 3]
+    [0, 1, 2, 2, 3, 3]
     """
     model = _model(
         loss,

@@ -172,7 +172,7 @@ class GroupLassoRegressorCV(GroupRegressorMixin, GroupLassoSearch):
     >>> X = rng.standard_normal((100, 6))
     >>> y = X[:, 0] - X[:, 1] + 0.5 * rng.standard_normal(100)
     >>> groups = {"position": [0, 1], "speed": [2, 3], "noise": [4, 5]}
-    >>> model = GroupLassoRegressorCV(groups, selection="1se").fit(X, y)
+    >>> model = GroupLassoRegressorCV(groups, adaptive="ridge", selection="1se").fit(X, y)
     >>> model.selected_groups_.tolist()
     ['position']
     >>> round(model.score(X, y), 2)

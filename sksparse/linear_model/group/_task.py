@@ -17,6 +17,9 @@ from sksparse.losses import Loss
 from sksparse.penalties import L0
 from sksparse.solvers import BlockDescent, Design, Problem, Solution
 
+# Tolerance of the fit of groups that are never penalised, at which others would enter.
+_EXACT = 1e-12
+
 #: Takes the task without adaptation, for a loss; coefficients of the features of X.
 Pilot = Callable[["GroupTask"], Array]
 
@@ -146,23 +149,33 @@ class GroupTask(ConvexTask):
 
     def _null_fit(self) -> tuple[Array, Any]:
         forced = self.model.forced
-        coef, intercept = super()._null_fit()
         if not forced.any():
-            return coef, intercept
-        found = self._free_fit(forced, coef)
+            return super()._null_fit()
+        # what enters next follows from its gradient, so that has to be exact
+        exact = replace(self, tol=min(self.tol, _EXACT))
+        found = exact.free_fit(forced, self.model.l2)
         return found.coef, found.intercept
 
-    def _free_fit(self, columns: Mask, start: Array) -> Solution:
-        """The fit of some columns for which nothing is charged but the ridge."""
-        part = Problem(
-            self.design.select(np.flatnonzero(columns)),
-            self.loss,
-            self.model.free_penalty(columns),
-            0.0,
-            self.fit_intercept,
-        )
-        found = self._solver(None).solve(part, start[..., columns])
-        coef = np.zeros_like(start)
+    def free_fit(self, columns: Mask, ridge: float, start: Array | None = None) -> Solution:
+        """The fit of some columns for which nothing is charged but a ridge.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (n_columns,)
+            The columns; coefficients of others are zero.
+        ridge : float
+            Strength of the ridge.
+        start : ndarray or None, default=None
+            Coefficients of all columns to start from.
+        """
+        # all columns are not copied
+        every = bool(columns.all())
+        design = self.design if every else self.design.select(np.flatnonzero(columns))
+        penalty = self.model.free_penalty(columns, ridge)
+        part = Problem(design, self.loss, penalty, 0.0, self.fit_intercept)
+        begin = None if start is None else start[..., columns]
+        found = self._solver(None).solve(part, begin)
+        coef = self._unit_problem.null_coef
         coef[..., columns] = found.coef
         return replace(found, coef=coef)
 
@@ -196,7 +209,7 @@ class GroupTask(ConvexTask):
         kept = self.model.kept(coef)
         if not kept.any():
             return Answer(coef, intercept, "")
-        found = self._free_fit(kept, coef)
+        found = self.free_fit(kept, self.model.l2, coef)
         message = self._separation(kept, found) or found.message
         return Answer(found.coef, found.intercept, message)
 
@@ -208,14 +221,16 @@ class GroupTask(ConvexTask):
         return separation_message(self.design, self.loss, ridge, self.fit_intercept, fits)
 
     def n_features(self, fits: PathFits) -> Indices:
-        return np.array([self.model.kept(coef).sum() for coef, _ in fits.each()], dtype=np.intp)
+        kept = (self.model.groups.features(self.model.kept(coef)) for coef, _ in fits.each())
+        return np.array([mask.sum() for mask in kept], dtype=np.intp)
 
     def path(self, grid: Grid, fits: PathFits) -> GroupLassoPath:
-        coefs = np.moveaxis(self.model.groups.coef(np.moveaxis(fits.coefs, -1, 0)), 0, -1)
-        results = self.common_results(replace(fits, coefs=coefs), self.losses(fits))
+        results = self.common_results(fits, self.losses(fits))
+        by_point = np.moveaxis(results["coefs"], -1, 0)
+        results["coefs"] = np.moveaxis(self.model.groups.coef(by_point), 0, -1)
         norms = [self.model.group_norms(coef) for coef, _ in fits.each()]
         return GroupLassoPath(
-            **{**results, "n_features": self.n_features(fits)},
+            **results,
             alphas=grid.points[: len(fits)],
             dual_gaps=fits.gaps,
             groups=self.model.groups.names,

@@ -170,7 +170,7 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
             state.z, state.level = state.z + shift, state.level + shift
             state.intercept = state.level - state.coef @ columns.means
         derivatives = problem.loss.gradient(state.z)
-        state.gradient = columns.rmatvec(derivatives)
+        state.gradient = self._gradient(problem, state, derivatives)
         smooth = state.gradient + penalty.ridge * state.coef if penalty.ridge else state.gradient
         state.violations = penalty.violations(state.coef, smooth, problem.alpha, columns.scales)
         state.residual = self._residual(problem, state.z, derivatives)
@@ -182,8 +182,12 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
         self._watch(problem, state, value)
         return Certificate(VIOLATION, value)
 
+    def _gradient(self, problem: Problem, state: AnyConvex, derivatives: Array) -> Array:
+        """Gradient of the loss over the coefficients, from its derivatives."""
+        return problem.centred.rmatvec(derivatives)
+
     def _residual(self, problem: Problem, z: Array, derivatives: Array) -> float:
-        residual = _root_mean_square(derivatives, problem.loss.weights)
+        residual = root_mean_square(derivatives, problem.loss.weights)
         # a saturated predictor is not at a minimum: the loss still decreases, more and more slowly
         small = residual <= TUNING.explained * self._null_residual
         explained = small and not problem.loss.is_saturated(z)
@@ -277,13 +281,14 @@ def _null_residual(problem: Problem) -> float:
     Where it is rounding, as of constant counts, it is that of what is rounded.
     """
     loss, z = problem.loss, problem.null_predictor
-    residual = _root_mean_square(loss.gradient(z), loss.weights)
+    residual = root_mean_square(loss.gradient(z), loss.weights)
     if loss.quadratic:
         return residual
-    magnitude = _root_mean_square((loss.curvature(z) * (1.0 + np.abs(z)).T).T, loss.weights)
+    magnitude = root_mean_square((loss.curvature(z) * (1.0 + np.abs(z)).T).T, loss.weights)
     return residual if residual > TUNING.rounding * magnitude else magnitude
 
 
-def _root_mean_square(derivatives: Array, weights: Array) -> float:
+def root_mean_square(derivatives: Array, weights: Array) -> float:
+    """Root of the weighted mean square of derivatives per unit of weight, over all outputs."""
     used = weights > 0
     return float(np.sqrt(np.sum((derivatives[used] ** 2).T / weights[used])))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +20,8 @@ from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate, Solution, Status
 from sksparse.solvers.convex._base import VIOLATION, ConvexIterate, ConvexSolver, moderate
 from sksparse.solvers.convex._block_newton import NewtonModels, solve_newton
-from sksparse.solvers.convex._block_subproblem import TUNING, EigenBlocks, Subproblem, Working
 from sksparse.solvers.convex._block_path import BlockPath, PathPoint
+from sksparse.solvers.convex._block_subproblem import TUNING, EigenBlocks, Subproblem, Working
 from sksparse.solvers.convex._duality import duality_gaps
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
@@ -80,6 +81,9 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         state.groups = np.union1d(unpenalised, used).astype(np.intp)
         return state
 
+    def _gradient(self, problem: Problem, state: BlockIterate, derivatives: Array) -> Array:
+        return problem.gradient_over(state.coef, derivatives)
+
     def accepts(self, problem: Problem, state: BlockIterate, certificate: Certificate) -> bool:
         """Whether the duality gap is at most ``tol`` times the objective.
 
@@ -89,9 +93,9 @@ class BlockDescent(ConvexSolver[BlockIterate]):
             return super().accepts(problem, state, certificate)
         tol = self.tolerance(problem)
         largest = self._largest_gap(problem, state, tol)
-        if not state.stale and certificate.value > tol * TUNING.proved:
-            if self._estimated_gap(problem, state) > largest:
-                return False
+        unsure = not state.stale and certificate.value > tol * TUNING.proved
+        if unsure and self._estimated_gap(problem, state) > largest:
+            return False
         gap = self.gap(problem, state.coef, state.intercept)
         if np.isnan(gap):
             return super().accepts(problem, state, certificate)
@@ -116,20 +120,24 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         """
         penalty, alpha = problem.penalty_as(BlockPenalty), problem.alpha
         worst = float(state.violations.max(initial=0.0))
+        n, size = problem.design.n_samples, len(working.features)
+        little = size * min(size, n) <= TUNING.little * n * problem.design.n_features
+        share = TUNING.deeper if little else TUNING.inner
         cost = alpha * penalty.value(state.coef)
         if cost == 0.0 or not isinstance(problem.loss, ConjugateLoss):
-            return max(TUNING.inner * worst, self.inner_tolerance(state))
+            return max(share * worst, self.inner_tolerance(state))
         excess = self.tolerance(problem) * problem.objective(state.coef, state.z) / cost
         unit = working.violation_unit()
-        return max(TUNING.inner * worst, TUNING.goal * state.sharper * excess * alpha * unit)
+        return max(share * worst, TUNING.goal * state.sharper * excess * alpha * unit)
 
     def along(
         self, problem: Problem, alphas: Array
     ) -> Callable[[float, Solution | None], Solution]:
-        """Of a squared loss, whole batches are solved ahead of what is asked."""
+        """Whole batches are solved ahead of what is asked."""
         one_by_one = super().along(problem, alphas)
         self.check(problem)
-        if not problem.loss.quadratic or alphas[-1] == 0.0 or moderate(problem)[1] != 0:
+        known_gap = isinstance(problem.loss, ConjugateLoss) and not _pulled_beyond(problem)
+        if not known_gap or alphas[-1] == 0.0 or moderate(problem)[1] != 0:
             return one_by_one
         path = BlockPath(problem, alphas, self.tolerance(problem))
         known: dict[float, Solution] = {}
@@ -138,7 +146,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
             if alpha not in known:
                 known.clear()
                 points = path.next_batch()
-                solutions = self._solutions(problem, points)
+                solutions = self._solutions(problem, points, path.covariances)
                 known.update(zip((p.alpha for p in points), solutions, strict=True))
             found = known.get(alpha)
             if found is not None and found.status is Status.CONVERGED:
@@ -148,16 +156,21 @@ class BlockDescent(ConvexSolver[BlockIterate]):
 
         return solve
 
-    def _solutions(self, problem: Problem, points: list[PathPoint]) -> list[Solution]:
-        """Points of a path with their duality gaps; those too large are not converged."""
-        intercepts = [problem.null_intercept - p.coef @ problem.centred.means for p in points]
+    def _solutions(self, problem: Problem, points: list[PathPoint], exact: bool) -> list[Solution]:
+        """Points of a path with their duality gaps; those too large are not converged.
+
+        ``exact`` says whether their gradients are those of what the user is given.
+        """
+        intercepts = [_intercept(problem, point) for point in points]
         answers = zip((p.coef for p in points), intercepts, strict=True)
         rounded = [self.rounded(problem, *answer) for answer in answers]
+        ridge = problem.penalty_as(BlockPenalty).ridge
         gaps = duality_gaps(
             problem,
             [point.alpha for point in points],
             [coef for coef, _ in rounded],
             [intercept for _, intercept in rounded],
+            [point.gradient - ridge * point.coef for point in points] if exact else None,
         )
         return [
             Solution(
@@ -166,9 +179,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
                 status=Status.CONVERGED
                 if gap <= self.tolerance(problem) * point.objective
                 else Status.STALLED,
-                certificate=Certificate(
-                    VIOLATION, point.violation / max(np.sqrt(2.0 * point.loss), _TINY)
-                ),
+                certificate=Certificate(VIOLATION, point.violation / max(point.residual, _TINY)),
                 gap=float(gap),
                 n_iter=point.n_checks,
                 message="",
@@ -203,3 +214,16 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         state.progress = bool(np.any(after != before))
         state.coef[..., features] = after
         state.z = state.quadratics.predictor(problem, features, after, state)
+
+
+def _pulled_beyond(problem: Problem) -> bool:
+    """Whether bounds other than zero hold coefficients, of which checks of a path know nothing."""
+    bounds = problem.penalty_as(BlockPenalty).bounds
+    return any(np.any(np.isfinite(bound) & (bound != 0.0)) for bound in bounds)
+
+
+def _intercept(problem: Problem, point: PathPoint) -> Any:
+    """The intercept for columns as they are."""
+    if not problem.free_intercept:
+        return problem.null_intercept
+    return point.level - point.coef @ problem.centred.means

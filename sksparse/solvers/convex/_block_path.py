@@ -1,7 +1,7 @@
-"""Paths of a squared loss with a block penalty: strengths are solved in batches.
+"""Paths of a loss with a block penalty: strengths are solved in batches.
 
 A batch of strengths is solved over candidate groups alone, chosen by the strong rule (Tibshirani et
-al., 2012), in Gram space and each from the line through the two before it. Then one product of
+al., 2012), and each from the line through the two before it. Then one product of
 matrices checks them all against all features; where groups outside of the candidates violate
 optimality, these join them and the points from the first such one on are solved again.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from sksparse._interrupts import check
 from sksparse._typing import Array, Indices, Mask
 from sksparse.penalties import BlockPenalty
 from sksparse.solvers._problem import Problem
+from sksparse.solvers.convex._newton_candidates import ByNewton
 from sksparse.solvers.convex._path_candidates import ByCovariances, ByResiduals, Candidates
 
 
@@ -43,8 +44,8 @@ class Tuning:
         Checks of a batch.
     exceeds : float
         Share of a strength by which a dual norm may exceed it, which is rounding.
-    largest_gram : int
-        Features of candidates up to which a path is solved in Gram space.
+    largest : int
+        Features of candidates up to which batches are solved.
     covariance : float
         Products of candidates with all features are kept where there are so many times as many
         samples as features.
@@ -59,7 +60,7 @@ class Tuning:
     sharper: float = 0.1
     rounds: int = 20
     exceeds: float = 1e-9
-    largest_gram: int = 4000
+    largest: int = 10000
     covariance: float = 10.0
 
 
@@ -79,8 +80,10 @@ class PathPoint(NamedTuple):
         Value of the objective.
     violation : float
         Largest violation of optimality over the candidates.
-    loss : float
-        Value of the loss.
+    residual : float
+        Root mean square of the loss's derivatives.
+    level : float or ndarray of shape (n_outputs,)
+        Intercept for centred columns.
     n_checks : int
         How often the batch was checked.
     """
@@ -90,7 +93,8 @@ class PathPoint(NamedTuple):
     gradient: Array
     objective: float
     violation: float
-    loss: float
+    residual: float
+    level: Any
     n_checks: int
 
 
@@ -100,7 +104,7 @@ class BlockPath:
     Parameters
     ----------
     problem : Problem
-        A squared loss with a block penalty, at any strength, and features of moderate scale.
+        A loss with a block penalty, at any strength, and features of moderate scale.
     alphas : ndarray of shape (n_points,)
         Strengths, decreasing and positive.
     tol : float
@@ -110,13 +114,23 @@ class BlockPath:
     def __init__(self, problem: Problem, alphas: Array, tol: float) -> None:
         self._problem, self._alphas, self._tol = problem, alphas, tol
         self._penalty = problem.penalty_as(BlockPenalty)
-        self._gradient = problem.centred.rmatvec(problem.loss.gradient(problem.null_predictor))
+        derivatives = problem.loss.gradient(problem.null_predictor)
+        self._gradient = problem.gradient_over(problem.null_coef, derivatives)
         n, p = problem.design.n_samples, problem.design.n_features
         kind: Callable[..., Candidates] = ByResiduals
-        if n >= TUNING.covariance * p:
+        if not problem.loss.quadratic:
+            kind = ByNewton
+        elif n >= TUNING.covariance * p:
             kind = ByCovariances
         self._candidates = kind(problem, self._gradient)
         self._size, self._ratio, self.points = TUNING.first, 1.0, list[PathPoint]()
+
+    @property
+    def covariances(self) -> bool:
+        """Whether gradients are made of covariances, in float64, with nothing to refit."""
+        exact = self._problem.design.dtype == np.float64 and not self._penalty.bounded
+        free = self._penalty.unpenalised().size > 0
+        return isinstance(self._candidates, ByCovariances) and exact and not free
 
     def next_batch(self) -> list[PathPoint]:
         """The next points; none where the candidates have become too many."""
@@ -126,7 +140,7 @@ class BlockPath:
         starts: list[Array] = []
         goal, n_checks = TUNING.goal, 0
         while len(self.points) < done + len(batch):
-            if len(self._candidates.features) > TUNING.largest_gram or n_checks == TUNING.rounds:
+            if len(self._candidates.features) > TUNING.largest or n_checks == TUNING.rounds:
                 break
             left = batch[len(self.points) - done :]
             found = self._solve(left, live, starts, goal)
@@ -212,13 +226,22 @@ class BlockPath:
             objective = losses[k] + penalty.cost(coefs[k], alpha)
             share = alpha / (alpha + excess[k].max())
             slack = alpha * value + share * float(np.vdot(coefs[k], gradients[k]))
-            gap = max(slack, 0.0) + (1.0 - share) ** 2 * losses[k]
+            gap = max(slack, 0.0) + candidates.loss_gap(k, share)
             missing = excess[k][outside].max(initial=0.0) > TUNING.exceeds * alpha
             if missing or gap > self._tol * objective:
                 break
             violation = candidates.violation(found[k], gradients[k], alpha)
             self.points.append(
-                PathPoint(alpha, coefs[k], gradients[k], objective, violation, losses[k], n_checks)
+                PathPoint(
+                    alpha=alpha,
+                    coef=coefs[k],
+                    gradient=gradients[k],
+                    objective=objective,
+                    violation=violation,
+                    residual=candidates.residual(k),
+                    level=candidates.level(k),
+                    n_checks=n_checks,
+                )
             )
             self._ratio = objective / max(alpha * value, self._tol * objective)
             accepted += 1

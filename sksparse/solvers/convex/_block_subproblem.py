@@ -43,8 +43,11 @@ class Tuning:
         Values of the objective this close, as a share, are equal.
     growth : int
         By how many times its groups a working set may grow.
-    inner : float
-        A problem over a working set is solved to this share of the largest violation.
+    inner, deeper : float
+        A problem over a working set is solved to this share of the largest violation, the second
+        where epochs cost little.
+    little : float
+        Multiplications of an epoch, as a share of those of a pass over X, that are little.
     goal : float
         Share of the violations that the duality gap allows which is aimed at.
     sharper : float
@@ -55,11 +58,13 @@ class Tuning:
 
     first_groups: int = 10
     growth: int = 3
-    inner: float = 0.1
+    inner: float = 0.03
+    deeper: float = 1e-5
+    little: float = 0.05
     goal: float = 0.3
     sharper: float = 0.1
     proved: float = 1e-3
-    memory: int = 6
+    memory: int = 4
     max_rounds: int = 2000
     patience: int = 20
     better: float = 0.9

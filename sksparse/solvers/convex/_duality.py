@@ -14,7 +14,7 @@ negative, so that no digits cancel::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,7 +70,11 @@ def duality_gap(problem: Problem, coef: Array, intercept: Any) -> float:
 
 
 def duality_gaps(
-    problem: Problem, alphas: Sequence[float], coefs: Sequence[Array], intercepts: Sequence[Any]
+    problem: Problem,
+    alphas: Sequence[float],
+    coefs: Sequence[Array],
+    intercepts: Sequence[Any],
+    known: Sequence[Array] | None = None,
 ) -> Array:
     """Objectives of answers minus bounds that no answer can be below, in few passes over X.
 
@@ -84,6 +88,9 @@ def duality_gaps(
         Coefficients of each answer.
     intercepts : sequence of floats or ndarrays of shape (n_outputs,)
         Intercept of each answer.
+    known : sequence of ndarrays in the shape of the coefficients, or None, default=None
+        Products of the features with the gradient of the loss at each answer, where they are known
+        and nothing but an intercept is to be refitted.
 
     Returns
     -------
@@ -96,20 +103,37 @@ def duality_gaps(
     loss = problem.loss
     if not isinstance(loss, ConjugateLoss):
         return gaps
-    most = max(TUNING.together // (problem.design.n_features * loss.n_outputs), 1)
+    longer = max(problem.design.n_features, problem.design.n_samples)
+    most = max(TUNING.together // (longer * loss.n_outputs), 1)
     for start in range(0, len(coefs), most):
         points = {}
-        for k in range(start, min(start + most, len(coefs))):
-            point = _dual_point(problem, alphas[k], coefs[k], intercepts[k])
+        chosen = range(start, min(start + most, len(coefs)))
+        for k, z in zip(chosen, _predictors(problem, coefs, intercepts, chosen), strict=True):
+            point = _dual_point(problem, alphas[k], coefs[k], z)
             if point is not None:
                 points[k] = point
         if points:
-            together = np.column_stack([point.u for point in points.values()])
-            correlations = problem.centred.rmatvec(together, exact=True)
-            correlations = correlations.reshape(len(points), *coefs[0].shape)
+            if known is None:
+                together = np.column_stack([point.u for point in points.values()])
+                correlations = problem.centred.rmatvec(together, exact=True)
+                correlations = correlations.reshape(len(points), *coefs[0].shape)
+            else:
+                correlations = np.array([known[k] for k in points])
             for (k, point), correlation in zip(points.items(), correlations, strict=True):
                 gaps[k] = _gap(problem, loss, alphas[k], coefs[k], point, correlation)
     return gaps
+
+
+def _predictors(
+    problem: Problem, coefs: Sequence[Array], intercepts: Sequence[Any], chosen: range
+) -> Iterator[Array]:
+    """Predictors of some of the answers, from one product."""
+    n, p, m = problem.design.n_samples, problem.design.n_features, problem.loss.n_outputs
+    stacked = np.reshape([coefs[k] for k in chosen], (-1, p))
+    products = problem.centred.matvec(stacked).reshape(n, len(chosen), m)
+    for i, k in enumerate(chosen):
+        level = intercepts[k] + coefs[k] @ problem.centred.means
+        yield (products[:, i, 0] if m == 1 else products[:, i]) + level
 
 
 class _DualPoint(NamedTuple):
@@ -209,14 +233,15 @@ class _WithRidge:
         return self.loss.saturation(z[: self.n])
 
 
-def _dual_point(problem: Problem, alpha: float, coef: Array, intercept: Any) -> _DualPoint | None:
+def _dual_point(problem: Problem, alpha: float, coef: Array, z: Array) -> _DualPoint | None:
     penalty, centred = problem.penalty_as(ConvexPenalty), problem.centred
     if alpha == 0.0 and penalty.ridge == 0.0:
         return None
-    z = problem.predictor(coef, intercept)
     # without a strength nothing is refitted: the dual point of the ridge takes all features
     free = penalty.unpenalised() if alpha > 0.0 else np.empty(0, dtype=np.intp)
     free = free[centred.usable[free]]
+    if not free.size and problem.loss.quadratic:
+        return _DualPoint(z, _orthogonal_to_intercept(problem, z))
     basis, extended = _with_intercept(problem, free), z
     first, chosen = basis.shape[1] - len(free), coef[..., free].T
     if penalty.ridge > 0.0 and free.size:
@@ -241,6 +266,14 @@ def _dual_point(problem: Problem, alpha: float, coef: Array, intercept: Any) -> 
             return _DualPoint(z, u[: len(z)])
         kept[first:] |= wrong
     return None
+
+
+def _orthogonal_to_intercept(problem: Problem, z: Array) -> Array:
+    """Gradient of a squared loss with the intercept refitted, twice for what rounding left."""
+    u, weights = np.asarray(problem.loss.gradient(z)), problem.loss.weights
+    for _ in range(2 if problem.centres else 0):
+        u -= np.multiply.outer(weights, u.sum(axis=0))
+    return u
 
 
 def _refitted(loss: Any, z: Array, basis: Array, kept: Mask | None = None) -> Array | None:
@@ -308,6 +341,8 @@ def _joint_solution(metric: Array, basis: Array, kept: Mask, slope: Array) -> Ar
 
 def _least_norm(A: Array, b: Array) -> Array:
     """Solution x of ``A^T A x = b``, zero for dependent columns of A."""
+    if A.shape[1] == 1:
+        return b / max(float(np.vdot(A, A)), np.finfo(np.float64).tiny)
     lengths = np.sqrt(np.einsum("ij,ij->j", A, A))
     lengths[lengths == 0.0] = 1.0
     R, order = scipy.linalg.qr(A / lengths, mode="r", pivoting=True)

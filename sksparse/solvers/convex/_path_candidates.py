@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class Candidates(ABC):
     Parameters
     ----------
     problem : Problem
-        A squared loss with a block penalty.
+        A loss with a block penalty.
     null_gradient : ndarray of shape (n_features,) or (n_outputs, n_features)
         Gradient of the loss at the model without features.
 
@@ -55,7 +56,6 @@ class Candidates(ABC):
     def __init__(self, problem: Problem, null_gradient: Array) -> None:
         self.problem, self.null_gradient = problem, null_gradient
         self._penalty = problem.penalty_as(BlockPenalty)
-        self._eigen: EigenBlocks = {}
         self.groups = np.unique(self._penalty.blocks.labels[self._penalty.unpenalised()])
         self._renew()
 
@@ -70,16 +70,14 @@ class Candidates(ABC):
     def _renew(self) -> None:
         working = Working(self._penalty, self.groups, self.problem.centred.scales)
         self._working, self.features = working, working.features
-        self._subproblem = Subproblem(self._quadratic(), working, self._eigen)
         self.unit = working.violation_unit()
 
+    @abstractmethod
     def minimise(self, alpha: float, coef: Array, tol: float, live: Mask) -> Array:
         """Coefficients of the candidates that are optimal at a strength.
 
-        Of groups that are not ``live`` they stay as they are.
+        Of groups that are not ``live`` they may stay as they are.
         """
-        visited = np.flatnonzero(live[self._working.groups])
-        return self._subproblem.minimise(alpha, coef, tol, visited)
 
     def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
         """Largest violation over the candidates, of the gradient over all features."""
@@ -102,15 +100,6 @@ class Candidates(ABC):
         return np.concatenate((coef, more), axis=-1)
 
     @abstractmethod
-    def _quadratic(self) -> Quadratic:
-        """The loss over the candidates."""
-
-    def _gram_quadratic(self, matrix: Array) -> Quadratic:
-        """The same from the Gram matrix of the candidates."""
-        zero = self.reduced(self.problem.null_coef)
-        return GramQuadratic(matrix, -self.null_gradient[..., self.features], zero)
-
-    @abstractmethod
     def gradients(self, coefs: Array) -> tuple[Array, Array]:
         """Gradients of the loss over all features, and its values, for several points.
 
@@ -120,8 +109,66 @@ class Candidates(ABC):
             Coefficients of the candidates.
         """
 
+    @abstractmethod
+    def loss_gap(self, point: int, share: float) -> float:
+        """What Fenchel's inequality lacks at a point that was checked last.
 
-class ByResiduals(Candidates):
+        Between the loss there and its conjugate at a share of the gradient.
+        """
+
+    @abstractmethod
+    def residual(self, point: int) -> float:
+        """Root mean square of the loss's derivatives, at a point that was checked last."""
+
+    @abstractmethod
+    def level(self, point: int) -> Any:
+        """Intercept for centred columns, at a point that was checked last."""
+
+
+class SquaredCandidates(Candidates):
+    """Candidates of a squared loss, over which it is one quadratic for all strengths."""
+
+    def __init__(self, problem: Problem, null_gradient: Array) -> None:
+        self._eigen: EigenBlocks = {}
+        self._losses: Array = np.empty(0)
+        super().__init__(problem, null_gradient)
+
+    def _renew(self) -> None:
+        super()._renew()
+        self._subproblem = Subproblem(self._quadratic(), self._working, self._eigen)
+
+    def minimise(self, alpha: float, coef: Array, tol: float, live: Mask) -> Array:
+        visited = np.flatnonzero(live[self._working.groups])
+        return self._subproblem.minimise(alpha, coef, tol, visited)
+
+    @abstractmethod
+    def _quadratic(self) -> Quadratic:
+        """The loss over the candidates."""
+
+    def _gram_quadratic(self, matrix: Array) -> Quadratic:
+        """The same from the Gram matrix of the candidates."""
+        zero = self.reduced(self.problem.null_coef)
+        return GramQuadratic(matrix, -self.null_gradient[..., self.features], zero)
+
+    def gradients(self, coefs: Array) -> tuple[Array, Array]:
+        gradients, self._losses = self._gradients(coefs)
+        return gradients, self._losses
+
+    @abstractmethod
+    def _gradients(self, coefs: Array) -> tuple[Array, Array]:
+        """See `gradients`."""
+
+    def loss_gap(self, point: int, share: float) -> float:
+        return float((1.0 - share) ** 2 * self._losses[point])
+
+    def residual(self, point: int) -> float:
+        return float(np.sqrt(2.0 * self._losses[point]))
+
+    def level(self, point: int) -> Any:
+        return self.problem.null_intercept
+
+
+class ByResiduals(SquaredCandidates):
     """Gradients are a product of X with the residuals of all points."""
 
     def __init__(self, problem: Problem, null_gradient: Array) -> None:
@@ -139,9 +186,9 @@ class ByResiduals(Candidates):
         zero = self.reduced(self.problem.null_coef)
         return DenseQuadratic(self._columns.weighted(features), residual, zero)
 
-    def gradients(self, coefs: Array) -> tuple[Array, Array]:
+    def _gradients(self, coefs: Array) -> tuple[Array, Array]:
         problem, roots = self.problem, np.sqrt(self.problem.loss.weights)
-        rows = coefs.reshape(-1, len(self.features))
+        rows = coefs.reshape(len(coefs) * problem.loss.n_outputs, len(self.features))
         pulls = roots * (rows @ self._columns.weighted(self.features).T)
         pulls += np.tile(np.atleast_2d(self._null.T), (len(coefs), 1))
         scaled = np.divide(pulls, roots, out=np.zeros_like(pulls), where=roots > 0.0)
@@ -151,7 +198,7 @@ class ByResiduals(Candidates):
         return gradients.reshape(shape), losses.reshape(len(coefs), -1).sum(axis=1)
 
 
-class ByCovariances(Candidates):
+class ByCovariances(SquaredCandidates):
     """Gradients are made of the products of candidates with all features."""
 
     def __init__(self, problem: Problem, null_gradient: Array) -> None:
@@ -174,7 +221,7 @@ class ByCovariances(Candidates):
     def _rows(self) -> Array:
         return self._store.matrix[self._store.position[self.features]]
 
-    def gradients(self, coefs: Array) -> tuple[Array, Array]:
+    def _gradients(self, coefs: Array) -> tuple[Array, Array]:
         gradients = self.null_gradient + coefs @ self._rows
         both = self.null_gradient[..., self.features] + gradients[..., self.features]
         products = (coefs * both).reshape(len(coefs), -1)

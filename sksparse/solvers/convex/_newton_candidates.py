@@ -1,0 +1,58 @@
+"""Candidates of a path of a curved loss, solved by proximal Newton steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sksparse._typing import Array, Mask
+from sksparse.losses import ConjugateLoss
+from sksparse.solvers._problem import Problem
+from sksparse.solvers.convex._base import root_mean_square
+from sksparse.solvers.convex._block_newton import NewtonModels, Place, newton_descent
+from sksparse.solvers.convex._path_candidates import Candidates
+
+
+class ByNewton(Candidates):
+    """Gradients are a product of X with the derivatives of the loss at all points."""
+
+    def __init__(self, problem: Problem, null_gradient: Array) -> None:
+        self._models = NewtonModels(problem.centred)
+        # of the points that were checked last
+        self._places: list[Place] = []
+        self._derivatives: list[Array] = []
+        super().__init__(problem, null_gradient)
+
+    def minimise(self, alpha: float, coef: Array, tol: float, live: Mask) -> Array:
+        problem = self.problem.with_alpha(alpha)
+        return newton_descent(problem, self._place(coef), self._working, self._models, tol).coef
+
+    def _place(self, coef: Array) -> Place:
+        """Coefficients with the best intercept."""
+        problem, level = self.problem, self.problem.null_intercept
+        z = self._models.columns(self.features).matvec(coef) + level
+        if problem.free_intercept:
+            shift = problem.loss.best_shift(z)
+            z, level = z + shift, level + shift
+        return Place(coef, z, level)
+
+    def gradients(self, coefs: Array) -> tuple[Array, Array]:
+        problem = self.problem
+        self._places = [self._place(coef) for coef in coefs]
+        self._derivatives = [problem.sample_gradient(place.z) for place in self._places]
+        gradients = problem.centred.rmatvec(np.column_stack(self._derivatives))
+        losses = np.array([problem.loss.excess(place.z) for place in self._places])
+        return gradients.reshape(len(coefs), *problem.null_coef.shape), losses
+
+    def loss_gap(self, point: int, share: float) -> float:
+        loss = self.problem.loss
+        if not isinstance(loss, ConjugateLoss):
+            raise TypeError(f"{type(loss).__name__} has no conjugate, which paths need.")
+        return loss.fenchel_gap(self._places[point].z, share * self._derivatives[point])
+
+    def residual(self, point: int) -> float:
+        return root_mean_square(self._derivatives[point], self.problem.loss.weights)
+
+    def level(self, point: int) -> Any:
+        return self._places[point].level
