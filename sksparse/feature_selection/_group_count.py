@@ -119,8 +119,11 @@ def fit_groups(task: GroupTask, max_groups: int) -> Found:
 
 def _search(task: GroupTask, max_groups: int) -> tuple[Kept, str]:
     """The fit that keeps so many groups, and text of a warning where it keeps fewer."""
+    # where nothing is ever selected, any strength will do
     grid = _grid(task.alpha_max or 1.0)
-    most, more = _walk(task, grid, max_groups, None)
+    most, more = _counted(task, float(grid[0]), task.solve(float(grid[0]))), None
+    if task.alpha_max > 0.0:
+        most, more = _walk(task, grid, max_groups, most)
     if more is None:
         message = (
             f"Only {most.n_groups} of max_groups={max_groups} groups are kept at any strength: the "
@@ -130,7 +133,7 @@ def _search(task: GroupTask, max_groups: int) -> tuple[Kept, str]:
     upper = float(grid[grid > more.alpha].min())
     while most.n_groups < max_groups and more.alpha < (1.0 - TUNING.resolution) * upper:
         inner = np.geomspace(upper, more.alpha, TUNING.parts + 1)
-        most, nearer = _walk(task, inner[1:-1], max_groups, most)
+        most, nearer = _walk(task, inner[:-1], max_groups, most)
         more = more if nearer is None else nearer
         upper = float(inner[inner > more.alpha].min())
     message = (
@@ -149,26 +152,29 @@ def _grid(highest: float) -> Array:
     return np.asarray(highest * 10.0 ** -np.concatenate((fine, coarse)))
 
 
-def _walk(
-    task: GroupTask, alphas: Array, max_groups: int, most: Kept | None
-) -> tuple[Kept, Kept | None]:
-    """The first fit with most groups up to a number, and before it is met the first with more."""
-    solve, solution = task.along(alphas), None if most is None else most.solution
-    for alpha in alphas:
+def _walk(task: GroupTask, alphas: Array, max_groups: int, most: Kept) -> tuple[Kept, Kept | None]:
+    """The first fit with most groups up to a number, and before it is met the first with more.
+
+    Strengths fall from the first one, which is known.
+    """
+    solve, solution = task.along(alphas[1:]), most.solution
+    for alpha in alphas[1:]:
+        if most.n_groups == max_groups:
+            break
         check()
         solution = solve(float(alpha), solution)
         if solution.status is Status.INTERRUPTED:
             raise KeyboardInterrupt
-        n_groups = len(np.unique(task.model.positions[task.model.kept(solution.coef)]))
-        kept = Kept(float(alpha), solution, n_groups)
-        if most is not None and n_groups > max_groups:
+        kept = _counted(task, float(alpha), solution)
+        if kept.n_groups > max_groups:
             return most, kept
-        if most is None or n_groups > most.n_groups:
-            most = kept
-        if n_groups == max_groups:
-            break
-    assert most is not None
+        most = kept if kept.n_groups > most.n_groups else most
     return most, None
+
+
+def _counted(task: GroupTask, alpha: float, solution: Solution) -> Kept:
+    columns = task.model.kept(solution.coef)
+    return Kept(alpha, solution, len(np.unique(task.model.positions[columns])))
 
 
 def next_to_enter(task: GroupTask, alpha: float, solution: Solution) -> Indices:

@@ -17,7 +17,9 @@ from sksparse.feature_selection import GroupLassoSelector
 GROUPS = np.arange(24) // 3
 
 
-@parametrize_with_checks([GroupLassoSelector(loss="squared", max_groups=2)])
+# Checks have features that enter together, and fewer groups than that.
+@pytest.mark.filterwarnings("ignore:.*max_groups:UserWarning")
+@parametrize_with_checks([GroupLassoSelector(loss="squared", max_groups=1)])
 def test_sklearn_contract(estimator: GroupLassoSelector, check: Any) -> None:
     check(estimator)
 

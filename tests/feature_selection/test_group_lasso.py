@@ -34,7 +34,8 @@ from sksparse.linear_model import alpha_max
         GroupLassoSelector(loss="multinomial"),
         GroupLassoSelector(loss="huber", l2=0.1),
         GroupLassoSelector(loss="cox"),
-        GroupLassoSelector(loss="squared", positive=True, adaptive="ridge"),
+        GroupLassoSelector(loss="squared", bounds=(-9, 9)),
+        GroupLassoSelector(1e-4, loss="squared", adaptive="ridge", min_features=1),
         GroupLassoSelector(loss="squared", groups=[slice(None), slice(0, 2)], overlap="latent"),
     ]
 )
