@@ -130,7 +130,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         """Whole batches are solved ahead of what is asked."""
         one_by_one = super().along(problem, alphas)
         self.check(problem)
-        known_gap = isinstance(problem.loss, ConjugateLoss)
+        known_gap = isinstance(problem.loss, ConjugateLoss) and not _pulled_beyond(problem)
         if not known_gap or alphas[-1] == 0.0 or moderate(problem)[1] != 0:
             return one_by_one
         path = BlockPath(problem, alphas, self.tolerance(problem))
@@ -208,6 +208,12 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         state.progress = bool(np.any(after != before))
         state.coef[..., features] = after
         state.z = state.quadratics.predictor(problem, features, after, state)
+
+
+def _pulled_beyond(problem: Problem) -> bool:
+    """Whether bounds other than zero hold coefficients, of which checks of a path know nothing."""
+    bounds = problem.penalty_as(BlockPenalty).bounds
+    return any(np.any(np.isfinite(bound) & (bound != 0.0)) for bound in bounds)
 
 
 def _intercept(problem: Problem, point: PathPoint) -> Any:
