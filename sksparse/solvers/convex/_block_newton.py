@@ -60,7 +60,7 @@ class Tuning:
     inner: float = 0.1
     largest_gram: int = 128
     copied: int = 2**26
-    memory: int = 5
+    memory: int = 6
     jitter: float = 1e-12
     halvings: int = 30
     rounding: float = 8.0 * float(np.finfo(np.float64).eps)
@@ -187,7 +187,7 @@ def newton_descent(
         Steps to try at least, whatever the violations.
     """
     columns = models.columns(working.features)
-    value, history = _value(problem, working, place), [place]
+    value, history = _value(problem, working, place), list[tuple[Place, Array]]()
     for step in range(TUNING.steps):
         check()
         inner = columns.rmatvec(problem.sample_gradient(place.z))
@@ -199,11 +199,14 @@ def newton_descent(
         found = _line_search(problem, working, place, end, value)
         if found is None:
             break
+        history.append((found[0], (found[0].coef - place.coef).ravel()))
+        del history[: -TUNING.memory]
         place, value = found
-        history.append(place)
-        if len(history) > TUNING.memory:
-            place, value = _extrapolated(problem, working, history, value)
-            history = [place]
+        combined = _combination(working, history)
+        if combined is not None:
+            reached = _value(problem, working, combined)
+            if reached < value:
+                place, value = combined, reached
     return place
 
 
@@ -241,22 +244,20 @@ def _line_search(
     return None
 
 
-def _extrapolated(
-    problem: Problem, working: Working, history: list[Place], value: float
-) -> tuple[Place, float]:
-    """The affine combination of iterates whose steps cancel best; the last if it is no better."""
-    steps = np.diff([place.coef.ravel() for place in history], axis=0)
+def _combination(working: Working, history: list[tuple[Place, Array]]) -> Place | None:
+    """The affine combination of ends in which their steps cancel best, if it is feasible.
+
+    Each end comes with the step that led there.
+    """
+    steps = np.array([step for _, step in history])
     system = steps @ steps.T
-    system[np.diag_indices_from(system)] += TUNING.jitter * np.trace(system)
-    if not np.trace(system) > 0.0:
-        return history[-1], value
+    trace = float(np.trace(system))
+    if len(steps) == 1 or not trace > 0.0:
+        return None
+    system[np.diag_indices_from(system)] += TUNING.jitter * trace
     weights = np.linalg.solve(system, np.ones(len(system)))
-    place = _combined(history[1:], weights / weights.sum())
-    if np.array_equal(working.penalty.feasible(place.coef), place.coef):
-        found = _value(problem, working, place)
-        if found < value:
-            return place, found
-    return history[-1], value
+    place = _combined([end for end, _ in history], weights / weights.sum())
+    return place if np.array_equal(working.penalty.feasible(place.coef), place.coef) else None
 
 
 def _combined(places: list[Place], weights: Array) -> Place:
