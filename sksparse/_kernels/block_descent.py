@@ -26,7 +26,7 @@ from numba.extending import overload
 from sksparse._kernels._compiled import njit
 
 # Most rounds of steps in one visit of a group, and the last move over the first that ends them.
-INNER_STEPS, INNER_RATIO = 20, 1e-2
+INNER_STEPS, INNER_RATIO = 5, 1e-1
 # Columns of a group are of unlike scales where their squares differ by more than this factor.
 UNLIKE = 30.0
 # Newton steps for the norm of a group, and the share of the largest eigenvalue that is rounding.
@@ -65,6 +65,14 @@ class GroupBlocks(NamedTuple):
     upper: np.ndarray
 
 
+@njit(cache=True, inner=True, fastmath={"reassoc", "contract"})
+def _dot(left, right):
+    total = 0.0
+    for i in range(right.shape[0]):
+        total += left[i] * right[i]
+    return total
+
+
 def _descent(design, j, state):
     raise TypeError(design)
 
@@ -78,7 +86,7 @@ def _descent_of(design, j, state):
     if design.instance_class is Gram:
         return lambda design, j, state: state[j]
     if design.instance_class is Dense:
-        return lambda design, j, state: np.dot(design.matrix[:, j], state)
+        return lambda design, j, state: _dot(design.matrix[:, j], state)
 
     def sparse(design, j, state):
         total = 0.0
@@ -110,11 +118,7 @@ def _move_of(design, j, delta, state):
 
 @njit(cache=True, inner=True)
 def _shrink(value, threshold):
-    if value > threshold:
-        return value - threshold
-    if value < -threshold:
-        return value + threshold
-    return 0.0
+    return max(value - threshold, 0.0) + min(value + threshold, 0.0)
 
 
 @njit(cache=True, inner=True)
@@ -134,10 +138,7 @@ def _norm_within(v, l2, lower, upper):
         share, square = t / (t + l2), 0.0
         for i in range(v.shape[0]):
             square += min(max(v[i] * share, lower[i % size]), upper[i % size]) ** 2
-        if square >= t * t:
-            below = t
-        else:
-            above = t
+        below, above = (t, above) if square >= t * t else (below, t)
     return below
 
 
@@ -192,15 +193,14 @@ def _solve_block(coef, descent, block, vectors, values, l2):
     For a norm t of the coefficients the eigenvectors solve a linear system; t is a root.
     """
     size = values.shape[0]
-    linear, pull, squares = np.empty(coef.shape[0]), np.zeros(coef.shape[0]), np.zeros(size)
+    linear, pull, squares = descent.copy(), np.zeros(coef.shape[0]), np.zeros(size)
     total = 0.0
     for first in range(0, coef.shape[0], size):
+        for c in range(size):
+            for a in range(size):
+                linear[first + a] += block[c * size + a] * coef[first + c]
         for a in range(size):
-            value = descent[first + a]
-            for c in range(size):
-                value += block[a * size + c] * coef[first + c]
-            linear[first + a] = value
-            total += value * value
+            total += linear[first + a] ** 2
     t = 0.0
     if total > l2 * l2:
         for first in range(0, coef.shape[0], size):
@@ -228,9 +228,8 @@ def _solve_block(coef, descent, block, vectors, values, l2):
         for c in range(size):
             for a in range(size):
                 coef[first + c] += vectors[c * size + a] * pull[first + a]
-        for a in range(size):
-            for c in range(size):
-                descent[first + a] -= block[a * size + c] * coef[first + c]
+            for a in range(size):
+                descent[first + a] -= block[c * size + a] * coef[first + c]
     return True
 
 

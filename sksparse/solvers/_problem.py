@@ -119,9 +119,28 @@ class Problem:
 
     @cached_property
     def centred(self) -> CentredDesign:
-        """The features around their means, where these make no difference."""
+        """The features around their means, where these make no difference.
+
+        Of a squared loss with one output they know the null gradient as well.
+        """
         weights, centre = self.loss.weights, self.centres
-        return CentredDesign(self.design, weights, centre, constant=TUNING.constant)
+        target = self.loss.y - self.null_intercept if self._measures_target else None
+        return CentredDesign(
+            self.design, weights, centre, target=target, constant=TUNING.constant
+        )
+
+    @property
+    def _measures_target(self) -> bool:
+        return self.loss.quadratic and self.loss.n_outputs == 1
+
+    def gradient_over(self, coef: Array, derivatives: Array) -> Array:
+        """Gradient over coefficients of centred columns, from the derivatives of the loss there.
+
+        Without features a pass over X is saved where it was measured with the moments.
+        """
+        if self._measures_target and not coef.any():
+            return np.where(self.centred.usable, -self.centred.covariances, 0.0)
+        return self.centred.rmatvec(derivatives)
 
     @cached_property
     def null_intercept(self) -> Any:

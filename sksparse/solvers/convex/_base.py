@@ -170,7 +170,7 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
             state.z, state.level = state.z + shift, state.level + shift
             state.intercept = state.level - state.coef @ columns.means
         derivatives = problem.loss.gradient(state.z)
-        state.gradient = columns.rmatvec(derivatives)
+        state.gradient = self._gradient(problem, state, derivatives)
         smooth = state.gradient + penalty.ridge * state.coef if penalty.ridge else state.gradient
         state.violations = penalty.violations(state.coef, smooth, problem.alpha, columns.scales)
         state.residual = self._residual(problem, state.z, derivatives)
@@ -181,6 +181,10 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
         value = worst / state.residual
         self._watch(problem, state, value)
         return Certificate(VIOLATION, value)
+
+    def _gradient(self, problem: Problem, state: AnyConvex, derivatives: Array) -> Array:
+        """Gradient of the loss over the coefficients, from its derivatives."""
+        return problem.centred.rmatvec(derivatives)
 
     def _residual(self, problem: Problem, z: Array, derivatives: Array) -> float:
         residual = root_mean_square(derivatives, problem.loss.weights)

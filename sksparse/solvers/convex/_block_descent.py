@@ -81,6 +81,9 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         state.groups = np.union1d(unpenalised, used).astype(np.intp)
         return state
 
+    def _gradient(self, problem: Problem, state: BlockIterate, derivatives: Array) -> Array:
+        return problem.gradient_over(state.coef, derivatives)
+
     def accepts(self, problem: Problem, state: BlockIterate, certificate: Certificate) -> bool:
         """Whether the duality gap is at most ``tol`` times the objective.
 

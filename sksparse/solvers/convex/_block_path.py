@@ -44,8 +44,8 @@ class Tuning:
         Checks of a batch.
     exceeds : float
         Share of a strength by which a dual norm may exceed it, which is rounding.
-    largest_gram : int
-        Features of candidates up to which a path is solved in Gram space.
+    largest : int
+        Features of candidates up to which batches are solved.
     covariance : float
         Products of candidates with all features are kept where there are so many times as many
         samples as features.
@@ -60,7 +60,7 @@ class Tuning:
     sharper: float = 0.1
     rounds: int = 20
     exceeds: float = 1e-9
-    largest_gram: int = 4000
+    largest: int = 10000
     covariance: float = 10.0
 
 
@@ -114,7 +114,8 @@ class BlockPath:
     def __init__(self, problem: Problem, alphas: Array, tol: float) -> None:
         self._problem, self._alphas, self._tol = problem, alphas, tol
         self._penalty = problem.penalty_as(BlockPenalty)
-        self._gradient = problem.centred.rmatvec(problem.loss.gradient(problem.null_predictor))
+        derivatives = problem.loss.gradient(problem.null_predictor)
+        self._gradient = problem.gradient_over(problem.null_coef, derivatives)
         n, p = problem.design.n_samples, problem.design.n_features
         kind: Callable[..., Candidates] = ByResiduals
         if not problem.loss.quadratic:
@@ -139,7 +140,7 @@ class BlockPath:
         starts: list[Array] = []
         goal, n_checks = TUNING.goal, 0
         while len(self.points) < done + len(batch):
-            if len(self._candidates.features) > TUNING.largest_gram or n_checks == TUNING.rounds:
+            if len(self._candidates.features) > TUNING.largest or n_checks == TUNING.rounds:
                 break
             left = batch[len(self.points) - done :]
             found = self._solve(left, live, starts, goal)

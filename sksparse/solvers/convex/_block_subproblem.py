@@ -59,7 +59,7 @@ class Tuning:
     goal: float = 0.3
     sharper: float = 0.1
     proved: float = 1e-3
-    memory: int = 6
+    memory: int = 4
     max_rounds: int = 2000
     patience: int = 20
     better: float = 0.9

@@ -240,6 +240,8 @@ def _dual_point(problem: Problem, alpha: float, coef: Array, z: Array) -> _DualP
     # without a strength nothing is refitted: the dual point of the ridge takes all features
     free = penalty.unpenalised() if alpha > 0.0 else np.empty(0, dtype=np.intp)
     free = free[centred.usable[free]]
+    if not free.size and problem.loss.quadratic:
+        return _DualPoint(z, _orthogonal_to_intercept(problem, z))
     basis, extended = _with_intercept(problem, free), z
     first, chosen = basis.shape[1] - len(free), coef[..., free].T
     if penalty.ridge > 0.0 and free.size:
@@ -264,6 +266,14 @@ def _dual_point(problem: Problem, alpha: float, coef: Array, z: Array) -> _DualP
             return _DualPoint(z, u[: len(z)])
         kept[first:] |= wrong
     return None
+
+
+def _orthogonal_to_intercept(problem: Problem, z: Array) -> Array:
+    """Gradient of a squared loss with the intercept refitted, twice for what rounding left."""
+    u, weights = np.asarray(problem.loss.gradient(z)), problem.loss.weights
+    for _ in range(2 if problem.centres else 0):
+        u -= np.multiply.outer(weights, u.sum(axis=0))
+    return u
 
 
 def _refitted(loss: Any, z: Array, basis: Array, kept: Mask | None = None) -> Array | None:

@@ -188,7 +188,7 @@ class ByResiduals(SquaredCandidates):
 
     def _gradients(self, coefs: Array) -> tuple[Array, Array]:
         problem, roots = self.problem, np.sqrt(self.problem.loss.weights)
-        rows = coefs.reshape(-1, len(self.features))
+        rows = coefs.reshape(len(coefs) * problem.loss.n_outputs, len(self.features))
         pulls = roots * (rows @ self._columns.weighted(self.features).T)
         pulls += np.tile(np.atleast_2d(self._null.T), (len(coefs), 1))
         scaled = np.divide(pulls, roots, out=np.zeros_like(pulls), where=roots > 0.0)
