@@ -125,9 +125,7 @@ class Problem:
         """
         weights, centre = self.loss.weights, self.centres
         target = self.loss.y - self.null_intercept if self._measures_target else None
-        return CentredDesign(
-            self.design, weights, centre, target=target, constant=TUNING.constant
-        )
+        return CentredDesign(self.design, weights, centre, target=target, constant=TUNING.constant)
 
     @property
     def _measures_target(self) -> bool:

@@ -84,9 +84,7 @@ def penalty_options(name: str, p: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("shape", [(60, 200), (600, 40)], ids=["wide", "tall"])
 @pytest.mark.parametrize("name", PENALTIES)
-def test_points_are_optimal(
-    rng: np.random.Generator, name: str, shape: tuple[int, int]
-) -> None:
+def test_points_are_optimal(rng: np.random.Generator, name: str, shape: tuple[int, int]) -> None:
     problem = make(rng, *shape, **penalty_options(name, shape[1]))
     alphas = strengths(problem)
     assert_optimal(problem, alphas, along(problem, alphas))

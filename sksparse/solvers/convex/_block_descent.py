@@ -120,12 +120,15 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         """
         penalty, alpha = problem.penalty_as(BlockPenalty), problem.alpha
         worst = float(state.violations.max(initial=0.0))
+        n, size = problem.design.n_samples, len(working.features)
+        little = size * min(size, n) <= TUNING.little * n * problem.design.n_features
+        share = TUNING.deeper if little else TUNING.inner
         cost = alpha * penalty.value(state.coef)
         if cost == 0.0 or not isinstance(problem.loss, ConjugateLoss):
-            return max(TUNING.inner * worst, self.inner_tolerance(state))
+            return max(share * worst, self.inner_tolerance(state))
         excess = self.tolerance(problem) * problem.objective(state.coef, state.z) / cost
         unit = working.violation_unit()
-        return max(TUNING.inner * worst, TUNING.goal * state.sharper * excess * alpha * unit)
+        return max(share * worst, TUNING.goal * state.sharper * excess * alpha * unit)
 
     def along(
         self, problem: Problem, alphas: Array

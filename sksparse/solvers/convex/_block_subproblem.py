@@ -43,8 +43,11 @@ class Tuning:
         Values of the objective this close, as a share, are equal.
     growth : int
         By how many times its groups a working set may grow.
-    inner : float
-        A problem over a working set is solved to this share of the largest violation.
+    inner, deeper : float
+        A problem over a working set is solved to this share of the largest violation, the second
+        where epochs cost little.
+    little : float
+        Multiplications of an epoch, as a share of those of a pass over X, that are little.
     goal : float
         Share of the violations that the duality gap allows which is aimed at.
     sharper : float
@@ -55,7 +58,9 @@ class Tuning:
 
     first_groups: int = 10
     growth: int = 3
-    inner: float = 0.1
+    inner: float = 0.03
+    deeper: float = 1e-5
+    little: float = 0.05
     goal: float = 0.3
     sharper: float = 0.1
     proved: float = 1e-3
