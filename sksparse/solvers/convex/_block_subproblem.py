@@ -25,7 +25,9 @@ class Tuning:
     first_groups : int
         Groups that the first working set may hold; it grows from there.
     memory : int
-        Epochs between extrapolations, each of which combines so many iterates.
+        Iterates that an extrapolation combines, and least epochs between two.
+    round, most_epochs : int
+        Multiplications between extrapolations, which take as long as so many, and most epochs.
     max_rounds : int
         Extrapolations over one working set.
     patience : int
@@ -64,11 +66,13 @@ class Tuning:
     goal: float = 0.3
     sharper: float = 0.1
     proved: float = 1e-3
-    memory: int = 4
+    memory: int = 5
+    round: int = 500_000
+    most_epochs: int = 40
     max_rounds: int = 2000
     patience: int = 20
     better: float = 0.9
-    newton_from: int = 6
+    newton_from: int = 4
     largest_newton: int = 1000
     shares: tuple[float, ...] = (1.0, 0.5, 0.25, 0.0625)
     rounding: float = 1e-14
@@ -258,9 +262,11 @@ class Subproblem:
         if not coef.size:
             return coef
         point = _Point(self, alpha, coef.copy())
-        history = np.empty((TUNING.memory, *np.atleast_2d(coef).shape))
+        epochs = TUNING.round // max(self.quadratic.size, 1)
+        epochs = min(max(epochs, TUNING.memory), TUNING.most_epochs)
+        history = np.empty((epochs, *np.atleast_2d(coef).shape))
         visited = np.arange(len(self.working.groups)) if visited is None else visited
-        best, stale = np.inf, 0
+        best, stale, newton_at, wait = np.inf, 0, TUNING.newton_from, 1
         for n_round in range(TUNING.max_rounds):
             check()
             # in place, of one output as of several
@@ -271,9 +277,11 @@ class Subproblem:
             best = min(best, moved)
             if moved <= tol or stale > TUNING.patience:
                 break
-            trials = self._extrapolate(history.reshape(-1, *coef.shape))
-            if n_round >= TUNING.newton_from:
+            trials = self._extrapolate(history[-TUNING.memory :].reshape(-1, *coef.shape))
+            if n_round >= newton_at:
+                # each costs a dense system, so those that are in vain become rare
                 trials += _newton(point)
+                newton_at, wait = n_round + wait, 2 * wait
             for trial in trials:
                 other = _Point(self, alpha, trial)
                 if other.is_better(point):
