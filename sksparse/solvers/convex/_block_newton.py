@@ -40,8 +40,8 @@ class Tuning:
         Curvatures below this share of the largest are raised to it, which keeps models bounded.
     inner : float
         A model is minimised to this share of the violations of the step before.
-    largest_gram : int
-        Columns up to which a model forms a Gram matrix.
+    largest_gram, gram_share : int, float
+        Columns up to which a model forms a Gram matrix, and the share of the samples up to which.
     copied : int
         Numbers that kept copies of columns may have: more are read again from X.
     memory : int
@@ -58,7 +58,8 @@ class Tuning:
     changed: float = 0.1
     floor: float = 1e-8
     inner: float = 0.1
-    largest_gram: int = 128
+    largest_gram: int = 600
+    gram_share: float = 0.25
     copied: int = 2**26
     memory: int = 6
     jitter: float = 1e-12
@@ -129,7 +130,7 @@ class NewtonModels:
                 curvature,
                 place.coef,
                 centre=problem.centres,
-                gram=len(working.features) <= TUNING.largest_gram,
+                gram=_forms_gram(*columns.matrix.shape),
             )
             self._curvature, known = curvature, Subproblem(quadratic, working)
             self._subproblem = known
@@ -264,6 +265,10 @@ def _combined(places: list[Place], weights: Array) -> Place:
     """Affine combination of iterates: coefficients, predictors and levels move together."""
     parts = zip(*places, strict=True)
     return Place(*(np.tensordot(weights, np.array(part), axes=1) for part in parts))
+
+
+def _forms_gram(n_samples: int, n_columns: int) -> bool:
+    return n_columns <= min(TUNING.largest_gram, TUNING.gram_share * n_samples)
 
 
 def _curvature(loss: Loss, z: Array) -> Array:
