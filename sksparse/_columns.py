@@ -72,10 +72,14 @@ class ColumnFinder:
             return self._some(self.find(chosen, group), "function", group)
         if isinstance(columns, slice):
             return self._some(self._slice(columns, group), f"{columns}", group)
-        several = list(columns) if is_many(columns) else [columns]
+        plain = isinstance(columns, np.ndarray) and columns.dtype.kind in "iu"
+        several = columns.tolist() if plain else list(columns) if is_many(columns) else [columns]
         kinds = set(map(type, several))
         if kinds and kinds <= {bool, np.bool_}:
             return self._mask(several, group)
+        if all(kind is int or issubclass(kind, np.integer) for kind in kinds):
+            wrong = [c for c in several if not 0 <= c < self.n_features]
+            return self._one(wrong[0], group) if wrong else [int(c) for c in several]
         return [j for column in several for j in self._one(column, group)]
 
     def _some(self, found: list[int], what: str, group: Any) -> list[int]:
@@ -178,11 +182,15 @@ def _stems(name: str) -> Iterator[str]:
     Encoders put ``_`` and a category behind it, column transformers and unions their name and
     ``__`` before it.
     """
-    starts = [0, *(match.end() for match in re.finditer("__", name))]
-    for start in starts:
-        tail = name[start:]
-        yield tail
-        yield from (tail[: match.start()] for match in re.finditer("_", tail))
+    start = 0
+    while start >= 0:
+        yield name[start:]
+        end = name.find("_", start)
+        while end >= 0:
+            yield name[start:end]
+            end = name.find("_", end + 1)
+        following = name.find("__", start)
+        start = -1 if following < 0 else following + 2
 
 
 def names_given(columns: Iterable[Any]) -> frozenset[str]:

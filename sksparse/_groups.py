@@ -160,15 +160,25 @@ def check_groups(
     if isinstance(groups, str):
         return _from_prefixes(groups, feature_names)
     if not isinstance(groups, Mapping):
-        groups = list(groups)
+        plain = isinstance(groups, np.ndarray) and groups.dtype.kind in "biufU"
+        groups = groups.tolist() if plain else list(groups)
         if _are_labels(groups, n_features, feature_names):
             return _from_labels(groups)
         groups = _named(groups, n_features)
     names = np.fromiter(groups, dtype=object, count=len(groups))
-    finder = ColumnFinder(n_features, feature_names, names_given(groups.values()), skip_missing)
+    given = frozenset[str]() if feature_names is None else names_given(groups.values())
+    finder = ColumnFinder(n_features, feature_names, given, skip_missing)
     members = [finder.find(columns, group) for group, columns in groups.items()]
-    _refuse_gaps(groups, members, finder)
-    _refuse_repetitions(groups, members, finder, overlap)
+    _refuse_empty(groups, members, skip_missing)
+    counts = np.bincount(np.concatenate([*members, []]).astype(np.intp), minlength=n_features)
+    if not counts.all():
+        left = finder.shown(np.flatnonzero(counts == 0).tolist())
+        raise ValueError(
+            f"groups are incomplete: no group holds column(s) {_short(left)}; every feature "
+            "belongs to a group, so add a group of one for each feature on its own."
+        )
+    if counts.max() > 1:
+        _refuse_repetitions(groups, members, finder, overlap)
     return Groups.from_members(names, [np.array(m, dtype=np.intp) for m in members], n_features)
 
 
@@ -188,17 +198,23 @@ def _are_labels(groups: list[Any], n_features: int, feature_names: Any) -> bool:
     A tuple is a label where there is one entry for each feature, and columns otherwise. Names of
     all columns, each once, are their groups; as labels they would be the same groups.
     """
-    kinds = {type(g): g for g in groups}
-    if len(groups) != n_features or any(is_many(g) for t, g in kinds.items() if t is not tuple):
+    kinds = set(map(type, groups))
+    first = (next(g for g in groups if type(g) is kind) for kind in kinds - {tuple})
+    if len(groups) != n_features or any(is_many(g) for g in first):
         return False
-    raw = all(isinstance(g, str) for g in groups) and len(set(groups)) == n_features
-    if not raw or feature_names is None:
+    # sets of labels need them to be hashable, which is checked later
+    strings = all(issubclass(kind, str) for kind in kinds)
+    if feature_names is None or not strings or len(set(groups)) < n_features:
         return True
     finder = ColumnFinder(n_features, feature_names, frozenset(groups), skip_missing=True)
     return sorted(j for g in groups for j in finder.find(g, g)) != list(range(n_features))
 
 
 def _from_labels(groups: list[Any]) -> Groups:
+    if all(kind is int or issubclass(kind, np.integer) for kind in set(map(type, groups))):
+        # as below, and faster
+        names, positions = np.unique(np.asarray(groups), return_inverse=True)
+        return Groups.from_positions(names, positions)
     try:
         first = list(dict.fromkeys(groups))
     except TypeError as error:
@@ -256,17 +272,11 @@ def _named(groups: list[Any], n_features: int) -> dict[Any, Any]:
     )
 
 
-def _refuse_gaps(groups: Mapping[Any, Any], members: list[list[int]], finder: ColumnFinder) -> None:
-    """Every group has columns, and every column a group."""
+def _refuse_empty(groups: Mapping[Any, Any], members: list[list[int]], skip_missing: bool) -> None:
+    """Every group has columns, unless they are missing."""
     for (name, columns), found in zip(groups.items(), members, strict=True):
-        if not found and (not finder.skip_missing or np.size(columns) == 0):
+        if not found and (not skip_missing or np.size(columns) == 0):
             raise ValueError(f"groups: group {name!r} is empty; leave it out.")
-    left = sorted(set(range(finder.n_features)).difference(*members))
-    if left:
-        raise ValueError(
-            f"groups are incomplete: no group holds column(s) {_short(finder.shown(left))}; every "
-            "feature belongs to a group, so add a group of one for each feature on its own."
-        )
 
 
 def _refuse_repetitions(

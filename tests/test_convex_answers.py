@@ -308,13 +308,17 @@ def test_float32_columns_far_from_zero(name: str, rng: np.random.Generator) -> N
 
 
 @pytest.mark.parametrize("codes", [np.arange(3), np.array([7, 2, 5]), np.array(["a", "b", "c"])])
-def test_more_than_two_classes_are_refused(codes: np.ndarray) -> None:
+def test_more_than_two_classes_have_a_loss_of_their_own(codes: np.ndarray) -> None:
     X, y = load_wine(return_X_y=True)
-    with pytest.raises(ValueError, match=r"two classes.*loss='squared'"):
-        GroupLassoSelector(0.1).fit(X, codes[y])
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    with pytest.raises(ValueError, match=r"two classes.*loss='multinomial'"):
+        GroupLassoSelector(0.1, loss="logistic").fit(X, codes[y])
+    model = GroupLassoSelector(0.1).fit(X, codes[y])
+    assert model.coef_.shape == (3, 13)
+    assert model.classes_.tolist() == np.unique(codes).tolist()
     if codes.dtype.kind == "i":
-        with pytest.raises(ValueError, match=r"two classes.*loss='squared'"):
-            GroupLassoSelector(0.1).fit(X, codes[y].astype(float))
+        same = GroupLassoSelector(0.1).fit(X, codes[y].astype(float))
+        np.testing.assert_array_equal(same.coef_, model.coef_)
         assert not hasattr(GroupLassoSelector(0.1, loss="squared").fit(X, codes[y]), "classes_")
 
 

@@ -105,8 +105,10 @@ class GroupSelection(ConvexEstimatorMixin[GroupTask], GroupSelectorMixin, Sparse
                     break
         self.n_features_ = int(self._support.sum())
         self.selected_groups_ = model.groups.names[np.unique(model.positions[kept])]
-        squares = (np.atleast_2d(self.coef_) ** 2).sum(axis=0)
-        self.feature_importances_ = np.sqrt(self._sums(squares))
+        # squares of coefficients may leave the range of float64
+        unit = float(np.abs(self.coef_).max(initial=0.0)) or 1.0
+        squares = (np.atleast_2d(self.coef_ / unit) ** 2).sum(axis=0)
+        self.feature_importances_ = unit * np.sqrt(self._sums(squares))
 
     def _features(self, columns: Mask) -> Mask:
         """Mask of the features that columns of a mask are made of."""

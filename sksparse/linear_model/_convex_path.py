@@ -32,6 +32,8 @@ from sksparse.solvers.convex._base import moderate
 
 #: A grid by default ends at this share of its largest strength.
 EPS = 1e-3
+# Share of the strength that selects nothing by which rounding may miss it.
+_ROUNDING = 1e-10
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,12 @@ class ConvexTask(PathTask):
         problem, exponent = moderate(self._unit_problem)
         coef, intercept = self._null_fit()
         gradient = problem.gradient_at(np.ldexp(coef, exponent), intercept)
-        return strength(self.penalty.dual_norm(gradient), exponent)
+        return strength(self.penalty.dual_norm(gradient) * (1.0 + _ROUNDING), exponent)
+
+    @property
+    def variances(self) -> Array:
+        """Variances of the columns, for the weights of the loss."""
+        return self._unit_problem.centred.variances
 
     def _null_fit(self) -> tuple[Array, Any]:
         """Coefficients and intercept of the fit without anything that is penalised."""

@@ -31,8 +31,8 @@ def alpha_max(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> floa
     Returns
     -------
     alpha_max : float
-        The strength, in the units of ``alpha``; 0 where nothing is selected at any, as for a
-        constant target.
+        The strength, in the units of ``alpha``, up to a share of 1e-10; 0, or rounding, where
+        nothing is selected at any, as for a constant target. A path then starts at 1.
 
     Raises
     ------

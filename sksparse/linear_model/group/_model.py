@@ -151,13 +151,13 @@ class GroupModel:
             return GroupL2(blocks, norms, **more)
         return BlockPenalty(blocks, self.l1_ratio * absolute, (1.0 - self.l1_ratio) * norms, **more)
 
-    def free_penalty(self, columns: Mask) -> BlockPenalty:
-        """What remains for some of the columns where groups cost nothing: ridge and bounds."""
+    def free_penalty(self, columns: Mask, ridge: float) -> BlockPenalty:
+        """The penalty of some of the columns where groups cost nothing: a ridge, and bounds."""
         _, labels = np.unique(self.groups.labels[columns], return_inverse=True)
         blocks = Blocks.from_labels(labels)
         lower, upper = (None if b is None else b[columns] for b in (self.lower, self.upper))
         zeros = np.zeros(len(blocks.sizes))
-        return GroupL2(blocks, zeros, ridge=self.l2, lower=lower, upper=upper)
+        return GroupL2(blocks, zeros, ridge=ridge, lower=lower, upper=upper)
 
     def adapted(self, pilot: Array) -> Self:
         """The model whose groups cost the less the larger they are in a pilot fit.
@@ -214,8 +214,10 @@ class GroupModel:
         return self._norms(np.atleast_2d(coef))
 
     def _norms(self, coef: Array) -> Array:
-        squares = (coef * coef).sum(axis=0)
-        return np.sqrt(np.bincount(self.positions, squares, minlength=len(self.factors)))
+        # squares of coefficients may leave the range of float64
+        unit = float(np.abs(coef).max(initial=0.0)) or 1.0
+        squares = ((coef / unit) ** 2).sum(axis=0)
+        return unit * np.sqrt(np.bincount(self.positions, squares, minlength=len(self.factors)))
 
     def selection(self, coef: Array) -> dict[str, Any]:
         """Fitted attributes that say which groups and features a fit keeps."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from sklearn.utils.validation import has_fit_parameter
 from sksparse._typing import Array
 from sksparse.linear_model._criteria import sample_count
 from sksparse.linear_model.group._task import GroupTask, Pilot
-from sksparse.solvers import Problem
 
 
 @dataclass(frozen=True)
@@ -32,15 +31,10 @@ class RidgePilot:
     n_samples: float
 
     def __call__(self, task: GroupTask) -> Array:
-        variances = Problem(task.design, task.loss, task.penalty, 1.0, task.fit_intercept).centred
-        strength = float(variances.variances.mean()) * task.design.n_features / self.n_samples
-        every = np.ones(task.design.n_features, dtype=np.bool_)
-        model = replace(task.base, l2=task.base.l2 + strength)
-        problem = Problem(
-            task.design, task.loss, model.free_penalty(every), 0.0, task.fit_intercept
-        )
-        solver = task.solver(tol=max(task.tol, 1e-8), max_iter=task.max_iter)
-        return model.groups.coef(solver.solve(problem).coef)
+        n_columns = task.design.n_features
+        strength = float(task.variances.mean()) * n_columns / self.n_samples
+        every = np.ones(n_columns, dtype=np.bool_)
+        return task.base.groups.coef(task.free_fit(every, task.base.l2 + strength).coef)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -16,6 +17,9 @@ from sksparse.linear_model.group._model import GroupModel
 from sksparse.losses import Loss
 from sksparse.penalties import L0
 from sksparse.solvers import BlockDescent, Design, Problem, Solution
+
+# Tolerance of the fit of groups that are never penalised, at which others would enter.
+_EXACT = 1e-12
 
 #: Takes the task without adaptation, for a loss; coefficients of the features of X.
 Pilot = Callable[["GroupTask"], Array]
@@ -145,37 +149,64 @@ class GroupTask(ConvexTask):
         return replace(self, model=model, penalty=model.penalty())
 
     def _null_fit(self) -> tuple[Array, Any]:
-        forced = self.model.forced
-        coef, intercept = super()._null_fit()
-        if not forced.any():
-            return coef, intercept
-        found = self._free_fit(forced, coef)
-        return found.coef, found.intercept
+        if not self.model.forced.any():
+            return super()._null_fit()
+        return self._forced_fit.coef, self._forced_fit.intercept
 
-    def _free_fit(self, columns: Mask, start: Array) -> Solution:
-        """The fit of some columns for which nothing is charged but the ridge."""
-        part = Problem(
-            self.design.select(np.flatnonzero(columns)),
-            self.loss,
-            self.model.free_penalty(columns),
-            0.0,
-            self.fit_intercept,
-        )
-        found = self._solver(None).solve(part, start[..., columns])
-        coef = np.zeros_like(start)
+    @cached_property
+    def _forced_fit(self) -> Solution:
+        """The fit of groups that are never penalised alone."""
+        # what enters next follows from its gradient, so that has to be exact
+        exact = replace(self, tol=min(self.tol, _EXACT))
+        return exact.free_fit(self.model.forced, self.model.l2)
+
+    def free_fit(self, columns: Mask, ridge: float, start: Array | None = None) -> Solution:
+        """The fit of some columns for which nothing is charged but a ridge.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (n_columns,)
+            The columns; coefficients of others are zero.
+        ridge : float
+            Strength of the ridge.
+        start : ndarray or None, default=None
+            Coefficients of all columns to start from.
+        """
+        # all columns are not copied
+        every = bool(columns.all())
+        design = self.design if every else self.design.select(np.flatnonzero(columns))
+        penalty = self.model.free_penalty(columns, ridge)
+        part = Problem(design, self.loss, penalty, 0.0, self.fit_intercept)
+        begin = None if start is None else start[..., columns]
+        found = self._solver(None).solve(part, begin)
+        coef = self._unit_problem.null_coef
         coef[..., columns] = found.coef
         return replace(found, coef=coef)
 
     def solve(self, alpha: float, coef: Array | None = None) -> Solution:
-        found = super().solve(alpha, coef)
+        found = super().solve(alpha, self._start() if coef is None else coef)
         if not self.relax:
             return found
         answer = self._relaxed(found.coef, found.intercept)
         message = found.message or answer.message
         return replace(found, coef=answer.coef, intercept=answer.intercept, message=message)
 
+    def _start(self) -> Array | None:
+        """The fit of what is never penalised: where nothing else enters, it is the answer."""
+        return self._forced_fit.coef if self.model.forced.any() else None
+
+    def _without_selection(self, grid: Grid, fits: PathFits) -> PathFits:
+        """The fits, with the exact ones at strengths that select nothing but what is forced."""
+        if not self.model.forced.any():
+            return fits
+        high = np.flatnonzero(grid.points[: len(fits)] >= self.alpha_max)
+        if not high.size:
+            return fits
+        found = [super(GroupTask, self).solve(float(a), self._start()) for a in grid.points[high]]
+        return fits.with_part(high, PathFits.of(found))
+
     def fit_along(self, grid: Grid) -> PathFits:
-        fits = super().fit_along(grid)
+        fits = self._without_selection(grid, super().fit_along(grid))
         if not self.relax:
             return fits
         kept, answers = None, list[Answer]()
@@ -196,7 +227,7 @@ class GroupTask(ConvexTask):
         kept = self.model.kept(coef)
         if not kept.any():
             return Answer(coef, intercept, "")
-        found = self._free_fit(kept, coef)
+        found = self.free_fit(kept, self.model.l2, coef)
         message = self._separation(kept, found) or found.message
         return Answer(found.coef, found.intercept, message)
 

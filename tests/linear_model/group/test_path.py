@@ -122,6 +122,33 @@ def test_the_smallest_strength_that_selects_nothing(
     assert not hasattr(model, "coef_")
 
 
+@pytest.mark.parametrize("loss", ["squared", "huber", "poisson", "multinomial"])
+def test_a_path_starts_with_what_is_never_penalised_alone(
+    features: np.ndarray, rng: np.random.Generator, loss: str
+) -> None:
+    y = targets(loss, features, rng)
+    for options in ({"penalty_weights": [0, 1, 1, 2]}, {"adaptive": "ridge", "relax": True}):
+        path = group_lasso_path(features, y, LABELS, loss=loss, alphas=2, eps=0.99, **options)
+        first = 2 if "penalty_weights" in options else 0
+        assert path.n_features[0] == first < path.n_features[1]
+
+
+def test_groups_that_overlap_along_a_path(features: np.ndarray, rng: np.random.Generator) -> None:
+    y = targets("squared", features, rng)
+    groups = {"first": range(4), "middle": range(2, 7), "last": range(5, 9)}
+    options: dict[str, Any] = {"overlap": "latent", **TIGHT}
+    path = group_lasso_path(features, y, groups, alphas=4, **options)
+    assert path.coefs.shape == (9, 4)
+    assert path.labels.tolist() == [0] * 4 + [1] * 3 + [2] * 2
+    for k, alpha in enumerate(path.alphas):
+        single = GroupLassoRegressor(alpha, groups, **options).fit(features, y)
+        np.testing.assert_allclose(path.coefs[:, k], single.coef_, atol=1e-5)
+        assert path.n_features[k] == single.n_features_
+    model = GroupLassoRegressorCV(groups, alphas=4, cv=2, scoring=own_score, **options)
+    assert model.fit(features, y).coef_path_.shape == (9, 4)
+    assert "first" in model.selected_groups_
+
+
 def test_the_top_of_a_grid_of_oscar_and_what_has_none(
     features: np.ndarray, rng: np.random.Generator
 ) -> None:

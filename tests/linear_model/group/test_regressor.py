@@ -190,7 +190,9 @@ def test_features_of_every_form_have_one_answer(problem: Any, form: str, outputs
 def test_groups_without_weight_are_always_kept(problem: Any, loss: str) -> None:
     X, y = problem
     y = np.round(np.exp(0.3 * y))
-    model = GroupLassoRegressor(0.1, LABELS, loss=loss, penalty_weights=[1, 1, 1, 0], l1_ratio=0.5)
+    model = GroupLassoRegressor(
+        0.1, LABELS, loss=loss, penalty_weights=[1, 1, 1, 0], l1_ratio=0.5, tol=1e-10
+    )
     highest = alpha_max(model, X, y)
     none = clone(model).set_params(alpha=1.001 * highest).fit(X, y)
     assert none.selected_groups_.tolist() == [3]
