@@ -221,7 +221,7 @@ def _judge(report: Report, problem: GroupProblem, drawn: Problem, model: Any) ->
     bound = lower_bound(problem, W, b)
     if not value - bound <= min(gap if not np.isnan(gap) else np.inf, 1e-4 * value) + floor:
         reached = min(
-            problem.objective(*descend(problem, start, b, 1e-10, 1000)[:2])
+            problem.objective(*descend(problem, start, b, 1e-10, 100 + 20_000 // W.size)[:2])
             for start in (W, np.zeros_like(W))
         )
         lost = value - reached
