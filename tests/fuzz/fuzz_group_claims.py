@@ -54,20 +54,19 @@ def check_group_path(report: Report, rng: np.random.Generator) -> None:
     with watched(report):
         path = group_lasso_path(drawn.X, y, **options)
     report.stage = "claims"
-    top = path.alphas[0] if len(path.alphas) > 1 else np.inf
-    report.claim(np.isclose(top, path.alpha_max), f"the first of {path.alphas} is not alpha_max")
-    penalised = (problem.c > 0)[problem.labels]
-    report.claim(not path.coefs[..., 0][..., penalised].any(), "something is selected at alpha_max")
+    top, penalised = path.alpha_max, (problem.c > 0)[problem.labels]
+    report.claim(top in {0.0, path.alphas[0]}, f"the first of {path.alphas} is not alpha_max")
+    first = path.coefs[..., 0][..., penalised]
+    largest = np.abs(path.coefs).max()
+    report.claim(np.all(np.abs(first) <= 1e-4 * largest), "something is selected at alpha_max")
     for k, alpha in enumerate(path.alphas):
         point = SimpleNamespace(
             coef_=path.coefs[..., k], intercept_=path.intercepts[..., k], tol=model.tol,
             dual_gap_=path.dual_gaps[k], optimality_=path.optimality[k], n_iter_=0,
         )  # fmt: skip
         _judge(report, replace(problem, alpha=float(alpha)), drawn, point)
-        if k and not report.claim(
-            penalised.sum() == 0 or point.coef_.any(), f"nothing is selected at {alpha}"
-        ):
-            break
+        used = top == 0.0 or k == 0 or point.coef_.any()
+        report.claim(used, f"nothing is selected at {alpha}, below alpha_max={top}")
 
 
 def _check(report: Report, rng: np.random.Generator, loss: str) -> None:
@@ -222,7 +221,7 @@ def _judge(report: Report, problem: GroupProblem, drawn: Problem, model: Any) ->
     bound = lower_bound(problem, W, b)
     if not value - bound <= min(gap if not np.isnan(gap) else np.inf, 1e-4 * value) + floor:
         reached = min(
-            problem.objective(*descend(problem, start, b, 1e-10, 3000)[:2])
+            problem.objective(*descend(problem, start, b, 1e-10, 100 + 20_000 // W.size)[:2])
             for start in (W, np.zeros_like(W))
         )
         lost = value - reached
