@@ -1,6 +1,6 @@
 """Data that a user may well have, on which estimators of the group lasso fail.
 
-``python failures.py SOLVER CASE`` fits one of them and prints what came of it; for adelie in its
+``python failures.py SOLVER CASE ...`` fits them and prints what came of each; for adelie in its
 own interpreter.
 """
 
@@ -121,13 +121,15 @@ def data_of(case: str, problem: Any) -> tuple[Any, Any, np.ndarray]:
     return X, y, sizes
 
 
-def main(solver: str, case: str) -> None:
-    """Print the outcome of a case."""
+def main(solver: str, cases: list[str]) -> None:
+    """Print the outcomes of cases, a line each."""
     from problems import draw
 
     fits = {"ours": fit_ours, "celer": fit_celer, "skglm": fit_skglm, "adelie": fit_adelie}
-    print(outcome(fits[solver], case, draw((100, 40), (4, 4), 0)))
+    for case in cases:
+        result = outcome(fits[solver], case, draw((100, 40), (4, 4), 0))
+        print(f"{case}: {result}", flush=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1], sys.argv[2:])

@@ -26,21 +26,26 @@ def all_first_fits() -> dict[str, Any]:
 
 
 def all_failures() -> dict[str, Any]:
-    """Outcomes by solver and case, each in a process of its own."""
+    """Outcomes by solver and case."""
     solvers = [s for s in failures.SOLVERS if s != "adelie" or "ADELIE_PYTHON" in os.environ]
-    return {solver: {case: of_case(solver, case) for case in failures.CASES} for solver in solvers}
+    return {solver: outcomes(solver) for solver in solvers}
 
 
-def of_case(solver: str, case: str) -> str:
-    """What a process says, or how it ended."""
+def outcomes(solver: str) -> dict[str, str]:
+    """Outcomes of the cases in one process, or in a further one for those after its death."""
     python = os.environ["ADELIE_PYTHON"] if solver == "adelie" else sys.executable
-    try:
-        done = in_process(python, "failures.py", solver, case)
-    except subprocess.TimeoutExpired:
-        return "does not end"
-    if done.returncode:
-        return f"the process dies ({done.returncode})"
-    return done.stdout.splitlines()[-1]
+    found: dict[str, str] = {}
+    while left := [case for case in failures.CASES if case not in found]:
+        try:
+            done = in_process(python, "failures.py", solver, *left)
+            printed, end = done.stdout, f"the process dies ({done.returncode})"
+        except subprocess.TimeoutExpired as stopped:
+            printed, end = (stopped.stdout or b"").decode(), "does not end"
+        pairs = (line.partition(": ") for line in printed.splitlines())
+        found |= {case: result for case, _, result in pairs if case in left}
+        if len(found) < len(failures.CASES):
+            found[next(case for case in left if case not in found)] = end
+    return found
 
 
 def fit_from_file() -> dict[str, Any]:

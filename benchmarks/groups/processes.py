@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def in_process(
-    python: str, file: str, *arguments: str, limit: float = 120
+    python: str, file: str, *arguments: str, limit: float = 600
 ) -> subprocess.CompletedProcess[str]:
     """Run a file beside this one, on one thread, with the package at hand."""
     threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
