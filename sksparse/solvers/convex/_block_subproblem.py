@@ -266,7 +266,7 @@ class Subproblem:
         epochs = min(max(epochs, TUNING.memory), TUNING.most_epochs)
         history = np.empty((epochs, *np.atleast_2d(coef).shape))
         visited = np.arange(len(self.working.groups)) if visited is None else visited
-        best, stale = np.inf, 0
+        best, stale, newton_at, wait = np.inf, 0, TUNING.newton_from, 1
         for n_round in range(TUNING.max_rounds):
             check()
             # in place, of one output as of several
@@ -278,8 +278,10 @@ class Subproblem:
             if moved <= tol or stale > TUNING.patience:
                 break
             trials = self._extrapolate(history[-TUNING.memory :].reshape(-1, *coef.shape))
-            if n_round >= TUNING.newton_from:
+            if n_round >= newton_at:
+                # each costs a dense system, so those that are in vain become rare
                 trials += _newton(point)
+                newton_at, wait = n_round + wait, 2 * wait
             for trial in trials:
                 other = _Point(self, alpha, trial)
                 if other.is_better(point):

@@ -27,9 +27,12 @@ class Tuning:
     gram_share : float
         Features of candidates, as a share of the samples, up to which a Gram matrix is formed:
         with more, an epoch over the columns themselves takes no longer.
+    copied : int
+        Numbers of columns that are copied at once for their products with all features.
     """
 
     gram_share: float = 0.7
+    copied: int = 2**25
 
 
 TUNING = Tuning()
@@ -211,9 +214,11 @@ class ByCovariances(SquaredCandidates):
 
     def _quadratic(self) -> Quadratic:
         new = self._store.missing(self.features)
-        if new.size:
-            rows = self._store.append(new)
-            for block, product in self.problem.centred.weighted_products(new):
+        together = max(TUNING.copied // self.problem.design.n_samples, 1)
+        for start in range(0, len(new), together):
+            part = new[start : start + together]
+            rows = self._store.append(part)
+            for block, product in self.problem.centred.weighted_products(part):
                 self._store.matrix[rows, block] = product
         return self._gram_quadratic(np.ascontiguousarray(self._rows[:, self.features]))
 
