@@ -56,9 +56,9 @@ def alpha_max(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> floa
     >>> X, y = load_diabetes(return_X_y=True)
     >>> model = GroupLassoRegressor(groups=[0, 0, 1, 1, 2, 2, 2, 2, 2, 2])
     >>> highest = alpha_max(model, X, y)
-    >>> model.set_params(alpha=1.001 * highest).fit(X, y).selected_groups_.tolist()
+    >>> model.set_params(alpha=1.01 * highest).fit(X, y).selected_groups_.tolist()
     []
-    >>> model.set_params(alpha=0.999 * highest).fit(X, y).selected_groups_.tolist()
+    >>> model.set_params(alpha=0.99 * highest).fit(X, y).selected_groups_.tolist()
     [1]
     """
     if not isinstance(estimator, ConvexEstimatorMixin):
