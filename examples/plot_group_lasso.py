@@ -95,7 +95,7 @@ categories = X.select_dtypes("category").columns.tolist()
 numbers = [name for name in X if name not in categories]
 encode = make_column_transformer(
     (OneHotEncoder(sparse_output=False, handle_unknown="ignore"), categories),
-    (SplineTransformer(5, degree=2, extrapolation="linear"), numbers),
+    (SplineTransformer(5, degree=2, include_bias=False), numbers),
     verbose_feature_names_out=False,
 ).set_output(transform="pandas")
 shrunk = Pipeline(
@@ -110,7 +110,7 @@ print("kept:", ", ".join(shrunk["model"].selected_groups_))
 # %%
 # Each line is the norm of a group's coefficients. The five that matter enter first, but the penalty
 # that keeps the others out shrinks them. The strength that predicts best is a compromise, and lets
-# some of the others in.
+# others in.
 
 RegularizationPathDisplay.from_estimator(shrunk, show="groups")
 plt.show()
@@ -153,7 +153,9 @@ def n_weights(model, X, y):
 models = {
     "GroupLassoRegressorCV, relaxed": relaxed,
     "GroupLassoRegressorCV": shrunk,
-    "LassoCV on single columns": Pipeline([*shrunk.steps[:-1], ("model", LassoCV())]),
+    "LassoCV on single columns": Pipeline(
+        [*shrunk.steps[:-1], ("model", LassoCV(max_iter=20_000))]
+    ),
 }
 scoring = {"R²": "r2", "features": n_columns, "weights": n_weights}
 outer = KFold(5, shuffle=True, random_state=1)
