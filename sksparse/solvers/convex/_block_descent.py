@@ -141,13 +141,16 @@ class BlockDescent(ConvexSolver[BlockIterate]):
             return one_by_one
         path = BlockPath(problem, alphas, self.tolerance(problem))
         known: dict[float, Solution] = {}
+        in_batches = True
 
         def solve(alpha: float, before: Solution | None) -> Solution:
-            if alpha not in known:
+            nonlocal in_batches
+            if alpha not in known and in_batches:
                 known.clear()
                 points = path.next_batch()
                 solutions = self._solutions(problem, points, path.covariances)
                 known.update(zip((p.alpha for p in points), solutions, strict=True))
+                in_batches = alpha in known
             found = known.get(alpha)
             if found is not None and found.status is Status.CONVERGED:
                 return found
