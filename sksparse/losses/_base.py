@@ -63,9 +63,11 @@ class Loss(ABC):
     #: Whether the loss is half the squared error, whose curvature is the weights: solvers then
     #: cache Gram matrices and skip line searches.
     quadratic: ClassVar[bool] = False
-    #: Whether `curvature` is the second derivative, and samples do not interact. Elsewhere it is
-    #: positive wherever the loss depends on the predictor, so that short Newton steps lower it.
+    #: Whether `curvature` is all of the second derivatives. Elsewhere it is positive wherever the
+    #: loss depends on the predictor, so that short Newton steps lower it.
     exact_curvature: ClassVar[bool] = True
+    #: Whether curvatures change by jumps, so that those of a nearby predictor are of no use.
+    curvature_jumps: ClassVar[bool] = False
     #: Whether the same number added to the predictor of all samples changes nothing: there is no
     #: intercept to find then, and gradients have sum zero.
     shift_invariant: ClassVar[bool] = False

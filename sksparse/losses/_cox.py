@@ -16,6 +16,8 @@ _DOMAIN_SLACK = 1e-12
 _EDGE = 1e-30
 # Newton steps for the events that are tied at a time; they converge from above, quadratically.
 _TIED_STEPS = 100
+# Share of its expected events that the curvature of a sample is at least, whose event is certain.
+_LEAST_CURVED = 1e-8
 TIES = ("breslow", "efron")
 
 
@@ -38,9 +40,8 @@ class Cox(ConjugateLoss):
     exp(z_j))``, and the constant accordingly. It is closer to the exact likelihood of tied events;
     without ties the two are the same.
 
-    The curvature of a sample is the number of events that it is expected to have, times its weight.
-    As a diagonal matrix it is nowhere below the second derivatives, which subtract from it what the
-    samples of a risk set have in common.
+    Curvatures are the second derivatives by the predictor of each sample. Those by two samples are
+    not zero but negative, and small where many are at risk: steps need a line search.
 
     Parameters
     ----------
@@ -116,24 +117,29 @@ class Cox(ConjugateLoss):
         return float(risks.term_weights @ np.logaddexp(0.0, -margins) + risks.totals @ spread)
 
     def gradient(self, z: Array) -> Array:
-        return self._at_all(
-            self._masses(z) - np.where(self._risks.events, self._risks.weights, 0.0)
-        )
+        risks = self._risks
+        masses = self._moments(*self._logs(z), 1)
+        return self._at_all(masses - np.where(risks.events, risks.weights, 0.0))
 
     def curvature(self, z: Array) -> Array:
-        return self._at_all(self._masses(z))
+        logs, log_risks = self._logs(z)
+        masses, squares = (self._moments(logs, log_risks, power) for power in (1, 2))
+        return self._at_all(np.maximum(masses - squares, _LEAST_CURVED * masses))
 
     def constant_curvature(self, z: Array) -> float:
         """Zero: the same number added to all samples changes nothing."""
         return 0.0
 
-    def _masses(self, z: Array) -> Array:
-        """Probabilities of each sample to have the event, summed over the terms."""
-        risks = self._risks
-        logs = z[risks.order] + risks.log_weights
-        rest, tied = risks.log_sums(logs)
-        log_rates = np.log(risks.term_weights) - self._log_risks(rest, tied)
-        return np.asarray(np.exp(logs + risks.at_samples(*risks.log_hazards(log_rates))))
+    def _logs(self, z: Array) -> tuple[Array, Array]:
+        """Logarithms of the weighted risks, of the samples and in each term."""
+        logs = z[self._risks.order] + self._risks.log_weights
+        return logs, self._log_risks(*self._risks.log_sums(logs))
+
+    def _moments(self, logs: Array, log_risks: Array, power: int) -> Array:
+        """Powers of each sample's probability to have the event, summed over the terms."""
+        log_rates = np.log(self._risks.term_weights) - power * log_risks
+        hazards = self._risks.at_samples(*self._risks.log_hazards(log_rates, power))
+        return np.asarray(np.exp(power * logs + hazards))
 
     def _log_risks(self, rest: Array, tied: Array) -> Array:
         """Logarithm of the weighted risk in each term."""
@@ -188,8 +194,8 @@ class Cox(ConjugateLoss):
         if dual is None:
             return np.inf
         # the relative entropy between the probabilities at z and those that u is the gradient of
+        _, log_risks = self._logs(z)
         risks, z = self._risks, z[self._risks.order]
-        log_risks = self._log_risks(*risks.log_sums(z + risks.log_weights))
         apart = np.where(dual.masses > 0.0, dual.predictor - z, 0.0)
         return float(dual.masses @ apart - risks.term_weights @ (dual.log_risks - log_risks))
 

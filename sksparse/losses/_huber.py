@@ -41,6 +41,7 @@ class Huber(ConjugateLoss):
     """
 
     exact_curvature: ClassVar[bool] = False
+    curvature_jumps: ClassVar[bool] = True
     title: ClassVar[str] = "Huber loss"
     lower_bound = 0.0
 

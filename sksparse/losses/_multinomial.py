@@ -11,10 +11,11 @@ from sksparse._typing import Array
 from sksparse.losses._base import ConjugateLoss
 
 _DOMAIN_SLACK = 1e-12
-# Newton steps for the intercepts at most, halvings of one, and what share of all derivatives is
-# rounding of a slope.
-_STEPS = 50
-_HALVINGS = 20
+# Newton steps for the intercepts at most, their length, halvings of one, and what share of all
+# derivatives is rounding of a slope.
+_STEPS = 100
+_LONGEST = 10.0
+_HALVINGS = 30
 _SLOPE = 1e-15
 
 
@@ -86,12 +87,12 @@ class Multinomial(ConjugateLoss):
     def best_shift(self, z: Array) -> Any:
         """What to add to the outputs, with sum zero, so that no other constants lower the loss.
 
-        Newton's method, steps halved until the slope becomes smaller.
+        Newton's method, steps halved until the value or the slope becomes smaller.
         """
-        shift = np.zeros(z.shape[1])
+        shift, value = np.zeros(z.shape[1]), self.value(z)
         derivatives = self.gradient(z)
-        slope = derivatives.sum(axis=0)
         for _ in range(_STEPS):
+            slope = derivatives.sum(axis=0)
             if np.abs(slope).max() <= _SLOPE * np.abs(derivatives).sum():
                 break
             p = softmax(z + shift, axis=1)
@@ -100,15 +101,17 @@ class Multinomial(ConjugateLoss):
             # the same number added to all outputs changes nothing
             hessian += np.trace(hessian) / len(shift) ** 2
             step = -np.linalg.lstsq(hessian, slope, rcond=None)[0]
+            step *= min(1.0, _LONGEST / np.abs(step).max())
             for _ in range(_HALVINGS):
                 derivatives = self.gradient(z + (shift + step))
+                reached = self.value(z + (shift + step))
                 smaller = np.linalg.norm(derivatives.sum(axis=0)) < np.linalg.norm(slope)
-                if smaller:
+                if smaller or reached < value:
                     break
                 step = 0.5 * step
-            if not smaller:
+            else:
                 break
-            shift, slope = shift + step, derivatives.sum(axis=0)
+            shift, value = shift + step, reached
         return shift - shift.mean()
 
     def conjugate(self, u: Array) -> float:

@@ -100,18 +100,20 @@ class RiskSets:
         rest[some] = _log_cumulated(logs)[self.first[some] - 1]
         return rest, _log_sums(logs[self.events], self._first_events)
 
-    def log_hazards(self, log_rates: Array) -> tuple[Array, Array]:
+    def log_hazards(self, log_rates: Array, power: int = 1) -> tuple[Array, Array]:
         """Logarithms of cumulative hazards at each time, as non-events and events see them.
 
         Parameters
         ----------
         log_rates : ndarray of shape (n_terms,)
-            Logarithm of the rate of each term. An event sees the shares of the terms of its own
-            time, and all others whole.
+            Logarithm of the rate of each term. An event sees the terms of its own time times a
+            power of their shares, and all others whole.
+        power : int, default=1
+            That power.
         """
         hazards = _log_cumulated(_log_sums(log_rates, self._first_terms)[::-1])[::-1]
         earlier = np.append(hazards[1:], -np.inf)[: len(hazards)]
-        own = _log_sums(log_rates + self.log_shares, self._first_terms)
+        own = _log_sums(log_rates + power * self.log_shares, self._first_terms)
         return hazards, np.logaddexp(earlier, own)
 
     def at_samples(self, of_others: Array, of_events: Array) -> Array:

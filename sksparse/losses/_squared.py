@@ -47,7 +47,7 @@ class Squared(ConjugateLoss):
 
     def value(self, z: Array) -> float:
         residual = self.y - z
-        return 0.5 * float((self.weights @ (residual * residual)).sum())
+        return 0.5 * float(np.vdot(self._row_weights * residual, residual))
 
     def gradient(self, z: Array) -> Array:
         return self._row_weights * (z - self.y)
@@ -63,14 +63,15 @@ class Squared(ConjugateLoss):
         if np.any(u[~used] != 0.0):
             return np.inf
         u, s = u[used], self._row_weights[used]
-        return float(np.sum(u * (0.5 * u / s + self.y[used])))
+        return float(np.vdot(u, 0.5 * u / s + self.y[used]))
 
     def fenchel_gap(self, z: Array, u: Array) -> float:
         used = self.weights > 0
         if np.any(u[~used] != 0.0):
             return np.inf
-        difference = u[used] / self._row_weights[used] - (z[used] - self.y[used])
-        return 0.5 * float((self.weights[used] @ (difference * difference)).sum())
+        s = self._row_weights[used]
+        difference = u[used] / s - (z[used] - self.y[used])
+        return 0.5 * float(np.vdot(s * difference, difference))
 
     def best_shift(self, z: Array) -> Any:
         shift = self._mean(self.y - z)

@@ -51,3 +51,19 @@ def test_conjugate(rng: np.random.Generator, loss: Multinomial) -> None:
     assert loss.conjugate(gradient) == pytest.approx(float((gradient * z).sum()) - loss.value(z))
     assert loss.conjugate(gradient + 0.1) == np.inf
     assert loss.conjugate(2.0 * loss.gradient(50.0 * z)) == np.inf
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_best_shift_leaves_no_slope(scale: float, rng: np.random.Generator) -> None:
+    weights = rng.random(60)
+    loss = Multinomial(
+        rng.permutation(np.repeat([0, 1, 2, 3], [40, 12, 7, 1])), weights / weights.sum()
+    )
+    z = scale * rng.standard_normal((60, 4))
+    shift = loss.best_shift(z)
+    assert abs(shift.sum()) < 1e-12 * scale
+    slope = loss.gradient(z + shift).sum(axis=0)
+    assert np.abs(slope).max() < 1e-13
+    for other in 1e-3 * rng.standard_normal((10, 4)):
+        assert loss.value(z + shift + other) >= loss.value(z + shift) * (1.0 - 1e-14)
+    np.testing.assert_allclose(loss.best_shift(np.zeros((60, 4))), loss.best_constant(), atol=1e-12)

@@ -111,3 +111,27 @@ def test_columns_of_unlike_scales(rng: np.random.Generator) -> None:
         other = GroupL2(blocks, scales)
         scaled = fit(replace(problem, design=Design(X * scales), penalty=other, alpha=alpha))
         np.testing.assert_allclose(scaled * scales, plain, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["tiny ridge", "box and ridge"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_float32_features_and_those_beyond_squares(
+    kind: str, form: str, rng: np.random.Generator
+) -> None:
+    penalty = PENALTIES["sparse group, one free"](**FORMS[form])
+    problem, X = make_problem(kind, penalty, 0.1, rng, True)
+    expected = fit(problem, tol=1e-8)
+    single = replace(problem, design=Design(X.astype(np.float32)))
+    solution = BlockDescent(tol=1e-6, max_iter=200).solve(single)
+    assert solution.status is Status.CONVERGED
+    z = single.predictor(solution.coef, solution.intercept)
+    assert 0.0 <= solution.gap <= 2e-5 * single.objective(solution.coef, z)
+    for exponent in (150, -150):
+        factor = 2.0**exponent
+        other = replace(
+            problem,
+            design=Design(X * factor),
+            penalty=penalty.rescaled(-exponent),
+            alpha=problem.alpha * factor,
+        )
+        np.testing.assert_array_equal(fit(other, tol=1e-8) * factor, expected)

@@ -57,7 +57,7 @@ COORDINATES = ({"squared"}, {"l0", "l0 with l1", "l0 with signs"})
 ANY_LOSS = (set(LOSSES), {name for name in PENALTIES if name.startswith("l0")})
 SOLVED = {
     "BackwardElimination": LEAST_SQUARES,
-    "BlockDescent": ({"squared", "logistic", "huber", "cox"}, {"l1", "group"}),
+    "BlockDescent": (set(LOSSES), {"l1", "group"}),
     "BranchAndBound": LEAST_SQUARES,
     "CoordinateDescentL0": COORDINATES,
     "ForwardSelection": LEAST_SQUARES,

@@ -34,13 +34,14 @@ class Tuning:
     steps : int
         Steps on one working set.
     changed : float
-        Share of the curvatures' sum by which they may differ from those of the model.
+        Share of the curvatures' sum by which they may differ from those of the model, where they
+        do not jump.
     floor : float
         Curvatures below this share of the largest are raised to it, which keeps models bounded.
     inner : float
         A model is minimised to this share of the violations of the step before.
-    largest_gram : int
-        Columns up to which a model forms a Gram matrix.
+    largest_gram, gram_share : int, float
+        Columns up to which a model forms a Gram matrix, and the share of the samples up to which.
     copied : int
         Numbers that kept copies of columns may have: more are read again from X.
     memory : int
@@ -57,9 +58,10 @@ class Tuning:
     changed: float = 0.1
     floor: float = 1e-8
     inner: float = 0.1
-    largest_gram: int = 128
+    largest_gram: int = 600
+    gram_share: float = 0.25
     copied: int = 2**26
-    memory: int = 5
+    memory: int = 6
     jitter: float = 1e-12
     halvings: int = 30
     rounding: float = 8.0 * float(np.finfo(np.float64).eps)
@@ -118,15 +120,17 @@ class NewtonModels:
     def at(self, problem: Problem, working: Working, gradient: Array, place: Place) -> Subproblem:
         """The model around an iterate, with curvatures from there or nearby."""
         columns, curvature = self.columns(working.features), _curvature(problem.loss, place.z)
-        known = self._subproblem
-        if known is None or _distance(curvature, self._curvature) > TUNING.changed:
+        known, tolerated = self._subproblem, TUNING.changed
+        if problem.loss.curvature_jumps:
+            tolerated = 0.0
+        if known is None or _distance(curvature, self._curvature) > tolerated:
             quadratic = quadratic_from_columns(
                 columns,
                 gradient,
                 curvature,
                 place.coef,
                 centre=problem.centres,
-                gram=len(working.features) <= TUNING.largest_gram,
+                gram=_forms_gram(*columns.matrix.shape),
             )
             self._curvature, known = curvature, Subproblem(quadratic, working)
             self._subproblem = known
@@ -184,7 +188,7 @@ def newton_descent(
         Steps to try at least, whatever the violations.
     """
     columns = models.columns(working.features)
-    value, history = _value(problem, working, place), [place]
+    value, history = _value(problem, working, place), list[tuple[Place, Array]]()
     for step in range(TUNING.steps):
         check()
         inner = columns.rmatvec(problem.sample_gradient(place.z))
@@ -196,11 +200,14 @@ def newton_descent(
         found = _line_search(problem, working, place, end, value)
         if found is None:
             break
+        history.append((found[0], (found[0].coef - place.coef).ravel()))
+        del history[: -TUNING.memory]
         place, value = found
-        history.append(place)
-        if len(history) > TUNING.memory:
-            place, value = _extrapolated(problem, working, history, value)
-            history = [place]
+        combined = _combination(working, history)
+        if combined is not None:
+            reached = _value(problem, working, combined)
+            if reached < value:
+                place, value = combined, reached
     return place
 
 
@@ -238,28 +245,30 @@ def _line_search(
     return None
 
 
-def _extrapolated(
-    problem: Problem, working: Working, history: list[Place], value: float
-) -> tuple[Place, float]:
-    """The affine combination of iterates whose steps cancel best; the last if it is no better."""
-    steps = np.diff([place.coef.ravel() for place in history], axis=0)
+def _combination(working: Working, history: list[tuple[Place, Array]]) -> Place | None:
+    """The affine combination of ends in which their steps cancel best, if it is feasible.
+
+    Each end comes with the step that led there.
+    """
+    steps = np.array([step for _, step in history])
     system = steps @ steps.T
-    system[np.diag_indices_from(system)] += TUNING.jitter * np.trace(system)
-    if not np.trace(system) > 0.0:
-        return history[-1], value
+    trace = float(np.trace(system))
+    if len(steps) == 1 or not trace > 0.0:
+        return None
+    system[np.diag_indices_from(system)] += TUNING.jitter * trace
     weights = np.linalg.solve(system, np.ones(len(system)))
-    place = _combined(history[1:], weights / weights.sum())
-    if np.array_equal(working.penalty.feasible(place.coef), place.coef):
-        found = _value(problem, working, place)
-        if found < value:
-            return place, found
-    return history[-1], value
+    place = _combined([end for end, _ in history], weights / weights.sum())
+    return place if np.array_equal(working.penalty.feasible(place.coef), place.coef) else None
 
 
 def _combined(places: list[Place], weights: Array) -> Place:
     """Affine combination of iterates: coefficients, predictors and levels move together."""
     parts = zip(*places, strict=True)
     return Place(*(np.tensordot(weights, np.array(part), axes=1) for part in parts))
+
+
+def _forms_gram(n_samples: int, n_columns: int) -> bool:
+    return n_columns <= min(TUNING.largest_gram, TUNING.gram_share * n_samples)
 
 
 def _curvature(loss: Loss, z: Array) -> Array:

@@ -255,7 +255,10 @@ def _dual_point(problem: Problem, alpha: float, coef: Array, z: Array) -> _DualP
     kept[first:] = ~(at_upper | at_lower)
     loss = _WithRidge(problem.loss)
     for _ in range(1 + int(np.count_nonzero(~kept))):
-        u = _refitted(loss, extended, basis, kept)
+        exact = kept.copy()
+        # the dual point of a ridge takes what is left of the slope
+        exact[first:] &= penalty.ridge == 0.0
+        u = _refitted(loss, extended, basis, kept, exact)
         if u is None:
             return None
         # a bound holds a coefficient that is pulled beyond it; all others are refitted
@@ -276,12 +279,16 @@ def _orthogonal_to_intercept(problem: Problem, z: Array) -> Array:
     return u
 
 
-def _refitted(loss: Any, z: Array, basis: Array, kept: Mask | None = None) -> Array | None:
+def _refitted(
+    loss: Any, z: Array, basis: Array, kept: Mask | None = None, exact: Mask | None = None
+) -> Array | None:
     """Gradient of the loss with the parameters of ``basis`` refitted, orthogonal to it.
 
-    ``kept`` says of each column, and of each output, whether its parameter is free.
+    ``kept`` says of each column, and of each output, whether its parameter is free, and ``exact``
+    whether no slope may be left.
     """
     kept = np.ones((basis.shape[1], *z.shape[1:]), dtype=np.bool_) if kept is None else kept
+    exact = kept if exact is None else exact
     u = np.asarray(loss.gradient(z))
     if not kept.any():
         return u
@@ -296,8 +303,8 @@ def _refitted(loss: Any, z: Array, basis: Array, kept: Mask | None = None) -> Ar
         # where free parameters nearly separate the classes, the gap would be rounding
         return None
     # what is left of the slope is rounding, or there is no optimum
-    u = _orthogonal(u, basis, kept, loss.curvature(z))
-    off = np.abs(_slope(u, basis, kept)).max()
+    u = _orthogonal(u, basis, exact, loss.curvature(z))
+    off = np.abs(_slope(u, basis, exact)).max()
     return u if off <= TUNING.orthogonal * np.abs(u).sum() else None
 
 
