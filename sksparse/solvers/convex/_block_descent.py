@@ -124,9 +124,11 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         little = size * min(size, n) <= TUNING.little * n * problem.design.n_features
         share = TUNING.deeper if little else TUNING.inner
         cost = alpha * penalty.value(state.coef)
-        if cost == 0.0 or not isinstance(problem.loss, ConjugateLoss):
+        if not isinstance(problem.loss, ConjugateLoss):
             return max(share * worst, self.inner_tolerance(state))
-        excess = self.tolerance(problem) * problem.objective(state.coef, state.z) / cost
+        excess = self.tolerance(problem)
+        if cost > 0.0:
+            excess *= problem.objective(state.coef, state.z) / cost
         unit = working.violation_unit()
         return max(share * worst, TUNING.goal * state.sharper * excess * alpha * unit)
 
