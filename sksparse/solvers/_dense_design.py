@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from scipy.linalg.blas import daxpy
 
 from sksparse._typing import Array, Indices
 from sksparse.solvers._design import TUNING, Design, chunks, plain_product, spans, used_columns
@@ -27,6 +28,12 @@ class DenseDesign(Design):
         support = np.flatnonzero(coef)
         if support.size == 0:
             return np.zeros(self.n_samples)
+        if means is None and self._has_long_columns and support.size * 4 <= self.n_features:
+            # a copy of them would take several times as long
+            result = np.zeros(self.n_samples)
+            for j in support:
+                result = daxpy(self._X[:, j], result, a=coef[j])
+            return result
         if means is None:
             return plain_product(self._X, coef, support)
         result = np.zeros(self.n_samples)
@@ -35,6 +42,12 @@ class DenseDesign(Design):
             columns -= means[part]
             result += columns @ coef[part]
         return result
+
+    @property
+    def _has_long_columns(self) -> bool:
+        """Whether columns are contiguous, in float64, and many times a call takes to read."""
+        contiguous = self._X.dtype == np.float64 and self._X.strides[0] == self._X.itemsize
+        return contiguous and self.n_samples >= TUNING.long
 
     def combinations(self, coefs: Array, means: Array) -> Array:
         result = np.zeros((self.n_samples, len(coefs)))

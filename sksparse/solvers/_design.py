@@ -34,6 +34,8 @@ class Tuning:
         has lost digits.
     gram_block, least_rows : int
         Numbers and least rows in a block of rows from which a Gram matrix is added up.
+    long : int
+        Samples from which single columns are combined where they are contiguous.
     """
 
     block: int = 2**18
@@ -43,6 +45,7 @@ class Tuning:
     cancelled_columns: int = 64
     cancelled: float = 10.0
     gram_block: int = 2**17
+    long: int = 4096
     least_rows: int = 256
 
 

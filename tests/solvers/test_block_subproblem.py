@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from sksparse.penalties import BlockPenalty, Blocks
 from sksparse.solvers._centred import CentredColumns
-from sksparse.solvers.convex._block_subproblem import Working, minimise
+from sksparse.solvers.convex._block_subproblem import Subproblem, Working
 from sksparse.solvers.convex._quadratic_model import Quadratic, quadratic_from_columns
 
 N, LABELS = 60, np.array([0, 0, 0, 1, 2, 2, 3, 3, 3, 3])
@@ -63,7 +63,7 @@ def test_reaches_the_minimum(
     )
     working = Working(penalty, np.arange(4), np.sqrt(np.diag(H)))
     alpha = 0.2 * penalty.dual_norm(q)
-    coef = minimise(quadratic, working, alpha, np.zeros_like(q), 1e-10)
+    coef = Subproblem(quadratic, working).minimise(alpha, np.zeros_like(q), 1e-10)
     assert coef.shape == q.shape
     np.testing.assert_array_equal(coef, penalty.feasible(coef))
     gradient = coef @ H - q + ridge * coef

@@ -124,9 +124,11 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         little = size * min(size, n) <= TUNING.little * n * problem.design.n_features
         share = TUNING.deeper if little else TUNING.inner
         cost = alpha * penalty.value(state.coef)
-        if cost == 0.0 or not isinstance(problem.loss, ConjugateLoss):
+        if not isinstance(problem.loss, ConjugateLoss):
             return max(share * worst, self.inner_tolerance(state))
-        excess = self.tolerance(problem) * problem.objective(state.coef, state.z) / cost
+        excess = self.tolerance(problem)
+        if cost > 0.0:
+            excess *= problem.objective(state.coef, state.z) / cost
         unit = working.violation_unit()
         return max(share * worst, TUNING.goal * state.sharper * excess * alpha * unit)
 
@@ -141,13 +143,16 @@ class BlockDescent(ConvexSolver[BlockIterate]):
             return one_by_one
         path = BlockPath(problem, alphas, self.tolerance(problem))
         known: dict[float, Solution] = {}
+        in_batches = True
 
         def solve(alpha: float, before: Solution | None) -> Solution:
-            if alpha not in known:
+            nonlocal in_batches
+            if alpha not in known and in_batches:
                 known.clear()
                 points = path.next_batch()
                 solutions = self._solutions(problem, points, path.covariances)
                 known.update(zip((p.alpha for p in points), solutions, strict=True))
+                in_batches = alpha in known
             found = known.get(alpha)
             if found is not None and found.status is Status.CONVERGED:
                 return found

@@ -196,14 +196,8 @@ def _eigen(blocks: Array) -> tuple[Array, Array]:
     return np.maximum(values, 0.0), vectors
 
 
-def minimise(
-    quadratic: Quadratic, working: Working, alpha: float, coef: Array, tol: float
-) -> Array:
-    """Coordinates of the working set that minimise ``quadratic + alpha * penalty``.
-
-    Cyclic block descent with Anderson extrapolation every few epochs, and Newton steps on the
-    coefficients in use where that takes long. Stops when no group moves by more than ``tol``, in
-    the unit of violations, or moves no longer become smaller.
+class Subproblem:
+    """A quadratic and a block penalty over a working set, to minimise at several strengths.
 
     Parameters
     ----------
@@ -211,28 +205,6 @@ def minimise(
         Model of the loss, without the ridge.
     working : Working
         The penalty, with its ridge and bounds.
-    alpha : float
-        Strength of the penalty.
-    coef : ndarray of shape (n_columns,) or (n_outputs, n_columns)
-        Where to begin, within the bounds.
-    tol : float
-        Violation that is small enough.
-
-    Returns
-    -------
-    coef : ndarray
-        In the shape of the one passed.
-    """
-    return Subproblem(quadratic, working).minimise(alpha, coef, tol)
-
-
-class Subproblem:
-    """A quadratic and a block penalty over a working set, to minimise at several strengths.
-
-    Parameters
-    ----------
-    quadratic, working
-        As in :func:`minimise`.
     known : dict or None, default=None
         Blocks of H that are known, to share between working sets of one H.
     """
@@ -256,7 +228,28 @@ class Subproblem:
     def minimise(
         self, alpha: float, coef: Array, tol: float, visited: Indices | None = None
     ) -> Array:
-        """See :func:`minimise`; only the groups in ``visited`` move, all by default."""
+        """Coordinates of the working set that minimise ``quadratic + alpha * penalty``.
+
+        Cyclic block descent with Anderson extrapolation every few epochs, and Newton steps on the
+        coefficients in use where that takes long. Stops when no group moves by more than ``tol``,
+        in the unit of violations, or moves no longer become smaller.
+
+        Parameters
+        ----------
+        alpha : float
+            Strength of the penalty.
+        coef : ndarray of shape (n_columns,) or (n_outputs, n_columns)
+            Where to begin, within the bounds.
+        tol : float
+            Violation that is small enough.
+        visited : ndarray or None, default=None
+            Positions of the groups that move; None is all.
+
+        Returns
+        -------
+        coef : ndarray
+            In the shape of the one passed.
+        """
         from sksparse._kernels.block_descent import block_descent
 
         if not coef.size:
