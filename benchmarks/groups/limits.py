@@ -70,7 +70,7 @@ def describe_limits(report: Report, merged: dict[str, Any]) -> None:
     if "first fits" in merged:
         report.note(
             "Seconds that the first fit of a process costs more than the median of the ones that "
-            "follow, with all caches on disk; five processes:"
+            "follow, with all caches on disk; five processes, of skglm two:"
         )
         kinds = merged["first fits"]
         rows = [[name, f"{k['median']:.2f}", f"{k['largest']:.2f}"] for name, k in kinds.items()]

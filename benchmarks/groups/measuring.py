@@ -20,7 +20,7 @@ Answer = tuple[np.ndarray, np.ndarray]
 #: Takes a problem, strengths and a tolerance.
 Fit = Callable[[Any, np.ndarray, float], Answer]
 #: Half decades, which every solver goes through.
-LADDER = np.logspace(-2, -18, 33)
+LADDER = np.logspace(0, -18, 37)
 #: A call is repeated until so many seconds are spent, or so often; a search along the ladder
 #: of longer calls than the last does not look whether a looser tolerance would do for another seed.
 LONG, REPETITIONS, VERY_LONG = 2.5, 5, 4.0
