@@ -109,7 +109,9 @@ class Poisson(Separable):
         return np.log([self.s @ self.y])
 
     def f(self, z):
-        return np.exp(z) - self.y * z + xlogy(self.y, self.y) - self.y
+        # y (exp(r) - 1 - r) for the difference r from log(y), where nothing cancels
+        r = z - np.log(np.where(self.y > 0, self.y, 1.0))
+        return np.where(self.y > 0, self.y * (np.expm1(r) - r), np.exp(z))
 
     def d(self, z):
         return np.exp(z) - self.y

@@ -96,7 +96,7 @@ class GroupProblem:
         shape = (self.term.n_outputs, self.X.shape[1])
         return np.broadcast_to(self.lower, shape), np.broadcast_to(self.upper, shape)
 
-    @property
+    @cached_property
     def blocks(self) -> list[np.ndarray]:
         return [np.flatnonzero(self.labels == g) for g in range(len(self.c))]
 
