@@ -12,6 +12,8 @@ import numpy as np
 
 from sksparse._validation import _short
 
+# What imputers of scikit-learn put before the name of a column with missing values.
+_INDICATOR = "missingindicator_"
 _NO_NAMES = (
     "X has no column names: give positions, which one_hot_groups has as well, or a DataFrame "
     "(set_output of transformers)"
@@ -180,11 +182,13 @@ def _stems(name: str) -> Iterator[str]:
     """Names that a raw column may have had.
 
     Encoders put ``_`` and a category behind it, column transformers and unions their name and
-    ``__`` before it.
+    ``__`` before it, and imputers ``missingindicator_``.
     """
     start = 0
     while start >= 0:
         yield name[start:]
+        if name.startswith(_INDICATOR, start):
+            yield name[start + len(_INDICATOR) :]
         end = name.find("_", start)
         while end >= 0:
             yield name[start:end]
@@ -230,9 +234,10 @@ def groups_by_prefix(names: Any) -> tuple[list[str], list[int]]:
     finer: dict[tuple[str, str], tuple[str, str]] = {}
     for name, outer, inner in zip(names, coarse, fine, strict=True):
         if finer.setdefault(outer, inner) != inner:
+            other = _other(outer[1], inner[1], finer[outer][1])
             raise ValueError(
                 f"groups='prefix' is ambiguous: {name!r} may belong to {outer[1]!r} or to "
-                f"{inner[1]!r}. Give the names of the raw columns, as in "
+                f"{other!r}. Give the names of the raw columns, as in "
                 f"groups=[{outer[1]!r}, ...]: columns go to the longest that they begin with."
             )
     numbers = {key: number for number, key in enumerate(dict.fromkeys(fine))}
@@ -240,6 +245,11 @@ def groups_by_prefix(names: Any) -> tuple[list[str], list[int]]:
     if len(set(prefixes)) < len(prefixes):
         prefixes = [made_by + prefix for made_by, prefix in numbers]
     return prefixes, [numbers[key] for key in fine]
+
+
+def _other(outer: str, *inner: str) -> str:
+    """A prefix that is not the outer one."""
+    return next(prefix for prefix in inner if prefix != outer)
 
 
 def _transformers_apart(names: list[str]) -> list[tuple[str, str]]:

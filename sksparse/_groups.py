@@ -238,7 +238,8 @@ def _from_labels(groups: list[Any]) -> Groups:
 
 def _as_array(labels: list[Any]) -> Any:
     """Labels as an array: of numbers or strings where all are, else of objects."""
-    if len({isinstance(label, str) for label in labels}) == 1:
+    same = len({isinstance(label, str) for label in labels}) == 1
+    if same and not any(is_many(label) for label in labels):
         array = np.asarray(labels)
         if array.ndim == 1 and array.dtype.kind in "biufUM":
             return array

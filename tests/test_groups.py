@@ -229,3 +229,18 @@ def test_groups_of_columns_are_those_of_what_they_are_encoded_as() -> None:
     assert isinstance(lost, Groups)
     assert lost.filled.tolist() == [0, 2]
     assert lost.labels.tolist() == [1, 0]
+
+
+def test_indicators_of_an_imputer_belong_to_their_column() -> None:
+    names = ["simpleimputer__size", "simpleimputer__missingindicator_size", "age"]
+    assert resolved(["size", "age"], names) == {"size": names[:2], "age": ["age"]}
+
+
+def test_labels_may_be_tuples_of_several_lengths() -> None:
+    labels = [("a", 1), ("b",), ("a", 1)]
+    assert resolved(labels, None, 3) == {("a", 1): [0, 2], ("b",): [1]}
+
+
+def test_an_ambiguous_prefix_is_named_beside_another_one() -> None:
+    with pytest.raises(ValueError, match="'col_p' may belong to 'col' or to 'col_our'"):
+        resolved("prefix", ["col_our_a", "col_our_b", "col_p", "col_q"])

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from sklearn.utils import check_array, check_X_y
 from sksparse._groups import is_missing
 from sksparse._typing import Array, Indices
 from sksparse._validation import as_numpy, targets_of_one_type, validate_data
-from sksparse.feature_selection._one_hot import input_columns
+from sksparse.feature_selection._one_hot import input_columns, unused
 
 # Categories of a smaller share of the weights, but for rounding, have no column of their own.
 _SMALLEST_SHARE = 0.01 * (1.0 - 1e-9)
@@ -43,13 +44,18 @@ class Encoded(NamedTuple):
     encoder: Any
 
 
+def _is_frame(X: Any) -> bool:
+    """Whether data have columns with types of their own; those of a Series are none."""
+    return hasattr(X, "iloc") and X.ndim == 2
+
+
 @contextmanager
 def suggests_encoding(X: Any) -> Iterator[None]:
     """Around the check of features as numbers: names in a DataFrame have a remedy."""
     try:
         yield
     except (TypeError, ValueError) as error:
-        kinds = X.dtypes.items() if hasattr(X, "iloc") else ()
+        kinds = X.dtypes.items() if _is_frame(X) else ()
         names = [str(name) for name, dtype in kinds if getattr(dtype, "kind", "O") in "OUT"]
         if not names:
             raise
@@ -72,7 +78,7 @@ def read_table(estimator: Any, X: Any, y: Any, *, multi_output: bool) -> tuple[A
             "encode takes tables of numbers and categories, and X is a sparse matrix, which holds "
             "numbers alone: set encode=None."
         )
-    if not hasattr(X, "iloc"):
+    if not _is_frame(X):
         # a list may hold numbers and names
         table = np.array(X, dtype=object) if isinstance(X, list) else X
         options = {"dtype": None, "ensure_all_finite": "allow-nan", "multi_output": multi_output}
@@ -273,7 +279,10 @@ class TableEncoder:
         input_features : object
             Not used: names are those of the table.
         """
-        return np.array([name for c in self.columns for name in c.names()], dtype=object)
+        names: list[str] = []
+        for name in (name for c in self.columns for name in c.names()):
+            names.append(unused(name, names))
+        return np.array(names, dtype=object)
 
     def transform(self, X: Any) -> Any:
         """Encode a table.
@@ -324,7 +333,7 @@ def _is_number(column: Any, name: Any) -> bool:
         return False
     _, categories = _categories(column, name)
     known = [c for c in categories if c is not None]
-    return bool(known) and all(isinstance(c, Real | np.bool_) for c in known)
+    return bool(known) and all(isinstance(c, Real | Decimal | np.bool_) for c in known)
 
 
 def _as_numbers(column: Any, name: Any) -> Array:

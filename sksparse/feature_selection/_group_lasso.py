@@ -316,7 +316,7 @@ class GroupLassoSelector(GroupSelection):
         warn_unless_converged(solution.message)
         if message:
             warnings.warn(message, UserWarning, stacklevel=2)
-        if not self._support.any():
+        elif not self._support.any():
             warnings.warn(
                 f"No group is selected at alpha={self.alpha_:.6g}, and transform leaves no "
                 "columns: give a smaller alpha, min_features=1 to keep the strongest group "

@@ -104,7 +104,7 @@ def one_hot_groups(transformer: Any, *, positions: bool = False) -> dict[str, li
     groups: dict[str, list[Any]] = {}
     for js in members.values():
         column = columns[js[0]]
-        name = _unused(column.source.name if column.encoded else names[js[0]], groups)
+        name = unused(column.source.name if column.encoded else names[js[0]], groups)
         groups[name] = js if positions else [names[j] for j in js]
     _warn_of_lost(columns, names)
     return groups
@@ -135,7 +135,8 @@ def _inputs(transformer: Any) -> list[_Column]:
     return [_Column(_Source(name)) for name in _input_names(transformer)]
 
 
-def _unused(name: str, taken: Container[str]) -> str:
+def unused(name: str, taken: Container[str]) -> str:
+    """The name, or one with a number behind it where it is taken."""
     numbered = (f"{name}_{k}" for k in itertools.count(1))
     return next(free for free in itertools.chain([name], numbered) if free not in taken)
 
@@ -157,13 +158,19 @@ def _warn_of_lost(columns: list[_Column], names: list[str]) -> None:
 
 def _output_names(transformer: Any) -> list[str]:
     try:
-        return [str(name) for name in transformer.get_feature_names_out()]
+        names = transformer.get_feature_names_out()
     except AttributeError as error:
         raise ValueError(
             f"one_hot_groups reads the names of output columns, and some have none: {error}. Give "
             "every step such names; a FunctionTransformer has them with "
             "feature_names_out='one-to-one'."
         ) from error
+    if names is None:
+        raise ValueError(
+            f"one_hot_groups reads the names of output columns, and {transformer!r} only passes "
+            "columns on: there is nothing to group."
+        )
+    return [str(name) for name in names]
 
 
 def _input_names(transformer: Any) -> list[str]:

@@ -89,6 +89,7 @@ def path_lines(
     if show not in _SHOWN:
         raise ValueError(f"show={show!r} is unknown; give one of {list(_SHOWN)}.")
     values = np.linalg.norm(coefs, axis=0) if coefs.ndim == 3 else coefs
+    features = _names_of_features(feature_names, len(values))
     names, labels = _partition(groups, len(values))
     norms = _norms(group_norms, values, names, labels)
     if show == "groups" and not norms:
@@ -107,8 +108,7 @@ def path_lines(
     label = "norm of the coefficients" if coefs.ndim == 3 else "coefficient"
     if grouped:
         return PathLines(values, labels, [shortened(g) for g in names], label, "groups")
-    names = _names_of_features(feature_names, len(values))
-    return PathLines(values, np.arange(len(values)), names, label, "features")
+    return PathLines(values, np.arange(len(values)), features, label, "features")
 
 
 def _partition(groups: Iterable[Hashable] | None, n_features: int) -> tuple[list[Any], Indices]:

@@ -50,7 +50,8 @@ class RegularizationPathDisplay:
     curve_name : str, default="criterion"
         The label of the curve's axis.
     feature_names : array-like of shape (n_features,), default=None
-        Names for the legend; by default ``x0``, ``x1``, ....
+        Names for the legend, which holds those of groups where there are any; by default ``x0``,
+        ``x1``, ....
     groups : array-like of shape (n_features,), default=None
         The group of each feature: its name, or any label. Features of one group share a colour and
         a name in the legend.
@@ -342,6 +343,10 @@ class RegularizationPathDisplay:
     def _draw_lines(
         self, lines: PathLines, points: Array, n_names: int, line_kw: dict[str, Any]
     ) -> None:
+        from matplotlib.cbook import normalize_kwargs
+        from matplotlib.lines import Line2D
+
+        line_kw = normalize_kwargs(line_kw, Line2D)
         self.lines_, heights = [], lines.visible
         size = {"markersize": 8.0} if len(points) == 1 else {}
         at = -1 if self.chosen is None else int(np.argmin(np.abs(points - self.chosen)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -260,3 +261,25 @@ def test_a_number_that_becomes_a_name_is_refused(
     model = fitted(table, response(table, rng))
     with pytest.raises(ValueError, match=r"column 'area' holds .*it was numbers in fit"):
         model.encoder_.transform(table.assign(area="large"))
+
+
+def test_one_column_is_no_table(table: pd.DataFrame) -> None:
+    y = np.arange(len(table), dtype=np.float64)
+    for encode in (None, "auto"):
+        with pytest.raises(ValueError, match="Series"):
+            GroupLassoSelector(encode=encode).fit(table["area"], y)
+
+
+def test_decimals_are_numbers_and_names_of_columns_are_unique(rng: np.random.Generator) -> None:
+    values = rng.standard_normal(60)
+    X = pd.DataFrame(
+        {
+            "price": [Decimal(value) for value in values],
+            "kind": rng.choice(["missing", None, "a"], 60),
+            "kind_missing": rng.standard_normal(60),
+        }
+    )
+    selector = GroupLassoSelector(0.1, encode="auto").fit(X, values)
+    assert selector.selected_groups_.tolist() == ["price"]
+    names = selector.encoder_.get_feature_names_out()
+    assert len(set(names)) == len(names) == 5

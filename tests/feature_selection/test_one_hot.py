@@ -322,3 +322,8 @@ def test_category_encoders_that_mix_inputs_warn(table: pd.DataFrame) -> None:
     encoder = encoders.HashingEncoder(cols=["colour", "shape"], max_process=1).fit(table)
     with pytest.warns(UserWarning, match="that HashingEncoder makes"):
         assert all(len(columns) == 1 for columns in one_hot_groups(encoder).values())
+
+
+def test_steps_without_names_are_refused(rng: np.random.Generator) -> None:
+    with pytest.raises(ValueError, match="nothing to group"):
+        one_hot_groups(make_pipeline("passthrough").fit(rng.standard_normal((4, 2))))
