@@ -68,6 +68,8 @@ class Loss(ABC):
     exact_curvature: ClassVar[bool] = True
     #: Whether curvatures change by jumps, so that those of a nearby predictor are of no use.
     curvature_jumps: ClassVar[bool] = False
+    #: Whether the predictor is in units of the targets; elsewhere it is a number without a unit.
+    predicts_targets: ClassVar[bool] = False
     #: Whether the same number added to the predictor of all samples changes nothing: there is no
     #: intercept to find then, and gradients have sum zero.
     shift_invariant: ClassVar[bool] = False

@@ -42,6 +42,7 @@ class Huber(ConjugateLoss):
 
     exact_curvature: ClassVar[bool] = False
     curvature_jumps: ClassVar[bool] = True
+    predicts_targets: ClassVar[bool] = True
     title: ClassVar[str] = "Huber loss"
     lower_bound = 0.0
 

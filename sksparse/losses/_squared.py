@@ -26,6 +26,7 @@ class Squared(ConjugateLoss):
     """
 
     quadratic: ClassVar[bool] = True
+    predicts_targets: ClassVar[bool] = True
     title: ClassVar[str] = "squared loss"
     lower_bound = 0.0
 

@@ -172,7 +172,11 @@ class Problem:
         if not self.centres:
             return gradient
         curvature = self.loss.curvature(z)
-        sums = gradient.sum(axis=0) / curvature.sum()
+        total = float(curvature.sum())
+        if total == 0.0:
+            # a loss that has saturated in all digits is flat
+            return gradient
+        sums = gradient.sum(axis=0) / total
         return np.asarray(gradient - np.multiply.outer(curvature, sums))
 
     def gradient(self, z: Array) -> Array:

@@ -138,3 +138,16 @@ def test_too_many_candidates_are_fitted_one_by_one(
     problem = make(rng, 60, 200)
     alphas = strengths(problem)
     assert_optimal(problem, alphas, along(problem, alphas))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_constant_target_needs_no_features(rng: np.random.Generator, dtype: type) -> None:
+    """Also where the intercept in the float type of the features is not quite the target."""
+    X = rng.standard_normal((30, 8)).astype(dtype)
+    penalty = BlockPenalty(Blocks.from_labels(np.arange(8) // 4), np.full(8, 0.1), np.ones(2))
+    loss = Squared(np.full(30, 2.7), np.full(30, 1.0 / 30.0))
+    problem = Problem(Design(X), loss, penalty, 1.0, True)
+    for point in along(problem, np.geomspace(1.0, 1e-3, 8)):
+        assert point.status is Status.CONVERGED
+        assert not point.coef.any()
+        assert point.intercept == pytest.approx(2.7)

@@ -185,10 +185,11 @@ class GroupTask(ConvexTask):
 
     def solve(self, alpha: float, coef: Array | None = None) -> Solution:
         found = super().solve(alpha, self._start() if coef is None else coef)
+        message = self._without_minimum(alpha, found.coef, found.intercept) or found.message
         if not self.relax:
-            return found
+            return replace(found, message=message)
         answer = self._relaxed(found.coef, found.intercept)
-        message = found.message or answer.message
+        message = message or answer.message
         return replace(found, coef=answer.coef, intercept=answer.intercept, message=message)
 
     def _start(self) -> Array | None:
@@ -207,6 +208,9 @@ class GroupTask(ConvexTask):
 
     def fit_along(self, grid: Grid) -> PathFits:
         fits = self._without_selection(grid, super().fit_along(grid))
+        last = len(fits) - 1
+        message = self._without_minimum(float(grid.points[last]), *fits.at(last))
+        fits = replace(fits, message=message or fits.message)
         if not self.relax:
             return fits
         kept, answers = None, list[Answer]()
@@ -228,14 +232,23 @@ class GroupTask(ConvexTask):
         if not kept.any():
             return Answer(coef, intercept, "")
         found = self.free_fit(kept, self.model.l2, coef)
-        message = self._separation(kept, found) or found.message
+        message = self._separation(kept, found.coef, found.intercept) or found.message
         return Answer(found.coef, found.intercept, message)
 
-    def _separation(self, kept: Mask, found: Solution) -> str:
-        """Text of a warning where the refit has no minimum."""
-        if self.model.is_bounded(kept):
+    def _without_minimum(self, alpha: float, coef: Array, intercept: Any) -> str:
+        """Text of a warning where a fit has no minimum: along what costs nothing the loss falls."""
+        if alpha == 0.0:
+            return self._separation(np.ones_like(self.model.forced), coef, intercept)
+        if not self.loss.unbounded_if or not self.model.forced.any():
             return ""
-        ridge, fits = L0(l2=self.model.l2), [(found.coef, found.intercept)]
+        alone = self._forced_fit
+        return self._separation(self.model.forced, alone.coef, alone.intercept)
+
+    def _separation(self, free: Mask, coef: Array, intercept: Any) -> str:
+        """Text of a warning where a fit of columns that cost nothing has no minimum."""
+        if self.model.is_bounded(free):
+            return ""
+        ridge, fits = L0(l2=self.model.l2), [(coef, intercept)]
         return separation_message(self.design, self.loss, ridge, self.fit_intercept, fits)
 
     def n_features(self, fits: PathFits) -> Indices:

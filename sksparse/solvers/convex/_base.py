@@ -228,11 +228,14 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
         """A gap that is such a share of the objective, or rounding."""
         loss, null = problem.loss, problem.null_predictor
         unit = loss.excess(null)
-        if not loss.quadratic:
-            # constant targets are fitted exactly; the curvature is in the units of the loss
+        if not loss.predicts_targets:
+            # constant targets are fitted exactly; the curvature is then in the units of the loss
             unit = max(unit, float(loss.curvature(null).sum()))
-        rounding = max(TUNING.explained, problem.precision) ** 2
-        return max(share * problem.objective(state.coef, state.z), rounding * unit)
+        rounding = max(TUNING.explained, problem.precision) ** 2 * unit
+        # an intercept in the float type of the features is off by so much
+        level = float(np.finfo(problem.design.dtype).eps) * np.linalg.norm(problem.null_intercept)
+        rounding = max(rounding, 0.5 * float(loss.curvature(null).sum() * level**2))
+        return max(share * problem.objective(state.coef, state.z), rounding)
 
     def gap(self, problem: Problem, coef: Array, intercept: Any) -> float:
         if self._known_gap is not None:
@@ -284,7 +287,8 @@ def _null_residual(problem: Problem) -> float:
     residual = root_mean_square(loss.gradient(z), loss.weights)
     if loss.quadratic:
         return residual
-    magnitude = root_mean_square((loss.curvature(z) * (1.0 + np.abs(z)).T).T, loss.weights)
+    size = np.abs(z) + (0.0 if loss.predicts_targets else 1.0)
+    magnitude = root_mean_square((loss.curvature(z) * size.T).T, loss.weights)
     return residual if residual > TUNING.rounding * magnitude else magnitude
 
 

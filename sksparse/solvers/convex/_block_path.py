@@ -243,7 +243,8 @@ class BlockPath:
                     n_checks=n_checks,
                 )
             )
-            self._ratio = objective / max(alpha * value, self._tol * objective)
+            if objective > 0.0:
+                self._ratio = objective / max(alpha * value, self._tol * objective)
             accepted += 1
         return accepted, np.flatnonzero((excess[accepted:] > 0.0).any(axis=0))
 

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from sksparse.linear_model import GroupLassoClassifier, alpha_max
+from sksparse.linear_model import GroupLassoClassifier, alpha_max, group_lasso_path
 
 LABELS = np.array([2, 0, 1, 2, 1, 0, 2, 1, 3])
 NAMES = np.array(["ash", "elm", "oak"])
@@ -162,6 +162,26 @@ def test_separated_classes_of_a_refit_warn(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(ridged.coef_[:, :2], theirs.coef_, atol=1e-3)
     bounded = clone(model).set_params(bounds=(-5.0, 5.0)).fit(X, y)
     assert np.abs(bounded.coef_).max() == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("alpha, penalty_weights", [(0.0, None), (0.1, [0.0, 1.0])])
+def test_separated_classes_without_a_penalty_warn(
+    rng: np.random.Generator, n_classes: int, alpha: float, penalty_weights: Any
+) -> None:
+    X = rng.standard_normal((60, 4))
+    y = np.digitize(X[:, 0], [0.0, 0.7][: n_classes - 1])
+    model = GroupLassoClassifier(alpha, [0, 0, 1, 1], penalty_weights=penalty_weights)
+    with pytest.warns(ConvergenceWarning, match="positive l2"):
+        model.fit(X, y)
+    if n_classes == 2 and alpha:
+        with pytest.warns(ConvergenceWarning, match="positive l2"):
+            group_lasso_path(
+                X, y, [0, 0, 1, 1], loss="logistic", penalty_weights=penalty_weights, alphas=3
+            )
+    # noise in the classes gives the loss a minimum
+    noisy = rng.integers(n_classes, size=60)
+    assert np.abs(clone(model).fit(X, noisy).coef_).max() < 3.0
 
 
 def test_one_class_is_refused(problem: Any) -> None:

@@ -309,3 +309,13 @@ def test_other_losses_have_one_target(problem: Any, loss: str) -> None:
 def test_negative_counts_are_refused(problem: Any) -> None:
     with pytest.raises(ValueError, match="needs y >= 0"):
         GroupLassoRegressor(0.1, loss="poisson").fit(*problem)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_huber_fits_do_not_depend_on_the_unit_of_y(problem: Any, unit: float, dtype: type) -> None:
+    X, y = problem[0].astype(dtype), problem[1]
+    plain = GroupLassoRegressor(0.02, LABELS, loss="huber", epsilon=1.0).fit(X, y)
+    other = GroupLassoRegressor(0.02 * unit, LABELS, loss="huber", epsilon=unit).fit(X, unit * y)
+    assert plain.n_iter_ > 1
+    np.testing.assert_allclose(other.coef_, unit * plain.coef_, rtol=0.01, atol=1e-3 * unit)
