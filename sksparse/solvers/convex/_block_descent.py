@@ -128,7 +128,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
             return max(share * worst, self.inner_tolerance(state))
         excess = self.tolerance(problem)
         if cost > 0.0:
-            excess *= problem.objective(state.coef, state.z) / cost
+            excess *= state.objective / cost
         unit = working.violation_unit()
         return max(share * worst, TUNING.goal * state.sharper * excess * alpha * unit)
 

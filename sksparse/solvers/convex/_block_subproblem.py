@@ -181,7 +181,7 @@ class Working:
         new = np.array([group not in known for group in self.groups.tolist()])
         for size in np.unique(sizes[new]):
             equal = np.flatnonzero(new & (sizes == size))
-            blocks = np.stack([quadratic.block(pointers[g], pointers[g + 1]) for g in equal])
+            blocks = quadratic.blocks(pointers[equal], int(size))
             blocks[:, np.arange(size), np.arange(size)] += self.penalty.ridge
             values, vectors = _eigen(blocks)
             for k, group in enumerate(self.groups[equal].tolist()):
@@ -284,15 +284,16 @@ class Subproblem:
 
     def _extrapolate(self, history: Array) -> list[Array]:
         """Affine combination of iterates whose differences cancel best (Anderson, 1965)."""
-        steps = np.diff(history.reshape(len(history), -1), axis=0)
+        iterates = history.reshape(len(history), -1)
+        steps = iterates[1:] - iterates[:-1]
         system = steps @ steps.T
-        trace = np.trace(system)
+        trace = system.trace()
         if trace == 0:
             return []
-        system[np.diag_indices_from(system)] += 1e-12 * trace
+        system.flat[:: len(system) + 1] += 1e-12 * trace
         weights = np.linalg.solve(system, np.ones(len(system)))
-        found = np.tensordot(weights / weights.sum(), history[1:], axes=1)
-        return [np.clip(found, *self.working.bounds)]
+        found = (weights / weights.sum()) @ iterates[1:]
+        return [self.working.penalty.feasible(found.reshape(history.shape[1:]))]
 
 
 class _Point:
