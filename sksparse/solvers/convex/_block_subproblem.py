@@ -47,9 +47,11 @@ class Tuning:
         By how many times its groups a working set may grow.
     inner, deeper : float
         A problem over a working set is solved to this share of the largest violation, the second
-        where epochs cost little.
+        where epochs cost little, or the working set has settled.
     little : float
         Multiplications of an epoch, as a share of those of a pass over X, that are little.
+    settled : float
+        Groups over those of the step before, up to which a working set has settled.
     goal : float
         Share of the violations that the duality gap allows which is aimed at.
     sharper : float
@@ -63,6 +65,7 @@ class Tuning:
     inner: float = 0.03
     deeper: float = 1e-5
     little: float = 0.05
+    settled: float = 1.1
     goal: float = 0.3
     sharper: float = 0.1
     proved: float = 1e-3
