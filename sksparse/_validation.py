@@ -107,8 +107,13 @@ def check_data(
     *,
     y_numeric: bool,
     multi_output: bool = False,
+    finite: bool = True,
 ) -> tuple[Any, Any, Array]:
-    """Features as float32 or float64 (dense or CSC), targets, weights with sum one."""
+    """Features as float32 or float64 (dense or CSC), targets, weights with sum one.
+
+    Features are not seen to be finite unless ``finite``, which takes a pass over X: a caller that
+    measures them anyway calls :func:`refuse_missing` where the result is not.
+    """
     X, y = validate_data(
         estimator,
         X,
@@ -117,9 +122,16 @@ def check_data(
         dtype=[np.float64, np.float32],
         y_numeric=y_numeric,
         multi_output=multi_output,
+        ensure_all_finite=finite,
     )
     weights = check_weights(sample_weight, X)
     return X, y, weights / weights.sum()
+
+
+def refuse_missing(estimator: BaseEstimator, X: Any) -> None:
+    """Raise scikit-learn's error where features are not finite."""
+    name = type(estimator).__name__
+    validation.assert_all_finite(X, estimator_name=name, input_name="X")
 
 
 def targets_of_one_type(y: Any) -> Any:

@@ -10,6 +10,9 @@ import numpy as np
 
 from sksparse._kernels._compiled import njit
 
+# Samples from which two columns are measured at once.
+LONG = 10_000
+
 
 @njit(cache=True, inner=True)
 def _first(weights):
@@ -21,11 +24,19 @@ def _first(weights):
 
 
 @njit(cache=True, inner=True)
-def _total(weights, target):
+def _around_means(weights, target, centre, moments):
+    """Moments around the means, or around zero, from sums of shifted columns, in place."""
+    means, variances, covariances, shift = moments[0], moments[1], moments[2], moments[3]
     total = 0.0
     for i in range(weights.shape[0]):
         total += weights[i] * target[i]
-    return total
+    for j in range(moments.shape[1]):
+        if centre:
+            variances[j] -= means[j] * means[j]
+            covariances[j] -= means[j] * total
+            means[j] += shift[j]
+        else:
+            means[j] = 0.0
 
 
 @njit(cache=True, fastmath={"contract"})
@@ -58,38 +69,49 @@ def moments_by_rows(X, weights, target, centre, moments):
             means[j] += wx
             variances[j] += wx * x
             covariances[j] += wx * t
-    if centre:
-        total = _total(weights, target)
-        for j in range(p):
-            variances[j] -= means[j] * means[j]
-            covariances[j] -= means[j] * total
-            means[j] += shift[j]
-    else:
-        for j in range(p):
-            means[j] = 0.0
+    _around_means(weights, target, centre, moments)
 
 
 @njit(cache=True, fastmath={"reassoc", "contract"})
 def moments_by_columns(X, weights, target, centre, moments):
-    """Write means, variances and covariances with the target; columns of X are contiguous."""
-    n, p = X.shape
-    total, first = _total(weights, target), _first(weights)
+    """Write means, variances and covariances with the target; columns of X are contiguous.
+
+    ``moments`` has a fourth row, for what is subtracted from the columns.
+    """
+    (n, p), first = X.shape, _first(weights)
+    # Of long columns two at once: weights and targets, no longer in the cache, are read half as
+    # often.
+    paired = p - p % 2 if n >= LONG else 0
     for j in range(p):
-        shift = np.float64(X[first, j]) if centre else 0.0
+        moments[3, j] = X[first, j] if centre else 0.0
+    for j in range(0, paired, 2):
+        left, right = X[:, j], X[:, j + 1]
+        left_shift, right_shift = moments[3, j], moments[3, j + 1]
+        mean, variance, covariance = 0.0, 0.0, 0.0
+        other_mean, other_variance, other_covariance = 0.0, 0.0, 0.0
+        for i in range(n):
+            x, other = left[i] - left_shift, right[i] - right_shift
+            wx, weighted = weights[i] * x, weights[i] * other
+            mean += wx
+            variance += wx * x
+            covariance += wx * target[i]
+            other_mean += weighted
+            other_variance += weighted * other
+            other_covariance += weighted * target[i]
+        moments[0, j], moments[1, j], moments[2, j] = mean, variance, covariance
+        moments[0, j + 1], moments[1, j + 1] = other_mean, other_variance
+        moments[2, j + 1] = other_covariance
+    for j in range(paired, p):
+        column, shift = X[:, j], moments[3, j]
         mean, variance, covariance = 0.0, 0.0, 0.0
         for i in range(n):
-            x = X[i, j] - shift
+            x = column[i] - shift
             wx = weights[i] * x
             mean += wx
             variance += wx * x
             covariance += wx * target[i]
-        if centre:
-            variance -= mean * mean
-            covariance -= mean * total
-            mean += shift
-        else:
-            mean = 0.0
         moments[0, j], moments[1, j], moments[2, j] = mean, variance, covariance
+    _around_means(weights, target, centre, moments)
 
 
 @njit(cache=True, fastmath={"reassoc", "contract"})

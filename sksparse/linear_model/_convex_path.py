@@ -111,6 +111,16 @@ class ConvexTask(PathTask):
         """Variances of the columns, for the weights of the loss."""
         return self._unit_problem.centred.variances
 
+    def measure(self) -> None:
+        """Measure the columns, which all strengths share.
+
+        Raises
+        ------
+        ScaleError
+            Where squares leave the range of float64, or a feature is not finite.
+        """
+        self.variances  # noqa: B018
+
     def _null_fit(self) -> tuple[Array, Any]:
         """Coefficients and intercept of the fit without anything that is penalised."""
         unit = self._unit_problem

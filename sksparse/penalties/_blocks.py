@@ -60,16 +60,26 @@ class Blocks:
         Over all outputs together.
         """
         total = values if values.ndim == 1 else values.sum(axis=0)
-        return np.add.reduceat(total[self.order], self.pointers[:-1])
+        sorted_total = total[self.order]
+        # of groups of one feature, reduceat would be a slow copy
+        return sorted_total if self._single else np.add.reduceat(sorted_total, self.pointers[:-1])
+
+    @property
+    def _single(self) -> bool:
+        """Whether every group is a single feature."""
+        return len(self.order) + 1 == len(self.pointers)
 
     def norms(self, values: Array) -> Array:
         """Euclidean norm in each group of per-feature values, over all outputs together."""
+        if self._single and values.ndim == 1:
+            return np.abs(values[self.order])
         return np.sqrt(self.sums(values * values))
 
     def largest(self, values: Array) -> Array:
         """Largest of the per-feature values in each group, over all outputs together."""
         most = values if values.ndim == 1 else values.max(axis=0)
-        return np.maximum.reduceat(most[self.order], self.pointers[:-1])
+        sorted_most = most[self.order]
+        return sorted_most if self._single else np.maximum.reduceat(sorted_most, self.pointers[:-1])
 
     def members(self, groups: Indices) -> Indices:
         """Features of the given groups, group after group."""

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from sksparse._kernels.moments import moments_by_columns, moments_by_rows
+from sksparse._kernels.moments import LONG, moments_by_columns, moments_by_rows
 from sksparse._kernels.penalised_subset import descend
 from sksparse._kernels.subset_moves import (
     Bounds,
@@ -237,13 +237,14 @@ def test_coordinate_descent_ends_coordinate_wise_minimal(
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("centre", [True, False])
 @pytest.mark.parametrize("mean", [0.0, 1e4])
+@pytest.mark.parametrize("n_samples", [50, LONG])
 def test_moments(
-    rng: np.random.Generator, dtype: type, order: str, centre: bool, mean: float
+    rng: np.random.Generator, dtype: type, order: str, centre: bool, mean: float, n_samples: int
 ) -> None:
-    X = np.asarray(rng.standard_normal((50, 7)) + mean, dtype=dtype, order=order)
-    weights = rng.random(50)
+    X = np.asarray(rng.standard_normal((n_samples, 7)) + mean, dtype=dtype, order=order)
+    weights = rng.random(n_samples)
     weights /= weights.sum()
-    target = rng.standard_normal(50)
+    target = rng.standard_normal(n_samples)
     measure = moments_by_rows if order == "C" else moments_by_columns
     moments = np.empty((4, 7))
     measure(X, weights, target, centre, moments)

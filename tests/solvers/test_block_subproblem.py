@@ -87,4 +87,5 @@ def test_states_values_and_gradients_belong_together(rng: np.random.Generator, f
     basis = sp.csc_array(rng.standard_normal((P, 3)))
     expected = basis.T.toarray() @ H @ basis.toarray()
     np.testing.assert_allclose(quadratic.reduced(basis), expected, atol=1e-12)
-    np.testing.assert_allclose(quadratic.block(4, 6), H[4:6, 4:6], atol=1e-13)
+    blocks = np.stack((H[4:6, 4:6], H[1:3, 1:3]))
+    np.testing.assert_allclose(quadratic.blocks(np.array([4, 1]), 2), blocks, atol=1e-13)

@@ -7,8 +7,9 @@ from typing import Any
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse._estimator import SparseEstimator
+from sksparse._scaling import ScaleError
 from sksparse._typing import Indices, Mask
-from sksparse._validation import check_weights
+from sksparse._validation import check_weights, refuse_missing
 from sksparse.linear_model._base import Attributes, LinearSelectorMixin
 from sksparse.linear_model._convex_path import EPS, ConvexEstimatorMixin, Posed
 from sksparse.linear_model.group._model import GroupModel
@@ -16,6 +17,7 @@ from sksparse.linear_model.group._pilot import make_pilot
 from sksparse.linear_model.group._task import GroupTask
 from sksparse.losses import Loss
 from sksparse.solvers import Solution
+from sksparse.solvers._dense_design import DenseDesign
 
 
 class GroupSelectorMixin(LinearSelectorMixin):
@@ -38,6 +40,10 @@ class GroupSelectorMixin(LinearSelectorMixin):
     def _get_support_mask(self) -> Mask:
         check_is_fitted(self)
         return self._support
+
+    def _measures(self, X: Any) -> bool:
+        """Whether moments of all of X come before all else, and show what is not finite."""
+        return self.adaptive is None and DenseDesign.reads(X)
 
     def _posed(
         self,
@@ -76,6 +82,12 @@ class GroupSelectorMixin(LinearSelectorMixin):
             verbose=int(self.verbose),
             eps=self.eps,
         )
+        if self._measures(X):
+            try:
+                task.measure()
+            except ScaleError:
+                # squares of finite numbers may be beyond the range as well
+                refuse_missing(self, X)
         return Posed(X, y, task, task.model.attributes(plain))
 
     def _store_certificate(self, solution: Solution) -> None:

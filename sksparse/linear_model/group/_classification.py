@@ -30,7 +30,8 @@ class GroupClassifierMixin(GroupSelectorMixin, SparseClassifierMixin):
 
     def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[GroupTask]:
         """The task that the data and the validated parameters describe."""
-        X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False)
+        finite = not self._measures(X)
+        X, y, weights = check_data(self, X, y, sample_weight, y_numeric=False, finite=finite)
         self.classes_, codes, weights = check_classes(y, weights, self.class_weight)
         plain = class_attributes(self.classes_, X.dtype)
         return self._posed(X, y, log_loss(codes, weights), sample_weight, plain)

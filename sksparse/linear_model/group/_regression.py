@@ -84,7 +84,13 @@ class GroupRegressorMixin(GroupSelectorMixin, RegressorMixin):
         else:
             several = self.loss == "squared"
             X, y, weights = check_data(
-                self, X, y, sample_weight, y_numeric=True, multi_output=several
+                self,
+                X,
+                y,
+                sample_weight,
+                y_numeric=True,
+                multi_output=several,
+                finite=not self._measures(X),
             )
             check_target_scale(y)
             # one column is solved as a vector

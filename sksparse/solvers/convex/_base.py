@@ -83,6 +83,8 @@ class ConvexIterate(Iterate):
         Violations of optimality, per unit of the penalty, for columns of unit length.
     residual : float
         Root mean square of the loss's derivatives, the unit of ``violations``.
+    objective : float
+        Value of the last certificate's iterate.
     best, lowest : float
         Least certificate and objective so far.
     stale, steps : int
@@ -95,6 +97,7 @@ class ConvexIterate(Iterate):
     gradient: Array = field(default_factory=lambda: np.empty(0))
     violations: Array = field(default_factory=lambda: np.empty(0))
     residual: float = 1.0
+    objective: float = np.inf
     best: float = np.inf
     lowest: float = np.inf
     stale: int = 0
@@ -196,7 +199,7 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
 
     @staticmethod
     def _watch(problem: Problem, state: AnyConvex, value: float) -> None:
-        objective = problem.objective(state.coef, state.z)
+        objective = state.objective = problem.objective(state.coef, state.z)
         better = value < TUNING.better * state.best
         lower = objective < state.lowest - TUNING.lower * abs(state.lowest)
         first = np.isinf(state.lowest)
@@ -235,7 +238,7 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
         # an intercept in the float type of the features is off by so much
         level = float(np.finfo(problem.design.dtype).eps) * np.linalg.norm(problem.null_intercept)
         rounding = max(rounding, 0.5 * float(loss.curvature(null).sum() * level**2))
-        return max(share * problem.objective(state.coef, state.z), rounding)
+        return max(share * state.objective, rounding)
 
     def gap(self, problem: Problem, coef: Array, intercept: Any) -> float:
         if self._known_gap is not None:

@@ -113,8 +113,10 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         slack = alpha * penalty.value(state.coef) + share * float(np.vdot(state.coef, smooth))
         return max(slack, 0.0) + 0.5 * (1.0 - share) ** 2 * state.residual**2
 
-    def _inner_tolerance(self, problem: Problem, state: BlockIterate, working: Working) -> float:
-        """Violations that are small enough over a working set.
+    def _inner_tolerance(
+        self, problem: Problem, state: BlockIterate, working: Working, settled: bool
+    ) -> float:
+        """Violations that are small enough over a working set, ``settled`` if it hardly grew.
 
         A share of those that there are, or about what the gap that is aimed at allows.
         """
@@ -122,13 +124,13 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         worst = float(state.violations.max(initial=0.0))
         n, size = problem.design.n_samples, len(working.features)
         little = size * min(size, n) <= TUNING.little * n * problem.design.n_features
-        share = TUNING.deeper if little else TUNING.inner
+        share = TUNING.deeper if little or settled else TUNING.inner
         cost = alpha * penalty.value(state.coef)
         if not isinstance(problem.loss, ConjugateLoss):
             return max(share * worst, self.inner_tolerance(state))
         excess = self.tolerance(problem)
         if cost > 0.0:
-            excess *= problem.objective(state.coef, state.z) / cost
+            excess *= state.objective / cost
         unit = working.violation_unit()
         return max(share * worst, TUNING.goal * state.sharper * excess * alpha * unit)
 
@@ -193,10 +195,12 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         ]
 
     def step(self, problem: Problem, state: BlockIterate) -> None:
-        most = max(TUNING.first_groups, TUNING.growth * len(state.groups))
+        known = len(state.groups)
+        most = max(TUNING.first_groups, TUNING.growth * known)
         state.groups = enlarge(state.groups, state.violations, most)
         working = Working(problem.penalty_as(BlockPenalty), state.groups, problem.centred.scales)
-        tol = self._inner_tolerance(problem, state, working)
+        settled = len(state.groups) <= TUNING.settled * known
+        tol = self._inner_tolerance(problem, state, working, settled)
         if problem.loss.quadratic:
             self._solve_squared(problem, state, working, tol)
         else:

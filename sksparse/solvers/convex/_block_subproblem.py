@@ -47,9 +47,11 @@ class Tuning:
         By how many times its groups a working set may grow.
     inner, deeper : float
         A problem over a working set is solved to this share of the largest violation, the second
-        where epochs cost little.
+        where epochs cost little, or the working set has settled.
     little : float
         Multiplications of an epoch, as a share of those of a pass over X, that are little.
+    settled : float
+        Groups over those of the step before, up to which a working set has settled.
     goal : float
         Share of the violations that the duality gap allows which is aimed at.
     sharper : float
@@ -63,6 +65,7 @@ class Tuning:
     inner: float = 0.03
     deeper: float = 1e-5
     little: float = 0.05
+    settled: float = 1.1
     goal: float = 0.3
     sharper: float = 0.1
     proved: float = 1e-3
@@ -181,7 +184,7 @@ class Working:
         new = np.array([group not in known for group in self.groups.tolist()])
         for size in np.unique(sizes[new]):
             equal = np.flatnonzero(new & (sizes == size))
-            blocks = np.stack([quadratic.block(pointers[g], pointers[g + 1]) for g in equal])
+            blocks = quadratic.blocks(pointers[equal], int(size))
             blocks[:, np.arange(size), np.arange(size)] += self.penalty.ridge
             values, vectors = _eigen(blocks)
             for k, group in enumerate(self.groups[equal].tolist()):
@@ -284,15 +287,16 @@ class Subproblem:
 
     def _extrapolate(self, history: Array) -> list[Array]:
         """Affine combination of iterates whose differences cancel best (Anderson, 1965)."""
-        steps = np.diff(history.reshape(len(history), -1), axis=0)
+        iterates = history.reshape(len(history), -1)
+        steps = iterates[1:] - iterates[:-1]
         system = steps @ steps.T
-        trace = np.trace(system)
+        trace = system.trace()
         if trace == 0:
             return []
-        system[np.diag_indices_from(system)] += 1e-12 * trace
+        system.flat[:: len(system) + 1] += 1e-12 * trace
         weights = np.linalg.solve(system, np.ones(len(system)))
-        found = np.tensordot(weights / weights.sum(), history[1:], axes=1)
-        return [np.clip(found, *self.working.bounds)]
+        found = (weights / weights.sum()) @ iterates[1:]
+        return [self.working.penalty.feasible(found.reshape(history.shape[1:]))]
 
 
 class _Point:

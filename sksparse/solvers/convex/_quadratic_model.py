@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from sksparse._typing import Array
+from sksparse._typing import Array, Indices
 from sksparse.solvers._centred import CentredColumns
 
 # Numbers of columns that are centred and scaled while they are in the processor's cache.
@@ -54,8 +54,8 @@ class Quadratic(ABC):
         """``basis.T H basis``."""
 
     @abstractmethod
-    def block(self, start: int, stop: int) -> Array:
-        """Diagonal block of H."""
+    def blocks(self, starts: Indices, size: int) -> Array:
+        """Diagonal blocks of H of one size, shape (n_blocks, size, size)."""
 
     @abstractmethod
     def known_state(self, columns: CentredColumns, gradient: Array, roots: Array) -> Array:
@@ -114,8 +114,9 @@ class GramQuadratic(Quadratic):
     def reduced(self, basis: sp.csc_array) -> Array:
         return np.asarray(basis.T @ (basis.T @ self.matrix).T)
 
-    def block(self, start: int, stop: int) -> Array:
-        return self.matrix[start:stop, start:stop]
+    def blocks(self, starts: Indices, size: int) -> Array:
+        places = _places(starts, size)
+        return self.matrix[places[:, :, None], places[:, None, :]]
 
 
 class DenseQuadratic(Quadratic):
@@ -147,9 +148,9 @@ class DenseQuadratic(Quadratic):
         columns = np.asarray(basis.T @ self.matrix.T)
         return columns @ columns.T
 
-    def block(self, start: int, stop: int) -> Array:
-        part = self.matrix[:, start:stop]
-        return part.T @ part
+    def blocks(self, starts: Indices, size: int) -> Array:
+        columns = self.matrix.T[_places(starts, size)]
+        return np.asarray(columns @ columns.transpose(0, 2, 1))
 
 
 class SparseQuadratic(Quadratic):
@@ -190,9 +191,11 @@ class SparseQuadratic(Quadratic):
         columns, means = self.scaled @ basis, basis.T @ self.means
         return (columns.T @ columns).toarray() - self.total * np.outer(means, means)
 
-    def block(self, start: int, stop: int) -> Array:
-        part, means = self.scaled[:, start:stop], self.means[start:stop]
-        return (part.T @ part).toarray() - self.total * np.outer(means, means)
+    def blocks(self, starts: Indices, size: int) -> Array:
+        means = self.means[_places(starts, size)]
+        parts = [self.scaled[:, start : start + size] for start in starts.tolist()]
+        products = np.stack([(part.T @ part).toarray() for part in parts])
+        return np.asarray(products - self.total * means[:, :, None] * means[:, None, :])
 
 
 def quadratic_from_columns(
@@ -233,6 +236,11 @@ def quadratic_from_columns(
     if sp.issparse(scaled):
         return SparseQuadratic(scaled, roots, means, residual, coef)
     return DenseQuadratic(scaled, residual, coef)
+
+
+def _places(starts: Indices, size: int) -> Indices:
+    """The columns of blocks of one size, a row for each."""
+    return starts[:, None] + np.arange(size)
 
 
 def _centred_rows(gradient: Array, curvature: Array, centre: bool) -> Array:
