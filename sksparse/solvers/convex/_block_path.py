@@ -56,7 +56,7 @@ class Tuning:
     slack: float = 0.98
     first_groups: int = 10
     growth: float = 0.25
-    goal: float = 0.3
+    goal: float = 1.0
     sharper: float = 0.1
     rounds: int = 20
     exceeds: float = 1e-9

@@ -30,9 +30,10 @@ class Tuning:
         Multiplications between extrapolations, which take as long as so many, and most epochs.
     max_rounds : int
         Extrapolations over one working set.
+    coordinate_rounds : int
+        Times ``most_epochs`` over groups of one column, before Newton steps are tried on them.
     patience : int
-        Rounds in which the violations have not become ``better`` times smaller, after which they
-        are at the level of rounding.
+        Rounds without violations ``better`` times smaller, after which they are rounding.
     better : float
         Share of the violations that counts as progress.
     newton_from : int
@@ -73,6 +74,7 @@ class Tuning:
     round: int = 500_000
     most_epochs: int = 40
     max_rounds: int = 2000
+    coordinate_rounds: int = 25
     patience: int = 20
     better: float = 0.9
     newton_from: int = 4
@@ -111,7 +113,7 @@ class Working:
 
     def __init__(self, penalty: BlockPenalty, groups: Indices, scales: Array) -> None:
         features = penalty.blocks.members(groups)
-        labels = np.repeat(np.arange(len(groups), dtype=np.intp), penalty.blocks.sizes[groups])
+        labels = np.repeat(np.arange(len(groups)), penalty.blocks.sizes[groups])
         used = scales[features] > 0.0
         self.features, labels = features[used], labels[used]
         kept, labels = np.unique(labels, return_inverse=True)
@@ -139,8 +141,8 @@ class Working:
     @cached_property
     def bounds(self) -> tuple[Array, Array]:
         """Lower and upper bounds of each column, infinite where there are none."""
-        lower, upper = self.penalty.lower, self.penalty.upper
         infinite = np.full(len(self.features), np.inf)
+        lower, upper = self.penalty.lower, self.penalty.upper
         return -infinite if lower is None else lower, infinite if upper is None else upper
 
     def violation_unit(self) -> float:
@@ -156,8 +158,8 @@ class Working:
         """Groups as the compiled loop takes them, their blocks of H among those ``known``."""
         from sksparse._kernels.block_descent import GroupBlocks
 
-        pointers = self.penalty.blocks.pointers
         self._complete(quadratic, known)
+        pointers = self.penalty.blocks.pointers
         found = [known[g] for g in self.groups.tolist()]
         blocks, vectors, values = (np.concatenate(part) for part in zip(*found, strict=True))
         lower, upper = self.bounds
@@ -262,6 +264,8 @@ class Subproblem:
         epochs = min(max(epochs, TUNING.memory), TUNING.most_epochs)
         history = np.empty((epochs, *np.atleast_2d(coef).shape))
         visited = np.arange(len(self.working.groups)) if visited is None else visited
+        if self.quadratic.gram is not None and self._groups.widest == coef.ndim == 1:
+            self._move_coordinates(point, tol, visited)
         best, stale, newton_at, wait = np.inf, 0, TUNING.newton_from, 1
         for n_round in range(TUNING.max_rounds):
             check()
@@ -285,15 +289,26 @@ class Subproblem:
                     break
         return point.coef
 
+    def _move_coordinates(self, point: _Point, tol: float, visited: Indices) -> None:
+        """Move single coefficients in place, which most often is all that groups of one need."""
+        from sksparse._kernels.coordinate_descent import coordinate_descent
+
+        groups, origin = self._groups, self.quadratic.origin
+        about = groups.ridge, point.alpha * (groups.l1 + groups.l2), groups.lower, groups.upper
+        rows = origin, point.state, point.coef, TUNING.most_epochs
+        for _ in range(TUNING.coordinate_rounds):
+            check()
+            if coordinate_descent(self.quadratic.gram, *rows, *about, visited, tol) <= tol:
+                break
+
     def _extrapolate(self, history: Array) -> list[Array]:
         """Affine combination of iterates whose differences cancel best (Anderson, 1965)."""
         iterates = history.reshape(len(history), -1)
         steps = iterates[1:] - iterates[:-1]
         system = steps @ steps.T
-        trace = system.trace()
-        if trace == 0:
+        if not system.any():
             return []
-        system.flat[:: len(system) + 1] += 1e-12 * trace
+        system.flat[:: len(system) + 1] += 1e-12 * system.trace()
         weights = np.linalg.solve(system, np.ones(len(system)))
         found = (weights / weights.sum()) @ iterates[1:]
         return [self.working.penalty.feasible(found.reshape(history.shape[1:]))]
@@ -312,9 +327,8 @@ class _Point:
     @cached_property
     def value(self) -> float:
         """Quadratic plus penalty, up to a constant."""
-        return self.quadratic.value(self.coef, self.state) + self.working.cost(
-            self.coef, self.alpha
-        )
+        smooth = self.quadratic.value(self.coef, self.state)
+        return smooth + self.working.cost(self.coef, self.alpha)
 
     @cached_property
     def gradient(self) -> Array:
@@ -384,9 +398,7 @@ def _ends(coef: Array, used: Indices, step: Array, signed: Mask) -> list[Array]:
         moved = before + shares[first] * step
         moved[first] = 0.0
         ends.append(moved)
-    trials = []
-    for end in ends:
-        trial = coef.copy()
+    trials = [coef.copy() for _ in ends]
+    for trial, end in zip(trials, ends, strict=True):
         trial.flat[used] = end
-        trials.append(trial)
     return trials
