@@ -178,7 +178,7 @@ def _counted(task: GroupTask, alpha: float, solution: Solution) -> Kept:
 
 
 def next_to_enter(task: GroupTask, alpha: float, solution: Solution) -> Indices:
-    """Groups without a coefficient, first the one that enters at the largest smaller strength."""
+    """Groups without a coefficient, first the one with the largest gradient for what it costs."""
     problem = Problem(task.design, task.loss, task.penalty, alpha, task.fit_intercept)
     scaled, exponent = moderate(problem)
     gradient = scaled.gradient_at(np.ldexp(solution.coef, exponent), solution.intercept)

@@ -77,8 +77,8 @@ class GroupLassoSelector(GroupSelection):
         Strength of the ridge, which does not depend on ``alpha``.
     penalty_weights : array-like of shape (n_groups,), default=None
         Factor of each group's norm, in the order of ``groups``; labels are sorted. Zero means
-        never penalised and always kept. None is the square root of the group's size, that is
-        the number of its columns that X has, or is encoded as.
+        never penalised and always kept, unless it has no columns. None is the square root of the
+        group's size, that is the number of its columns that X has, or is encoded as.
     positive : bool or array-like of shape (n_features,), default=False
         Coefficients that must not be negative, all or by a mask.
     bounds : pair of float or array-like of shape (n_features,), or None, default=None
@@ -99,8 +99,8 @@ class GroupLassoSelector(GroupSelection):
         What the Cox loss does with equal times.
     min_features : int, default=0
         Keep at least so many features: whole groups are added to those of the model, first those
-        that would enter it next at smaller ``alpha``, as long as one would. Their coefficients stay
-        zero. More than X has stands for all, with a warning. Goes before ``max_groups``. With 0 a
+        whose gradient at ``alpha`` is largest for what they cost, as long as there are any. Their
+        coefficients stay zero; ``max_groups`` has the groups that the path selects. More than X has stands for all, with a warning. Goes before ``max_groups``. With 0 a
         selection may be empty, which warns: a later step of a pipeline would be left without
         columns.
     fit_intercept : bool, default=True
@@ -317,10 +317,13 @@ class GroupLassoSelector(GroupSelection):
         if message:
             warnings.warn(message, UserWarning, stacklevel=2)
         elif not self._support.any():
+            remedy = "give a smaller alpha, min_features=1 to keep the strongest group "
+            remedy += "whatever it is, or the number of groups to keep as max_groups"
+            if self.min_features:
+                remedy = "no group explains anything, so that none would enter at any alpha"
             warnings.warn(
                 f"No group is selected at alpha={self.alpha_:.6g}, and transform leaves no "
-                "columns: give a smaller alpha, min_features=1 to keep the strongest group "
-                "whatever it is, or the number of groups to keep as max_groups.",
+                f"columns: {remedy}.",
                 UserWarning,
                 stacklevel=2,
             )
