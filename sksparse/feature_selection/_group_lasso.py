@@ -100,9 +100,9 @@ class GroupLassoSelector(GroupSelection):
     min_features : int, default=0
         Keep at least so many features: whole groups are added to those of the model, first those
         whose gradient at ``alpha`` is largest for what they cost, as long as there are any. Their
-        coefficients stay zero; ``max_groups`` has the groups that the path selects. More than X has stands for all, with a warning. Goes before ``max_groups``. With 0 a
-        selection may be empty, which warns: a later step of a pipeline would be left without
-        columns.
+        coefficients stay zero; ``max_groups`` has the groups that the path selects. More than X has
+        stands for all, with a warning. Goes before ``max_groups``. With 0 a selection may be empty,
+        which warns: a later step of a pipeline would be left without columns.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     max_iter : int, default=100

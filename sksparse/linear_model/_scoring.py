@@ -97,7 +97,7 @@ class NegativeScores:
                 warnings.simplefilter("ignore")
                 try:
                     scores, reason = self._score([simple], fold), ""
-                except ValueError as error:
+                except (TypeError, ValueError) as error:
                     scores, reason = [np.nan], f" ({error})"
             if np.isnan(self._numbers(scores)).any():
                 raise ValueError(

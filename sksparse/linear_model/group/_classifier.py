@@ -80,7 +80,7 @@ class GroupLassoClassifier(GroupClassifierMixin, GroupLassoEstimator):
         groups.
     tol : float, default=1e-6
         The fit stops when the duality gap is at most ``tol`` times the objective: it is then at
-        most so far above its minimum. For float32 features it is at least 1.2e-5.
+        most so far above its minimum. It is at least 2.3e-14, for float32 features 1.2e-5.
     warm_start : bool, default=False
         Start from the coefficients of the previous fit.
     verbose : int, default=0
@@ -133,8 +133,8 @@ class GroupLassoClassifier(GroupClassifierMixin, GroupLassoEstimator):
     -----
     ConvergenceWarning
         When ``tol`` is not reached, an interruption from the keyboard ends the fit with the last
-        complete iterate, or the classes are separated in a refit; names the value reached and the
-        remedy.
+        complete iterate after a second or more, or the classes are separated in a refit; names the
+        value reached and the remedy.
 
     See Also
     --------
@@ -145,8 +145,8 @@ class GroupLassoClassifier(GroupClassifierMixin, GroupLassoEstimator):
 
     Notes
     -----
-    Bring the features to a common scale first. Features that do not vary have a coefficient of
-    zero.
+    Bring the features to a common scale first. With an intercept, features that do not vary have a
+    coefficient of zero.
 
     A relaxed fit whose features are linearly dependent, as more features than samples are, has many
     minima; it is the one that descent from the penalised fit arrives at. Where its features

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.utils.validation import has_fit_parameter
 
 from sksparse._typing import Array
@@ -54,6 +54,11 @@ class EstimatorPilot:
     y: Any
 
     def __call__(self, task: GroupTask) -> Array:
+        if is_classifier(self.estimator) and not task.loss.for_classes:
+            raise ValueError(
+                f"adaptive={self.estimator!r} is a classifier, and the targets are no classes: "
+                "give a regressor, or adaptive='ridge'."
+            )
         weights = task.loss.weights
         rows = np.flatnonzero(weights > 0.0)
         used = weights[rows]

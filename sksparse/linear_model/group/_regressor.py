@@ -87,8 +87,8 @@ class GroupLassoRegressor(GroupRegressorMixin, GroupLassoEstimator):
     tol : float, default=1e-6
         The fit stops when the duality gap is at most ``tol`` times the objective: it is then at
         most so far above its minimum. Where no gap is known, it stops when the optimality
-        conditions hold up to ``tol``, as correlations (see `optimality_`). For float32 features it
-        is at least 1.2e-5.
+        conditions hold up to ``tol``, as correlations (see `optimality_`). It is at least 2.3e-14,
+        for float32 features 1.2e-5.
     warm_start : bool, default=False
         Start from the coefficients of the previous fit.
     verbose : int, default=0
@@ -139,7 +139,8 @@ class GroupLassoRegressor(GroupRegressorMixin, GroupLassoEstimator):
     -----
     ConvergenceWarning
         When ``tol`` is not reached, an interruption from the keyboard ends the fit with the last
-        complete iterate, or a refit has no minimum; names the value reached and the remedy.
+        complete iterate after a second or more, or a refit has no minimum; names the value reached
+        and the remedy.
 
     See Also
     --------
@@ -150,8 +151,8 @@ class GroupLassoRegressor(GroupRegressorMixin, GroupLassoEstimator):
 
     Notes
     -----
-    Bring the features to a common scale first. Features that do not vary have a coefficient of
-    zero.
+    Bring the features to a common scale first. With an intercept, features that do not vary have a
+    coefficient of zero.
 
     A relaxed fit whose features are linearly dependent, as more features than samples are, has many
     minima; it is the one that descent from the penalised fit arrives at. Where it has no minimum,

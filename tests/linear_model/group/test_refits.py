@@ -183,3 +183,9 @@ def test_the_pilot_of_classes_may_be_multinomial(problem: Any) -> None:
         0.02, LABELS, penalty_weights=np.sqrt(SIZES) / norms, tol=1e-9
     ).fit(X, classes)
     np.testing.assert_allclose(model.coef_, by_hand.coef_, atol=1e-4)
+
+
+def test_a_pilot_that_classifies_is_refused_for_quantities(rng: np.random.Generator) -> None:
+    X, y = rng.standard_normal((30, 4)), np.arange(30.0)
+    with pytest.raises(ValueError, match="is a classifier, and the targets are no classes"):
+        GroupLassoRegressor(adaptive=GroupLassoClassifier()).fit(X, y)
