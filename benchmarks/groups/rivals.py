@@ -21,8 +21,8 @@ def rivals(problem: GroupProblem, *, path: bool) -> dict[str, Fit]:
     if problem.logistic:
         return {"skglm": skglm_groups}
     if problem.sizes.max() > 1:
-        # celer's path of groups takes no intercept
-        return {"skglm": skglm_groups} if path else {"celer": celer_group, "skglm": skglm_groups}
+        # celer's path of groups takes no intercept, and one of skglm takes minutes
+        return {} if path else {"celer": celer_group, "skglm": skglm_groups}
     if path:
         return {"sklearn": sklearn_path, "celer": celer_path, "skglm": skglm_lasso}
     return {"sklearn": sklearn_lasso, "celer": celer_lasso, "skglm": skglm_lasso}
