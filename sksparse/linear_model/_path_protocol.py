@@ -241,7 +241,8 @@ class PathTask(ABC):
         return np.concatenate([self._losses(loss, fits, part) for part in parts])
 
     def _losses(self, loss: Loss, fits: PathFits, points: slice) -> Array:
-        z = self._predictor(fits.coefs[..., points]) + fits.intercepts[:, points]
+        z = self._predictor(fits.coefs[..., points])
+        z += fits.intercepts[:, points]
         return np.array([value_at(loss, z[..., k]) for k in range(z.shape[-1])])
 
     def _predictor(self, coefs: Array) -> Array:
@@ -250,11 +251,12 @@ class PathTask(ABC):
         used = np.flatnonzero((coefs != 0.0).any(axis=(0, 2)))
         flat = coefs[:, used].transpose(1, 0, 2).reshape(len(used), m * n_points)
         width = max(TUNING.copied // self.design.n_samples, TUNING.columns)
-        z = np.asarray(self.design.columns(used[:width]) @ flat[:width])
+        # a row for each predictor, so that each of them is contiguous
+        z = np.asarray(flat[:width].T @ self.design.columns(used[:width]).T)
         for start in range(width, len(used), width):
             part = slice(start, start + width)
-            z += self.design.columns(used[part]) @ flat[part]
-        return z.reshape(-1, m, n_points)
+            z += flat[part].T @ self.design.columns(used[part]).T
+        return z.T.reshape(-1, m, n_points)
 
 
 def value_at(loss: Loss, z: Array) -> float:

@@ -67,11 +67,14 @@ class Squared(ConjugateLoss):
         return float(np.vdot(u, 0.5 * u / s + self.y[used]))
 
     def fenchel_gap(self, z: Array, u: Array) -> float:
-        used = self.weights > 0
-        if np.any(u[~used] != 0.0):
-            return np.inf
-        s = self._row_weights[used]
-        difference = u[used] / s - (z[used] - self.y[used])
+        s, y, used = self._row_weights, self.y, self.weights > 0
+        if not used.all():
+            if np.any(u[~used] != 0.0):
+                return np.inf
+            s, y, u, z = s[used], y[used], u[used], z[used]
+        difference = u / s
+        difference -= z
+        difference += y
         return 0.5 * float(np.vdot(s * difference, difference))
 
     def best_shift(self, z: Array) -> Any:

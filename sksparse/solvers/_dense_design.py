@@ -50,12 +50,13 @@ class DenseDesign(Design):
         return contiguous and self.n_samples >= TUNING.long
 
     def combinations(self, coefs: Array, means: Array) -> Array:
-        result = np.zeros((self.n_samples, len(coefs)))
+        # a row for each combination, so that each of them is contiguous
+        result = np.zeros((len(coefs), self.n_samples))
         for part in chunks(used_columns(coefs), self.n_samples):
             columns = self.columns(part)
             columns -= means[part]
-            result += columns @ coefs[:, part].T
-        return result
+            result += coefs[:, part] @ columns.T
+        return result.T
 
     def rmatvec(self, v: Array, means: Array | None = None) -> Array:
         if means is None:
