@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from sksparse.solvers import BlockDescent, Status
-from sksparse.solvers.convex._duality import duality_gap, duality_gaps
+from sksparse.solvers.convex._duality import Known, duality_gap, duality_gaps
+from sksparse.solvers.convex._probe import Probe
 
 sys.path.insert(0, str(Path(__file__).parent))
 from convex_problems import FORMS, KINDS, PENALTIES, make_problem, proximal_gradient
@@ -43,3 +44,21 @@ def test_gap_is_tight_at_the_optimum_and_a_bound_elsewhere(
         if alpha == problem.alpha:
             value = other.loss.value(other.predictor(w, b)) + penalty.cost(w, alpha)
             assert gap >= value - least - 1e-12
+
+
+def test_products_that_are_wrong_are_not_believed(rng: np.random.Generator) -> None:
+    penalty = next(iter(PENALTIES.values()))(**next(iter(FORMS.values())))
+    problem, _ = make_problem("squared", penalty, 0.2, rng, True)
+    solution = BlockDescent(tol=1e-9, max_iter=100).solve(problem)
+    coef, intercept = solution.coef, solution.intercept
+    u = problem.sample_gradient(problem.predictor(coef, intercept))
+    right, probe = problem.centred.rmatvec(u), Probe(problem)
+    wrong = right.copy()
+    wrong[..., 3] += 1e-8
+    assert probe.confirms(u, right)
+    assert not probe.confirms(u, wrong)
+    expected = duality_gap(problem, coef, intercept)
+    for products in (right, 2.0 * right, wrong):
+        known = Known([products], probe)
+        found = duality_gaps(problem, [problem.alpha], [coef], [intercept], known)
+        assert found[0] == pytest.approx(expected, rel=1e-6, abs=1e-13)

@@ -22,7 +22,8 @@ from sksparse.solvers.convex._base import VIOLATION, ConvexIterate, ConvexSolver
 from sksparse.solvers.convex._block_newton import NewtonModels, solve_newton
 from sksparse.solvers.convex._block_path import BlockPath, PathPoint
 from sksparse.solvers.convex._block_subproblem import TUNING, EigenBlocks, Subproblem, Working
-from sksparse.solvers.convex._duality import duality_gaps
+from sksparse.solvers.convex._duality import Known, duality_gaps
+from sksparse.solvers.convex._probe import Probe
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
 
@@ -145,6 +146,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
             return one_by_one
         path = BlockPath(problem, alphas, self.tolerance(problem))
         known: dict[float, Solution] = {}
+        probe = Probe(problem) if path.covariances else None
         in_batches = True
 
         def solve(alpha: float, before: Solution | None) -> Solution:
@@ -152,7 +154,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
             if alpha not in known and in_batches:
                 known.clear()
                 points = path.next_batch()
-                solutions = self._solutions(problem, points, path.covariances)
+                solutions = self._solutions(problem, points, probe)
                 known.update(zip((p.alpha for p in points), solutions, strict=True))
                 in_batches = alpha in known
             found = known.get(alpha)
@@ -163,10 +165,12 @@ class BlockDescent(ConvexSolver[BlockIterate]):
 
         return solve
 
-    def _solutions(self, problem: Problem, points: list[PathPoint], exact: bool) -> list[Solution]:
+    def _solutions(
+        self, problem: Problem, points: list[PathPoint], probe: Probe | None
+    ) -> list[Solution]:
         """Points of a path with their duality gaps; those too large are not converged.
 
-        ``exact`` says whether their gradients are those of what the user is given.
+        A ``probe`` confirms gradients where they are those of what the user is given.
         """
         intercepts = [_intercept(problem, point) for point in points]
         answers = zip((p.coef for p in points), intercepts, strict=True)
@@ -177,7 +181,9 @@ class BlockDescent(ConvexSolver[BlockIterate]):
             [point.alpha for point in points],
             [coef for coef, _ in rounded],
             [intercept for _, intercept in rounded],
-            [point.gradient - ridge * point.coef for point in points] if exact else None,
+            None
+            if probe is None
+            else Known([point.gradient - ridge * point.coef for point in points], probe),
         )
         return [
             Solution(

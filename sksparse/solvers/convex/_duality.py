@@ -25,6 +25,7 @@ from sksparse.losses import ConjugateLoss, Loss
 from sksparse.penalties import ConvexPenalty
 from sksparse.penalties._operators import soft_threshold
 from sksparse.solvers._problem import Problem
+from sksparse.solvers.convex._probe import Probe
 
 
 class Tuning(NamedTuple):
@@ -64,6 +65,20 @@ class Tuning(NamedTuple):
 TUNING = Tuning()
 
 
+class Known(NamedTuple):
+    """Products of the features with the gradient of the loss at each answer, as a solver has them.
+
+    Where nothing but an intercept is to be refitted they bound the gap, once a probe confirms them.
+    """
+
+    products: Sequence[Array]
+    probe: Probe
+
+    def holds(self, k: int, u: Array) -> bool:
+        """Whether they are those of an answer with a gradient that was computed from X."""
+        return self.probe.confirms(u, self.products[k])
+
+
 def duality_gap(problem: Problem, coef: Array, intercept: Any) -> float:
     """Objective of an answer minus a bound that no answer can be below, as `duality_gaps` says."""
     return float(duality_gaps(problem, [problem.alpha], [coef], [intercept])[0])
@@ -74,7 +89,7 @@ def duality_gaps(
     alphas: Sequence[float],
     coefs: Sequence[Array],
     intercepts: Sequence[Any],
-    known: Sequence[Array] | None = None,
+    known: Known | None = None,
 ) -> Array:
     """Objectives of answers minus bounds that no answer can be below, in few passes over X.
 
@@ -88,9 +103,8 @@ def duality_gaps(
         Coefficients of each answer.
     intercepts : sequence of floats or ndarrays of shape (n_outputs,)
         Intercept of each answer.
-    known : sequence of ndarrays in the shape of the coefficients, or None, default=None
-        Products of the features with the gradient of the loss at each answer, where they are known
-        and nothing but an intercept is to be refitted.
+    known : Known or None, default=None
+        Products that need not be computed, as far as they are confirmed.
 
     Returns
     -------
@@ -113,12 +127,12 @@ def duality_gaps(
             if point is not None:
                 points[k] = point
         if points:
-            if known is None:
+            if known is not None and all(known.holds(k, point.u) for k, point in points.items()):
+                correlations = np.array([known.products[k] for k in points])
+            else:
                 together = np.column_stack([point.u for point in points.values()])
                 correlations = problem.centred.rmatvec(together, exact=True)
                 correlations = correlations.reshape(len(points), *coefs[0].shape)
-            else:
-                correlations = np.array([known[k] for k in points])
             for (k, point), correlation in zip(points.items(), correlations, strict=True):
                 gaps[k] = _gap(problem, loss, alphas[k], coefs[k], point, correlation)
     return gaps
