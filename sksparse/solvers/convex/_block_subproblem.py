@@ -32,14 +32,11 @@ class Tuning:
         Extrapolations over one working set.
     coordinate_rounds : int
         Times ``most_epochs`` over groups of one column, before Newton steps are tried on them.
-    patience : int
+    patience, better : int, float
         Rounds without violations ``better`` times smaller, after which they are rounding.
-    better : float
-        Share of the violations that counts as progress.
-    newton_from : int
-        Round from which Newton steps on the coefficients in use are tried.
-    largest_newton : int
-        Coefficients up to which they are, since each solves a dense system.
+    newton_from, largest_newton : int
+        Round from which Newton steps on the coefficients in use are tried, and how many these may
+        be, since each step solves a dense system.
     shares : tuple of float
         Shares of a Newton step that are tried.
     rounding : float
@@ -53,10 +50,9 @@ class Tuning:
         Multiplications of an epoch, as a share of those of a pass over X, that are little.
     settled : float
         Groups over those of the step before, up to which a working set has settled.
-    goal : float
-        Share of the violations that the duality gap allows which is aimed at.
-    sharper : float
-        Share of that where the gap is still too large.
+    goal, sharper : float
+        Share of the violations that the duality gap allows which is aimed at, and share of that
+        where the gap is still too large.
     proved : float
         Violations this share of the tolerance have the gap computed, whatever is expected of it.
     """
