@@ -8,8 +8,6 @@ memory row shorter than 2.5 million rows.
 from __future__ import annotations
 
 import warnings
-from typing import Any
-
 from threadpoolctl import threadpool_limits
 
 from benchmarks.report import Report
@@ -20,15 +18,17 @@ from .races import RACES, describe_races, race, warm_up
 
 def run(report: Report) -> None:
     """Measure the rows that are asked for, or all."""
-    results: dict[str, Any] = {}
-    rows = [*RACES, *LIMITS] if report.rows is None else report.rows
+    every = [*RACES, *LIMITS]
+    rows = every if report.rows is None else report.rows
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if any(row in RACES for row in rows):
             warm_up()
         for row in rows:
-            results[row] = race(RACES[row], report) if row in RACES else LIMITS[row]()
-            print(row, results[row], flush=True)
-    merged = report.merge(results, [*RACES, *LIMITS])
+            result = race(RACES[row], report) if row in RACES else LIMITS[row]()
+            print(row, result, flush=True)
+            # kept at once: the whole run takes half an hour
+            report.merge({row: result}, every)
+    merged = report.merge({}, every)
     describe_races(report, {row: merged[row] for row in RACES if row in merged})
     describe_limits(report, {row: merged[row] for row in LIMITS if row in merged})
