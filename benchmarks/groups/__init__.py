@@ -8,6 +8,7 @@ memory row shorter than 2.5 million rows.
 from __future__ import annotations
 
 import warnings
+
 from threadpoolctl import threadpool_limits
 
 from benchmarks.report import Report
