@@ -12,9 +12,9 @@ from fuzz_registry import CHECKS, run
 COUNTS = {
     "group_lasso": (80, 2700),
     "group_lasso_counts": (40, 900),
-    "group_regressor": (60, 2000),
-    "group_classifier": (30, 1000),
-    "group_path": (20, 700),
+    "group_regressor": (60, 500),
+    "group_classifier": (30, 230),
+    "group_path": (20, 170),
     "oscar": (60, 2000),
     "l0": (80, 2700),
     "l0_path": (30, 700),
