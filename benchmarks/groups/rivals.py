@@ -15,13 +15,13 @@ from .problems import GroupProblem
 
 
 def rivals(problem: GroupProblem, *, path: bool) -> dict[str, Fit]:
-    """Who solves such a problem."""
+    """Who solves such a problem; paths of skglm only where it has no rival, since each takes long."""
     if problem.l1_ratio > 0:
         return {"skglm": skglm_sparse}
     if problem.logistic:
-        return {"skglm": skglm_groups}
+        return {} if path else {"skglm": skglm_groups}
     if problem.sizes.max() > 1:
-        # celer's path of groups takes no intercept, and one of skglm takes minutes
+        # celer's path of groups takes no intercept
         return {} if path else {"celer": celer_group, "skglm": skglm_groups}
     if path:
         return {"sklearn": sklearn_path, "celer": celer_path, "skglm": skglm_lasso}
