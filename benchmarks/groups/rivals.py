@@ -15,7 +15,7 @@ from .problems import GroupProblem
 
 
 def rivals(problem: GroupProblem, *, path: bool) -> dict[str, Fit]:
-    """Who solves such a problem; paths of skglm only where it has no rival, since each takes long."""
+    """Who solves such a problem; paths of skglm only where it has no rival, as they take long."""
     if problem.l1_ratio > 0:
         return {"skglm": skglm_sparse}
     if problem.logistic:
