@@ -70,7 +70,7 @@ y = (
     + effect(X["energy"].array, 60)
     + 150 * rng.standard_normal(n_flats)
 )
-print(X.head(3).round(1).to_string())
+print(X.head(3).round(1).to_string(line_width=100))
 
 # %%
 # Straight from the table

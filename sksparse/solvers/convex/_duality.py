@@ -341,7 +341,10 @@ def _newton_step(
     for _ in range(TUNING.halvings):
         trial = z + length * along
         new = loss.gradient(trial)
-        if np.linalg.norm(_slope(new, basis, kept)) < np.linalg.norm(slope):
+        # far too long a step overflows, and is not shorter then
+        with np.errstate(over="ignore", invalid="ignore"):
+            shorter = np.linalg.norm(_slope(new, basis, kept)) < np.linalg.norm(slope)
+        if shorter:
             return trial, new
         length *= 0.5
     return None
