@@ -1,8 +1,6 @@
 """Linear models that use few features."""
 
 from sksparse.linear_model._convex_path import ConvexPath
-from sksparse.linear_model._oscar import OSCAR
-from sksparse.linear_model._oscar_cv import OSCARCV, oscar_path
 from sksparse.linear_model.counts._l0 import L0PoissonRegressor
 from sksparse.linear_model.counts._l0_cv import L0PoissonRegressorCV
 from sksparse.linear_model.group._alpha_max import alpha_max
@@ -18,6 +16,8 @@ from sksparse.linear_model.l0._path import l0_path
 from sksparse.linear_model.l0._path_result import L0Path
 from sksparse.linear_model.l0._regressor import L0Regressor
 from sksparse.linear_model.l0._regressor_cv import L0RegressorCV
+from sksparse.linear_model.sorted_l1._oscar import OSCAR
+from sksparse.linear_model.sorted_l1._oscar_cv import OSCARCV, oscar_path
 
 __all__ = [
     "OSCAR",

@@ -17,9 +17,9 @@ from sksparse.solvers._solution import BoundedSolution, Certificate, Solution, S
 from sksparse.solvers._sparse_design import SparseDesign
 from sksparse.solvers.branch_and_bound._solver import BranchAndBound
 from sksparse.solvers.convex._block_descent import BlockDescent
-from sksparse.solvers.convex._sorted_descent import SortedDescent
 from sksparse.solvers.local_search._path import subset_path
 from sksparse.solvers.local_search._swap_descent import SubsetDescent
+from sksparse.solvers.sorted_l1._descent import SortedDescent
 from sksparse.solvers.subset._backward import BackwardElimination
 from sksparse.solvers.subset._coordinate_descent import CoordinateDescentL0
 from sksparse.solvers.subset._correlations import Correlations

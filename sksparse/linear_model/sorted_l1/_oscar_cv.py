@@ -17,7 +17,7 @@ from sksparse.linear_model._convex_path import (
     Posed,
     fit_path,
 )
-from sksparse.linear_model._oscar import OSCAR, clusters_of, pose_oscar
+from sksparse.linear_model.sorted_l1._oscar import OSCAR, clusters_of, pose_oscar
 from sksparse.solvers import Solution
 
 

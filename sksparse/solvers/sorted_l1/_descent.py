@@ -10,9 +10,9 @@ from sksparse._typing import Array, Indices
 from sksparse.penalties import SortedL1
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver
-from sksparse.solvers.convex._sorted_subproblem import TUNING, minimise_sorted
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
+from sksparse.solvers.sorted_l1._subproblem import TUNING, minimise_sorted
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""OSCAR, SLOPE and GrOWL: sorted L1 norms."""

@@ -1,0 +1,1 @@
+"""Working sets, coordinate descent over clusters, and paths for sorted L1 norms."""
