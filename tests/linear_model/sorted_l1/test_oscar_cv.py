@@ -16,8 +16,9 @@ from sklearn.metrics import mean_squared_error
 from sklearn.model_selection import KFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sksparse.linear_model import OSCAR, OSCARCV, L0ClassifierCV, L0RegressorCV, _oscar, oscar_path
+from sksparse.linear_model import OSCAR, OSCARCV, L0ClassifierCV, L0RegressorCV, oscar_path
 from sksparse.linear_model import _convex_path as convex
+from sksparse.linear_model.sorted_l1 import _oscar
 from sksparse.solvers import GramCache, SortedDescent
 from sksparse.solvers.convex import _squared_quadratics
 
