@@ -66,6 +66,10 @@ class WorkingSet(ABC):
         return np.array_equal(self.penalty.feasible(combined), combined)
 
     @abstractmethod
+    def violation_unit(self) -> float:
+        """Least violation where a dual norm exceeds the strength, per unit of the excess."""
+
+    @abstractmethod
     def model(self, quadratic: Quadratic, curvature: float) -> WorkingModel:
         """The problem with a quadratic in place of the loss.
 
