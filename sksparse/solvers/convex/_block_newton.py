@@ -21,8 +21,8 @@ from sksparse.solvers._centred import CentredColumns, CentredDesign
 from sksparse.solvers._column_store import ColumnStore
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._base import ConvexIterate
-from sksparse.solvers.convex._block_subproblem import Subproblem, Working
 from sksparse.solvers.convex._quadratic_model import quadratic_from_columns
+from sksparse.solvers.convex._working_set import WorkingPenalty, WorkingProblem
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class NewtonModels:
         self._features: Indices = np.empty(0, dtype=np.intp)
         self._columns: CentredColumns | None = None
         self._curvature: Array = np.empty(0)
-        self._subproblem: Subproblem | None = None
+        self._subproblem: WorkingProblem | None = None
 
     def columns(self, features: Indices) -> CentredColumns:
         """The columns of a working set."""
@@ -117,7 +117,9 @@ class NewtonModels:
         rows = slice(len(features)) if in_order else store.position[features]
         return CentredColumns(store.matrix[rows].T, np.zeros(len(features)))
 
-    def at(self, problem: Problem, working: Working, gradient: Array, place: Place) -> Subproblem:
+    def at(
+        self, problem: Problem, working: WorkingPenalty, gradient: Array, place: Place
+    ) -> WorkingProblem:
         """The model around an iterate, with curvatures from there or nearby."""
         columns, curvature = self.columns(working.features), _curvature(problem.loss, place.z)
         known, tolerated = self._subproblem, TUNING.changed
@@ -132,7 +134,7 @@ class NewtonModels:
                 centre=problem.centres,
                 gram=_forms_gram(*columns.matrix.shape),
             )
-            self._curvature, known = curvature, Subproblem(quadratic, working)
+            self._curvature, known = curvature, working.over(quadratic)
             self._subproblem = known
         else:
             known.quadratic.move_to(
@@ -147,7 +149,11 @@ class NewtonModels:
 
 
 def solve_newton(
-    problem: Problem, state: ConvexIterate, working: Working, models: NewtonModels, tol: float
+    problem: Problem,
+    state: ConvexIterate,
+    working: WorkingPenalty,
+    models: NewtonModels,
+    tol: float,
 ) -> None:
     """Improve an iterate until violations over the working set are at most ``tol``.
 
@@ -164,7 +170,7 @@ def solve_newton(
 def newton_descent(
     problem: Problem,
     place: Place,
-    working: Working,
+    working: WorkingPenalty,
     models: NewtonModels,
     tol: float,
     *,
@@ -178,7 +184,7 @@ def newton_descent(
         Loss, penalty and strength.
     place : Place
         Where to begin, within the bounds.
-    working : Working
+    working : WorkingPenalty
         The working set; other features are zero.
     models : NewtonModels
         Columns and curvatures that are known.
@@ -212,7 +218,7 @@ def newton_descent(
 
 
 def _model_minimum(
-    problem: Problem, working: Working, models: NewtonModels, place: Place, tol: float
+    problem: Problem, working: WorkingPenalty, models: NewtonModels, place: Place, tol: float
 ) -> Place:
     """Where the model around an iterate is least, to a tolerance for its violations."""
     gradient = problem.loss.gradient(place.z)
@@ -225,12 +231,12 @@ def _model_minimum(
     return Place(coef, place.z + (move + shift), place.level + shift)
 
 
-def _value(problem: Problem, working: Working, place: Place) -> float:
+def _value(problem: Problem, working: WorkingPenalty, place: Place) -> float:
     return problem.loss.excess(place.z) + working.cost(place.coef, problem.alpha)
 
 
 def _line_search(
-    problem: Problem, working: Working, before: Place, end: Place, value: float
+    problem: Problem, working: WorkingPenalty, before: Place, end: Place, value: float
 ) -> tuple[Place, float] | None:
     """The largest tried share of a step that does not raise the objective, if there is one."""
     # Close to the optimum a good step changes the objective by less than its rounding.
@@ -245,7 +251,7 @@ def _line_search(
     return None
 
 
-def _combination(working: Working, history: list[tuple[Place, Array]]) -> Place | None:
+def _combination(working: WorkingPenalty, history: list[tuple[Place, Array]]) -> Place | None:
     """The affine combination of ends in which their steps cancel best, if it is feasible.
 
     Each end comes with the step that led there.
