@@ -18,7 +18,7 @@ from sksparse.penalties import BlockPenalty
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate, Solution
 from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver, moderate
-from sksparse.solvers.convex._block_newton import NewtonModels, solve_newton
+from sksparse.solvers.convex._block_newton import NewtonModels, models_of, solve_newton
 from sksparse.solvers.convex._block_path import BlockPath
 from sksparse.solvers.convex._block_subproblem import TUNING, EigenBlocks, Working
 from sksparse.solvers.convex._path import solve_in_batches
@@ -155,13 +155,8 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         if problem.loss.quadratic:
             self._solve_squared(problem, state, working, tol)
         else:
-            solve_newton(problem, state, working, self._newton_models(problem), tol)
-
-    def _newton_models(self, problem: Problem) -> NewtonModels:
-        """What is kept of the features between the steps and strengths of a curved loss."""
-        if self._models is None or self._models.centred is not problem.centred:
-            self._models = NewtonModels(problem.centred)
-        return self._models
+            self._models = models_of(problem, self._models)
+            solve_newton(problem, state, working, self._models, tol)
 
     def _solve_squared(
         self, problem: Problem, state: BlockIterate, working: Working, tol: float
@@ -169,7 +164,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         features = working.features
         before = state.coef[..., features]
         quadratic = state.quadratics.at(problem, state, features)
-        after = working.over(quadratic).minimise(problem.alpha, before, tol)
+        after = working.model(quadratic, 1.0).minimise(problem.alpha, before, tol)
         state.progress = bool(np.any(after != before))
         state.coef[..., features] = after
         state.z = state.quadratics.predictor(problem, features, after, state)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from sksparse._typing import Array, Indices, Mask
 from sksparse.penalties import BlockPenalty
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._block_subproblem import EigenBlocks, Working
-from sksparse.solvers.convex._newton_candidates import ByNewton
 from sksparse.solvers.convex._path import BatchedPath, Excess, Tuning
-from sksparse.solvers.convex._path_candidates import Candidates, squared_candidates
 
 TUNING = Tuning()
 # Share of a strength by which a dual norm may exceed it, which is rounding.
@@ -30,17 +26,11 @@ class BlockPath(BatchedPath):
 
     def __init__(self, problem: Problem, alphas: Array, tol: float) -> None:
         self._blocks = problem.penalty_as(BlockPenalty)
-        known: EigenBlocks | None = {} if problem.loss.quadratic else None
-        self._over = partial(Working, self._blocks, scales=problem.centred.scales, known=known)
+        self._known: EigenBlocks | None = {} if problem.loss.quadratic else None
         super().__init__(problem, alphas, tol, TUNING)
 
-    def _first_candidates(self, null_gradient: Array) -> Candidates:
-        always = np.flatnonzero(self._in_use(self.problem.null_coef))
-        if not self.problem.loss.quadratic:
-            return ByNewton(self.problem, null_gradient, self._over, always)
-        return squared_candidates(
-            self.problem, null_gradient, self._over, always, self.tuning.covariance
-        )
+    def _working(self, units: Indices) -> Working:
+        return Working(self._blocks, units, self.problem.centred.scales, self._known)
 
     def _in_use(self, coef: Array) -> Mask:
         blocks = self._blocks.blocks

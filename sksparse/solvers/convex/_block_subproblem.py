@@ -14,7 +14,7 @@ from sksparse._typing import Array, Indices, Mask
 from sksparse.penalties import BlockPenalty, Blocks
 from sksparse.solvers.convex._quadratic_model import Quadratic
 from sksparse.solvers.convex._scaled_solve import scaled_solve
-from sksparse.solvers.convex._working_set import WorkingPenalty, WorkingProblem
+from sksparse.solvers.convex._working_set import WorkingModel, WorkingSet
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ TUNING = Tuning()
 EigenBlocks = dict[int, tuple[Array, Array, Array]]
 
 
-class Working(WorkingPenalty):
+class Working(WorkingSet):
     """The part of a block penalty that a working set sees.
 
     Parameters
@@ -124,20 +124,21 @@ class Working(WorkingPenalty):
         used = scales[features] > 0.0
         features, labels = features[used], labels[used]
         kept, labels = np.unique(labels, return_inverse=True)
+        groups = groups[kept]
         blocks = Blocks.from_labels(labels.astype(np.intp))
         inner = BlockPenalty(
             blocks,
             penalty.l1[features],
-            penalty.l2[groups[kept]],
+            penalty.l2[groups],
             ridge=penalty.ridge,
             lower=None if penalty.lower is None else penalty.lower[features],
             upper=None if penalty.upper is None else penalty.upper[features],
         )
-        super().__init__(groups[kept], features, inner, scales[features])
+        super().__init__(groups, features, inner, scales[features])
         self._known = known
 
-    def over(self, quadratic: Quadratic) -> Subproblem:
-        return Subproblem(quadratic, self)
+    def model(self, quadratic: Quadratic, curvature: float) -> Subproblem:
+        return Subproblem(quadratic, self, curvature)
 
     @cached_property
     def bounds(self) -> tuple[Array, Array]:
@@ -203,7 +204,7 @@ def _eigen(blocks: Array) -> tuple[Array, Array]:
     return np.maximum(values, 0.0), vectors
 
 
-class Subproblem(WorkingProblem):
+class Subproblem(WorkingModel):
     """A quadratic and a block penalty over a working set, to minimise at several strengths.
 
     Parameters
@@ -212,11 +213,12 @@ class Subproblem(WorkingProblem):
         Model of the loss, without the ridge.
     working : Working
         The penalty, with its ridge and bounds.
+    curvature : float, default=1.0
+        Sum of the curvatures of the samples, which are in the length of the columns of H.
     """
 
-    def __init__(self, quadratic: Quadratic, working: Working) -> None:
-        super().__init__(quadratic)
-        self.working = working
+    def __init__(self, quadratic: Quadratic, working: Working, curvature: float = 1.0) -> None:
+        self.quadratic, self.working, self._root = quadratic, working, curvature**0.5
         if len(working.features):
             self._form = quadratic.kernel_form()
             self._groups = working.kernel_form(quadratic)
@@ -232,7 +234,7 @@ class Subproblem(WorkingProblem):
     def minimise(
         self, alpha: float, coef: Array, tol: float, visited: Indices | None = None
     ) -> Array:
-        """See :meth:`WorkingProblem.minimise`.
+        """Minimise at a strength, as :class:`WorkingModel` says, over the groups at ``visited``.
 
         Cyclic block descent with Anderson extrapolation every few epochs, and Newton steps on the
         coefficients in use where that takes long. Stops when no group moves by more than ``tol``,
@@ -242,7 +244,7 @@ class Subproblem(WorkingProblem):
 
         if not coef.size:
             return coef
-        point = _Point(self, alpha, coef.copy())
+        point, tol = _Point(self, alpha, coef.copy()), tol / self._root
         epochs = TUNING.round // max(self.quadratic.size, 1)
         epochs = min(max(epochs, TUNING.memory), TUNING.most_epochs)
         history = np.empty((epochs, *np.atleast_2d(coef).shape))

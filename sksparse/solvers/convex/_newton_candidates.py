@@ -13,7 +13,7 @@ from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._base import root_mean_square
 from sksparse.solvers.convex._block_newton import NewtonModels, Place, newton_descent
 from sksparse.solvers.convex._path_candidates import Candidates
-from sksparse.solvers.convex._working_set import WorkingPenalty
+from sksparse.solvers.convex._working_set import WorkingSet
 
 
 class ByNewton(Candidates):
@@ -23,7 +23,7 @@ class ByNewton(Candidates):
         self,
         problem: Problem,
         null_gradient: Array,
-        working: Callable[[Indices], WorkingPenalty],
+        working: Callable[[Indices], WorkingSet],
         always: Indices,
     ) -> None:
         self._models = NewtonModels(problem.centred)

@@ -22,8 +22,15 @@ from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate, Solution, Status
 from sksparse.solvers.convex._base import VIOLATION, ConvexSolver
 from sksparse.solvers.convex._duality import Known, duality_gaps
-from sksparse.solvers.convex._path_candidates import ByCovariances, Candidates
+from sksparse.solvers.convex._newton_candidates import ByNewton
+from sksparse.solvers.convex._path_candidates import (
+    ByCovariances,
+    ByResiduals,
+    Candidates,
+    SquaredCandidates,
+)
 from sksparse.solvers.convex._probe import Probe
+from sksparse.solvers.convex._working_set import WorkingSet
 
 _TINY = float(np.finfo(np.float64).tiny)
 
@@ -53,6 +60,9 @@ class Tuning:
     covariance : float
         Products of candidates with all features are kept where there are so many times as many
         samples as features.
+    gram_share : float
+        Features of candidates, as a share of the samples, up to which a Gram matrix is formed:
+        with more, an epoch over the columns themselves takes no longer.
     """
 
     first: int = 4
@@ -65,6 +75,7 @@ class Tuning:
     rounds: int = 20
     largest: int = 10000
     covariance: float = 10.0
+    gram_share: float = 0.7
 
 
 class PathPoint(NamedTuple):
@@ -138,12 +149,24 @@ class BatchedPath(ABC):
         self._penalty = problem.penalty_as(ConvexPenalty)
         derivatives = problem.loss.gradient(problem.null_predictor)
         self._gradient = problem.gradient_over(problem.null_coef, derivatives)
-        self._candidates = self._first_candidates(self._gradient)
+        self._candidates = self._first_candidates()
         self._size, self._ratio, self.points = tuning.first, 1.0, list[PathPoint]()
 
-    @abstractmethod
-    def _first_candidates(self, null_gradient: Array) -> Candidates:
+    def _first_candidates(self) -> Candidates:
         """What solves and checks points, with the candidates that there always are."""
+        problem, tuning = self.problem, self.tuning
+        always = np.flatnonzero(self._in_use(problem.null_coef))
+        about = problem, self._gradient, self._working, always
+        if not problem.loss.quadratic:
+            return ByNewton(*about)
+        n, p = problem.design.n_samples, problem.design.n_features
+        by_covariances = n >= tuning.covariance * p
+        kind: type[SquaredCandidates] = ByCovariances if by_covariances else ByResiduals
+        return kind(*about, tuning.gram_share)
+
+    @abstractmethod
+    def _working(self, units: Indices) -> WorkingSet:
+        """The penalty over some units."""
 
     @abstractmethod
     def _in_use(self, coef: Array) -> Mask:

@@ -15,7 +15,7 @@ from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._quadratic_model import DenseQuadratic, GramQuadratic, Quadratic
 from sksparse.solvers.convex._squared_quadratics import WeightedColumns
-from sksparse.solvers.convex._working_set import WorkingPenalty
+from sksparse.solvers.convex._working_set import WorkingSet
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,10 @@ class Tuning:
 
     Parameters
     ----------
-    gram_share : float
-        Features of candidates, as a share of the samples, up to which a Gram matrix is formed:
-        with more, an epoch over the columns themselves takes no longer.
     copied : int
         Numbers of columns that are copied at once for their products with all features.
     """
 
-    gram_share: float = 0.7
     copied: int = 2**25
 
 
@@ -64,7 +60,7 @@ class Candidates(ABC):
         self,
         problem: Problem,
         null_gradient: Array,
-        working: Callable[[Indices], WorkingPenalty],
+        working: Callable[[Indices], WorkingSet],
         always: Indices,
     ) -> None:
         self.problem, self.null_gradient, self._over = problem, null_gradient, working
@@ -137,14 +133,33 @@ class Candidates(ABC):
 
 
 class SquaredCandidates(Candidates):
-    """Candidates of a squared loss, over which it is one quadratic for all strengths."""
+    """Candidates of a squared loss, over which it is one quadratic for all strengths.
+
+    Parameters
+    ----------
+    problem, null_gradient, working, always
+        As in :class:`Candidates`.
+    gram_share : float
+        Features of candidates, as a share of the samples, up to which a Gram matrix is formed.
+    """
 
     # values at the points that were checked last
     _losses: Array = np.empty(0)
 
+    def __init__(
+        self,
+        problem: Problem,
+        null_gradient: Array,
+        working: Callable[[Indices], WorkingSet],
+        always: Indices,
+        gram_share: float,
+    ) -> None:
+        self._gram_share = gram_share
+        super().__init__(problem, null_gradient, working, always)
+
     def _renew(self) -> None:
         super()._renew()
-        self._subproblem = self._working.over(self._quadratic())
+        self._subproblem = self._working.model(self._quadratic(), 1.0)
 
     def minimise(self, alpha: float, coef: Array, tol: float, live: Mask) -> Array:
         visited = np.flatnonzero(live[self._working.units])
@@ -184,16 +199,17 @@ class ByResiduals(SquaredCandidates):
         self,
         problem: Problem,
         null_gradient: Array,
-        working: Callable[[Indices], WorkingPenalty],
+        working: Callable[[Indices], WorkingSet],
         always: Indices,
+        gram_share: float,
     ) -> None:
         self._cache, self._columns = GramCache(problem.centred), WeightedColumns(problem.centred)
         self._null = problem.loss.gradient(problem.null_predictor)
-        super().__init__(problem, null_gradient, working, always)
+        super().__init__(problem, null_gradient, working, always, gram_share)
 
     def _quadratic(self) -> Quadratic:
         n, features = self.problem.design.n_samples, self.features
-        if len(features) <= TUNING.gram_share * n:
+        if len(features) <= self._gram_share * n:
             return self._gram_quadratic(self._cache.matrix(features))
         roots = np.sqrt(self.problem.loss.weights)
         null = -self._null.T
@@ -220,15 +236,16 @@ class ByCovariances(SquaredCandidates):
         self,
         problem: Problem,
         null_gradient: Array,
-        working: Callable[[Indices], WorkingPenalty],
+        working: Callable[[Indices], WorkingSet],
         always: Indices,
+        gram_share: float,
     ) -> None:
         self._store = ColumnStore(problem.design.n_features, problem.design.n_features)
         null = problem.loss.gradient(problem.null_predictor)
         used = problem.loss.weights > 0.0
         squares = (null[used].T) ** 2 / problem.loss.weights[used]
         self._null_loss = 0.5 * float(np.sum(squares))
-        super().__init__(problem, null_gradient, working, always)
+        super().__init__(problem, null_gradient, working, always, gram_share)
 
     def _quadratic(self) -> Quadratic:
         new = self._store.missing(self.features)
@@ -249,19 +266,3 @@ class ByCovariances(SquaredCandidates):
         both = self.null_gradient[..., self.features] + gradients[..., self.features]
         products = (coefs * both).reshape(len(coefs), -1)
         return gradients, self._null_loss + 0.5 * products.sum(axis=1)
-
-
-def squared_candidates(
-    problem: Problem,
-    null_gradient: Array,
-    working: Callable[[Indices], WorkingPenalty],
-    always: Indices,
-    covariance: float,
-) -> SquaredCandidates:
-    """Candidates of a squared loss, by covariances for so many times as many samples as features.
-
-    Other parameters as in :class:`Candidates`.
-    """
-    n, p = problem.design.n_samples, problem.design.n_features
-    kind: type[SquaredCandidates] = ByCovariances if n >= covariance * p else ByResiduals
-    return kind(problem, null_gradient, working, always)
