@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from sksparse._typing import Array, Indices
 from sksparse.penalties._base import ConvexPenalty, check_factors
-from sksparse.penalties._operators import divide, sorted_magnitudes
+from sksparse.penalties._operators import divide
+from sksparse.penalties._sorted_prox import shrink_sorted
+from sksparse.penalties._sorted_weights import check_sorted
+from sksparse.penalties._tensors import apply_to
 
 
 class SortedL1(ConvexPenalty):
@@ -20,7 +25,7 @@ class SortedL1(ConvexPenalty):
 
     def __init__(self, weights: Array) -> None:
         self.weights = np.asarray(weights, dtype=np.float64)
-        check_factors("weights", self.weights)
+        check_sorted(self.weights)
 
     def check_features(self, n_features: int) -> None:
         check_factors("weights", self.weights, n_features)
@@ -28,9 +33,9 @@ class SortedL1(ConvexPenalty):
     def value(self, coef: Array) -> float:
         return float(self.weights @ _descending(np.abs(coef)))
 
-    def prox(self, v: Array, step: float) -> Array:
-        v = np.asarray(v, dtype=np.float64)
-        return np.copysign(sorted_magnitudes(np.abs(v), step * self.weights), v)
+    def prox(self, v: Any, step: float) -> Any:
+        """As in :class:`Penalty`; v may be a torch tensor on any device."""
+        return apply_to(v, lambda array: shrink_sorted(array, step * self.weights))
 
     def dual_norm(self, gradient: Array) -> float:
         budget = np.cumsum(self.weights)
