@@ -158,8 +158,8 @@ def check_sorted(weights: Array, n_features: int | None = None) -> None:
     if rises.size:
         i = int(rises[0])
         raise ValueError(
-            f"weights must not increase; got {weights[i]} at rank {i + 1} and {weights[i + 1]} at "
-            f"rank {i + 2}. Sort them in decreasing order."
+            f"weights must not increase; got {weights[i]} followed by {weights[i + 1]} at position "
+            f"{i + 1}. Sort them, largest first."
         )
 
 
