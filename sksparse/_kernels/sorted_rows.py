@@ -200,8 +200,16 @@ def sorted_rows(matrix, descent, coef, radius, order, weights, alpha, sweeps):
             first = _rank(ranked, n_used, length)
             leading = _leading(keys, size, weights, first, alpha)
             n_used = _move_together(
-                matrix, descent, coef, radius, members, leading if leading > 0 else size,
-                ranked, n_used, weights, alpha,
+                matrix,
+                descent,
+                coef,
+                radius,
+                members,
+                leading if leading > 0 else size,
+                ranked,
+                n_used,
+                weights,
+                alpha,
             )
     size = 0
     for k in range(n_first, p):
@@ -213,8 +221,16 @@ def sorted_rows(matrix, descent, coef, radius, order, weights, alpha, sweeps):
     # alone, a feature enters below
     if leading > 1:
         n_used = _move_together(
-            matrix, descent, coef, radius, members, leading,
-            ranked, n_used, weights, alpha,
+            matrix,
+            descent,
+            coef,
+            radius,
+            members,
+            leading,
+            ranked,
+            n_used,
+            weights,
+            alpha,
         )
     for _ in range(sweeps):
         for j in range(p):
