@@ -15,6 +15,7 @@ from sksparse._typing import Array, Indices
 from sksparse.losses import ConjugateLoss
 from sksparse.penalties import SortedL1
 from sksparse.penalties._sorted_l1 import magnitudes
+from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Solution
 from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver, moderate
@@ -23,6 +24,7 @@ from sksparse.solvers.convex._path import solve_in_batches
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
 from sksparse.solvers.sorted_l1._path import SortedPath
+from sksparse.solvers.sorted_l1._rows import TUNING as ROWS
 from sksparse.solvers.sorted_l1._rows import RowsWorking
 from sksparse.solvers.sorted_l1._subproblem import TUNING
 from sksparse.solvers.sorted_l1._working import SortedWorking
@@ -56,12 +58,13 @@ class SortedDescent(ConvexSolver[SortedIterate]):
     def start(self, problem: Problem, coef: Array | None) -> SortedIterate:
         usable, level = problem.centred.usable, problem.null_intercept
         coef = self.first_coef(problem, coef)
+        per_sample = np.inf if problem.loss.n_outputs == 1 else ROWS.per_sample
         state = SortedIterate(
             coef,
             level,
             level=level,
             target=self.tolerance(problem),
-            quadratics=SquaredQuadratics(self.gram),
+            quadratics=SquaredQuadratics(self.gram or GramCache(problem.centred), per_sample),
         )
         state.z = problem.centred.matvec(coef) + level
         small = np.count_nonzero(usable) <= TUNING.small
