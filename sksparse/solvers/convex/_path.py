@@ -60,9 +60,6 @@ class Tuning:
     covariance : float
         Products of candidates with all features are kept where there are so many times as many
         samples as features.
-    gram_share : float
-        Features of candidates, as a share of the samples, up to which a Gram matrix is formed:
-        with more, an epoch over the columns themselves takes no longer.
     """
 
     first: int = 4
@@ -75,7 +72,6 @@ class Tuning:
     rounds: int = 20
     largest: int = 10000
     covariance: float = 10.0
-    gram_share: float = 0.7
 
 
 class PathPoint(NamedTuple):
@@ -162,7 +158,7 @@ class BatchedPath(ABC):
         n, p = problem.design.n_samples, problem.design.n_features
         by_covariances = n >= tuning.covariance * p
         kind: type[SquaredCandidates] = ByCovariances if by_covariances else ByResiduals
-        return kind(*about, tuning.gram_share)
+        return kind(*about)
 
     @abstractmethod
     def _working(self, units: Indices) -> WorkingSet:

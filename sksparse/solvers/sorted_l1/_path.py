@@ -10,7 +10,7 @@ from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._path import BatchedPath, Excess, Tuning
 from sksparse.solvers.sorted_l1._working import SortedWorking
 
-TUNING = Tuning(gram_share=np.inf)
+TUNING = Tuning()
 
 
 class SortedPath(BatchedPath):
