@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sksparse._typing import Array, Indices, Mask
+from sksparse.penalties import ConvexPenalty
 from sksparse.solvers._column_store import ColumnStore
 from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
@@ -90,13 +91,17 @@ class Candidates(ABC):
         Of units that are not ``live`` they may stay as they are.
         """
 
+    @property
+    def penalty(self) -> ConvexPenalty:
+        """The penalty over the candidates."""
+        return self._working.penalty
+
     def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
-        """Largest violation over the candidates, of the gradient over all features."""
-        inner = gradient[..., self.features]
-        return float(self._working.violations(coef, inner, alpha).max(initial=0.0))
+        """Largest violation over the candidates."""
+        return float(self._working.violations(coef, gradient, alpha).max(initial=0.0))
 
     def reduced(self, coef: Array) -> Array:
-        """Coefficients of the candidates among all."""
+        """What belongs to the candidates, of coefficients or gradients of all features."""
         return coef[..., self.features]
 
     def expanded(self, coef: Array) -> Array:
