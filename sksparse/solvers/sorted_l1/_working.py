@@ -36,9 +36,10 @@ class SortedWorking(WorkingSet):
         inner = SortedL1(penalty.weights[: len(features)])
         super().__init__(features, features, inner, scales[features])
 
-    def admits(self, combined: Array, end: Array) -> bool:
-        """Whether a combination of iterates has the ties and zeros of the last of them."""
-        return len(np.unique(np.abs(combined))) <= len(np.unique(np.abs(end)))
+    def admitted(self, combined: Array, end: Array) -> Array | None:
+        """A combination of iterates, if it has the ties and zeros of the last of them."""
+        tied = len(np.unique(np.abs(combined))) <= len(np.unique(np.abs(end)))
+        return combined if tied else None
 
     def violation_unit(self) -> float:
         lengths = np.cumsum(np.sort(self.scales)[::-1])
