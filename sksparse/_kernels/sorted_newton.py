@@ -11,8 +11,10 @@ from sksparse._kernels._compiled import njit
 
 # Added to the diagonal of systems of equations, for rows and columns of one scale.
 _JITTER = 1e-13
-# Halvings of a step.
-_HALVINGS = 10
+# Doublings of a step from the first border on, and halvings that follow.
+_MOST_DOUBLINGS, _HALVINGS = 60, 8
+# So far beyond a border the order of magnitudes is the one behind it.
+_BEYOND = 1e-6
 # A change of the objective by this share is none.
 _ROUNDING = 1e-14
 
@@ -72,19 +74,27 @@ def _solve(system, right):
 
 
 @njit(cache=True, inner=True)
-def _best_on_pattern(matrix, origin, coef, order, labels, n_used, cumulative, alpha, levels):
-    """Write the magnitudes of the clusters at the minimum while the pattern stays, if any."""
+def _best_on_pattern(matrix, descent, coef, order, labels, n_used, cumulative, alpha, levels):
+    """Write the magnitudes of the clusters at the minimum while the pattern stays, if any.
+
+    The system is one for their changes, so that repeated steps correct its rounding.
+    """
     k = levels.shape[0]
     system = np.zeros((k, k))
     for r in range(n_used):
         i = order[r]
         sign, row = np.sign(coef[i]), system[labels[r]]
-        levels[labels[r]] += sign * origin[i] - alpha * (cumulative[r + 1] - cumulative[r])
+        levels[labels[r]] += sign * descent[i] - alpha * (cumulative[r + 1] - cumulative[r])
         for s in range(r):
             both = sign * np.sign(coef[order[s]]) * matrix[i, order[s]]
             row[labels[s]] += 2.0 * both if labels[s] == labels[r] else both
         row[labels[r]] += matrix[i, i]
-    return _solve(system, levels)
+    if not _solve(system, levels):
+        return False
+    for r in range(n_used):
+        if r == 0 or labels[r] != labels[r - 1]:
+            levels[labels[r]] += abs(coef[order[r]])
+    return True
 
 
 @njit(cache=True, inner=True)
@@ -122,16 +132,47 @@ def _label(coef, order, n_used, labels):
 
 
 @njit(cache=True, inner=True)
-def _best_share(coef, step, pull, curvature, order, n_used, keys, cumulative, alpha):
-    """The share of a step that is best, by halving where the objective still falls."""
-    low, high, share = 0.0, 1.0, 1.0
-    for _ in range(_HALVINGS + 1):
+def _first_border(coef, order, labels, n_used, levels):
+    """The share of a step that first ties two clusters, or one with zero, and the larger one.
+
+    Beyond one where the pattern stays.
+    """
+    share, closing = 2.0, -1
+    for r in range(n_used):
+        k = labels[r]
+        if r < n_used - 1 and labels[r + 1] == k:
+            continue
+        gap, target = abs(coef[order[r]]), levels[k]
+        if r < n_used - 1:
+            gap -= abs(coef[order[r + 1]])
+            target -= levels[k + 1]
+        if target <= 0.0 and gap < share * (gap - target):
+            share, closing = gap / (gap - target), k
+    return share, closing
+
+
+@njit(cache=True, inner=True)
+def _best_share(coef, step, pull, curvature, order, n_used, keys, cumulative, alpha, border):
+    """The share of a step that is best, from the first border on; that itself where it is best."""
+    low, high, share = 0.0, -1.0, min(border * (1.0 + _BEYOND), 1.0)
+    for _ in range(_MOST_DOUBLINGS):
+        slope = _slope(coef, step, share, order, n_used, keys, cumulative, alpha)
+        if share * curvature - pull + slope > 0.0:
+            high = share
+            break
+        low = share
+        if share == 1.0:
+            break
+        share = min(2.0 * share, 1.0)
+    if low == 0.0:
+        return border
+    for _ in range(_HALVINGS if low < high else 0):
+        share = 0.5 * (low + high)
         slope = _slope(coef, step, share, order, n_used, keys, cumulative, alpha)
         if share * curvature - pull + slope > 0.0:
             high = share
         else:
             low = share
-        share = 0.5 * (low + high)
     return low
 
 
@@ -163,18 +204,18 @@ def newton_step(matrix, origin, descent, coef, n_used, cumulative, alpha, budget
     cost : float
         Multiplications that were spent.
     """
-    order, labels, keys, trial = places[0], places[3], work[0], work[1]
-    step, after, p = work[2], work[3], coef.shape[0]
+    order, ranked, labels, p = places[0], places[2], places[3], coef.shape[0]
+    keys, trial, step, after = work[0], work[1], work[2], work[3]
     n_levels = _label(coef, order, n_used, labels)
     cost = n_used * (n_used + p) + n_levels**3 / 6.0
     levels = np.zeros(n_levels)
     if n_used == 0 or cost > budget:
         return 0.0
-    if not _best_on_pattern(matrix, origin, coef, order, labels, n_used, cumulative, alpha, levels):
+    if not _best_on_pattern(
+        matrix, descent, coef, order, labels, n_used, cumulative, alpha, levels
+    ):
         return cost
-    stays = levels[n_levels - 1] > 0.0
-    for k in range(1, n_levels):
-        stays &= levels[k] < levels[k - 1]
+    border, closing = _first_border(coef, order, labels, n_used, levels)
     for j in range(p):
         step[j], after[j] = 0.0, origin[j]
     before = alpha * _penalty(coef, order, n_used, cumulative)
@@ -190,16 +231,24 @@ def newton_step(matrix, origin, descent, coef, n_used, cumulative, alpha, budget
         curvature += step[j] * (descent[j] - after[j])
         size += 0.5 * abs(coef[j]) * (abs(origin[j]) + abs(descent[j]))
     share = 1.0
-    if not stays:
-        share = _best_share(coef, step, pull, curvature, order, n_used, keys, cumulative, alpha)
-    for r in range(n_used):
+    if border <= 1.0:
+        for r in range(n_used):
+            ranked[r] = order[r]
+        share = _best_share(
+            coef, step, pull, curvature, ranked, n_used, keys, cumulative, alpha, border
+        )
+    for r in range(n_used - 1, -1, -1):
         i = order[r]
-        trial[i] = coef[i] + share * step[i]
+        ranked[r], trial[i] = i, coef[i] + share * step[i]
         keys[i] = abs(trial[i])
-    _sort(order, n_used, keys)
+        if share == border and labels[r] == closing:
+            # exactly that of the next cluster, or zero
+            keys[i] = keys[order[r + 1]] if r + 1 < n_used else 0.0
+            trial[i] = keys[i] if coef[i] > 0.0 else -keys[i]
+    _sort(ranked, n_used, keys)
     change = share * (0.5 * share * curvature - pull) - before
     for r in range(n_used):
-        change += alpha * (cumulative[r + 1] - cumulative[r]) * keys[order[r]]
+        change += alpha * (cumulative[r + 1] - cumulative[r]) * keys[ranked[r]]
     if change <= _ROUNDING * size:
         for r in range(n_used):
             coef[order[r]] = trial[order[r]]
