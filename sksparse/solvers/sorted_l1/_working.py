@@ -35,10 +35,22 @@ class SortedWorking(WorkingSet):
     def __init__(self, penalty: SortedL1, features: Indices, scales: Array) -> None:
         inner = SortedL1(penalty.weights[: len(features)])
         super().__init__(features, features, inner, scales[features])
+        self._cumulative = np.append(0.0, np.cumsum(inner.weights))
 
     def admits(self, combined: Array, end: Array) -> bool:
         """Whether a combination of iterates has the ties and zeros of the last of them."""
         return len(np.unique(np.abs(combined))) <= len(np.unique(np.abs(end)))
+
+    def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
+        from sksparse._kernels.sorted_descent import descend
+
+        if not len(coef):
+            return 0.0
+        # the compiled loop says it where it makes no round
+        size, none = len(coef), np.empty((0, 0))
+        memory = np.empty((4, size), dtype=np.intp), np.empty((4, size))
+        about = self.scales, self._cumulative, alpha, 0.0, Limits(rounds=0)
+        return float(descend(none, coef, -gradient, coef, *about, *memory))
 
     def violation_unit(self) -> float:
         lengths = np.cumsum(np.sort(self.scales)[::-1])
