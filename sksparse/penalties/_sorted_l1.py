@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from sksparse._typing import Array, Indices
 from sksparse.penalties._base import ConvexPenalty, check_factors
 from sksparse.penalties._operators import divide, sorted_magnitudes
+from sksparse.penalties._sorted_prox import shrink_sorted
+from sksparse.penalties._sorted_weights import check_sorted
+from sksparse.penalties._tensors import apply_to
 
 # Norms of several outputs that are this close, in units of the float type's epsilon, are equal: a
 # row of a norm is off by a few when it is scaled, rounded to the type, and measured again.
@@ -32,32 +37,45 @@ class SortedL1(ConvexPenalty):
 
     def __init__(self, weights: Array) -> None:
         self.weights = np.asarray(weights, dtype=np.float64)
-        check_factors("weights", self.weights)
-        rises = np.flatnonzero(self.weights[1:] > self.weights[:-1])
-        if rises.size:
-            i = int(rises[0])
-            raise ValueError(
-                f"weights must not increase; got {self.weights[i]} followed by "
-                f"{self.weights[i + 1]} at position {i + 1}. Sort them, largest first."
-            )
+        check_sorted(self.weights)
 
     def check_features(self, n_features: int) -> None:
         check_factors("weights", self.weights, n_features)
 
     def value(self, coef: Array) -> float:
-        return float(self.weights @ _descending(magnitudes(coef)))
+        sizes = magnitudes(coef)
+        ranked = _descending(sizes[sizes > 0.0])
+        return float(self.weights[: len(ranked)] @ ranked)
 
-    def prox(self, v: Array, step: float) -> Array:
-        v = np.asarray(v, dtype=np.float64)
+    def prox(self, v: Any, step: float) -> Any:
+        """As in :class:`Penalty`; `v` may be a torch tensor on any device, such as a layer's."""
+        return apply_to(v, lambda array: self._prox(array, step * self.weights))
+
+    def _prox(self, v: Array, thresholds: Array) -> Array:
+        if v.ndim not in (1, 2) or v.shape[-1] != len(thresholds):
+            raise ValueError(
+                f"v must have shape ({len(thresholds)},) or (n_outputs, {len(thresholds)}), as "
+                f"there are so many weights; got shape {v.shape}."
+            )
+        if v.ndim == 1:
+            return shrink_sorted(v, thresholds)
         before = magnitudes(v)
-        after = sorted_magnitudes(before, step * self.weights)
-        return np.copysign(after, v) if v.ndim == 1 else v * divide(after, before)
+        return v * divide(sorted_magnitudes(before, thresholds), before) + 0.0
 
     def dual_norm(self, gradient: Array) -> float:
-        budget = np.cumsum(self.weights)
-        used = budget > 0
-        load = np.cumsum(_descending(magnitudes(gradient)))
-        return float(np.max(load[used] / budget[used], initial=0.0))
+        # The largest ratio of a sum of the first pulls to that of as many weights. A pull below the
+        # smallest weight that it can meet, times a ratio that there is, ends no larger one: few
+        # have to be sorted.
+        budget, pulls, bound = np.cumsum(self.weights), magnitudes(gradient), 0.0
+        if not self.weights.any():
+            return bound
+        known = len(pulls) + 1
+        while 0 < len(pulls) < known:
+            known = len(pulls)
+            bound = max(bound, float(pulls.sum() / budget[known - 1]))
+            pulls = pulls[pulls > bound * self.weights[known - 1]]
+        load = np.cumsum(_descending(pulls))
+        return max(bound, float(np.max(load / budget[: len(load)], initial=0.0)))
 
     def violations(
         self, coef: Array, gradient: Array, alpha: float, scales: Array | None = None

@@ -1,21 +1,22 @@
-"""The groups over which a path is solved, and the gradients there over all features."""
+"""The units over which a path is solved, and the gradients there over all features."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sksparse._typing import Array, Indices, Mask
-from sksparse.penalties import BlockPenalty
+from sksparse.penalties import ConvexPenalty
 from sksparse.solvers._column_store import ColumnStore
 from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
-from sksparse.solvers.convex._block_subproblem import EigenBlocks, Subproblem, Working
 from sksparse.solvers.convex._quadratic_model import DenseQuadratic, GramQuadratic, Quadratic
 from sksparse.solvers.convex._squared_quadratics import WeightedColumns
+from sksparse.solvers.convex._working_set import WorkingSet
 
 
 @dataclass(frozen=True)
@@ -39,39 +40,47 @@ TUNING = Tuning()
 
 
 class Candidates(ABC):
-    """Groups of a path that may be in use, with what is known of their columns.
+    """Units of a path that may be in use, with what is known of their columns.
 
     Parameters
     ----------
     problem : Problem
-        A loss with a block penalty.
+        A loss with a convex penalty.
     null_gradient : ndarray of shape (n_features,) or (n_outputs, n_features)
         Gradient of the loss at the model without features.
+    working : callable
+        The penalty over some units.
+    always : ndarray
+        The first units.
 
     Attributes
     ----------
-    groups, features : ndarray
-        Groups in the order in which they came, and their columns that vary.
+    units, features : ndarray
+        Units in the order in which they came, and their columns that vary.
     unit : float
         Least violation per unit of strength by which a dual norm exceeds it.
     """
 
-    def __init__(self, problem: Problem, null_gradient: Array) -> None:
-        self.problem, self.null_gradient = problem, null_gradient
-        self._penalty = problem.penalty_as(BlockPenalty)
-        self.groups = np.unique(self._penalty.blocks.labels[self._penalty.unpenalised()])
+    def __init__(
+        self,
+        problem: Problem,
+        null_gradient: Array,
+        working: Callable[[Indices], WorkingSet],
+        always: Indices,
+    ) -> None:
+        self.problem, self.null_gradient, self._over = problem, null_gradient, working
+        self.units = always
         self._renew()
 
-    def admit(self, groups: Indices) -> bool:
-        """Add groups; whether there were new ones."""
-        new = np.setdiff1d(groups, self.groups)
+    def admit(self, units: Indices) -> None:
+        """Add units."""
+        new = np.setdiff1d(units, self.units)
         if new.size:
-            self.groups = np.concatenate((self.groups, new))
+            self.units = np.concatenate((self.units, new))
             self._renew()
-        return bool(new.size)
 
     def _renew(self) -> None:
-        working = Working(self._penalty, self.groups, self.problem.centred.scales)
+        working = self._over(self.units)
         self._working, self.features = working, working.features
         self.unit = working.violation_unit()
 
@@ -79,16 +88,20 @@ class Candidates(ABC):
     def minimise(self, alpha: float, coef: Array, tol: float, live: Mask) -> Array:
         """Coefficients of the candidates that are optimal at a strength.
 
-        Of groups that are not ``live`` they may stay as they are.
+        Of units that are not ``live`` they may stay as they are.
         """
 
+    @property
+    def penalty(self) -> ConvexPenalty:
+        """The penalty over the candidates."""
+        return self._working.penalty
+
     def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
-        """Largest violation over the candidates, of the gradient over all features."""
-        inner = gradient[..., self.features]
-        return float(self._working.violations(coef, inner, alpha).max(initial=0.0))
+        """Largest violation over the candidates."""
+        return self._working.violation(coef, gradient, alpha)
 
     def reduced(self, coef: Array) -> Array:
-        """Coefficients of the candidates among all."""
+        """What belongs to the candidates, of coefficients or gradients of all features."""
         return coef[..., self.features]
 
     def expanded(self, coef: Array) -> Array:
@@ -131,17 +144,15 @@ class Candidates(ABC):
 class SquaredCandidates(Candidates):
     """Candidates of a squared loss, over which it is one quadratic for all strengths."""
 
-    def __init__(self, problem: Problem, null_gradient: Array) -> None:
-        self._eigen: EigenBlocks = {}
-        self._losses: Array = np.empty(0)
-        super().__init__(problem, null_gradient)
+    # values at the points that were checked last
+    _losses: Array = np.empty(0)
 
     def _renew(self) -> None:
         super()._renew()
-        self._subproblem = Subproblem(self._quadratic(), self._working, self._eigen)
+        self._subproblem = self._working.model(self._quadratic(), 1.0)
 
     def minimise(self, alpha: float, coef: Array, tol: float, live: Mask) -> Array:
-        visited = np.flatnonzero(live[self._working.groups])
+        visited = np.flatnonzero(live[self._working.units])
         return self._subproblem.minimise(alpha, coef, tol, visited)
 
     @abstractmethod
@@ -174,14 +185,20 @@ class SquaredCandidates(Candidates):
 class ByResiduals(SquaredCandidates):
     """Gradients are a product of X with the residuals of all points."""
 
-    def __init__(self, problem: Problem, null_gradient: Array) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        null_gradient: Array,
+        working: Callable[[Indices], WorkingSet],
+        always: Indices,
+    ) -> None:
         self._cache, self._columns = GramCache(problem.centred), WeightedColumns(problem.centred)
         self._null = problem.loss.gradient(problem.null_predictor)
-        super().__init__(problem, null_gradient)
+        super().__init__(problem, null_gradient, working, always)
 
     def _quadratic(self) -> Quadratic:
         n, features = self.problem.design.n_samples, self.features
-        if len(features) <= TUNING.gram_share * n:
+        if self._working.needs_gram or len(features) <= TUNING.gram_share * n:
             return self._gram_quadratic(self._cache.matrix(features))
         roots = np.sqrt(self.problem.loss.weights)
         null = -self._null.T
@@ -204,13 +221,19 @@ class ByResiduals(SquaredCandidates):
 class ByCovariances(SquaredCandidates):
     """Gradients are made of the products of candidates with all features."""
 
-    def __init__(self, problem: Problem, null_gradient: Array) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        null_gradient: Array,
+        working: Callable[[Indices], WorkingSet],
+        always: Indices,
+    ) -> None:
         self._store = ColumnStore(problem.design.n_features, problem.design.n_features)
         null = problem.loss.gradient(problem.null_predictor)
         used = problem.loss.weights > 0.0
         squares = (null[used].T) ** 2 / problem.loss.weights[used]
         self._null_loss = 0.5 * float(np.sum(squares))
-        super().__init__(problem, null_gradient)
+        super().__init__(problem, null_gradient, working, always)
 
     def _quadratic(self) -> Quadratic:
         new = self._store.missing(self.features)
