@@ -75,6 +75,7 @@ class SortedModel(WorkingModel):
 
     def __init__(self, quadratic: Quadratic, working: SortedWorking, curvature: float) -> None:
         self.quadratic, self._working = quadratic, working
+        self._part: tuple[Indices, SortedModel] | None = None
 
     def minimise(
         self, alpha: float, coef: Array, tol: float, visited: Indices | None = None
@@ -85,9 +86,12 @@ class SortedModel(WorkingModel):
                 self.quadratic, working.penalty, alpha, coef, working.scales, tol, limits
             )
         found = coef.copy()
-        quadratic = self.quadratic.over(visited)
-        inner = SortedL1(working.penalty.weights[: len(visited)])
-        found[visited] = minimise_sorted(
-            quadratic, inner, alpha, coef[visited], working.scales[visited], tol, limits
-        )
+        found[visited] = self._over(visited).minimise(alpha, coef[visited], tol)
         return found
+
+    def _over(self, visited: Indices) -> SortedModel:
+        """The model where all other coefficients are zero, kept for the next strength."""
+        if self._part is None or not np.array_equal(self._part[0], visited):
+            inner = SortedWorking(self._working.penalty, visited, self._working.scales)
+            self._part = visited, SortedModel(self.quadratic.over(visited), inner, 1.0)
+        return self._part[1]
