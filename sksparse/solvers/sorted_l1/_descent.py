@@ -24,6 +24,7 @@ from sksparse.solvers.convex._path import solve_in_batches
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
 from sksparse.solvers.sorted_l1._path import SortedPath
+from sksparse.solvers.sorted_l1._rows import TUNING as ROWS
 from sksparse.solvers.sorted_l1._rows import RowsWorking
 from sksparse.solvers.sorted_l1._working import SortedWorking
 
@@ -78,13 +79,14 @@ class SortedDescent(ConvexSolver[SortedIterate]):
     def start(self, problem: Problem, coef: Array | None) -> SortedIterate:
         level = problem.null_intercept
         coef = self.first_coef(problem, coef)
+        per_sample = np.inf if problem.loss.n_outputs == 1 else ROWS.per_sample
         state = SortedIterate(
             coef,
             level,
             level=level,
             target=self.tolerance(problem),
-            # sweeps over clusters need a Gram matrix, whatever the shape of X
-            quadratics=SquaredQuadratics(self.gram or GramCache(problem.centred)),
+            # sweeps over one output need a Gram matrix, whatever the shape of X
+            quadratics=SquaredQuadratics(self.gram or GramCache(problem.centred), per_sample),
         )
         state.z = problem.centred.matvec(coef) + level
         state.features = np.flatnonzero(magnitudes(coef))
