@@ -12,7 +12,7 @@ from sksparse.penalties._group import GroupL2
 from sksparse.penalties._l0 import L0
 from sksparse.penalties._l1 import L1
 from sksparse.penalties._sorted_l1 import SortedL1
-from sksparse.penalties._sorted_weights import oscar_weights
+from sksparse.penalties._sorted_weights import oscar_weights, slope_weights
 from sksparse.penalties._sparse_group import SparseGroup
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "SortedL1",
     "SparseGroup",
     "oscar_weights",
+    "slope_weights",
 ]
