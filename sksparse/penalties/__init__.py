@@ -11,7 +11,7 @@ from sksparse.penalties._blocks import BlockPenalty, Blocks
 from sksparse.penalties._group import GroupL2
 from sksparse.penalties._l0 import L0
 from sksparse.penalties._l1 import L1
-from sksparse.penalties._sorted_l1 import SortedL1
+from sksparse.penalties._sorted_l1 import SortedL1, cluster_labels
 from sksparse.penalties._sorted_weights import oscar_weights, slope_weights
 from sksparse.penalties._sparse_group import SparseGroup
 
@@ -25,6 +25,7 @@ __all__ = [
     "Penalty",
     "SortedL1",
     "SparseGroup",
+    "cluster_labels",
     "oscar_weights",
     "slope_weights",
 ]
