@@ -19,7 +19,7 @@ from sksparse.penalties import BlockPenalty
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Certificate, Solution, Status
 from sksparse.solvers.convex._base import VIOLATION, ConvexIterate, ConvexSolver, moderate
-from sksparse.solvers.convex._block_newton import NewtonModels, solve_newton
+from sksparse.solvers.convex._block_newton import NewtonModels, models_of, solve_newton
 from sksparse.solvers.convex._block_path import BlockPath, PathPoint
 from sksparse.solvers.convex._block_subproblem import TUNING, EigenBlocks, Subproblem, Working
 from sksparse.solvers.convex._duality import Known, duality_gaps
@@ -210,13 +210,8 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         if problem.loss.quadratic:
             self._solve_squared(problem, state, working, tol)
         else:
-            solve_newton(problem, state, working, self._newton_models(problem), tol)
-
-    def _newton_models(self, problem: Problem) -> NewtonModels:
-        """What is kept of the features between the steps and strengths of a curved loss."""
-        if self._models is None or self._models.centred is not problem.centred:
-            self._models = NewtonModels(problem.centred)
-        return self._models
+            self._models = models_of(problem, self._models)
+            solve_newton(problem, state, working, self._models, tol)
 
     def _solve_squared(
         self, problem: Problem, state: BlockIterate, working: Working, tol: float

@@ -14,6 +14,7 @@ from sksparse._typing import Array, Indices, Mask
 from sksparse.penalties import BlockPenalty, Blocks
 from sksparse.solvers.convex._quadratic_model import Quadratic
 from sksparse.solvers.convex._scaled_solve import scaled_solve
+from sksparse.solvers.convex._working_set import WorkingModel, WorkingSet
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ TUNING = Tuning()
 EigenBlocks = dict[int, tuple[Array, Array, Array]]
 
 
-class Working:
+class Working(WorkingSet):
     """The part of a block penalty that a working set sees.
 
     Parameters
@@ -107,32 +108,28 @@ class Working:
         The penalty over these columns.
     """
 
+    penalty: BlockPenalty
+
     def __init__(self, penalty: BlockPenalty, groups: Indices, scales: Array) -> None:
         features = penalty.blocks.members(groups)
         labels = np.repeat(np.arange(len(groups)), penalty.blocks.sizes[groups])
         used = scales[features] > 0.0
-        self.features, labels = features[used], labels[used]
+        features, labels = features[used], labels[used]
         kept, labels = np.unique(labels, return_inverse=True)
         self.groups = groups[kept]
         blocks = Blocks.from_labels(labels.astype(np.intp))
-        self.penalty = BlockPenalty(
+        inner = BlockPenalty(
             blocks,
-            penalty.l1[self.features],
+            penalty.l1[features],
             penalty.l2[self.groups],
             ridge=penalty.ridge,
-            lower=None if penalty.lower is None else penalty.lower[self.features],
-            upper=None if penalty.upper is None else penalty.upper[self.features],
+            lower=None if penalty.lower is None else penalty.lower[features],
+            upper=None if penalty.upper is None else penalty.upper[features],
         )
-        self._scales = scales[self.features]
+        super().__init__(features, inner, scales[features])
 
-    def violations(self, coef: Array, gradient: Array, alpha: float) -> Array:
-        """Violations of the groups, for columns of length one."""
-        return self.penalty.violations(coef, gradient, alpha, self._scales)
-
-    def cost(self, coef: Array, alpha: float) -> float:
-        """Penalty and ridge."""
-        penalty = alpha * self.penalty.value(coef)
-        return penalty + 0.5 * self.penalty.ridge * float(np.vdot(coef, coef))
+    def model(self, quadratic: Quadratic, curvature: float) -> Subproblem:
+        return Subproblem(quadratic, self, curvature=curvature)
 
     @cached_property
     def bounds(self) -> tuple[Array, Array]:
@@ -147,7 +144,7 @@ class Working:
         if not len(self.features):
             return 1.0
         factors = penalty.l2 + penalty.l1[blocks.pointers[:-1]]
-        units = factors * np.sqrt(blocks.sizes) / blocks.norms(self._scales)
+        units = factors * np.sqrt(blocks.sizes) / blocks.norms(self.scales)
         return float(units[factors > 0.0].min()) if factors.any() else 1.0
 
     def kernel_form(self, quadratic: Quadratic, known: EigenBlocks) -> Any:
@@ -197,7 +194,7 @@ def _eigen(blocks: Array) -> tuple[Array, Array]:
     return np.maximum(values, 0.0), vectors
 
 
-class Subproblem:
+class Subproblem(WorkingModel):
     """A quadratic and a block penalty over a working set, to minimise at several strengths.
 
     Parameters
@@ -208,12 +205,18 @@ class Subproblem:
         The penalty, with its ridge and bounds.
     known : dict or None, default=None
         Blocks of H that are known, to share between working sets of one H.
+    curvature : float, default=1.0
+        Sum of the curvatures of the samples, which are in the length of the columns of H.
     """
 
     def __init__(
-        self, quadratic: Quadratic, working: Working, known: EigenBlocks | None = None
+        self,
+        quadratic: Quadratic,
+        working: Working,
+        known: EigenBlocks | None = None,
+        curvature: float = 1.0,
     ) -> None:
-        self.quadratic, self.working = quadratic, working
+        self.quadratic, self.working, self._root = quadratic, working, curvature**0.5
         if len(working.features):
             self._form = quadratic.kernel_form()
             self._groups = working.kernel_form(quadratic, {} if known is None else known)
@@ -229,33 +232,17 @@ class Subproblem:
     def minimise(
         self, alpha: float, coef: Array, tol: float, visited: Indices | None = None
     ) -> Array:
-        """Coordinates of the working set that minimise ``quadratic + alpha * penalty``.
+        """Minimise at a strength, as :class:`WorkingModel` says, over the groups at ``visited``.
 
         Cyclic block descent with Anderson extrapolation every few epochs, and Newton steps on the
         coefficients in use where that takes long. Stops when no group moves by more than ``tol``,
         in the unit of violations, or moves no longer become smaller.
-
-        Parameters
-        ----------
-        alpha : float
-            Strength of the penalty.
-        coef : ndarray of shape (n_columns,) or (n_outputs, n_columns)
-            Where to begin, within the bounds.
-        tol : float
-            Violation that is small enough.
-        visited : ndarray or None, default=None
-            Positions of the groups that move; None is all.
-
-        Returns
-        -------
-        coef : ndarray
-            In the shape of the one passed.
         """
         from sksparse._kernels.block_descent import block_descent
 
         if not coef.size:
             return coef
-        point = _Point(self, alpha, coef.copy())
+        point, tol = _Point(self, alpha, coef.copy()), tol / self._root
         epochs = TUNING.round // max(self.quadratic.size, 1)
         epochs = min(max(epochs, TUNING.memory), TUNING.most_epochs)
         history = np.empty((epochs, *np.atleast_2d(coef).shape))
