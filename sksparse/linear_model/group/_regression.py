@@ -51,7 +51,7 @@ def check_survival_data(
     return X, records, np.column_stack((times, events)), weights / weights.sum()
 
 
-class GroupRegressorMixin(GroupSelectorMixin, LossRegressorMixin):
+class GroupRegressorMixin(LossRegressorMixin, GroupSelectorMixin):
     """Prediction and score by a linear model with one of several losses."""
 
     loss: str
