@@ -42,14 +42,11 @@ class BlockIterate(ConvexIterate):
         The working set.
     eigen : dict
         Blocks of the Hessian of a squared loss that are known.
-    sharper : float
-        Share of the usual tolerance over a working set, where the duality gap asks for more.
     """
 
     quadratics: SquaredQuadratics = field(kw_only=True)
     groups: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
     eigen: EigenBlocks = field(default_factory=dict)
-    sharper: float = 1.0
 
 
 class BlockDescent(ConvexSolver[BlockIterate]):
@@ -81,38 +78,6 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         used = penalty.blocks.labels[np.flatnonzero(np.atleast_2d(coef).any(axis=0))]
         state.groups = np.union1d(unpenalised, used).astype(np.intp)
         return state
-
-    def _gradient(self, problem: Problem, state: BlockIterate, derivatives: Array) -> Array:
-        return problem.gradient_over(state.coef, derivatives)
-
-    def accepts(self, problem: Problem, state: BlockIterate, certificate: Certificate) -> bool:
-        """Whether the duality gap is at most ``tol`` times the objective.
-
-        The gap is asked only where an estimate from the gradient at hand promises that it is.
-        """
-        if problem.alpha == 0.0 or not isinstance(problem.loss, ConjugateLoss):
-            return super().accepts(problem, state, certificate)
-        tol = self.tolerance(problem)
-        largest = self._largest_gap(problem, state, tol)
-        unsure = not state.stale and certificate.value > tol * TUNING.proved
-        if unsure and self._estimated_gap(problem, state) > largest:
-            return False
-        gap = self.gap(problem, state.coef, state.intercept)
-        if np.isnan(gap):
-            return super().accepts(problem, state, certificate)
-        if gap <= largest:
-            return True
-        state.sharper *= TUNING.sharper
-        return False
-
-    @staticmethod
-    def _estimated_gap(problem: Problem, state: BlockIterate) -> float:
-        """About the duality gap, from the gradient of the last certificate."""
-        penalty, alpha = problem.penalty_as(BlockPenalty), problem.alpha
-        smooth = state.gradient + penalty.ridge * state.coef
-        share = min(1.0, alpha / max(penalty.dual_norm(smooth), np.finfo(np.float64).tiny))
-        slack = alpha * penalty.value(state.coef) + share * float(np.vdot(state.coef, smooth))
-        return max(slack, 0.0) + 0.5 * (1.0 - share) ** 2 * state.residual**2
 
     def _inner_tolerance(
         self, problem: Problem, state: BlockIterate, working: Working, settled: bool

@@ -54,8 +54,6 @@ class Tuning:
     goal, sharper : float
         Share of the violations that the duality gap allows which is aimed at, and share of that
         where the gap is still too large.
-    proved : float
-        Violations this share of the tolerance have the gap computed, whatever is expected of it.
     """
 
     first_groups: int = 10
@@ -66,7 +64,6 @@ class Tuning:
     settled: float = 1.1
     goal: float = 0.3
     sharper: float = 0.1
-    proved: float = 1e-3
     memory: int = 5
     round: int = 500_000
     most_epochs: int = 40
