@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -17,17 +16,14 @@ from sksparse._typing import Array, Indices
 from sksparse.losses import ConjugateLoss
 from sksparse.penalties import BlockPenalty
 from sksparse.solvers._problem import Problem
-from sksparse.solvers._solution import Certificate, Solution, Status
-from sksparse.solvers.convex._base import VIOLATION, ConvexIterate, ConvexSolver, moderate
+from sksparse.solvers._solution import Certificate, Solution
+from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver, moderate
 from sksparse.solvers.convex._block_newton import NewtonModels, models_of, solve_newton
-from sksparse.solvers.convex._block_path import BlockPath, PathPoint
-from sksparse.solvers.convex._block_subproblem import TUNING, EigenBlocks, Subproblem, Working
-from sksparse.solvers.convex._duality import Known, duality_gaps
-from sksparse.solvers.convex._probe import Probe
+from sksparse.solvers.convex._block_path import BlockPath
+from sksparse.solvers.convex._block_subproblem import TUNING, EigenBlocks, Working
+from sksparse.solvers.convex._path import solve_in_batches
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
-
-_TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass
@@ -110,66 +106,15 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         if not known_gap or alphas[-1] == 0.0 or moderate(problem)[1] != 0:
             return one_by_one
         path = BlockPath(problem, alphas, self.tolerance(problem))
-        known: dict[float, Solution] = {}
-        probe = Probe(problem) if path.covariances else None
-        in_batches = True
-
-        def solve(alpha: float, before: Solution | None) -> Solution:
-            nonlocal in_batches
-            if alpha not in known and in_batches:
-                known.clear()
-                points = path.next_batch()
-                solutions = self._solutions(problem, points, probe)
-                known.update(zip((p.alpha for p in points), solutions, strict=True))
-                in_batches = alpha in known
-            found = known.get(alpha)
-            if found is not None and found.status is Status.CONVERGED:
-                return found
-            start = before if found is None else found
-            return one_by_one(alpha, start)
-
-        return solve
-
-    def _solutions(
-        self, problem: Problem, points: list[PathPoint], probe: Probe | None
-    ) -> list[Solution]:
-        """Points of a path with their duality gaps; those too large are not converged.
-
-        A ``probe`` confirms gradients where they are those of what the user is given.
-        """
-        intercepts = [_intercept(problem, point) for point in points]
-        answers = zip((p.coef for p in points), intercepts, strict=True)
-        rounded = [self.rounded(problem, *answer) for answer in answers]
-        ridge = problem.penalty_as(BlockPenalty).ridge
-        gaps = duality_gaps(
-            problem,
-            [point.alpha for point in points],
-            [coef for coef, _ in rounded],
-            [intercept for _, intercept in rounded],
-            None
-            if probe is None
-            else Known([point.gradient - ridge * point.coef for point in points], probe),
-        )
-        return [
-            Solution(
-                coef=point.coef,
-                intercept=intercept,
-                status=Status.CONVERGED
-                if gap <= self.tolerance(problem) * point.objective
-                else Status.STALLED,
-                certificate=Certificate(VIOLATION, point.violation / max(point.residual, _TINY)),
-                gap=float(gap),
-                n_iter=point.n_checks,
-                message="",
-            )
-            for point, intercept, gap in zip(points, intercepts, gaps, strict=True)
-        ]
+        return solve_in_batches(self, path, one_by_one)
 
     def step(self, problem: Problem, state: BlockIterate) -> None:
         known = len(state.groups)
         most = max(TUNING.first_groups, TUNING.growth * known)
         state.groups = enlarge(state.groups, state.violations, most)
-        working = Working(problem.penalty_as(BlockPenalty), state.groups, problem.centred.scales)
+        penalty, scales = problem.penalty_as(BlockPenalty), problem.centred.scales
+        eigen = state.eigen if problem.loss.quadratic else None
+        working = Working(penalty, state.groups, scales, eigen)
         settled = len(state.groups) <= TUNING.settled * known
         tol = self._inner_tolerance(problem, state, working, settled)
         if problem.loss.quadratic:
@@ -184,8 +129,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         features = working.features
         before = state.coef[..., features]
         quadratic = state.quadratics.at(problem, state, features)
-        subproblem = Subproblem(quadratic, working, state.eigen)
-        after = subproblem.minimise(problem.alpha, before, tol)
+        after = working.model(quadratic, 1.0).minimise(problem.alpha, before, tol)
         state.progress = bool(np.any(after != before))
         state.coef[..., features] = after
         state.z = state.quadratics.predictor(problem, features, after, state)
@@ -195,10 +139,3 @@ def _pulled_beyond(problem: Problem) -> bool:
     """Whether bounds other than zero hold coefficients, of which checks of a path know nothing."""
     bounds = problem.penalty_as(BlockPenalty).bounds
     return any(np.any(np.isfinite(bound) & (bound != 0.0)) for bound in bounds)
-
-
-def _intercept(problem: Problem, point: PathPoint) -> Any:
-    """The intercept for columns as they are."""
-    if not problem.free_intercept:
-        return problem.null_intercept
-    return point.level - point.coef @ problem.centred.means

@@ -94,39 +94,48 @@ class Working(WorkingSet):
         Groups of the working set.
     scales : ndarray of shape (n_features,)
         Length of each column; those of length zero are left out.
+    known : dict or None, default=None
+        Blocks of H that are known, to share between working sets of one H.
 
     Attributes
     ----------
+    units : ndarray
+        Groups that are not left out.
     features : ndarray
         Columns of the working set, the members of one group side by side.
-    groups : ndarray
-        Groups that are not left out.
     penalty : BlockPenalty
         The penalty over these columns.
     """
 
     penalty: BlockPenalty
 
-    def __init__(self, penalty: BlockPenalty, groups: Indices, scales: Array) -> None:
+    def __init__(
+        self,
+        penalty: BlockPenalty,
+        groups: Indices,
+        scales: Array,
+        known: EigenBlocks | None = None,
+    ) -> None:
         features = penalty.blocks.members(groups)
         labels = np.repeat(np.arange(len(groups)), penalty.blocks.sizes[groups])
         used = scales[features] > 0.0
         features, labels = features[used], labels[used]
         kept, labels = np.unique(labels, return_inverse=True)
-        self.groups = groups[kept]
+        groups = groups[kept]
         blocks = Blocks.from_labels(labels.astype(np.intp))
         inner = BlockPenalty(
             blocks,
             penalty.l1[features],
-            penalty.l2[self.groups],
+            penalty.l2[groups],
             ridge=penalty.ridge,
             lower=None if penalty.lower is None else penalty.lower[features],
             upper=None if penalty.upper is None else penalty.upper[features],
         )
-        super().__init__(features, inner, scales[features])
+        super().__init__(groups, features, inner, scales[features])
+        self._known = known
 
     def model(self, quadratic: Quadratic, curvature: float) -> Subproblem:
-        return Subproblem(quadratic, self, curvature=curvature)
+        return Subproblem(quadratic, self, curvature)
 
     @cached_property
     def bounds(self) -> tuple[Array, Array]:
@@ -144,13 +153,14 @@ class Working(WorkingSet):
         units = factors * np.sqrt(blocks.sizes) / blocks.norms(self.scales)
         return float(units[factors > 0.0].min()) if factors.any() else 1.0
 
-    def kernel_form(self, quadratic: Quadratic, known: EigenBlocks) -> Any:
-        """Groups as the compiled loop takes them, their blocks of H among those ``known``."""
+    def kernel_form(self, quadratic: Quadratic) -> Any:
+        """Groups as the compiled loop takes them, their blocks of H among those known."""
         from sksparse._kernels.block_descent import GroupBlocks
 
+        known: EigenBlocks = {} if self._known is None else self._known
         self._complete(quadratic, known)
         pointers = self.penalty.blocks.pointers
-        found = [known[g] for g in self.groups.tolist()]
+        found = [known[g] for g in self.units.tolist()]
         blocks, vectors, values = (np.concatenate(part) for part in zip(*found, strict=True))
         lower, upper = self.bounds
         bounded = np.isfinite(lower) | np.isfinite(upper)
@@ -173,13 +183,13 @@ class Working(WorkingSet):
     def _complete(self, quadratic: Quadratic, known: EigenBlocks) -> None:
         """Add the blocks of H, with the ridge, that are not known; those of one size together."""
         pointers, sizes = self.penalty.blocks.pointers, self.penalty.blocks.sizes
-        new = np.array([group not in known for group in self.groups.tolist()])
+        new = np.array([group not in known for group in self.units.tolist()])
         for size in np.unique(sizes[new]):
             equal = np.flatnonzero(new & (sizes == size))
             blocks = quadratic.blocks(pointers[equal], int(size))
             blocks[:, np.arange(size), np.arange(size)] += self.penalty.ridge
             values, vectors = _eigen(blocks)
-            for k, group in enumerate(self.groups[equal].tolist()):
+            for k, group in enumerate(self.units[equal].tolist()):
                 known[group] = blocks[k].ravel(), vectors[k].ravel(), values[k]
 
 
@@ -200,23 +210,15 @@ class Subproblem(WorkingModel):
         Model of the loss, without the ridge.
     working : Working
         The penalty, with its ridge and bounds.
-    known : dict or None, default=None
-        Blocks of H that are known, to share between working sets of one H.
     curvature : float, default=1.0
         Sum of the curvatures of the samples, which are in the length of the columns of H.
     """
 
-    def __init__(
-        self,
-        quadratic: Quadratic,
-        working: Working,
-        known: EigenBlocks | None = None,
-        curvature: float = 1.0,
-    ) -> None:
+    def __init__(self, quadratic: Quadratic, working: Working, curvature: float = 1.0) -> None:
         self.quadratic, self.working, self._root = quadratic, working, curvature**0.5
         if len(working.features):
             self._form = quadratic.kernel_form()
-            self._groups = working.kernel_form(quadratic, {} if known is None else known)
+            self._groups = working.kernel_form(quadratic)
 
     def state(self, coef: Array) -> Array:
         """State of the quadratic at coefficients."""
@@ -243,7 +245,7 @@ class Subproblem(WorkingModel):
         epochs = TUNING.round // max(self.quadratic.size, 1)
         epochs = min(max(epochs, TUNING.memory), TUNING.most_epochs)
         history = np.empty((epochs, *np.atleast_2d(coef).shape))
-        visited = np.arange(len(self.working.groups)) if visited is None else visited
+        visited = np.arange(len(self.working.units)) if visited is None else visited
         if self.quadratic.gram is not None and self._groups.widest == coef.ndim == 1:
             self._move_coordinates(point, tol, visited)
         best, stale, newton_at, wait = np.inf, 0, TUNING.newton_from, 1

@@ -23,7 +23,9 @@ class WorkingModel(ABC):
     quadratic: Quadratic
 
     @abstractmethod
-    def minimise(self, alpha: float, coef: Array, tol: float) -> Array:
+    def minimise(
+        self, alpha: float, coef: Array, tol: float, visited: Indices | None = None
+    ) -> Array:
         """Coordinates that minimise ``quadratic + alpha * penalty``.
 
         Parameters
@@ -34,6 +36,8 @@ class WorkingModel(ABC):
             Where to begin, within the bounds.
         tol : float
             Violation that is small enough.
+        visited : ndarray or None, default=None
+            Positions of the units that move, without which all are zero; None is all.
         """
 
 
@@ -42,16 +46,20 @@ class WorkingSet(ABC):
 
     Parameters
     ----------
+    units : ndarray
+        Units of the penalty, groups or single features, that are not left out.
     features : ndarray
-        The features.
+        Their features.
     penalty : ConvexPenalty
         The penalty over them, with its ridge and bounds.
     scales : ndarray of shape (n_columns,)
         Length of each of their columns.
     """
 
-    def __init__(self, features: Indices, penalty: ConvexPenalty, scales: Array) -> None:
-        self.features, self.penalty, self.scales = features, penalty, scales
+    def __init__(
+        self, units: Indices, features: Indices, penalty: ConvexPenalty, scales: Array
+    ) -> None:
+        self.units, self.features, self.penalty, self.scales = units, features, penalty, scales
 
     def violations(self, coef: Array, gradient: Array, alpha: float) -> Array:
         """Violations of optimality, for columns of length one."""

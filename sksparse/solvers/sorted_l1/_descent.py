@@ -6,17 +6,22 @@ and Saunders, 2014) with a line search.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from sksparse._typing import Array, Indices
+from sksparse.losses import ConjugateLoss
 from sksparse.penalties import SortedL1
 from sksparse.solvers._problem import Problem
-from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver
+from sksparse.solvers._solution import Solution
+from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver, moderate
 from sksparse.solvers.convex._block_newton import NewtonModels, models_of, solve_newton
+from sksparse.solvers.convex._path import solve_in_batches
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
+from sksparse.solvers.sorted_l1._path import SortedPath
 from sksparse.solvers.sorted_l1._subproblem import TUNING
 from sksparse.solvers.sorted_l1._working import SortedWorking
 
@@ -64,6 +69,20 @@ class SortedDescent(ConvexSolver[SortedIterate]):
         small = np.count_nonzero(usable) <= TUNING.small
         state.features = np.flatnonzero(usable if small else coef)
         return state
+
+    def along(
+        self, problem: Problem, alphas: Array
+    ) -> Callable[[float, Solution | None], Solution]:
+        """Whole batches are solved ahead of what is asked."""
+        one_by_one = super().along(problem, alphas)
+        self.check(problem)
+        known_gap = isinstance(problem.loss, ConjugateLoss)
+        unpenalised = problem.penalty_as(SortedL1).unpenalised().size > 0
+        if not known_gap or unpenalised or alphas[-1] == 0.0 or moderate(problem)[1] != 0:
+            return one_by_one
+        return solve_in_batches(
+            self, SortedPath(problem, alphas, self.tolerance(problem)), one_by_one
+        )
 
     def step(self, problem: Problem, state: SortedIterate) -> None:
         state.features = enlarge(state.features, state.violations, TUNING.first_features)

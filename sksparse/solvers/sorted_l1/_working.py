@@ -28,7 +28,7 @@ class SortedWorking(WorkingSet):
 
     def __init__(self, penalty: SortedL1, features: Indices, scales: Array) -> None:
         inner = SortedL1(penalty.weights[: len(features)])
-        super().__init__(features, inner, scales[features])
+        super().__init__(features, features, inner, scales[features])
 
     def admits(self, combined: Array, end: Array) -> bool:
         """Whether a combination of iterates has the ties and zeros of the last of them."""
@@ -59,6 +59,18 @@ class SortedModel(WorkingModel):
     def __init__(self, quadratic: Quadratic, working: SortedWorking, curvature: float) -> None:
         self.quadratic, self._working = quadratic, working
 
-    def minimise(self, alpha: float, coef: Array, tol: float) -> Array:
+    def minimise(
+        self, alpha: float, coef: Array, tol: float, visited: Indices | None = None
+    ) -> Array:
         working = self._working
-        return minimise_sorted(self.quadratic, working.penalty, alpha, coef, working.scales, tol)
+        if visited is None or len(visited) == len(coef):
+            return minimise_sorted(
+                self.quadratic, working.penalty, alpha, coef, working.scales, tol
+            )
+        found = coef.copy()
+        quadratic = self.quadratic.over(visited)
+        inner = SortedL1(working.penalty.weights[: len(visited)])
+        found[visited] = minimise_sorted(
+            quadratic, inner, alpha, coef[visited], working.scales[visited], tol
+        )
+        return found
