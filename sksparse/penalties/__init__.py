@@ -12,6 +12,7 @@ from sksparse.penalties._group import GroupL2
 from sksparse.penalties._l0 import L0
 from sksparse.penalties._l1 import L1
 from sksparse.penalties._sorted_l1 import SortedL1, cluster_labels
+from sksparse.penalties._sorted_prox import prox_sorted_l1
 from sksparse.penalties._sorted_weights import oscar_weights, slope_weights
 from sksparse.penalties._sparse_group import SparseGroup
 
@@ -27,5 +28,6 @@ __all__ = [
     "SparseGroup",
     "cluster_labels",
     "oscar_weights",
+    "prox_sorted_l1",
     "slope_weights",
 ]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from sksparse._typing import Array, Indices
 from sksparse.penalties._base import ConvexPenalty, check_factors
 from sksparse.penalties._operators import divide, sorted_magnitudes
+from sksparse.penalties._sorted_prox import shrink_sorted
+from sksparse.penalties._sorted_weights import check_sorted
+from sksparse.penalties._tensors import apply_to
 
 # Norms of several outputs that are this close, in units of the float type's epsilon, are equal: a
 # row of a norm is off by a few when it is scaled, rounded to the type, and measured again.
@@ -32,14 +37,7 @@ class SortedL1(ConvexPenalty):
 
     def __init__(self, weights: Array) -> None:
         self.weights = np.asarray(weights, dtype=np.float64)
-        check_factors("weights", self.weights)
-        rises = np.flatnonzero(self.weights[1:] > self.weights[:-1])
-        if rises.size:
-            i = int(rises[0])
-            raise ValueError(
-                f"weights must not increase; got {self.weights[i]} followed by "
-                f"{self.weights[i + 1]} at position {i + 1}. Sort them, largest first."
-            )
+        check_sorted(self.weights)
 
     def check_features(self, n_features: int) -> None:
         check_factors("weights", self.weights, n_features)
@@ -47,11 +45,20 @@ class SortedL1(ConvexPenalty):
     def value(self, coef: Array) -> float:
         return float(self.weights @ _descending(magnitudes(coef)))
 
-    def prox(self, v: Array, step: float) -> Array:
-        v = np.asarray(v, dtype=np.float64)
+    def prox(self, v: Any, step: float) -> Any:
+        """As in :class:`Penalty`; `v` may be a torch tensor on any device, such as a layer's."""
+        return apply_to(v, lambda array: self._prox(array, step * self.weights))
+
+    def _prox(self, v: Array, thresholds: Array) -> Array:
+        if v.ndim not in (1, 2) or v.shape[-1] != len(thresholds):
+            raise ValueError(
+                f"v must have shape ({len(thresholds)},) or (n_outputs, {len(thresholds)}), as "
+                f"there are so many weights; got shape {v.shape}."
+            )
+        if v.ndim == 1:
+            return shrink_sorted(v, thresholds)
         before = magnitudes(v)
-        after = sorted_magnitudes(before, step * self.weights)
-        return np.copysign(after, v) if v.ndim == 1 else v * divide(after, before)
+        return v * divide(sorted_magnitudes(before, thresholds), before) + 0.0
 
     def dual_norm(self, gradient: Array) -> float:
         budget = np.cumsum(self.weights)
