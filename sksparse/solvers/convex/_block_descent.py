@@ -16,7 +16,7 @@ from sksparse._typing import Array, Indices
 from sksparse.losses import ConjugateLoss
 from sksparse.penalties import BlockPenalty
 from sksparse.solvers._problem import Problem
-from sksparse.solvers._solution import Certificate, Solution
+from sksparse.solvers._solution import Solution
 from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver, moderate
 from sksparse.solvers.convex._block_newton import NewtonModels, models_of, solve_newton
 from sksparse.solvers.convex._block_path import BlockPath

@@ -14,6 +14,7 @@ import numpy as np
 from sksparse._typing import Array, Indices
 from sksparse.losses import ConjugateLoss
 from sksparse.penalties import SortedL1
+from sksparse.penalties._sorted_l1 import magnitudes
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Solution
 from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver, moderate
@@ -22,6 +23,7 @@ from sksparse.solvers.convex._path import solve_in_batches
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
 from sksparse.solvers.sorted_l1._path import SortedPath
+from sksparse.solvers.sorted_l1._rows import RowsWorking
 from sksparse.solvers.sorted_l1._subproblem import TUNING
 from sksparse.solvers.sorted_l1._working import SortedWorking
 
@@ -50,10 +52,6 @@ class SortedDescent(ConvexSolver[SortedIterate]):
 
     def check(self, problem: Problem) -> None:
         problem.penalty_as(SortedL1)
-        if problem.loss.n_outputs > 1:
-            raise ValueError(
-                f"SortedDescent fits one output, got a loss with {problem.loss.n_outputs} outputs."
-            )
 
     def start(self, problem: Problem, coef: Array | None) -> SortedIterate:
         usable, level = problem.centred.usable, problem.null_intercept
@@ -67,7 +65,7 @@ class SortedDescent(ConvexSolver[SortedIterate]):
         )
         state.z = problem.centred.matvec(coef) + level
         small = np.count_nonzero(usable) <= TUNING.small
-        state.features = np.flatnonzero(usable if small else coef)
+        state.features = np.flatnonzero(usable if small else magnitudes(coef))
         return state
 
     def along(
@@ -78,7 +76,14 @@ class SortedDescent(ConvexSolver[SortedIterate]):
         self.check(problem)
         known_gap = isinstance(problem.loss, ConjugateLoss)
         unpenalised = problem.penalty_as(SortedL1).unpenalised().size > 0
-        if not known_gap or unpenalised or alphas[-1] == 0.0 or moderate(problem)[1] != 0:
+        several = problem.loss.n_outputs > 1
+        if (
+            several
+            or not known_gap
+            or unpenalised
+            or alphas[-1] == 0.0
+            or moderate(problem)[1] != 0
+        ):
             return one_by_one
         return solve_in_batches(
             self, SortedPath(problem, alphas, self.tolerance(problem)), one_by_one
@@ -86,9 +91,8 @@ class SortedDescent(ConvexSolver[SortedIterate]):
 
     def step(self, problem: Problem, state: SortedIterate) -> None:
         state.features = enlarge(state.features, state.violations, TUNING.first_features)
-        working = SortedWorking(
-            problem.penalty_as(SortedL1), state.features, problem.centred.scales
-        )
+        kind = SortedWorking if problem.loss.n_outputs == 1 else RowsWorking
+        working = kind(problem.penalty_as(SortedL1), state.features, problem.centred.scales)
         tol = self.inner_tolerance(state)
         if problem.loss.quadratic:
             self._solve_squared(problem, state, working, tol)
@@ -101,9 +105,9 @@ class SortedDescent(ConvexSolver[SortedIterate]):
         problem: Problem, state: SortedIterate, working: SortedWorking, tol: float
     ) -> None:
         features = working.features
-        before = state.coef[features]
+        before = state.coef[..., features]
         quadratic = state.quadratics.at(problem, state, features)
         after = working.model(quadratic, 1.0).minimise(problem.alpha, before, tol)
         state.progress = bool(np.any(after != before))
-        state.coef[features] = after
+        state.coef[..., features] = after
         state.z = problem.centred.matvec(state.coef) + state.level

@@ -39,7 +39,7 @@ class SortedWorking(WorkingSet):
         units = np.cumsum(self.penalty.weights)[lengths > 0.0] / lengths[lengths > 0.0]
         return float(units[units > 0.0].min(initial=np.inf)) if units.any() else 1.0
 
-    def model(self, quadratic: Quadratic, curvature: float) -> SortedModel:
+    def model(self, quadratic: Quadratic, curvature: float) -> WorkingModel:
         return SortedModel(quadratic, self, curvature)
 
 
