@@ -111,8 +111,11 @@ def errors_of_tuned_fits(example: int, rng: np.random.Generator) -> list[float]:
     train, target = X[:n], y[:n]
     families = [
         [ridge_path(train, target)],
-        [lasso_path(train, target, alphas=40)[1]],
-        [enet_path(train, target, l1_ratio=r, alphas=40)[1] for r in (0.05, 0.3, 0.7)],
+        [lasso_path(train, target, alphas=40, max_iter=100_000)[1]],
+        [
+            enet_path(train, target, l1_ratio=r, alphas=40, max_iter=100_000)[1]
+            for r in (0.05, 0.3, 0.7)
+        ],
         [
             oscar_path(train, target, pairwise=share, alphas=20, eps=2e-3, tol=1e-4).coefs
             for share in (0.2, 0.6, 1.0)
