@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,13 +73,10 @@ def race(problems: list[Any], solvers: Solvers, references: list[np.ndarray]) ->
     }
 
 
-def warm_up(problems: list[JudgedProblem], solvers: Callable[[Any], Solvers]) -> None:
+def warm_up(problem: JudgedProblem, fits: Iterable[Fit], *, path: bool) -> None:
     """Compile, so that no measured fit does."""
-    for problem in problems:
-        for path in (False, True):
-            alphas = problem.path[::20] if path else problem.single
-            for fit in solvers(problem)(path).values():
-                fit(problem, alphas, 1e-4)
+    for fit in fits:
+        fit(problem, problem.path[::20] if path else problem.single, 1e-4)
 
 
 def describe(report: Report, merged: dict[str, Any], aims: tuple[Goal, ...]) -> None:

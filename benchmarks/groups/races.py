@@ -88,7 +88,9 @@ def warm_up() -> None:
         lasso = replace(problem, sizes=np.ones(shape[1], dtype=np.int64))
         kinds += [problem, replace(problem, l1_ratio=0.5), lasso]
         kinds += [draw(shape, (5, 5), 0, logistic=True)]
-    racing.warm_up(kinds, solvers_of)
+    for kind in kinds:
+        for path in (False, True):
+            racing.warm_up(kind, solvers_of(kind)(path).values(), path=path)
 
 
 def race(kind: Race, report: Report) -> dict[str, Any]:

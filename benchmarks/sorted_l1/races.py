@@ -7,12 +7,13 @@ from typing import Any
 
 from benchmarks import racing
 from benchmarks.judged import LOWEST, N_POINTS, SINGLE, standardised
+from benchmarks.measuring import Fit
 from benchmarks.racing import Goal, Solvers
 from benchmarks.report import Report
 
 from .ours import group_solver, ours
 from .problems import SortedProblem, draw, weights_of
-from .rivals import rivals
+from .rivals import skglm, sortedl1
 
 N_SEEDS = 3
 SHAPES = {
@@ -21,17 +22,22 @@ SHAPES = {
     "200x20000": (200, 20_000),
     "10000x500": (10_000, 500),
 }
-WEIGHTS = ("OSCAR", "BH")
+WIDEST, WEIGHTS = "200x20000", ("OSCAR", "BH")
 
 
 @dataclass(frozen=True)
 class Race:
-    """A kind of problem: a planted one, or one on a file of the data folder."""
+    """A kind of problem: a planted one, or one on a file of the data folder.
+
+    The steps of skglm take all features, so that only some of its fits take less than minutes; for
+    the log loss it has no intercept.
+    """
 
     weights: str
     shape: tuple[int, int] = (0, 0)
     logistic: bool = False
     file: str = ""
+    skglm: tuple[bool, ...] = ()
 
     def problems(self, report: Report) -> list[SortedProblem]:
         """The data sets."""
@@ -44,6 +50,8 @@ class Race:
 
 
 SQUARED = {f"{s}, {kind}": Race(kind, SHAPES[s]) for s in SHAPES for kind in WEIGHTS}
+SQUARED |= {f"{s}, OSCAR": Race("OSCAR", SHAPES[s], skglm=(False,)) for s in SHAPES if s != WIDEST}
+SQUARED |= {"200x1000, OSCAR": Race("OSCAR", SHAPES["200x1000"], skglm=(False, True))}
 GENES = {
     f"{name}, {kind}": Race(kind, file=f"{name}.npz")
     for name in ("leukemia", "colon")
@@ -65,18 +73,27 @@ GOALS = (
 )
 
 
-def solvers_of(problem: SortedProblem) -> Solvers:
-    """Ours, and who else solves such a problem."""
-    if problem.weights[0] == problem.weights[-1]:
-        return lambda path: {"ours": ours, "our group solver": group_solver}
-    return lambda path: {"ours": ours, **rivals(problem, path=path)}
+def solvers_of(kind: Race) -> Solvers:
+    """Ours, and who else solves such a problem, for paths or single fits."""
+
+    def named(path: bool) -> dict[str, Fit]:
+        if kind.weights == "lasso":
+            return {"ours": ours, "our group solver": group_solver}
+        slow = {"skglm": skglm} if path in kind.skglm else {}
+        return {"ours": ours, "sortedl1": sortedl1} | slow
+
+    return named
 
 
 def warm_up() -> None:
     """Compile, so that no measured fit does."""
     shapes = ((60, 120), (600, 60))
-    squared = [draw(shape, kind, 0) for shape in shapes for kind in ("OSCAR", "lasso")]
-    racing.warm_up([*squared, draw((60, 120), "OSCAR", 0, logistic=True)], solvers_of)
+    kinds = [Race(weights, shape) for shape in shapes for weights in ("OSCAR", "lasso")]
+    for kind in (*kinds, Race("OSCAR", shapes[0], True)):
+        problem = draw(kind.shape, kind.weights, 0, logistic=kind.logistic)
+        for path in (False, True):
+            racing.warm_up(problem, solvers_of(kind)(path).values(), path=path)
+    racing.warm_up(draw(shapes[0], "OSCAR", 0), [skglm], path=False)
 
 
 def race(kind: Race, report: Report) -> dict[str, Any]:
@@ -84,7 +101,7 @@ def race(kind: Race, report: Report) -> dict[str, Any]:
     problems = kind.problems(report)
     references = racing.least_objectives(problems, ours)
     result = {"default": racing.largest_gaps(problems, ours)}
-    return result | racing.race(problems, solvers_of(problems[0]), references)
+    return result | racing.race(problems, solvers_of(kind), references)
 
 
 def describe_races(report: Report, merged: dict[str, Any]) -> None:

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.measuring import Answer, Fit
+from benchmarks.measuring import Answer
 
 from .problems import SortedProblem
-
-#: Features with which skglm is measured, and entries of X with which its paths are: its steps take
-#: all features, so that it takes minutes beyond.
-FEW, SMALL = 5000, 200_000
-
-
-def rivals(problem: SortedProblem, *, path: bool) -> dict[str, Fit]:
-    """Who solves such a problem; skglm has no intercept for the log loss."""
-    slow = problem.X.size > SMALL if path else problem.X.shape[1] > FEW
-    return {"sortedl1": sortedl1} | ({} if problem.logistic or slow else {"skglm": skglm})
 
 
 def sortedl1(problem: SortedProblem, alphas: np.ndarray, tol: float) -> Answer:
