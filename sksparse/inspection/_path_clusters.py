@@ -132,12 +132,12 @@ def _most_frequent(owners: Indices, nobody: int) -> int:
     return int(np.bincount(known).argmax()) if known.size else nobody
 
 
-def named(cluster: Indices, names: Sequence[str]) -> str:
-    """A cluster by its size and its first members, on two lines; a feature alone by its name."""
+def named(cluster: Indices, names: Sequence[str], n_lines: int) -> str:
+    """A cluster by its size and its first members, on some lines; a feature alone by its name."""
     if len(cluster) == 1:
         return names[cluster[0]]
-    # no more names than two lines can take
+    # no more names than the lines can take
     members = ", ".join(names[feature].replace(" ", _TIED) for feature in cluster[:_LINE_WIDTH])
     text = f"{len(cluster)}{_TIED}tied: {members}"
-    lines = wrap(text, _LINE_WIDTH, max_lines=2, placeholder=" …", break_on_hyphens=False)
+    lines = wrap(text, _LINE_WIDTH, max_lines=n_lines, placeholder=" …", break_on_hyphens=False)
     return "\n".join(lines).replace(_TIED, " ")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sksparse._typing import Array, Indices
+from sksparse._typing import Array
 from sksparse.inspection._path_lines import PathLines
 
 if TYPE_CHECKING:
@@ -33,29 +33,39 @@ def draw_lines(
     named = lines.ranked(n_names)
     drawn: list[Line2D] = []
 
-    def draw(line: int, style: dict[str, Any]) -> None:
+    def draw(x: Array, heights: Array, members: int, style: dict[str, Any]) -> None:
         options = _LINE | size | style
-        options["linewidth"] += _extra_width(lines.members[line])
-        drawn.extend(ax.plot(points, lines.heights[line], **(options | line_kw)))
+        options["linewidth"] += _extra_width(members)
+        drawn.extend(ax.plot(x, heights, **(options | line_kw)))
 
     for place, owner in enumerate(named):
-        style = {"color": f"C{place % _COLOURS}", "zorder": 3}
+        style = {"color": f"C{place % _COLOURS}", "zorder": 3, "label": lines.names[owner]}
         style["linestyle"] = ["-", "--", ":", "-."][place // _COLOURS % 4]
-        style["label"] = lines.names[owner]
         for line in lines.of(owner):
-            draw(line, style)
+            draw(points, lines.heights[line], lines.members[line], style)
             style["label"] = None  # one entry for a group or cluster
-    for line in _unnamed(lines, named):
-        draw(line, _UNNAMED)
+    rest = lines.used & ~np.isin(lines.owners, named)
+    if lines.kind == "clusters":
+        # thousands of stretches take a second each thousand where they are lines of their own
+        for members in np.unique(lines.members[rest]):
+            x, heights = _joined(points, lines.heights[rest & (lines.members == members)])
+            draw(x, heights, members, _UNNAMED)
+    else:
+        for line in np.flatnonzero(rest):
+            draw(points, lines.heights[line], 1, _UNNAMED)
     return drawn
+
+
+def _joined(points: Array, heights: Array) -> tuple[Array, Array]:
+    """Several lines as one with gaps."""
+    heights = np.pad(heights, ((0, 0), (0, 1)), constant_values=np.nan)
+    x = np.broadcast_to(np.append(points, np.nan), heights.shape)
+    taken = np.isfinite(heights) | np.isnan(x)
+    return x[taken], heights[taken]
 
 
 def _extra_width(members: int) -> float:
     return float(min(_WIDER * np.log2(members), _WIDEST - _LINE["linewidth"]))
-
-
-def _unnamed(lines: PathLines, named: Indices) -> Indices:
-    return np.flatnonzero(lines.used & ~np.isin(lines.owners, named))
 
 
 def finish(ax: Axes, lines: PathLines, n_names: int, *, is_choice: bool) -> None:

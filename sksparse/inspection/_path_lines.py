@@ -14,6 +14,8 @@ from sksparse.inspection._path_clusters import any_tied, magnitudes, named, stro
 _SHOWN = ("auto", "groups", "coefficients", "clusters")
 # More coefficients than that are drawn as norms of their groups, unless they are asked for.
 _MOST_COEFFICIENTS = 20
+# The names of so many clusters have room for two lines each.
+_FEW_NAMES = 6
 # Characters of a name in a legend.
 _WIDTH = 32
 
@@ -74,10 +76,11 @@ def _whole(
     return PathLines(heights, owners, np.ones_like(owners), names, sizes, label, kind)
 
 
-def _clustered(values: Array, features: list[str], at: int, label: str) -> PathLines:
+def _clustered(values: Array, features: list[str], at: int, n_names: int, label: str) -> PathLines:
     """A line for each set of features while they are tied."""
     found = strokes(values, at)
-    names = [named(cluster, features) for cluster in found.clusters]
+    n_lines = 2 if min(n_names, len(found.clusters)) <= _FEW_NAMES else 1
+    names = [named(cluster, features, n_lines) for cluster in found.clusters]
     sizes = np.array([values[cluster[0], at] for cluster in found.clusters])
     return PathLines(found.heights, found.owners, found.members, names, sizes, label, "clusters")
 
@@ -89,6 +92,7 @@ def path_lines(
     feature_names: Any,
     show: str,
     at: int,
+    n_names: int,
 ) -> PathLines:
     """What is drawn of a path.
 
@@ -102,6 +106,8 @@ def path_lines(
         What each line stands for.
     at : int
         The point of reference: what is large there has a name.
+    n_names : int
+        Most names in the legend.
 
     Raises
     ------
@@ -126,7 +132,7 @@ def path_lines(
     if show in ("auto", "clusters") and not (show == "auto" and names):
         tied = magnitudes(coefs)
         if show == "clusters" or any_tied(tied):
-            return _clustered(tied, features, at, f"{norm_of} of the coefficients")
+            return _clustered(tied, features, at, n_names, f"{norm_of} of the coefficients")
     if show == "groups" or (show == "auto" and grouped and many):
         label = "norm of the group's coefficients"
         heights = np.array([*norms.values()], dtype=np.float64).reshape(len(norms), -1)

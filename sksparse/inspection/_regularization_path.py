@@ -63,8 +63,9 @@ class RegularizationPathDisplay:
     ----------
     lines_ : list of matplotlib Line2D
         The coefficients of one feature each, or the norms of one group each, where they are not
-        zero at all points; or stretches of the path along which features are tied. Those with a
-        name in the legend first, largest at the chosen point first.
+        zero at all points; those with a name in the legend first, largest at the chosen point
+        first. Of clusters, stretches of the path along which features are tied; those without a
+        name are one line, with gaps, for each number of features.
     chosen_lines_ : list of matplotlib Line2D
         The vertical lines at the chosen point.
     curve_ : matplotlib Line2D or None
@@ -292,7 +293,9 @@ class RegularizationPathDisplay:
         drawn = placed(points)
         coefs, shown = coefs[..., drawn], points[drawn]
         at = -1 if self.chosen is None else int(np.argmin(np.abs(shown - self.chosen)))
-        lines = path_lines(coefs, self.groups, self._norms(drawn), self.feature_names, show, at)
+        lines = path_lines(
+            coefs, self.groups, self._norms(drawn), self.feature_names, show, at, n_names
+        )
         n_panels = 1 if self.curve is None else 2
         size = (7.5, 1.6 + 1.9 * n_panels)
         ratios = [1, 2][-n_panels:]

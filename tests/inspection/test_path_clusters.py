@@ -105,7 +105,7 @@ def test_features_unused_at_the_chosen_point_are_grey() -> None:
     coefs = np.array([[0.0, 1.0, 2.0], [1.0, 0.5, 0.0], [1.0, 0.5, 0.0]])
     display = RegularizationPathDisplay(coefs, [3.0, 2.0, 1.0], xaxis="alpha").plot()
     assert legend(display) == ["x0"]
-    same(drawn(display), [("C0", [0.0, 1.0, 2.0]), ("0.75", [1.0, 0.5, 0.0])])
+    same(drawn(display), [("C0", [0.0, 1.0, 2.0]), ("0.75", [1.0, 0.5, 0.0, nan])])
 
 
 def test_norms_of_several_outputs_are_tied_up_to_rounding() -> None:
@@ -139,6 +139,24 @@ def test_a_long_list_of_members_is_cut_to_two_lines() -> None:
     assert second.startswith("measurement number 1")
     assert second.endswith("…")
     assert max(len(first), len(second)) <= 36
+    # of many clusters one line each
+    coefs = np.outer(np.repeat(np.arange(8.0, 0.0, -1.0), 5), np.ones(4))
+    display = display_of(coefs=coefs, feature_names=names).plot(n_names=7)
+    assert legend(display)[0] == "5 tied: measurement number 0, …"
+    assert len(legend(display)) == 7
+
+
+def test_what_has_no_name_is_one_line_for_each_width() -> None:
+    coefs = np.array([[3.0, 3.0], [1.0, 1.0], [2.0, 1.5], [2.0, 1.5], [1.0, 0.5]])
+    display = RegularizationPathDisplay(coefs, [2.0, 1.0], xaxis="alpha").plot(n_names=1)
+    same(
+        drawn(display),
+        [
+            ("C0", [3.0, 3.0]),
+            ("0.75", [1.0, 1.0, nan, 1.0, 0.5, nan]),
+            ("0.75", [2.0, 1.5, nan]),
+        ],
+    )
 
 
 def test_every_line_of_a_fitted_path_is_a_tie() -> None:
