@@ -11,7 +11,9 @@ from sksparse.penalties._blocks import BlockPenalty, Blocks
 from sksparse.penalties._group import GroupL2
 from sksparse.penalties._l0 import L0
 from sksparse.penalties._l1 import L1
-from sksparse.penalties._sorted_l1 import SortedL1, oscar_weights
+from sksparse.penalties._sorted_l1 import SortedL1, cluster_labels
+from sksparse.penalties._sorted_prox import prox_sorted_l1
+from sksparse.penalties._sorted_weights import oscar_weights, slope_weights
 from sksparse.penalties._sparse_group import SparseGroup
 
 __all__ = [
@@ -24,5 +26,8 @@ __all__ = [
     "Penalty",
     "SortedL1",
     "SparseGroup",
+    "cluster_labels",
     "oscar_weights",
+    "prox_sorted_l1",
+    "slope_weights",
 ]

@@ -12,6 +12,9 @@ import numpy as np
 
 from sksparse._typing import Array
 
+#: Magnitudes up to which pooling needs no other unit.
+LARGEST = 2.0**960
+
 
 def soft_threshold(v: Any, threshold: Any) -> Any:
     """Shrink each entry of ``v`` towards zero by ``threshold``.
@@ -75,7 +78,10 @@ def sorted_magnitudes(magnitudes: Array, thresholds: Array) -> Array:
     # What does not exceed the smallest threshold becomes zero and is pooled with nothing above.
     above = np.flatnonzero(magnitudes > thresholds[-1])
     order = above[np.argsort(-magnitudes[above])]
-    shrunk[order] = pool_adjacent(magnitudes[order] - thresholds[: len(order)])
+    values = magnitudes[order] - thresholds[: len(order)]
+    # Sums of many, times their number, stay below the largest float.
+    unit = 2.0**64 if len(order) and float(magnitudes[order[0]]) > LARGEST else 1.0
+    shrunk[order] = unit * pool_adjacent(values / unit)
     return shrunk
 
 

@@ -1,102 +1,178 @@
-"""The sorted L1 penalty of SLOPE and OSCAR."""
+"""The sorted L1 penalty of SLOPE and OSCAR, and of GrOWL for several outputs."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from sksparse._typing import Array, Indices
 from sksparse.penalties._base import ConvexPenalty, check_factors
 from sksparse.penalties._operators import divide, sorted_magnitudes
+from sksparse.penalties._sorted_prox import shrink_sorted
+from sksparse.penalties._sorted_weights import check_sorted
+from sksparse.penalties._tensors import apply_to
 
-
-def oscar_weights(n_features: int, pairwise: float, ranks: int | None = None) -> Array:
-    """Weights that make the sorted L1 norm the OSCAR penalty.
-
-    ``sum_{j<k} max(|w_j|, |w_k|)`` counts the i-th largest magnitude ``n_features - i`` times, so a
-    share ``pairwise`` of its mean over partners and a share ``1 - pairwise`` of the L1 norm make
-    ``(1 - pairwise) + pairwise * (n_features - i) / (n_features - 1)``. With fewer ``ranks`` they
-    fall as far over the first so many features, and the others share the smallest weight.
-
-    Parameters
-    ----------
-    n_features : int
-        Number of features.
-    pairwise : float
-        Share of the pairwise term, from 0 to 1.
-    ranks : int or None, default=None
-        Features over which the weights fall; None is all of them.
-
-    Returns
-    -------
-    weights : ndarray of shape (n_features,)
-        Non-increasing from 1 to ``1 - pairwise``.
-    """
-    last = (n_features if ranks is None else min(ranks, n_features)) - 1
-    below = np.maximum(last - np.arange(n_features, dtype=np.float64), 0.0)
-    return (1.0 - pairwise) + pairwise * below / max(last, 1)
+# Norms of several outputs that are this close, in units of the float type's epsilon, are equal: a
+# row of a norm is off by a few when it is scaled, rounded to the type, and measured again.
+_EQUAL_NORMS = 32.0
 
 
 class SortedL1(ConvexPenalty):
     """``sum_i weights_i |w|_(i)`` with ``|w|_(1) >= |w|_(2) >= ...`` (Bogdan et al., 2015).
 
+    For several outputs the coefficients have shape (n_outputs, n_features), and ``|w|_j`` is the
+    Euclidean norm of those of a feature (Zhang et al., 2018).
+
     Parameters
     ----------
     weights : ndarray of shape (n_features,)
         Non-negative and non-increasing.
+
+    Raises
+    ------
+    ValueError
+        For weights that are negative, not finite or increasing.
     """
 
     def __init__(self, weights: Array) -> None:
         self.weights = np.asarray(weights, dtype=np.float64)
-        check_factors("weights", self.weights)
+        check_sorted(self.weights)
 
     def check_features(self, n_features: int) -> None:
         check_factors("weights", self.weights, n_features)
 
     def value(self, coef: Array) -> float:
-        return float(self.weights @ _descending(np.abs(coef)))
+        return float(self.weights @ _descending(magnitudes(coef)))
 
-    def prox(self, v: Array, step: float) -> Array:
-        v = np.asarray(v, dtype=np.float64)
-        return np.copysign(sorted_magnitudes(np.abs(v), step * self.weights), v)
+    def prox(self, v: Any, step: float) -> Any:
+        """As in :class:`Penalty`; `v` may be a torch tensor on any device, such as a layer's."""
+        return apply_to(v, lambda array: self._prox(array, step * self.weights))
+
+    def _prox(self, v: Array, thresholds: Array) -> Array:
+        if v.ndim not in (1, 2) or v.shape[-1] != len(thresholds):
+            raise ValueError(
+                f"v must have shape ({len(thresholds)},) or (n_outputs, {len(thresholds)}), as "
+                f"there are so many weights; got shape {v.shape}."
+            )
+        if v.ndim == 1:
+            return shrink_sorted(v, thresholds)
+        before = magnitudes(v)
+        return v * divide(sorted_magnitudes(before, thresholds), before) + 0.0
 
     def dual_norm(self, gradient: Array) -> float:
         budget = np.cumsum(self.weights)
         used = budget > 0
-        load = np.cumsum(_descending(np.abs(gradient)))
+        load = np.cumsum(_descending(magnitudes(gradient)))
         return float(np.max(load[used] / budget[used], initial=0.0))
 
     def violations(
         self, coef: Array, gradient: Array, alpha: float, scales: Array | None = None
     ) -> Array:
         # The subdifferential factors over clusters of tied magnitudes: in each, every sum of the k
-        # largest aligned gradients stays below the sum of the first k weights of the cluster, and
-        # for non-zero clusters the total is equal. Features that move together are at most as long
-        # as all of them side by side.
-        scales = np.ones(len(coef)) if scales is None else scales
-        magnitudes = np.abs(coef)
-        aligned = np.where(coef == 0, np.abs(gradient), -np.sign(coef) * gradient)
-        order = np.lexsort((-aligned, -magnitudes))
-        excess = np.cumsum(aligned[order] - alpha * self.weights)
-        ends = np.append(np.flatnonzero(np.diff(magnitudes[order])), len(order) - 1)
-        starts = np.concatenate(([0], ends[:-1] + 1))
-        before = np.concatenate(([0.0], excess[ends[:-1]]))
-        result = np.zeros(len(coef))
-        alone = (starts == ends) & (magnitudes[order[ends]] > 0.0)
-        result[order[ends[alone]]] = divide(
-            np.abs(excess[ends] - before)[alone], scales[order[ends[alone]]]
-        )
-        for k in np.flatnonzero(~alone):
-            cluster = order[starts[k] : ends[k] + 1]
-            share = divide(excess[starts[k] : ends[k] + 1] - before[k], np.cumsum(scales[cluster]))
-            # A feature is a candidate to move as far as some prefix that holds it is over-full.
-            over_full = np.maximum.accumulate(share[::-1])[::-1]
-            result[cluster] = np.maximum(over_full, 0.0)
-            if magnitudes[cluster[0]] > 0:
-                result[cluster] = np.maximum(result[cluster], abs(share[-1]))
+        # largest pulls along the coefficients stays below the sum of the first k weights of the
+        # cluster, and for non-zero clusters the total is equal. Features that move together are at
+        # most as long as all of them side by side. Across the coefficients nothing may pull.
+        scales = np.ones(coef.shape[-1]) if scales is None else scales
+        labels = cluster_labels(coef)
+        used, zero = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
+        result = np.zeros(len(labels))
+        if used.size:
+            along, across = _along_and_across(coef[..., used], -gradient[..., used])
+            off = self._off_in_clusters(along, labels[used], alpha, scales[used])
+            result[used] = np.hypot(off, divide(across, scales[used]))
+        pull = magnitudes(gradient[..., zero])
+        result[zero] = self._over_full(pull, alpha, scales[zero])
         return np.where(scales > 0.0, result, 0.0)
 
+    def _off_in_clusters(self, pull: Array, labels: Indices, alpha: float, scales: Array) -> Array:
+        """How far pulls on non-zero clusters are from the weights, the largest of each cluster."""
+        order = np.lexsort((-pull, labels))
+        excess = np.cumsum(pull[order] - alpha * self.weights[: len(order)])
+        lengths = np.cumsum(scales[order])
+        starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+        sizes = np.diff(starts, append=len(order))
+        ends = starts + sizes - 1
+        before = np.repeat(np.append(0.0, excess[ends[:-1]]), sizes)
+        before_lengths = np.repeat(np.append(0.0, lengths[ends[:-1]]), sizes)
+        shares = divide(excess - before, lengths - before_lengths)
+        worst = np.maximum(np.maximum.reduceat(shares, starts), np.abs(shares[ends]))
+        return np.asarray(worst[labels])
+
+    def _over_full(self, pull: Array, alpha: float, scales: Array) -> Array:
+        """How far the pulls on features at zero exceed the smallest weights.
+
+        A feature may move as far as some prefix that holds it is over-full. Pulls below the weights
+        of all prefixes that hold them make none over-full, and are not sorted.
+        """
+        weights = alpha * self.weights[len(self.weights) - len(pull) :]
+        result = np.zeros(len(pull))
+        candidates, known = np.flatnonzero(pull > 0.0), len(pull) + 1
+        while 0 < len(candidates) < known:
+            known = len(candidates)
+            candidates = candidates[pull[candidates] > weights[known - 1]]
+        order = candidates[np.argsort(-pull[candidates], kind="stable")]
+        excess = np.cumsum(pull[order] - weights[: len(order)])
+        shares = divide(excess, np.cumsum(scales[order]))
+        result[order] = np.maximum(np.maximum.accumulate(shares[::-1])[::-1], 0.0)
+        return result
+
     def unpenalised(self) -> Indices:
-        return np.empty(0, dtype=np.intp)
+        return np.arange(0 if self.weights.any() else len(self.weights))
+
+
+def magnitudes(coef: Array) -> Array:
+    """What the penalty sorts: absolute values, or of several outputs the norms of the features.
+
+    Parameters
+    ----------
+    coef : ndarray of shape (n_features,) or (n_outputs, n_features)
+        Coefficients.
+
+    Returns
+    -------
+    magnitudes : ndarray of shape (n_features,)
+        In float64.
+    """
+    coef = np.asarray(coef, dtype=np.float64)
+    return np.abs(coef) if coef.ndim == 1 else np.sqrt(np.sum(coef * coef, axis=0))
+
+
+def cluster_labels(coef: Array) -> Indices:
+    """Which features share a magnitude.
+
+    Absolute values are equal when they are equal bit for bit. Norms over several outputs are
+    results of rounding: in sorted order, one belongs to the cluster of the next larger one when
+    they differ by at most 32 machine epsilons of the float type of the coefficients.
+
+    Parameters
+    ----------
+    coef : ndarray of shape (n_features,) or (n_outputs, n_features)
+        Coefficients.
+
+    Returns
+    -------
+    labels : ndarray of shape (n_features,)
+        Number of the cluster of each feature, from 0 for the largest magnitude on; -1 for
+        features that are zero.
+    """
+    sizes = magnitudes(coef)
+    labels = np.full(len(sizes), -1, dtype=np.intp)
+    used = np.flatnonzero(sizes)
+    order = used[np.argsort(-sizes[used], kind="stable")]
+    ranked = sizes[order]
+    tolerance = 0.0 if np.ndim(coef) == 1 else _EQUAL_NORMS * float(np.finfo(coef.dtype).eps)
+    labels[order] = np.cumsum(np.diff(ranked, prepend=ranked[:1]) < -tolerance * ranked)
+    return labels
+
+
+def _along_and_across(coef: Array, pull: Array) -> tuple[Array, Array]:
+    """Components of pulls along non-zero coefficients, and the length of what is left of them."""
+    if coef.ndim == 1:
+        return np.sign(coef) * pull, np.zeros(len(coef))
+    directions = coef / magnitudes(coef)
+    along = np.sum(directions * pull, axis=0)
+    return along, magnitudes(pull - along * directions)
 
 
 def _descending(values: Array) -> Array:

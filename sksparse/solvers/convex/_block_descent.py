@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -17,17 +16,14 @@ from sksparse._typing import Array, Indices
 from sksparse.losses import ConjugateLoss
 from sksparse.penalties import BlockPenalty
 from sksparse.solvers._problem import Problem
-from sksparse.solvers._solution import Certificate, Solution, Status
-from sksparse.solvers.convex._base import VIOLATION, ConvexIterate, ConvexSolver, moderate
-from sksparse.solvers.convex._block_newton import NewtonModels, solve_newton
-from sksparse.solvers.convex._block_path import BlockPath, PathPoint
-from sksparse.solvers.convex._block_subproblem import TUNING, EigenBlocks, Subproblem, Working
-from sksparse.solvers.convex._duality import Known, duality_gaps
-from sksparse.solvers.convex._probe import Probe
+from sksparse.solvers._solution import Solution
+from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver, moderate
+from sksparse.solvers.convex._block_newton import NewtonModels, models_of, solve_newton
+from sksparse.solvers.convex._block_path import BlockPath
+from sksparse.solvers.convex._block_subproblem import TUNING, EigenBlocks, Working
+from sksparse.solvers.convex._path import solve_in_batches
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
-
-_TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass
@@ -42,14 +38,11 @@ class BlockIterate(ConvexIterate):
         The working set.
     eigen : dict
         Blocks of the Hessian of a squared loss that are known.
-    sharper : float
-        Share of the usual tolerance over a working set, where the duality gap asks for more.
     """
 
     quadratics: SquaredQuadratics = field(kw_only=True)
     groups: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
     eigen: EigenBlocks = field(default_factory=dict)
-    sharper: float = 1.0
 
 
 class BlockDescent(ConvexSolver[BlockIterate]):
@@ -82,38 +75,6 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         state.groups = np.union1d(unpenalised, used).astype(np.intp)
         return state
 
-    def _gradient(self, problem: Problem, state: BlockIterate, derivatives: Array) -> Array:
-        return problem.gradient_over(state.coef, derivatives)
-
-    def accepts(self, problem: Problem, state: BlockIterate, certificate: Certificate) -> bool:
-        """Whether the duality gap is at most ``tol`` times the objective.
-
-        The gap is asked only where an estimate from the gradient at hand promises that it is.
-        """
-        if problem.alpha == 0.0 or not isinstance(problem.loss, ConjugateLoss):
-            return super().accepts(problem, state, certificate)
-        tol = self.tolerance(problem)
-        largest = self._largest_gap(problem, state, tol)
-        unsure = not state.stale and certificate.value > tol * TUNING.proved
-        if unsure and self._estimated_gap(problem, state) > largest:
-            return False
-        gap = self.gap(problem, state.coef, state.intercept)
-        if np.isnan(gap):
-            return super().accepts(problem, state, certificate)
-        if gap <= largest:
-            return True
-        state.sharper *= TUNING.sharper
-        return False
-
-    @staticmethod
-    def _estimated_gap(problem: Problem, state: BlockIterate) -> float:
-        """About the duality gap, from the gradient of the last certificate."""
-        penalty, alpha = problem.penalty_as(BlockPenalty), problem.alpha
-        smooth = state.gradient + penalty.ridge * state.coef
-        share = min(1.0, alpha / max(penalty.dual_norm(smooth), np.finfo(np.float64).tiny))
-        slack = alpha * penalty.value(state.coef) + share * float(np.vdot(state.coef, smooth))
-        return max(slack, 0.0) + 0.5 * (1.0 - share) ** 2 * state.residual**2
-
     def _inner_tolerance(
         self, problem: Problem, state: BlockIterate, working: Working, settled: bool
     ) -> float:
@@ -145,78 +106,22 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         if not known_gap or alphas[-1] == 0.0 or moderate(problem)[1] != 0:
             return one_by_one
         path = BlockPath(problem, alphas, self.tolerance(problem))
-        known: dict[float, Solution] = {}
-        probe = Probe(problem) if path.covariances else None
-        in_batches = True
-
-        def solve(alpha: float, before: Solution | None) -> Solution:
-            nonlocal in_batches
-            if alpha not in known and in_batches:
-                known.clear()
-                points = path.next_batch()
-                solutions = self._solutions(problem, points, probe)
-                known.update(zip((p.alpha for p in points), solutions, strict=True))
-                in_batches = alpha in known
-            found = known.get(alpha)
-            if found is not None and found.status is Status.CONVERGED:
-                return found
-            start = before if found is None else found
-            return one_by_one(alpha, start)
-
-        return solve
-
-    def _solutions(
-        self, problem: Problem, points: list[PathPoint], probe: Probe | None
-    ) -> list[Solution]:
-        """Points of a path with their duality gaps; those too large are not converged.
-
-        A ``probe`` confirms gradients where they are those of what the user is given.
-        """
-        intercepts = [_intercept(problem, point) for point in points]
-        answers = zip((p.coef for p in points), intercepts, strict=True)
-        rounded = [self.rounded(problem, *answer) for answer in answers]
-        ridge = problem.penalty_as(BlockPenalty).ridge
-        gaps = duality_gaps(
-            problem,
-            [point.alpha for point in points],
-            [coef for coef, _ in rounded],
-            [intercept for _, intercept in rounded],
-            None
-            if probe is None
-            else Known([point.gradient - ridge * point.coef for point in points], probe),
-        )
-        return [
-            Solution(
-                coef=point.coef,
-                intercept=intercept,
-                status=Status.CONVERGED
-                if gap <= self.tolerance(problem) * point.objective
-                else Status.STALLED,
-                certificate=Certificate(VIOLATION, point.violation / max(point.residual, _TINY)),
-                gap=float(gap),
-                n_iter=point.n_checks,
-                message="",
-            )
-            for point, intercept, gap in zip(points, intercepts, gaps, strict=True)
-        ]
+        return solve_in_batches(self, path, one_by_one)
 
     def step(self, problem: Problem, state: BlockIterate) -> None:
         known = len(state.groups)
         most = max(TUNING.first_groups, TUNING.growth * known)
         state.groups = enlarge(state.groups, state.violations, most)
-        working = Working(problem.penalty_as(BlockPenalty), state.groups, problem.centred.scales)
+        penalty, scales = problem.penalty_as(BlockPenalty), problem.centred.scales
+        eigen = state.eigen if problem.loss.quadratic else None
+        working = Working(penalty, state.groups, scales, eigen)
         settled = len(state.groups) <= TUNING.settled * known
         tol = self._inner_tolerance(problem, state, working, settled)
         if problem.loss.quadratic:
             self._solve_squared(problem, state, working, tol)
         else:
-            solve_newton(problem, state, working, self._newton_models(problem), tol)
-
-    def _newton_models(self, problem: Problem) -> NewtonModels:
-        """What is kept of the features between the steps and strengths of a curved loss."""
-        if self._models is None or self._models.centred is not problem.centred:
-            self._models = NewtonModels(problem.centred)
-        return self._models
+            self._models = models_of(problem, self._models)
+            solve_newton(problem, state, working, self._models, tol)
 
     def _solve_squared(
         self, problem: Problem, state: BlockIterate, working: Working, tol: float
@@ -224,8 +129,7 @@ class BlockDescent(ConvexSolver[BlockIterate]):
         features = working.features
         before = state.coef[..., features]
         quadratic = state.quadratics.at(problem, state, features)
-        subproblem = Subproblem(quadratic, working, state.eigen)
-        after = subproblem.minimise(problem.alpha, before, tol)
+        after = working.model(quadratic, 1.0).minimise(problem.alpha, before, tol)
         state.progress = bool(np.any(after != before))
         state.coef[..., features] = after
         state.z = state.quadratics.predictor(problem, features, after, state)
@@ -235,10 +139,3 @@ def _pulled_beyond(problem: Problem) -> bool:
     """Whether bounds other than zero hold coefficients, of which checks of a path know nothing."""
     bounds = problem.penalty_as(BlockPenalty).bounds
     return any(np.any(np.isfinite(bound) & (bound != 0.0)) for bound in bounds)
-
-
-def _intercept(problem: Problem, point: PathPoint) -> Any:
-    """The intercept for columns as they are."""
-    if not problem.free_intercept:
-        return problem.null_intercept
-    return point.level - point.coef @ problem.centred.means

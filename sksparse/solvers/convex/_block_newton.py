@@ -21,8 +21,8 @@ from sksparse.solvers._centred import CentredColumns, CentredDesign
 from sksparse.solvers._column_store import ColumnStore
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._base import ConvexIterate
-from sksparse.solvers.convex._block_subproblem import Subproblem, Working
 from sksparse.solvers.convex._quadratic_model import quadratic_from_columns
+from sksparse.solvers.convex._working_set import WorkingModel, WorkingSet
 
 
 @dataclass(frozen=True)
@@ -94,13 +94,13 @@ class NewtonModels:
         self._features: Indices = np.empty(0, dtype=np.intp)
         self._columns: CentredColumns | None = None
         self._curvature: Array = np.empty(0)
-        self._subproblem: Subproblem | None = None
+        self._model: WorkingModel | None = None
 
     def columns(self, features: Indices) -> CentredColumns:
         """The columns of a working set."""
         if self._columns is None or not np.array_equal(features, self._features):
             self._features, self._columns = features, self._copies(features)
-            self._subproblem = None
+            self._model = None
         return self._columns
 
     def _copies(self, features: Indices) -> CentredColumns:
@@ -117,10 +117,12 @@ class NewtonModels:
         rows = slice(len(features)) if in_order else store.position[features]
         return CentredColumns(store.matrix[rows].T, np.zeros(len(features)))
 
-    def at(self, problem: Problem, working: Working, gradient: Array, place: Place) -> Subproblem:
+    def at(
+        self, problem: Problem, working: WorkingSet, gradient: Array, place: Place
+    ) -> WorkingModel:
         """The model around an iterate, with curvatures from there or nearby."""
         columns, curvature = self.columns(working.features), _curvature(problem.loss, place.z)
-        known, tolerated = self._subproblem, TUNING.changed
+        known, tolerated = self._model, TUNING.changed
         if problem.loss.curvature_jumps:
             tolerated = 0.0
         if known is None or _distance(curvature, self._curvature) > tolerated:
@@ -132,8 +134,8 @@ class NewtonModels:
                 centre=problem.centres,
                 gram=_forms_gram(*columns.matrix.shape),
             )
-            self._curvature, known = curvature, Subproblem(quadratic, working)
-            self._subproblem = known
+            self._curvature = curvature
+            self._model = known = working.model(quadratic, float(curvature.sum()))
         else:
             known.quadratic.move_to(
                 columns, gradient, self._curvature, place.coef, centre=problem.centres
@@ -146,8 +148,15 @@ class NewtonModels:
         return self._curvature
 
 
+def models_of(problem: Problem, known: NewtonModels | None) -> NewtonModels:
+    """What is ``known``, if it is of the features of a problem, or nothing yet."""
+    if known is not None and known.centred is problem.centred:
+        return known
+    return NewtonModels(problem.centred)
+
+
 def solve_newton(
-    problem: Problem, state: ConvexIterate, working: Working, models: NewtonModels, tol: float
+    problem: Problem, state: ConvexIterate, working: WorkingSet, models: NewtonModels, tol: float
 ) -> None:
     """Improve an iterate until violations over the working set are at most ``tol``.
 
@@ -164,7 +173,7 @@ def solve_newton(
 def newton_descent(
     problem: Problem,
     place: Place,
-    working: Working,
+    working: WorkingSet,
     models: NewtonModels,
     tol: float,
     *,
@@ -178,7 +187,7 @@ def newton_descent(
         Loss, penalty and strength.
     place : Place
         Where to begin, within the bounds.
-    working : Working
+    working : WorkingSet
         The working set; other features are zero.
     models : NewtonModels
         Columns and curvatures that are known.
@@ -212,25 +221,24 @@ def newton_descent(
 
 
 def _model_minimum(
-    problem: Problem, working: Working, models: NewtonModels, place: Place, tol: float
+    problem: Problem, working: WorkingSet, models: NewtonModels, place: Place, tol: float
 ) -> Place:
     """Where the model around an iterate is least, to a tolerance for its violations."""
     gradient = problem.loss.gradient(place.z)
     model = models.at(problem, working, gradient, place)
-    # moves of columns whose length has the curvatures in it
-    coef = model.minimise(problem.alpha, place.coef, tol / np.sqrt(models.curvature.sum()))
+    coef = model.minimise(problem.alpha, place.coef, tol)
     move, shift = models.columns(working.features).matvec(coef - place.coef), 0.0 * place.level
     if problem.free_intercept:
         shift = -(gradient.sum(axis=0) + models.curvature @ move) / models.curvature.sum()
     return Place(coef, place.z + (move + shift), place.level + shift)
 
 
-def _value(problem: Problem, working: Working, place: Place) -> float:
+def _value(problem: Problem, working: WorkingSet, place: Place) -> float:
     return problem.loss.excess(place.z) + working.cost(place.coef, problem.alpha)
 
 
 def _line_search(
-    problem: Problem, working: Working, before: Place, end: Place, value: float
+    problem: Problem, working: WorkingSet, before: Place, end: Place, value: float
 ) -> tuple[Place, float] | None:
     """The largest tried share of a step that does not raise the objective, if there is one."""
     # Close to the optimum a good step changes the objective by less than its rounding.
@@ -245,7 +253,7 @@ def _line_search(
     return None
 
 
-def _combination(working: Working, history: list[tuple[Place, Array]]) -> Place | None:
+def _combination(working: WorkingSet, history: list[tuple[Place, Array]]) -> Place | None:
     """The affine combination of ends in which their steps cancel best, if it is feasible.
 
     Each end comes with the step that led there.
@@ -258,13 +266,14 @@ def _combination(working: Working, history: list[tuple[Place, Array]]) -> Place 
     system[np.diag_indices_from(system)] += TUNING.jitter * trace
     weights = np.linalg.solve(system, np.ones(len(system)))
     place = _combined([end for end, _ in history], weights / weights.sum())
-    return place if np.array_equal(working.penalty.feasible(place.coef), place.coef) else None
+    return place if working.admits(place.coef, history[-1][0].coef) else None
 
 
 def _combined(places: list[Place], weights: Array) -> Place:
     """Affine combination of iterates: coefficients, predictors and levels move together."""
+    # number by number, so that coefficients that are tied in all of them stay so in every bit
     parts = zip(*places, strict=True)
-    return Place(*(np.tensordot(weights, np.array(part), axes=1) for part in parts))
+    return Place(*(sum(w * x for w, x in zip(weights, part, strict=True)) for part in parts))
 
 
 def _forms_gram(n_samples: int, n_columns: int) -> bool:

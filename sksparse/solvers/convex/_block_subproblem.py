@@ -14,6 +14,7 @@ from sksparse._typing import Array, Indices, Mask
 from sksparse.penalties import BlockPenalty, Blocks
 from sksparse.solvers.convex._quadratic_model import Quadratic
 from sksparse.solvers.convex._scaled_solve import scaled_solve
+from sksparse.solvers.convex._working_set import WorkingModel, WorkingSet
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,6 @@ class Tuning:
     goal, sharper : float
         Share of the violations that the duality gap allows which is aimed at, and share of that
         where the gap is still too large.
-    proved : float
-        Violations this share of the tolerance have the gap computed, whatever is expected of it.
     """
 
     first_groups: int = 10
@@ -65,7 +64,6 @@ class Tuning:
     settled: float = 1.1
     goal: float = 0.3
     sharper: float = 0.1
-    proved: float = 1e-3
     memory: int = 5
     round: int = 500_000
     most_epochs: int = 40
@@ -85,7 +83,7 @@ TUNING = Tuning()
 EigenBlocks = dict[int, tuple[Array, Array, Array]]
 
 
-class Working:
+class Working(WorkingSet):
     """The part of a block penalty that a working set sees.
 
     Parameters
@@ -96,43 +94,48 @@ class Working:
         Groups of the working set.
     scales : ndarray of shape (n_features,)
         Length of each column; those of length zero are left out.
+    known : dict or None, default=None
+        Blocks of H that are known, to share between working sets of one H.
 
     Attributes
     ----------
+    units : ndarray
+        Groups that are not left out.
     features : ndarray
         Columns of the working set, the members of one group side by side.
-    groups : ndarray
-        Groups that are not left out.
     penalty : BlockPenalty
         The penalty over these columns.
     """
 
-    def __init__(self, penalty: BlockPenalty, groups: Indices, scales: Array) -> None:
+    penalty: BlockPenalty
+
+    def __init__(
+        self,
+        penalty: BlockPenalty,
+        groups: Indices,
+        scales: Array,
+        known: EigenBlocks | None = None,
+    ) -> None:
         features = penalty.blocks.members(groups)
         labels = np.repeat(np.arange(len(groups)), penalty.blocks.sizes[groups])
         used = scales[features] > 0.0
-        self.features, labels = features[used], labels[used]
+        features, labels = features[used], labels[used]
         kept, labels = np.unique(labels, return_inverse=True)
-        self.groups = groups[kept]
+        groups = groups[kept]
         blocks = Blocks.from_labels(labels.astype(np.intp))
-        self.penalty = BlockPenalty(
+        inner = BlockPenalty(
             blocks,
-            penalty.l1[self.features],
-            penalty.l2[self.groups],
+            penalty.l1[features],
+            penalty.l2[groups],
             ridge=penalty.ridge,
-            lower=None if penalty.lower is None else penalty.lower[self.features],
-            upper=None if penalty.upper is None else penalty.upper[self.features],
+            lower=None if penalty.lower is None else penalty.lower[features],
+            upper=None if penalty.upper is None else penalty.upper[features],
         )
-        self._scales = scales[self.features]
+        super().__init__(groups, features, inner, scales[features])
+        self._known = known
 
-    def violations(self, coef: Array, gradient: Array, alpha: float) -> Array:
-        """Violations of the groups, for columns of length one."""
-        return self.penalty.violations(coef, gradient, alpha, self._scales)
-
-    def cost(self, coef: Array, alpha: float) -> float:
-        """Penalty and ridge."""
-        penalty = alpha * self.penalty.value(coef)
-        return penalty + 0.5 * self.penalty.ridge * float(np.vdot(coef, coef))
+    def model(self, quadratic: Quadratic, curvature: float) -> Subproblem:
+        return Subproblem(quadratic, self, curvature)
 
     @cached_property
     def bounds(self) -> tuple[Array, Array]:
@@ -147,16 +150,17 @@ class Working:
         if not len(self.features):
             return 1.0
         factors = penalty.l2 + penalty.l1[blocks.pointers[:-1]]
-        units = factors * np.sqrt(blocks.sizes) / blocks.norms(self._scales)
+        units = factors * np.sqrt(blocks.sizes) / blocks.norms(self.scales)
         return float(units[factors > 0.0].min()) if factors.any() else 1.0
 
-    def kernel_form(self, quadratic: Quadratic, known: EigenBlocks) -> Any:
-        """Groups as the compiled loop takes them, their blocks of H among those ``known``."""
+    def kernel_form(self, quadratic: Quadratic) -> Any:
+        """Groups as the compiled loop takes them, their blocks of H among those known."""
         from sksparse._kernels.block_descent import GroupBlocks
 
+        known: EigenBlocks = {} if self._known is None else self._known
         self._complete(quadratic, known)
         pointers = self.penalty.blocks.pointers
-        found = [known[g] for g in self.groups.tolist()]
+        found = [known[g] for g in self.units.tolist()]
         blocks, vectors, values = (np.concatenate(part) for part in zip(*found, strict=True))
         lower, upper = self.bounds
         bounded = np.isfinite(lower) | np.isfinite(upper)
@@ -179,13 +183,13 @@ class Working:
     def _complete(self, quadratic: Quadratic, known: EigenBlocks) -> None:
         """Add the blocks of H, with the ridge, that are not known; those of one size together."""
         pointers, sizes = self.penalty.blocks.pointers, self.penalty.blocks.sizes
-        new = np.array([group not in known for group in self.groups.tolist()])
+        new = np.array([group not in known for group in self.units.tolist()])
         for size in np.unique(sizes[new]):
             equal = np.flatnonzero(new & (sizes == size))
             blocks = quadratic.blocks(pointers[equal], int(size))
             blocks[:, np.arange(size), np.arange(size)] += self.penalty.ridge
             values, vectors = _eigen(blocks)
-            for k, group in enumerate(self.groups[equal].tolist()):
+            for k, group in enumerate(self.units[equal].tolist()):
                 known[group] = blocks[k].ravel(), vectors[k].ravel(), values[k]
 
 
@@ -197,7 +201,7 @@ def _eigen(blocks: Array) -> tuple[Array, Array]:
     return np.maximum(values, 0.0), vectors
 
 
-class Subproblem:
+class Subproblem(WorkingModel):
     """A quadratic and a block penalty over a working set, to minimise at several strengths.
 
     Parameters
@@ -206,17 +210,15 @@ class Subproblem:
         Model of the loss, without the ridge.
     working : Working
         The penalty, with its ridge and bounds.
-    known : dict or None, default=None
-        Blocks of H that are known, to share between working sets of one H.
+    curvature : float, default=1.0
+        Sum of the curvatures of the samples, which are in the length of the columns of H.
     """
 
-    def __init__(
-        self, quadratic: Quadratic, working: Working, known: EigenBlocks | None = None
-    ) -> None:
-        self.quadratic, self.working = quadratic, working
+    def __init__(self, quadratic: Quadratic, working: Working, curvature: float = 1.0) -> None:
+        self.quadratic, self.working, self._root = quadratic, working, curvature**0.5
         if len(working.features):
             self._form = quadratic.kernel_form()
-            self._groups = working.kernel_form(quadratic, {} if known is None else known)
+            self._groups = working.kernel_form(quadratic)
 
     def state(self, coef: Array) -> Array:
         """State of the quadratic at coefficients."""
@@ -229,37 +231,21 @@ class Subproblem:
     def minimise(
         self, alpha: float, coef: Array, tol: float, visited: Indices | None = None
     ) -> Array:
-        """Coordinates of the working set that minimise ``quadratic + alpha * penalty``.
+        """Minimise at a strength, as :class:`WorkingModel` says, over the groups at ``visited``.
 
         Cyclic block descent with Anderson extrapolation every few epochs, and Newton steps on the
         coefficients in use where that takes long. Stops when no group moves by more than ``tol``,
         in the unit of violations, or moves no longer become smaller.
-
-        Parameters
-        ----------
-        alpha : float
-            Strength of the penalty.
-        coef : ndarray of shape (n_columns,) or (n_outputs, n_columns)
-            Where to begin, within the bounds.
-        tol : float
-            Violation that is small enough.
-        visited : ndarray or None, default=None
-            Positions of the groups that move; None is all.
-
-        Returns
-        -------
-        coef : ndarray
-            In the shape of the one passed.
         """
         from sksparse._kernels.block_descent import block_descent
 
         if not coef.size:
             return coef
-        point = _Point(self, alpha, coef.copy())
+        point, tol = _Point(self, alpha, coef.copy()), tol / self._root
         epochs = TUNING.round // max(self.quadratic.size, 1)
         epochs = min(max(epochs, TUNING.memory), TUNING.most_epochs)
         history = np.empty((epochs, *np.atleast_2d(coef).shape))
-        visited = np.arange(len(self.working.groups)) if visited is None else visited
+        visited = np.arange(len(self.working.units)) if visited is None else visited
         if self.quadratic.gram is not None and self._groups.widest == coef.ndim == 1:
             self._move_coordinates(point, tol, visited)
         best, stale, newton_at, wait = np.inf, 0, TUNING.newton_from, 1

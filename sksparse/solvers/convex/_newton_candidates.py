@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from sksparse._typing import Array, Mask
+from sksparse._typing import Array, Indices, Mask
 from sksparse.losses import ConjugateLoss
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._base import root_mean_square
 from sksparse.solvers.convex._block_newton import NewtonModels, Place, newton_descent
 from sksparse.solvers.convex._path_candidates import Candidates
+from sksparse.solvers.convex._working_set import WorkingSet
 
 
 class ByNewton(Candidates):
     """Gradients are a product of X with the derivatives of the loss at all points."""
 
-    def __init__(self, problem: Problem, null_gradient: Array) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        null_gradient: Array,
+        working: Callable[[Indices], WorkingSet],
+        always: Indices,
+    ) -> None:
         self._models = NewtonModels(problem.centred)
         # of the points that were checked last
         self._places: list[Place] = []
         self._derivatives: list[Array] = []
-        super().__init__(problem, null_gradient)
+        super().__init__(problem, null_gradient, working, always)
 
     def minimise(self, alpha: float, coef: Array, tol: float, live: Mask) -> Array:
         problem = self.problem.with_alpha(alpha)

@@ -1,21 +1,21 @@
-"""The groups over which a path is solved, and the gradients there over all features."""
+"""The units over which a path is solved, and the gradients there over all features."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sksparse._typing import Array, Indices, Mask
-from sksparse.penalties import BlockPenalty
 from sksparse.solvers._column_store import ColumnStore
 from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
-from sksparse.solvers.convex._block_subproblem import EigenBlocks, Subproblem, Working
 from sksparse.solvers.convex._quadratic_model import DenseQuadratic, GramQuadratic, Quadratic
 from sksparse.solvers.convex._squared_quadratics import WeightedColumns
+from sksparse.solvers.convex._working_set import WorkingSet
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,10 @@ class Tuning:
 
     Parameters
     ----------
-    gram_share : float
-        Features of candidates, as a share of the samples, up to which a Gram matrix is formed:
-        with more, an epoch over the columns themselves takes no longer.
     copied : int
         Numbers of columns that are copied at once for their products with all features.
     """
 
-    gram_share: float = 0.7
     copied: int = 2**25
 
 
@@ -39,39 +35,47 @@ TUNING = Tuning()
 
 
 class Candidates(ABC):
-    """Groups of a path that may be in use, with what is known of their columns.
+    """Units of a path that may be in use, with what is known of their columns.
 
     Parameters
     ----------
     problem : Problem
-        A loss with a block penalty.
+        A loss with a convex penalty.
     null_gradient : ndarray of shape (n_features,) or (n_outputs, n_features)
         Gradient of the loss at the model without features.
+    working : callable
+        The penalty over some units.
+    always : ndarray
+        The first units.
 
     Attributes
     ----------
-    groups, features : ndarray
-        Groups in the order in which they came, and their columns that vary.
+    units, features : ndarray
+        Units in the order in which they came, and their columns that vary.
     unit : float
         Least violation per unit of strength by which a dual norm exceeds it.
     """
 
-    def __init__(self, problem: Problem, null_gradient: Array) -> None:
-        self.problem, self.null_gradient = problem, null_gradient
-        self._penalty = problem.penalty_as(BlockPenalty)
-        self.groups = np.unique(self._penalty.blocks.labels[self._penalty.unpenalised()])
+    def __init__(
+        self,
+        problem: Problem,
+        null_gradient: Array,
+        working: Callable[[Indices], WorkingSet],
+        always: Indices,
+    ) -> None:
+        self.problem, self.null_gradient, self._over = problem, null_gradient, working
+        self.units = always
         self._renew()
 
-    def admit(self, groups: Indices) -> bool:
-        """Add groups; whether there were new ones."""
-        new = np.setdiff1d(groups, self.groups)
+    def admit(self, units: Indices) -> None:
+        """Add units."""
+        new = np.setdiff1d(units, self.units)
         if new.size:
-            self.groups = np.concatenate((self.groups, new))
+            self.units = np.concatenate((self.units, new))
             self._renew()
-        return bool(new.size)
 
     def _renew(self) -> None:
-        working = Working(self._penalty, self.groups, self.problem.centred.scales)
+        working = self._over(self.units)
         self._working, self.features = working, working.features
         self.unit = working.violation_unit()
 
@@ -79,7 +83,7 @@ class Candidates(ABC):
     def minimise(self, alpha: float, coef: Array, tol: float, live: Mask) -> Array:
         """Coefficients of the candidates that are optimal at a strength.
 
-        Of groups that are not ``live`` they may stay as they are.
+        Of units that are not ``live`` they may stay as they are.
         """
 
     def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
@@ -129,19 +133,36 @@ class Candidates(ABC):
 
 
 class SquaredCandidates(Candidates):
-    """Candidates of a squared loss, over which it is one quadratic for all strengths."""
+    """Candidates of a squared loss, over which it is one quadratic for all strengths.
 
-    def __init__(self, problem: Problem, null_gradient: Array) -> None:
-        self._eigen: EigenBlocks = {}
-        self._losses: Array = np.empty(0)
-        super().__init__(problem, null_gradient)
+    Parameters
+    ----------
+    problem, null_gradient, working, always
+        As in :class:`Candidates`.
+    gram_share : float
+        Features of candidates, as a share of the samples, up to which a Gram matrix is formed.
+    """
+
+    # values at the points that were checked last
+    _losses: Array = np.empty(0)
+
+    def __init__(
+        self,
+        problem: Problem,
+        null_gradient: Array,
+        working: Callable[[Indices], WorkingSet],
+        always: Indices,
+        gram_share: float,
+    ) -> None:
+        self._gram_share = gram_share
+        super().__init__(problem, null_gradient, working, always)
 
     def _renew(self) -> None:
         super()._renew()
-        self._subproblem = Subproblem(self._quadratic(), self._working, self._eigen)
+        self._subproblem = self._working.model(self._quadratic(), 1.0)
 
     def minimise(self, alpha: float, coef: Array, tol: float, live: Mask) -> Array:
-        visited = np.flatnonzero(live[self._working.groups])
+        visited = np.flatnonzero(live[self._working.units])
         return self._subproblem.minimise(alpha, coef, tol, visited)
 
     @abstractmethod
@@ -174,14 +195,21 @@ class SquaredCandidates(Candidates):
 class ByResiduals(SquaredCandidates):
     """Gradients are a product of X with the residuals of all points."""
 
-    def __init__(self, problem: Problem, null_gradient: Array) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        null_gradient: Array,
+        working: Callable[[Indices], WorkingSet],
+        always: Indices,
+        gram_share: float,
+    ) -> None:
         self._cache, self._columns = GramCache(problem.centred), WeightedColumns(problem.centred)
         self._null = problem.loss.gradient(problem.null_predictor)
-        super().__init__(problem, null_gradient)
+        super().__init__(problem, null_gradient, working, always, gram_share)
 
     def _quadratic(self) -> Quadratic:
         n, features = self.problem.design.n_samples, self.features
-        if len(features) <= TUNING.gram_share * n:
+        if len(features) <= self._gram_share * n:
             return self._gram_quadratic(self._cache.matrix(features))
         roots = np.sqrt(self.problem.loss.weights)
         null = -self._null.T
@@ -204,13 +232,20 @@ class ByResiduals(SquaredCandidates):
 class ByCovariances(SquaredCandidates):
     """Gradients are made of the products of candidates with all features."""
 
-    def __init__(self, problem: Problem, null_gradient: Array) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        null_gradient: Array,
+        working: Callable[[Indices], WorkingSet],
+        always: Indices,
+        gram_share: float,
+    ) -> None:
         self._store = ColumnStore(problem.design.n_features, problem.design.n_features)
         null = problem.loss.gradient(problem.null_predictor)
         used = problem.loss.weights > 0.0
         squares = (null[used].T) ** 2 / problem.loss.weights[used]
         self._null_loss = 0.5 * float(np.sum(squares))
-        super().__init__(problem, null_gradient)
+        super().__init__(problem, null_gradient, working, always, gram_share)
 
     def _quadratic(self) -> Quadratic:
         new = self._store.missing(self.features)

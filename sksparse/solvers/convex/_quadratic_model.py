@@ -58,6 +58,10 @@ class Quadratic(ABC):
         """Diagonal blocks of H of one size, shape (n_blocks, size, size)."""
 
     @abstractmethod
+    def over(self, columns: Indices) -> Quadratic:
+        """The same quadratic where all other coefficients are zero."""
+
+    @abstractmethod
     def known_state(self, columns: CentredColumns, gradient: Array, roots: Array) -> Array:
         """State where a loss over columns, with curvature ``roots ** 2``, has a gradient.
 
@@ -99,6 +103,10 @@ class GramQuadratic(Quadratic):
         # symmetric, so that columns are rows
         return Gram(self.matrix.T)
 
+    def over(self, columns: Indices) -> GramQuadratic:
+        matrix = self.matrix[np.ix_(columns, columns)]
+        return GramQuadratic(matrix, self.origin[..., columns], np.zeros(len(columns)))
+
     def known_state(self, columns: CentredColumns, gradient: Array, roots: Array) -> Array:
         return np.asarray(-(gradient @ columns.matrix))
 
@@ -131,6 +139,9 @@ class DenseQuadratic(Quadratic):
         from sksparse._kernels.block_descent import Dense
 
         return Dense(self.matrix)
+
+    def over(self, columns: Indices) -> DenseQuadratic:
+        return DenseQuadratic(self.matrix[:, columns], self.origin, np.zeros(len(columns)))
 
     def known_state(self, columns: CentredColumns, gradient: Array, roots: Array) -> Array:
         return _residual(gradient, roots)
@@ -170,6 +181,11 @@ class SparseQuadratic(Quadratic):
 
         matrix = self.scaled
         return Sparse(matrix.data, matrix.indices, matrix.indptr, self.means, self.total)
+
+    def over(self, columns: Indices) -> SparseQuadratic:
+        residual, zero = self.origin[..., :-1], np.zeros(len(columns))
+        scaled = self.scaled[:, columns]
+        return SparseQuadratic(scaled, self.roots, self.means[columns], residual, zero)
 
     def known_state(self, columns: CentredColumns, gradient: Array, roots: Array) -> Array:
         residual = _residual(gradient, roots)

@@ -1,10 +1,93 @@
-"""Growth of a working set."""
+"""Working sets: their growth, and what their problems have in common."""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
 
 import numpy as np
 
 from sksparse._typing import Array, Indices
+from sksparse.penalties import ConvexPenalty
+from sksparse.solvers.convex._quadratic_model import Quadratic
+
+
+class WorkingModel(ABC):
+    """A quadratic and a penalty over a working set, to minimise.
+
+    Attributes
+    ----------
+    quadratic : Quadratic
+        Model of the loss, without the ridge.
+    """
+
+    quadratic: Quadratic
+
+    @abstractmethod
+    def minimise(
+        self, alpha: float, coef: Array, tol: float, visited: Indices | None = None
+    ) -> Array:
+        """Coordinates that minimise ``quadratic + alpha * penalty``.
+
+        Parameters
+        ----------
+        alpha : float
+            Strength of the penalty.
+        coef : ndarray of shape (n_columns,) or (n_outputs, n_columns)
+            Where to begin, within the bounds.
+        tol : float
+            Violation that is small enough.
+        visited : ndarray or None, default=None
+            Positions of the units that move, without which all are zero; None is all.
+        """
+
+
+class WorkingSet(ABC):
+    """Features that may be in use, and the penalty over them where all others are zero.
+
+    Parameters
+    ----------
+    units : ndarray
+        Units of the penalty, groups or single features, that are not left out.
+    features : ndarray
+        Their features.
+    penalty : ConvexPenalty
+        The penalty over them, with its ridge and bounds.
+    scales : ndarray of shape (n_columns,)
+        Length of each of their columns.
+    """
+
+    def __init__(
+        self, units: Indices, features: Indices, penalty: ConvexPenalty, scales: Array
+    ) -> None:
+        self.units, self.features, self.penalty, self.scales = units, features, penalty, scales
+
+    def violations(self, coef: Array, gradient: Array, alpha: float) -> Array:
+        """Violations of optimality, for columns of length one."""
+        return self.penalty.violations(coef, gradient, alpha, self.scales)
+
+    def cost(self, coef: Array, alpha: float) -> float:
+        """Penalty and ridge."""
+        return self.penalty.cost(coef, alpha)
+
+    def admits(self, combined: Array, end: Array) -> bool:
+        """Whether an affine combination of iterates may take the place of the last of them."""
+        return np.array_equal(self.penalty.feasible(combined), combined)
+
+    @abstractmethod
+    def violation_unit(self) -> float:
+        """Least violation where a dual norm exceeds the strength, per unit of the excess."""
+
+    @abstractmethod
+    def model(self, quadratic: Quadratic, curvature: float) -> WorkingModel:
+        """The problem with a quadratic in place of the loss.
+
+        Parameters
+        ----------
+        quadratic : Quadratic
+            Model of the loss, without the ridge.
+        curvature : float
+            Sum of the curvatures of the samples in it.
+        """
 
 
 def enlarge(current: Indices, violations: Array, first: int) -> Indices:

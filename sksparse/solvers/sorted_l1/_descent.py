@@ -1,18 +1,31 @@
-"""Working-set solver for a squared loss with a sorted L1 penalty."""
+"""Working-set solver for a smooth loss with a sorted L1 penalty.
+
+A squared loss is minimised over the working set, other losses by proximal Newton steps (Lee, Sun
+and Saunders, 2014) with a line search.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from sksparse._typing import Array, Indices
+from sksparse.losses import ConjugateLoss
 from sksparse.penalties import SortedL1
+from sksparse.penalties._sorted_l1 import magnitudes
 from sksparse.solvers._problem import Problem
-from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver
+from sksparse.solvers._solution import Solution
+from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver, moderate
+from sksparse.solvers.convex._block_newton import NewtonModels, models_of, solve_newton
+from sksparse.solvers.convex._path import solve_in_batches
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
-from sksparse.solvers.sorted_l1._subproblem import TUNING, minimise_sorted
+from sksparse.solvers.sorted_l1._path import SortedPath
+from sksparse.solvers.sorted_l1._rows import RowsWorking
+from sksparse.solvers.sorted_l1._subproblem import TUNING
+from sksparse.solvers.sorted_l1._working import SortedWorking
 
 
 @dataclass
@@ -24,7 +37,7 @@ class SortedIterate(ConvexIterate):
 
 
 class SortedDescent(ConvexSolver[SortedIterate]):
-    """Minimise a squared loss plus a sorted L1 penalty.
+    """Minimise a smooth loss plus a sorted L1 penalty.
 
     Features outside the working set are zero and take the smallest weights, so inside it the
     problem is of the same form with the largest weights.
@@ -35,16 +48,10 @@ class SortedDescent(ConvexSolver[SortedIterate]):
         As in :class:`ConvexSolver`.
     """
 
+    _models: NewtonModels | None = None
+
     def check(self, problem: Problem) -> None:
         problem.penalty_as(SortedL1)
-        if not problem.loss.quadratic:
-            raise ValueError(
-                f"SortedDescent minimises the squared loss, not {type(problem.loss).__name__}."
-            )
-        if problem.loss.n_outputs > 1:
-            raise ValueError(
-                f"SortedDescent fits one output, got a loss with {problem.loss.n_outputs} outputs."
-            )
 
     def start(self, problem: Problem, coef: Array | None) -> SortedIterate:
         usable, level = problem.centred.usable, problem.null_intercept
@@ -58,23 +65,49 @@ class SortedDescent(ConvexSolver[SortedIterate]):
         )
         state.z = problem.centred.matvec(coef) + level
         small = np.count_nonzero(usable) <= TUNING.small
-        state.features = np.flatnonzero(usable if small else coef)
+        state.features = np.flatnonzero(usable if small else magnitudes(coef))
         return state
+
+    def along(
+        self, problem: Problem, alphas: Array
+    ) -> Callable[[float, Solution | None], Solution]:
+        """Whole batches are solved ahead of what is asked."""
+        one_by_one = super().along(problem, alphas)
+        self.check(problem)
+        known_gap = isinstance(problem.loss, ConjugateLoss)
+        unpenalised = problem.penalty_as(SortedL1).unpenalised().size > 0
+        several = problem.loss.n_outputs > 1
+        if (
+            several
+            or not known_gap
+            or unpenalised
+            or alphas[-1] == 0.0
+            or moderate(problem)[1] != 0
+        ):
+            return one_by_one
+        return solve_in_batches(
+            self, SortedPath(problem, alphas, self.tolerance(problem)), one_by_one
+        )
 
     def step(self, problem: Problem, state: SortedIterate) -> None:
         state.features = enlarge(state.features, state.violations, TUNING.first_features)
-        features = state.features
-        before = state.coef[features]
+        kind = SortedWorking if problem.loss.n_outputs == 1 else RowsWorking
+        working = kind(problem.penalty_as(SortedL1), state.features, problem.centred.scales)
+        tol = self.inner_tolerance(state)
+        if problem.loss.quadratic:
+            self._solve_squared(problem, state, working, tol)
+        else:
+            self._models = models_of(problem, self._models)
+            solve_newton(problem, state, working, self._models, tol)
+
+    @staticmethod
+    def _solve_squared(
+        problem: Problem, state: SortedIterate, working: SortedWorking, tol: float
+    ) -> None:
+        features = working.features
+        before = state.coef[..., features]
         quadratic = state.quadratics.at(problem, state, features)
-        inner = SortedL1(problem.penalty_as(SortedL1).weights[: len(features)])
-        after = minimise_sorted(
-            quadratic,
-            inner,
-            problem.alpha,
-            before,
-            problem.centred.scales[features],
-            self.inner_tolerance(state),
-        )
+        after = working.model(quadratic, 1.0).minimise(problem.alpha, before, tol)
         state.progress = bool(np.any(after != before))
-        state.coef[features] = after
+        state.coef[..., features] = after
         state.z = problem.centred.matvec(state.coef) + state.level

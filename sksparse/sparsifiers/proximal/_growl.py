@@ -155,14 +155,6 @@ class GrOWL(ProximalSparsifier):
         return _GrOWLRun(self, module, task)
 
 
-def falling_weights(n: int, pairwise: float, sorted_fraction: float) -> Array:
-    """Factors that fall evenly from 1 to ``1 - pairwise``, over the first part of n only."""
-    n_falling = max(1, int(sorted_fraction * n))
-    weights = np.full(n, 1.0 - pairwise)
-    weights[:n_falling] = oscar_weights(n_falling, pairwise)
-    return weights
-
-
 def cluster_columns(columns: Array, preference: float) -> Indices:
     """Affinity propagation of vectors; the number of its cluster for each.
 
@@ -229,7 +221,8 @@ class _GrOWLRun(SortedRun):
         self._ties: _Ties | None = None
 
     def sorted_weights(self, n: int) -> Array:
-        return falling_weights(n, self._options.pairwise, self._options.sorted_fraction)
+        options = self._options
+        return oscar_weights(n, options.pairwise, max(1, int(options.sorted_fraction * n)))
 
     def group_scores(self) -> Tensor:
         """Saliency relative to the tensor: pooled norms are equal and cannot be ranked."""

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from sksparse._typing import Array
 from sksparse.penalties import SortedL1, oscar_weights
-from sksparse.penalties._operators import sorted_magnitudes
 from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._task import Task
 from sksparse.sparsifiers.proximal._base import ProximalRun, ProximalSparsifier, WeightGroups
@@ -178,10 +177,7 @@ class SortedRun(ProximalRun):
         mean_squares = torch.stack([part.mean() for part in squares])
         steps = self.step_in_adam_metric(strength * self.factors, mean_squares, step).tolist()
         parts = zip(self._norms(), self._penalties, self._tensor_roots, steps, strict=True)
-        shrunk = [
-            sorted_magnitudes(norms, s * root * penalty.weights)
-            for norms, penalty, root, s in parts
-        ]
+        shrunk = [penalty.prox(norms, s * root) for norms, penalty, root, s in parts]
         self.groups.bring_to(torch.from_numpy(np.concatenate(shrunk)).to(self.weights))
 
     def group_scores(self) -> Tensor:

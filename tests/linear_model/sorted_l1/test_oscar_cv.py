@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sksparse.linear_model import OSCAR, OSCARCV, L0ClassifierCV, L0RegressorCV, oscar_path
 from sksparse.linear_model import _convex_path as convex
-from sksparse.linear_model.sorted_l1 import _oscar
+from sksparse.linear_model.sorted_l1 import _base
 from sksparse.solvers import GramCache, SortedDescent
 from sksparse.solvers.convex import _squared_quadratics
 
@@ -157,7 +157,7 @@ def test_all_strengths_of_a_fold_share_one_gram_matrix(
 
     monkeypatch.setattr(convex, "GramCache", counted)
     monkeypatch.setattr(_squared_quadratics, "GramCache", another)
-    monkeypatch.setattr(_oscar, "SortedDescent", noted)
+    monkeypatch.setattr(_base, "SortedDescent", noted)
     OSCARCV(alphas=6, cv=3).fit(*problem)
     # all samples and three folds; the last fit starts at the answer and needs none
     assert len(made) == 4

@@ -13,9 +13,9 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from sksparse.neural_network import SparseMLPClassifier
-from sksparse.penalties import SortedL1
+from sksparse.penalties import SortedL1, oscar_weights
 from sksparse.sparsifiers import GrOWL, stored_weights
-from sksparse.sparsifiers.proximal._growl import cluster_columns, falling_weights
+from sksparse.sparsifiers.proximal._growl import cluster_columns
 
 attach = partial(attach_with_unit_squares, alpha=0.01)
 
@@ -40,11 +40,6 @@ def train(run: Any, X: torch.Tensor, y: torch.Tensor, phase: Any, epochs: int, r
         run.before_evaluation()
 
 
-def test_factors_fall_over_the_first_part_only() -> None:
-    np.testing.assert_allclose(falling_weights(6, 0.6, 0.5), [1, 0.7, 0.4, 0.4, 0.4, 0.4])
-    np.testing.assert_allclose(falling_weights(4, 0.0, 0.5), np.ones(4))
-
-
 def test_prox_keeps_the_direction_and_shrinks_norms_as_in_the_linear_half() -> None:
     module = nn.Linear(6, 4)
     run = attach(module, GrOWL(pairwise=0.6, sorted_fraction=0.5))
@@ -52,7 +47,7 @@ def test_prox_keeps_the_direction_and_shrinks_norms_as_in_the_linear_half() -> N
     run.shrink(0.2, 0.5)
     after = module.weight.double().numpy()
     norms = np.linalg.norm(before, axis=0)
-    expected = SortedL1(2 * falling_weights(6, 0.6, 0.5)).prox(norms, 0.1)
+    expected = SortedL1(2 * oscar_weights(6, 0.6, ranks=3)).prox(norms, 0.1)
     np.testing.assert_allclose(np.linalg.norm(after, axis=0), expected, atol=1e-6)
     np.testing.assert_allclose(after, before * expected / norms, atol=1e-6)
 

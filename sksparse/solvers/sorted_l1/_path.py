@@ -1,0 +1,84 @@
+"""Paths of a loss with a sorted L1 penalty, in batches over candidate features."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sksparse._typing import Array, Indices, Mask
+from sksparse.penalties import SortedL1
+from sksparse.solvers._problem import Problem
+from sksparse.solvers.convex._path import BatchedPath, Excess, Tuning
+from sksparse.solvers.sorted_l1._working import SortedWorking
+
+TUNING = Tuning(gram_share=np.inf)
+
+
+class SortedPath(BatchedPath):
+    """The points of a path of a sorted L1 penalty, whose units are features.
+
+    Candidates are those of the strong rule for sorted norms (Larsson, Bogdan and Wallin, 2020).
+
+    Parameters
+    ----------
+    problem, alphas, tol
+        As in :class:`BatchedPath`.
+    """
+
+    def __init__(self, problem: Problem, alphas: Array, tol: float) -> None:
+        self._weights = problem.penalty_as(SortedL1).weights
+        self._totals = np.cumsum(self._weights)
+        super().__init__(problem, alphas, tol, TUNING)
+
+    def _working(self, units: Indices) -> SortedWorking:
+        return SortedWorking(self.problem.penalty_as(SortedL1), units, self.problem.centred.scales)
+
+    def _in_use(self, coef: Array) -> Mask:
+        return coef != 0.0
+
+    def _foreseen(self, gradient: Array, alpha: float, live: Mask) -> Indices:
+        rest = np.flatnonzero(~live)
+        weights = alpha * self._weights[len(live) - len(rest) :]
+        return rest[over_full(np.abs(gradient[rest]), weights)]
+
+    def _excess(self, coefs: Array, gradients: Array, alphas: Array) -> Excess:
+        units, largest = np.zeros(coefs.shape, dtype=np.bool_), np.zeros(len(coefs))
+        for k, alpha in enumerate(alphas.tolist()):
+            pull = np.abs(gradients[k])
+            order = over_full(pull, alpha * self._weights)
+            if order.size:
+                norms = np.cumsum(pull[order]) / self._totals[: len(order)]
+                largest[k] = max(norms.max() - alpha, 0.0)
+            rest = np.flatnonzero(coefs[k] == 0.0)
+            weights = alpha * self._weights[len(pull) - len(rest) :]
+            units[k, rest[over_full(pull[rest], weights)]] = True
+        return Excess(largest, units, np.zeros(len(coefs), dtype=np.bool_))
+
+    def _ahead(self, coef: Array, move: Array) -> Array:
+        """The end of a move of clusters, but for those at zero or that would change their sign."""
+        magnitudes, cluster = np.unique(np.abs(coef), return_inverse=True)
+        along = np.bincount(cluster, np.sign(coef) * move) / np.bincount(cluster)
+        ahead = np.where(magnitudes > 0.0, np.maximum(magnitudes + along, 0.0), 0.0)
+        return np.copysign(ahead[cluster], coef)
+
+
+def over_full(pull: Array, weights: Array) -> Indices:
+    """Positions of the largest pulls, up to where their sum exceeds that of the weights most.
+
+    Pulls below the weights of all prefixes that hold them add nothing, and are not sorted.
+
+    Parameters
+    ----------
+    pull : ndarray of shape (n,)
+        Not negative.
+    weights : ndarray of shape (n,)
+        Not increasing.
+    """
+    above, known = np.flatnonzero(pull > weights[-1:]), len(pull) + 1
+    while 0 < len(above) < known:
+        known = len(above)
+        above = above[pull[above] > weights[known - 1]]
+    order = above[np.argsort(-pull[above], kind="stable")]
+    excess = np.cumsum(pull[order] - weights[: len(order)])
+    if not order.size or excess.max() <= 0.0:
+        return order[:0]
+    return order[: int(excess.argmax()) + 1]

@@ -1,0 +1,76 @@
+"""The part of a sorted L1 penalty that a working set sees."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sksparse._typing import Array, Indices
+from sksparse.penalties import SortedL1
+from sksparse.solvers.convex._quadratic_model import Quadratic
+from sksparse.solvers.convex._working_set import WorkingModel, WorkingSet
+from sksparse.solvers.sorted_l1._subproblem import minimise_sorted
+
+
+class SortedWorking(WorkingSet):
+    """Features with the largest weights: those outside are zero, and take the smallest.
+
+    Parameters
+    ----------
+    penalty : SortedL1
+        The whole penalty.
+    features : ndarray
+        Features of the working set.
+    scales : ndarray of shape (n_features,)
+        Length of each column.
+    """
+
+    penalty: SortedL1
+
+    def __init__(self, penalty: SortedL1, features: Indices, scales: Array) -> None:
+        inner = SortedL1(penalty.weights[: len(features)])
+        super().__init__(features, features, inner, scales[features])
+
+    def admits(self, combined: Array, end: Array) -> bool:
+        """Whether a combination of iterates has the ties and zeros of the last of them."""
+        return len(np.unique(np.abs(combined))) <= len(np.unique(np.abs(end)))
+
+    def violation_unit(self) -> float:
+        lengths = np.cumsum(np.sort(self.scales)[::-1])
+        units = np.cumsum(self.penalty.weights)[lengths > 0.0] / lengths[lengths > 0.0]
+        return float(units[units > 0.0].min(initial=np.inf)) if units.any() else 1.0
+
+    def model(self, quadratic: Quadratic, curvature: float) -> WorkingModel:
+        return SortedModel(quadratic, self, curvature)
+
+
+class SortedModel(WorkingModel):
+    """A quadratic and a sorted L1 norm over a working set.
+
+    Parameters
+    ----------
+    quadratic : Quadratic
+        Model of the loss.
+    working : SortedWorking
+        The penalty.
+    curvature : float
+        Sum of the curvatures of the samples.
+    """
+
+    def __init__(self, quadratic: Quadratic, working: SortedWorking, curvature: float) -> None:
+        self.quadratic, self._working = quadratic, working
+
+    def minimise(
+        self, alpha: float, coef: Array, tol: float, visited: Indices | None = None
+    ) -> Array:
+        working = self._working
+        if visited is None or len(visited) == len(coef):
+            return minimise_sorted(
+                self.quadratic, working.penalty, alpha, coef, working.scales, tol
+            )
+        found = coef.copy()
+        quadratic = self.quadratic.over(visited)
+        inner = SortedL1(working.penalty.weights[: len(visited)])
+        found[visited] = minimise_sorted(
+            quadratic, inner, alpha, coef[visited], working.scales[visited], tol
+        )
+        return found
