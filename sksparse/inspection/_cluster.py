@@ -79,6 +79,8 @@ class ClusterDisplay:
     See Also
     --------
     sksparse.linear_model.OSCAR : Ties the coefficients of correlated features.
+    sksparse.linear_model.SLOPE : The same with other weights.
+    sksparse.linear_model.GrOWL : The same for several targets.
     RegularizationPathDisplay : Clusters that merge as the strength grows.
 
     Notes

@@ -11,8 +11,8 @@ import numpy as np
 
 from sksparse._typing import Array, Indices, Mask
 
-# Magnitudes of rows are square roots of sums: equal up to so many of their last bits.
-_ROUNDING = 64
+# Norms over outputs are results of rounding: equal up to so many machine epsilons of their type.
+_ROUNDING = 32
 # Characters of a line of a cluster's name, and a space within the name of a feature.
 _LINE_WIDTH, _TIED = 34, "\N{NO-BREAK SPACE}"
 
@@ -49,10 +49,10 @@ def magnitudes(coefs: Array) -> Array:
     """
     if coefs.ndim == 2:
         return np.abs(coefs)
-    norms = np.linalg.norm(coefs, axis=0)
+    norms = np.linalg.norm(coefs.astype(np.float64), axis=0)
     rank = np.argsort(norms, axis=0, kind="stable")
     ordered = np.take_along_axis(norms, rank, axis=0)
-    near = np.diff(ordered, axis=0) <= _ROUNDING * np.finfo(coefs.dtype).eps * ordered[1:]
+    near = np.diff(ordered, axis=0) <= _ROUNDING * np.finfo(coefs.dtype).eps * ordered[:-1]
     for below, above, same in zip(ordered, ordered[1:], near, strict=False):
         above[same] = below[same]
     np.put_along_axis(norms, rank, ordered, axis=0)

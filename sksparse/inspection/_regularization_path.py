@@ -84,8 +84,10 @@ class RegularizationPathDisplay:
     sksparse.linear_model.L0RegressorCV : Chooses among best subsets of increasing cardinality.
     sksparse.linear_model.GroupLassoRegressorCV : Chooses a strength of the group lasso.
     sksparse.linear_model.OSCARCV : Chooses a strength of OSCAR.
+    sksparse.linear_model.SLOPECV : Chooses a strength of SLOPE.
     sksparse.linear_model.l0_path : The best subsets alone.
     sksparse.linear_model.group_lasso_path : The group lasso at all strengths.
+    ClusterDisplay : Clusters at one strength, beside the correlations of the features.
     SparsityPathDisplay : The score of a network against its sparsity.
 
     Notes
@@ -224,9 +226,10 @@ class RegularizationPathDisplay:
 
         Parameters
         ----------
-        path : L0Path, ConvexPath or GroupLassoPath
-            What :func:`~sksparse.linear_model.l0_path`, :func:`~sksparse.linear_model.oscar_path`
-            or :func:`~sksparse.linear_model.group_lasso_path` returned.
+        path : L0Path, SLOPEPath or GroupLassoPath
+            What :func:`~sksparse.linear_model.l0_path`, :func:`~sksparse.linear_model.oscar_path`,
+            :func:`~sksparse.linear_model.slope_path` or
+            :func:`~sksparse.linear_model.group_lasso_path` returned.
         xaxis : {"auto", "n_features", "alpha"}, default="auto"
             What the coefficients are drawn against; "auto" is what was asked for.
         feature_names : array-like of shape (n_features,), default=None
