@@ -68,13 +68,21 @@ def _extra_width(members: int) -> float:
     return float(min(_WIDER * np.log2(members), _WIDEST - _LINE["linewidth"]))
 
 
-def finish(ax: Axes, lines: PathLines, n_names: int, *, is_choice: bool) -> None:
+def finish(
+    ax: Axes, lines: PathLines, n_names: int, line_kw: dict[str, Any], *, is_choice: bool
+) -> None:
     """Draw the line at zero, and label the heights and the names."""
     ax.axhline(0.0, color="black", linewidth=0.8, zorder=1)
     ax.set_ylabel(lines.label)
-    if lines.ranked(n_names).size:
-        title = f"chosen {lines.kind}" if is_choice else lines.kind
-        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), title=title, frameon=False)
+    named = lines.ranked(n_names)
+    if not named.size:
+        return
+    title = f"chosen {lines.kind}" if is_choice else lines.kind
+    legend = ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), title=title, frameon=False)
+    if not {"linewidth", "lw"} & line_kw.keys():
+        # a cluster may be tied at the point of reference alone, where no line is
+        for handle, members in zip(legend.get_lines(), lines.tied[named], strict=True):
+            handle.set_linewidth(_LINE["linewidth"] + _extra_width(members))
 
 
 def focus(ax: Axes, heights: Array) -> None:

@@ -37,6 +37,8 @@ class PathLines:
         Names of features, groups or clusters.
     sizes : ndarray of shape (n_names,)
         Magnitude of what has each name at the point of reference.
+    tied : ndarray of shape (n_names,)
+        How many coefficients are tied there under each name; one otherwise.
     label : str
         What the heights are.
     kind : {"features", "groups", "clusters"}
@@ -48,6 +50,7 @@ class PathLines:
     members: Indices
     names: list[str]
     sizes: Array
+    tied: Indices
     label: str
     kind: str
 
@@ -73,7 +76,8 @@ def _whole(
     used = np.pad(values != 0.0, ((0, 0), (1, 1)))
     heights = np.where(used[:, 1:-1] | used[:, :-2] | used[:, 2:], values, np.nan)
     sizes = np.sqrt(np.bincount(owners, values[:, at] ** 2, minlength=len(names)))
-    return PathLines(heights, owners, np.ones_like(owners), names, sizes, label, kind)
+    each, tied = np.ones_like(owners), np.ones(len(names), dtype=np.intp)
+    return PathLines(heights, owners, each, names, sizes, tied, label, kind)
 
 
 def _clustered(values: Array, features: list[str], at: int, n_names: int, label: str) -> PathLines:
@@ -82,7 +86,10 @@ def _clustered(values: Array, features: list[str], at: int, n_names: int, label:
     n_lines = 2 if min(n_names, len(found.clusters)) <= _FEW_NAMES else 1
     names = [named(cluster, features, n_lines) for cluster in found.clusters]
     sizes = np.array([values[cluster[0], at] for cluster in found.clusters])
-    return PathLines(found.heights, found.owners, found.members, names, sizes, label, "clusters")
+    tied = np.array([len(cluster) for cluster in found.clusters], dtype=np.intp)
+    return PathLines(
+        found.heights, found.owners, found.members, names, sizes, tied, label, "clusters"
+    )
 
 
 def path_lines(

@@ -309,7 +309,7 @@ class RegularizationPathDisplay:
         if self.curve_ax_ is not None:
             self._draw_curve(self.curve_ax_, points, drawn)
         self.lines_ = draw_lines(self.ax_, lines, shown, n_names, line_kw)
-        finish(self.ax_, lines, n_names, is_choice=self.chosen is not None)
+        finish(self.ax_, lines, n_names, line_kw, is_choice=self.chosen is not None)
         focus(self.ax_, lines.heights[:, self._in_sight(shown)])
         self.chosen_lines_ = mark_choice(axes, shown, self.chosen, self.xaxis)
         format_axis(axes, shown, self.xaxis)

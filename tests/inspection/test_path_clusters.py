@@ -74,7 +74,11 @@ def test_a_line_is_the_wider_the_more_features_are_tied() -> None:
     one = widths["C0", False, False, True, True]
     assert three > two > one
     # the legend shows a cluster as wide as it is at the chosen point
-    assert display.ax_.get_legend().get_lines()[0].get_linewidth() == two
+    shown = [handle.get_linewidth() for handle in display.ax_.get_legend().get_lines()]
+    assert shown == [two, two]
+    display = display_of(chosen=1.0).plot(show="clusters", linewidth=1.0)
+    assert {line.get_linewidth() for line in display.lines_} == {1.0}
+    assert display.ax_.get_legend().get_lines()[0].get_linewidth() == 1.0
     many = display_of(coefs=np.ones((500, 4))).plot(show="clusters")
     assert many.lines_[0].get_linewidth() < 10
     assert len(many.lines_) == 1
