@@ -57,6 +57,7 @@ def features_of(
     if most < 1:
         raise ValueError(f"n_features={most} must be at least 1.")
     model = fitted_network(estimator)
+    coef = model.coef_
     X = validate_data(
         model,
         _at_the_model(estimator, X),
@@ -73,7 +74,8 @@ def features_of(
         names_of_inputs(estimator) if names is None else names, X.shape[1]
     )
     return ClusteredFeatures(
-        coef=np.asarray(model.coef_)[..., drawn],
+        # classifiers may store coefficients as a sparse matrix
+        coef=np.asarray(coef.toarray() if issparse(coef) else coef)[..., drawn],
         correlation=_correlation(X[:, drawn], weights / weights.sum()),
         clusters=np.split(np.arange(len(drawn)), cuts) if len(drawn) else [],
         names=[all_names[feature] for feature in drawn],

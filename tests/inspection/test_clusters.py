@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sksparse.inspection import ClusterDisplay
-from sksparse.linear_model import OSCAR, OSCARCV
+from sksparse.linear_model import OSCAR, OSCARCV, GrOWL, OSCARClassifier, SLOPEClassifier
 
 COEF = np.array([0.0, 2.0, -1.0, 2.0, 1.0, -0.5])
 CLUSTERS = [np.array([1, 3]), np.array([2, 4]), np.array([5])]
@@ -113,6 +113,28 @@ def test_a_fitted_estimator_in_a_pipeline_and_a_search(
     letters = list("abcdefghij")
     display = ClusterDisplay.from_estimator(search, X, feature_names=letters)
     assert {name.lstrip("−") for name in rows(display)} == {letters[j] for j in used}
+
+
+def test_classes_and_several_targets(cells: tuple[pd.DataFrame, pd.Series]) -> None:
+    X, y = cells
+    X = (X - X.mean()) / X.std()
+    grades = np.digitize(y, [90, 130])
+    binary = OSCARClassifier(0.05, pairwise=0.9).fit(X, grades > 0)
+    several = SLOPEClassifier(0.02, lambdas="oscar", pairwise=0.9).fit(X, grades)
+    targets = GrOWL(0.2, pairwise=0.9).fit(X, X.iloc[:, :2] + y.to_numpy()[:, None] / 30)
+    for model in (binary, several, targets):
+        display = ClusterDisplay.from_estimator(model, X)
+        used = np.concatenate(model.clusters_)
+        np.testing.assert_allclose([bar.get_width() for bar in display.bars_], model.cluster_coef_)
+        coef = model.coef_[:, used][:, display.order_]
+        expected = np.corrcoef(X.to_numpy()[:, used][:, display.order_].T)
+        np.testing.assert_allclose(
+            display.matrix_, expected * np.where(coef.T @ coef < 0, -1, 1), atol=1e-12
+        )
+        assert max(map(len, model.clusters_)) > 1
+    dense = ClusterDisplay.from_estimator(binary, X).matrix_
+    display = ClusterDisplay.from_estimator(binary.sparsify(), X)
+    np.testing.assert_array_equal(display.matrix_, dense)
 
 
 def test_a_search_along_the_path(cells: tuple[pd.DataFrame, pd.Series]) -> None:

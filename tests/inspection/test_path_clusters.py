@@ -6,11 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_diabetes
+from sklearn.datasets import load_diabetes, load_iris
 from sklearn.preprocessing import scale
 
 from sksparse.inspection import RegularizationPathDisplay
-from sksparse.linear_model import OSCARCV, oscar_path
+from sksparse.linear_model import (
+    OSCARCV,
+    SLOPEClassifier,
+    SLOPEClassifierCV,
+    oscar_path,
+    slope_path,
+)
 
 POINTS = [4.0, 2.0, 1.0, 0.5]
 # three features that are one at strong penalties, one of them with the other sign; one that joins
@@ -192,6 +198,25 @@ def test_a_search_shows_its_clusters() -> None:
     ]
     for name, start in zip(legend(display), expected, strict=True):
         assert name.startswith(start)
+
+
+def test_classes_are_drawn_by_the_norms_of_their_features() -> None:
+    X, y = load_iris(return_X_y=True)
+    X = scale(np.c_[X, X[:, :2]])
+    path = slope_path(X, y, loss="multinomial", lambdas="oscar", pairwise=0.9, alphas=8, eps=0.05)
+    display = RegularizationPathDisplay.from_path(path)
+    assert display.ax_.get_ylabel() == "norm of the coefficients"
+    # copies are never apart
+    assert not {"x0", "x1", "x4", "x5"} & set(legend(display))
+    at_end = [len(name.split(",")) for name in legend(display)]
+    assert len(at_end) == path.n_clusters[-1]
+    assert sum(at_end) == path.n_features[-1]
+    model = SLOPEClassifierCV(alphas=8, cv=3).fit(X, y == 1)
+    display = RegularizationPathDisplay.from_estimator(model)
+    assert len(legend(display)) == model.n_clusters_
+    assert display.curve_ax_.get_ylabel() == "mean log likelihood"
+    with pytest.raises(TypeError, match="fitted SLOPEClassifierCV, or give what slope_path"):
+        RegularizationPathDisplay.from_estimator(SLOPEClassifier().fit(X, y))
 
 
 def test_clusters_are_offered_by_name() -> None:
