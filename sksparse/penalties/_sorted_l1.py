@@ -43,7 +43,9 @@ class SortedL1(ConvexPenalty):
         check_factors("weights", self.weights, n_features)
 
     def value(self, coef: Array) -> float:
-        return float(self.weights @ _descending(magnitudes(coef)))
+        sizes = magnitudes(coef)
+        ranked = _descending(sizes[sizes > 0.0])
+        return float(self.weights[: len(ranked)] @ ranked)
 
     def prox(self, v: Any, step: float) -> Any:
         """As in :class:`Penalty`; `v` may be a torch tensor on any device, such as a layer's."""
@@ -61,10 +63,19 @@ class SortedL1(ConvexPenalty):
         return v * divide(sorted_magnitudes(before, thresholds), before) + 0.0
 
     def dual_norm(self, gradient: Array) -> float:
-        budget = np.cumsum(self.weights)
-        used = budget > 0
-        load = np.cumsum(_descending(magnitudes(gradient)))
-        return float(np.max(load[used] / budget[used], initial=0.0))
+        # The largest ratio of a sum of the first pulls to that of as many weights. A pull below the
+        # smallest weight that it can meet, times a ratio that there is, ends no larger one: few
+        # have to be sorted.
+        budget, pulls, bound = np.cumsum(self.weights), magnitudes(gradient), 0.0
+        if not self.weights.any():
+            return bound
+        known = len(pulls) + 1
+        while 0 < len(pulls) < known:
+            known = len(pulls)
+            bound = max(bound, float(pulls.sum() / budget[known - 1]))
+            pulls = pulls[pulls > bound * self.weights[known - 1]]
+        load = np.cumsum(_descending(pulls))
+        return max(bound, float(np.max(load / budget[: len(load)], initial=0.0)))
 
     def violations(
         self, coef: Array, gradient: Array, alpha: float, scales: Array | None = None

@@ -132,7 +132,7 @@ class NewtonModels:
                 curvature,
                 place.coef,
                 centre=problem.centres,
-                gram=_forms_gram(*columns.matrix.shape),
+                gram=working.needs_gram or _forms_gram(*columns.matrix.shape),
             )
             self._curvature = curvature
             self._model = known = working.model(quadratic, float(curvature.sum()))

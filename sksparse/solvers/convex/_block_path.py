@@ -8,7 +8,7 @@ from sksparse._typing import Array, Indices, Mask
 from sksparse.penalties import BlockPenalty
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._block_subproblem import EigenBlocks, Working
-from sksparse.solvers.convex._path import BatchedPath, Excess, Tuning
+from sksparse.solvers.convex._path import BatchedPath, Tuning
 
 TUNING = Tuning()
 # Share of a strength by which a dual norm may exceed it, which is rounding.
@@ -44,12 +44,15 @@ class BlockPath(BatchedPath):
         likely = np.argsort(-excess, kind="stable")
         return likely[: np.count_nonzero(excess)]
 
-    def _excess(self, coefs: Array, gradients: Array, alphas: Array) -> Excess:
+    def _excess(self, gradients: Array, alphas: Array) -> tuple[Array, Mask]:
         excess = self._beyond(gradients, alphas)
         outside = np.ones(excess.shape[1], dtype=np.bool_)
         outside[self._candidates.units] = False
         missing = excess[:, outside].max(axis=1, initial=0.0) > _ROUNDING * alphas
-        return Excess(excess.max(axis=1), excess > 0.0, missing)
+        return excess.max(axis=1), missing
+
+    def _at_fault(self, coefs: Array, gradients: Array, alphas: Array) -> Indices:
+        return np.flatnonzero(self._beyond(gradients, alphas).any(axis=0))
 
     def _beyond(self, gradients: Array, alphas: Array) -> Array:
         """About by how much the dual norm of each group exceeds the strength, at each point."""

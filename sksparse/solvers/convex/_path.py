@@ -60,9 +60,6 @@ class Tuning:
     covariance : float
         Products of candidates with all features are kept where there are so many times as many
         samples as features.
-    gram_share : float
-        Features of candidates, as a share of the samples, up to which a Gram matrix is formed:
-        with more, an epoch over the columns themselves takes no longer.
     """
 
     first: int = 4
@@ -75,7 +72,6 @@ class Tuning:
     rounds: int = 20
     largest: int = 10000
     covariance: float = 10.0
-    gram_share: float = 0.7
 
 
 class PathPoint(NamedTuple):
@@ -107,24 +103,6 @@ class PathPoint(NamedTuple):
     residual: float
     level: Any
     n_checks: int
-
-
-class Excess(NamedTuple):
-    """How far points are from the dual ball of their strengths.
-
-    Parameters
-    ----------
-    largest : ndarray of shape (n_points,)
-        By how much the dual norm exceeds the strength; zero where not at all.
-    units : ndarray of shape (n_points, n_units)
-        Mask of the units that take part in it.
-    missing : ndarray of shape (n_points,)
-        Whether units outside of the candidates exceed it by more than rounding.
-    """
-
-    largest: Array
-    units: Mask
-    missing: Mask
 
 
 class BatchedPath(ABC):
@@ -162,7 +140,7 @@ class BatchedPath(ABC):
         n, p = problem.design.n_samples, problem.design.n_features
         by_covariances = n >= tuning.covariance * p
         kind: type[SquaredCandidates] = ByCovariances if by_covariances else ByResiduals
-        return kind(*about, tuning.gram_share)
+        return kind(*about)
 
     @abstractmethod
     def _working(self, units: Indices) -> WorkingSet:
@@ -177,17 +155,24 @@ class BatchedPath(ABC):
         """Units beside the live ones that exceed a strength, those that do most first."""
 
     @abstractmethod
-    def _excess(self, coefs: Array, gradients: Array, alphas: Array) -> Excess:
-        """What is wrong with the gradients of some points, over all units."""
+    def _excess(self, gradients: Array, alphas: Array) -> tuple[Array, Mask]:
+        """By how much dual norms of gradients exceed the strengths, zero where not at all.
+
+        And whether units outside of the candidates do, by more than rounding.
+        """
+
+    @abstractmethod
+    def _at_fault(self, coefs: Array, gradients: Array, alphas: Array) -> Indices:
+        """The units that exceed the strength at any of some points."""
 
     @property
-    def covariances(self) -> bool:
-        """Whether gradients are made of covariances, in float64, with nothing to refit."""
+    def gradients_serve(self) -> bool:
+        """Whether gradients are those of answers in float64, with nothing to refit."""
         penalty = self._penalty
         unbounded = all(np.isinf(bound).all() for bound in penalty.bounds)
         exact = self.problem.design.dtype == np.float64 and unbounded
         free = penalty.unpenalised().size > 0
-        return isinstance(self._candidates, ByCovariances) and exact and not free
+        return self.problem.loss.quadratic and exact and not free
 
     def next_batch(self) -> list[PathPoint]:
         """The next points; none where the candidates have become too many."""
@@ -266,17 +251,18 @@ class BatchedPath(ABC):
         coefs = np.array([candidates.expanded(coef) for coef in found])
         if penalty.ridge:
             gradients += penalty.ridge * coefs
-        excess = self._excess(coefs, gradients, alphas)
+        excess, missing = self._excess(gradients, alphas)
         accepted = 0
         for k, alpha in enumerate(alphas.tolist()):
-            value = penalty.value(coefs[k])
-            objective = losses[k] + penalty.cost(coefs[k], alpha)
-            share = alpha / (alpha + excess.largest[k])
-            slack = alpha * value + share * float(np.vdot(coefs[k], gradients[k]))
+            inner = candidates.reduced(gradients[k])
+            value = candidates.penalty.value(found[k])
+            objective = losses[k] + candidates.penalty.cost(found[k], alpha)
+            share = alpha / (alpha + excess[k])
+            slack = alpha * value + share * float(np.vdot(found[k], inner))
             gap = max(slack, 0.0) + candidates.loss_gap(k, share)
-            if excess.missing[k] or gap > self._tol * objective:
+            if missing[k] or gap > self._tol * objective:
                 break
-            violation = candidates.violation(found[k], gradients[k], alpha)
+            violation = candidates.violation(found[k], inner, alpha)
             self.points.append(
                 PathPoint(
                     alpha=alpha,
@@ -292,7 +278,10 @@ class BatchedPath(ABC):
             if objective > 0.0:
                 self._ratio = objective / max(alpha * value, self._tol * objective)
             accepted += 1
-        return accepted, np.flatnonzero(excess.units[accepted:].any(axis=0))
+        left = slice(accepted, None)
+        if accepted == len(alphas):
+            return accepted, np.empty(0, dtype=np.intp)
+        return accepted, self._at_fault(coefs[left], gradients[left], alphas[left])
 
 
 def solve_in_batches(
@@ -312,7 +301,7 @@ def solve_in_batches(
         What solves a single strength, where a batch did not.
     """
     known: dict[float, Solution] = {}
-    probe = Probe(path.problem) if path.covariances else None
+    probe = Probe(path.problem) if path.gradients_serve else None
     in_batches = True
 
     def solve(alpha: float, before: Solution | None) -> Solution:

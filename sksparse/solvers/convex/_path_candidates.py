@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sksparse._typing import Array, Indices, Mask
+from sksparse.penalties import ConvexPenalty
 from sksparse.solvers._column_store import ColumnStore
 from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
@@ -24,10 +25,14 @@ class Tuning:
 
     Parameters
     ----------
+    gram_share : float
+        Features of candidates, as a share of the samples, up to which a Gram matrix is formed:
+        with more, an epoch over the columns themselves takes no longer.
     copied : int
         Numbers of columns that are copied at once for their products with all features.
     """
 
+    gram_share: float = 0.7
     copied: int = 2**25
 
 
@@ -86,13 +91,17 @@ class Candidates(ABC):
         Of units that are not ``live`` they may stay as they are.
         """
 
+    @property
+    def penalty(self) -> ConvexPenalty:
+        """The penalty over the candidates."""
+        return self._working.penalty
+
     def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
-        """Largest violation over the candidates, of the gradient over all features."""
-        inner = gradient[..., self.features]
-        return float(self._working.violations(coef, inner, alpha).max(initial=0.0))
+        """Largest violation over the candidates."""
+        return float(self._working.violations(coef, gradient, alpha).max(initial=0.0))
 
     def reduced(self, coef: Array) -> Array:
-        """Coefficients of the candidates among all."""
+        """What belongs to the candidates, of coefficients or gradients of all features."""
         return coef[..., self.features]
 
     def expanded(self, coef: Array) -> Array:
@@ -133,29 +142,10 @@ class Candidates(ABC):
 
 
 class SquaredCandidates(Candidates):
-    """Candidates of a squared loss, over which it is one quadratic for all strengths.
-
-    Parameters
-    ----------
-    problem, null_gradient, working, always
-        As in :class:`Candidates`.
-    gram_share : float
-        Features of candidates, as a share of the samples, up to which a Gram matrix is formed.
-    """
+    """Candidates of a squared loss, over which it is one quadratic for all strengths."""
 
     # values at the points that were checked last
     _losses: Array = np.empty(0)
-
-    def __init__(
-        self,
-        problem: Problem,
-        null_gradient: Array,
-        working: Callable[[Indices], WorkingSet],
-        always: Indices,
-        gram_share: float,
-    ) -> None:
-        self._gram_share = gram_share
-        super().__init__(problem, null_gradient, working, always)
 
     def _renew(self) -> None:
         super()._renew()
@@ -201,15 +191,14 @@ class ByResiduals(SquaredCandidates):
         null_gradient: Array,
         working: Callable[[Indices], WorkingSet],
         always: Indices,
-        gram_share: float,
     ) -> None:
         self._cache, self._columns = GramCache(problem.centred), WeightedColumns(problem.centred)
         self._null = problem.loss.gradient(problem.null_predictor)
-        super().__init__(problem, null_gradient, working, always, gram_share)
+        super().__init__(problem, null_gradient, working, always)
 
     def _quadratic(self) -> Quadratic:
         n, features = self.problem.design.n_samples, self.features
-        if len(features) <= self._gram_share * n:
+        if self._working.needs_gram or len(features) <= TUNING.gram_share * n:
             return self._gram_quadratic(self._cache.matrix(features))
         roots = np.sqrt(self.problem.loss.weights)
         null = -self._null.T
@@ -238,14 +227,13 @@ class ByCovariances(SquaredCandidates):
         null_gradient: Array,
         working: Callable[[Indices], WorkingSet],
         always: Indices,
-        gram_share: float,
     ) -> None:
         self._store = ColumnStore(problem.design.n_features, problem.design.n_features)
         null = problem.loss.gradient(problem.null_predictor)
         used = problem.loss.weights > 0.0
         squares = (null[used].T) ** 2 / problem.loss.weights[used]
         self._null_loss = 0.5 * float(np.sum(squares))
-        super().__init__(problem, null_gradient, working, always, gram_share)
+        super().__init__(problem, null_gradient, working, always)
 
     def _quadratic(self) -> Quadratic:
         new = self._store.missing(self.features)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 
@@ -55,6 +56,9 @@ class WorkingSet(ABC):
     scales : ndarray of shape (n_columns,)
         Length of each of their columns.
     """
+
+    #: Whether models need H itself, however many columns there are.
+    needs_gram: ClassVar[bool] = False
 
     def __init__(
         self, units: Indices, features: Indices, penalty: ConvexPenalty, scales: Array

@@ -15,6 +15,7 @@ from sksparse._typing import Array, Indices
 from sksparse.losses import ConjugateLoss
 from sksparse.penalties import SortedL1
 from sksparse.penalties._sorted_l1 import magnitudes
+from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Solution
 from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver, moderate
@@ -23,9 +24,31 @@ from sksparse.solvers.convex._path import solve_in_batches
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
 from sksparse.solvers.sorted_l1._path import SortedPath
+from sksparse.solvers.sorted_l1._rows import TUNING as ROWS
 from sksparse.solvers.sorted_l1._rows import RowsWorking
-from sksparse.solvers.sorted_l1._subproblem import TUNING
 from sksparse.solvers.sorted_l1._working import SortedWorking
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How the working set of a sorted L1 norm grows.
+
+    Parameters
+    ----------
+    first_features : int
+        Features that enter at first; the set doubles from there.
+    inner : float
+        A problem over the working set is solved to this share of the largest violation,
+    goal : float
+        or to this share of the violations that the duality gap allows.
+    """
+
+    first_features: int = 100
+    inner: float = 0.01
+    goal: float = 0.3
+
+
+TUNING = Tuning()
 
 
 @dataclass
@@ -54,18 +77,19 @@ class SortedDescent(ConvexSolver[SortedIterate]):
         problem.penalty_as(SortedL1)
 
     def start(self, problem: Problem, coef: Array | None) -> SortedIterate:
-        usable, level = problem.centred.usable, problem.null_intercept
+        level = problem.null_intercept
         coef = self.first_coef(problem, coef)
+        per_sample = np.inf if problem.loss.n_outputs == 1 else ROWS.per_sample
         state = SortedIterate(
             coef,
             level,
             level=level,
             target=self.tolerance(problem),
-            quadratics=SquaredQuadratics(self.gram),
+            # sweeps over one output need a Gram matrix, whatever the shape of X
+            quadratics=SquaredQuadratics(self.gram or GramCache(problem.centred), per_sample),
         )
         state.z = problem.centred.matvec(coef) + level
-        small = np.count_nonzero(usable) <= TUNING.small
-        state.features = np.flatnonzero(usable if small else magnitudes(coef))
+        state.features = np.flatnonzero(magnitudes(coef))
         return state
 
     def along(
@@ -93,7 +117,7 @@ class SortedDescent(ConvexSolver[SortedIterate]):
         state.features = enlarge(state.features, state.violations, TUNING.first_features)
         kind = SortedWorking if problem.loss.n_outputs == 1 else RowsWorking
         working = kind(problem.penalty_as(SortedL1), state.features, problem.centred.scales)
-        tol = self.inner_tolerance(state)
+        tol = self._inner_tolerance(problem, state)
         if problem.loss.quadratic:
             self._solve_squared(problem, state, working, tol)
         else:
@@ -111,3 +135,16 @@ class SortedDescent(ConvexSolver[SortedIterate]):
         state.progress = bool(np.any(after != before))
         state.coef[..., features] = after
         state.z = problem.centred.matvec(state.coef) + state.level
+
+    def _inner_tolerance(self, problem: Problem, state: SortedIterate) -> float:
+        """Violations that are small enough over a working set.
+
+        A share of those that there are, or about what the gap that is aimed at allows: each counts
+        as often as its coefficient is large.
+        """
+        cost = float(problem.centred.scales @ magnitudes(state.coef))
+        if problem.alpha == 0.0 or cost == 0.0:
+            return self.inner_tolerance(state)
+        worst = float(state.violations.max(initial=0.0))
+        allowed = self.tolerance(problem) * state.objective / cost
+        return max(TUNING.inner * worst, TUNING.goal * state.sharper * allowed)

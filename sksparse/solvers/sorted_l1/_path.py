@@ -7,10 +7,10 @@ import numpy as np
 from sksparse._typing import Array, Indices, Mask
 from sksparse.penalties import SortedL1
 from sksparse.solvers._problem import Problem
-from sksparse.solvers.convex._path import BatchedPath, Excess, Tuning
+from sksparse.solvers.convex._path import BatchedPath, Tuning
 from sksparse.solvers.sorted_l1._working import SortedWorking
 
-TUNING = Tuning(gram_share=np.inf)
+TUNING = Tuning()
 
 
 class SortedPath(BatchedPath):
@@ -26,7 +26,6 @@ class SortedPath(BatchedPath):
 
     def __init__(self, problem: Problem, alphas: Array, tol: float) -> None:
         self._weights = problem.penalty_as(SortedL1).weights
-        self._totals = np.cumsum(self._weights)
         super().__init__(problem, alphas, tol, TUNING)
 
     def _working(self, units: Indices) -> SortedWorking:
@@ -40,18 +39,18 @@ class SortedPath(BatchedPath):
         weights = alpha * self._weights[len(live) - len(rest) :]
         return rest[over_full(np.abs(gradient[rest]), weights)]
 
-    def _excess(self, coefs: Array, gradients: Array, alphas: Array) -> Excess:
-        units, largest = np.zeros(coefs.shape, dtype=np.bool_), np.zeros(len(coefs))
-        for k, alpha in enumerate(alphas.tolist()):
-            pull = np.abs(gradients[k])
-            order = over_full(pull, alpha * self._weights)
-            if order.size:
-                norms = np.cumsum(pull[order]) / self._totals[: len(order)]
-                largest[k] = max(norms.max() - alpha, 0.0)
-            rest = np.flatnonzero(coefs[k] == 0.0)
-            weights = alpha * self._weights[len(pull) - len(rest) :]
-            units[k, rest[over_full(pull[rest], weights)]] = True
-        return Excess(largest, units, np.zeros(len(coefs), dtype=np.bool_))
+    def _excess(self, gradients: Array, alphas: Array) -> tuple[Array, Mask]:
+        norms = np.array([self._penalty.dual_norm(gradient) for gradient in gradients])
+        # the gap says whether a feature is missing
+        return np.maximum(norms - alphas, 0.0), np.zeros(len(alphas), dtype=np.bool_)
+
+    def _at_fault(self, coefs: Array, gradients: Array, alphas: Array) -> Indices:
+        wrong = np.zeros(coefs.shape[1], dtype=np.bool_)
+        for coef, gradient, alpha in zip(coefs, gradients, alphas.tolist(), strict=True):
+            zero = np.flatnonzero(coef == 0.0)
+            weights = alpha * self._weights[len(coef) - len(zero) :]
+            wrong[zero[over_full(np.abs(gradient[zero]), weights)]] = True
+        return np.flatnonzero(wrong)
 
     def _ahead(self, coef: Array, move: Array) -> Array:
         """The end of a move of clusters, but for those at zero or that would change their sign."""

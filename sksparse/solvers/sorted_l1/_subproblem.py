@@ -1,23 +1,43 @@
 """Minimise a quadratic plus a sorted L1 norm over a working set.
 
-Coordinate descent over clusters and single coefficients (Larsson et al., AISTATS 2023) brings every
-coefficient to its scale, and accelerated proximal gradient steps separate ties. Given which
-coefficients are tied, zero, and in which order, the problem is a small linear system, which is then
-solved exactly.
+Where a Gram matrix is stored, one compiled loop alternates coordinate descent over clusters
+(Larsson et al., AISTATS 2023), proximal gradient steps and Newton steps on the pattern of zeros,
+signs, order and ties. Where there is none, accelerated proximal gradient steps find the
+coefficients in use, and the same loop works on these.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
 from sksparse._interrupts import check
-from sksparse._typing import Array, Indices
+from sksparse._typing import Array
 from sksparse.penalties import SortedL1
-from sksparse.solvers.convex._quadratic_model import Quadratic
+from sksparse.solvers.convex._quadratic_model import GramQuadratic, Quadratic
 from sksparse.solvers.convex._scaled_solve import scaled_solve
+
+
+class Limits(NamedTuple):
+    """How much the compiled loop does.
+
+    Parameters
+    ----------
+    rounds : int
+        Rounds before it answers.
+    sweeps : int
+        Most sweeps of coordinate descent in a round; they end where the pattern stays.
+    system_share : float
+        Arithmetic that linear systems may take, relative to that of the sweeps so far: solving for
+        a pattern far from the final one is wasted.
+    """
+
+    rounds: int = 5
+    sweeps: int = 20
+    system_share: float = 4.0
 
 
 @dataclass(frozen=True)
@@ -26,37 +46,31 @@ class Tuning:
 
     Parameters
     ----------
-    small : int
-        Features up to which the working set holds all of them from the start.
-    first_features : int
-        Features that enter a larger one at first; it doubles from there.
-    sweeps_per_round, steps_per_round : int
-        Sweeps of coordinate descent and accelerated gradient steps between exact solutions on a
-        pattern.
+    limits : Limits
+        Those of the compiled loop.
+    steps : int
+        Accelerated gradient steps in a round, where there is no Gram matrix.
+    largest_gram : int
+        Coefficients in use for which one is formed nevertheless.
     max_rounds : int
-        Rounds over one working set.
+        Times the loop is asked over one working set.
     patience : int
-        Rounds in which the violations have not become ``better`` times smaller, after which they
+        Times in which the violations have not become ``better`` times smaller, after which they
         are at the level of rounding.
     better : float
         Share of the violations that counts as progress.
     power_steps : int
         Power iterations for the largest curvature; backtracking corrects an estimate that is too
         low.
-    system_share : float
-        Arithmetic that linear systems may take, relative to that of the gradient steps so far:
-        solving for a pattern far from the final one is wasted.
     """
 
-    small: int = 300
-    first_features: int = 100
-    sweeps_per_round: int = 3
-    steps_per_round: int = 20
+    limits: Limits = Limits()
+    steps: int = 20
+    largest_gram: int = 4000
     max_rounds: int = 1000
-    patience: int = 20
+    patience: int = 4
     better: float = 0.9
     power_steps: int = 10
-    system_share: float = 4.0
 
 
 TUNING = Tuning()
@@ -72,52 +86,91 @@ def minimise_sorted(
     Stops when the optimality conditions over the working set, for columns of the given lengths,
     hold up to ``tol``, or violations no longer fall.
     """
-
-    def better(new: _Point, old: _Point) -> _Point:
-        values = [quadratic.value(*point) + alpha * penalty.value(point[0]) for point in (new, old)]
-        return new if values[0] <= values[1] else old
-
     if not len(coef):
         return coef
-    coef = _unpenalised(quadratic, alpha, coef)
-    state = quadratic.state(coef)
-    lipschitz = _curvature_estimate(quadratic, len(coef))
-    budget, best, stale = 0.0, np.inf, 0
+    if quadratic.gram is None:
+        return _by_products(quadratic, penalty, alpha, coef, scales, tol)
+    exact = None
+    if alpha == 0.0:
+        # without a penalty there is no pattern to find
+        exact = scaled_solve(quadratic.gram, quadratic.descent(quadratic.origin))
+    return _on_gram(quadratic, penalty, alpha, coef if exact is None else exact, scales, tol)
+
+
+def _on_gram(
+    quadratic: Quadratic, penalty: SortedL1, alpha: float, coef: Array, scales: Array, tol: float
+) -> Array:
+    """By the compiled loop; the state of a Gram matrix is minus the gradient."""
+    from sksparse._kernels.sorted_descent import descend
+
+    coef = coef.copy()
+    size = len(coef)
+    cumulative = np.append(0.0, np.cumsum(penalty.weights))
+    memory = np.empty((4, size), dtype=np.intp), np.empty((4, size))
+    best, stale = np.inf, 0
     for _ in range(TUNING.max_rounds):
         check()
-        budget += TUNING.system_share * TUNING.steps_per_round * quadratic.size
-        if quadratic.gram is not None:
-            coef = _sweep(quadratic.gram, penalty, alpha, coef, state)
-            state = quadratic.state(coef)
-        moved, lipschitz = _accelerated(quadratic, penalty, alpha, (coef, state), lipschitz)
-        coef, state = better(moved, (coef, state))
-        trial, budget = _solve_pattern(quadratic, penalty, alpha, coef, budget)
-        coef, state = better((trial, quadratic.state(trial)), (coef, state))
-        worst = penalty.violations(coef, -quadratic.descent(state), alpha, scales).max()
-        stale = 0 if worst < TUNING.better * best else stale + 1
-        best = min(best, worst)
-        if worst <= tol or stale > TUNING.patience:
+        violation = descend(
+            quadratic.gram,
+            quadratic.origin,
+            quadratic.state(coef),
+            coef,
+            scales,
+            cumulative,
+            alpha,
+            tol,
+            TUNING.limits,
+            *memory,
+        )
+        stale = 0 if violation < TUNING.better * best else stale + 1
+        best = min(best, violation)
+        if violation <= tol or stale > TUNING.patience:
             break
     return coef
 
 
-def _unpenalised(quadratic: Quadratic, alpha: float, coef: Array) -> Array:
-    """The solution of least squares where there is no penalty, and so no pattern to find."""
-    if alpha != 0.0 or quadratic.gram is None:
-        return coef
-    exact = scaled_solve(quadratic.gram, quadratic.descent(quadratic.origin))
-    return coef if exact is None else exact
+def _by_products(
+    quadratic: Quadratic, penalty: SortedL1, alpha: float, coef: Array, scales: Array, tol: float
+) -> Array:
+    """By products with H: steps over all coefficients, and exact solutions over those in use."""
+    point, best, stale = (coef, quadratic.state(coef)), np.inf, 0
+    lipschitz, budget = _curvature_estimate(quadratic, len(coef)), 0.0
+    for _ in range(TUNING.max_rounds):
+        gradient = -quadratic.descent(point[1])
+        worst = float(penalty.violations(point[0], gradient, alpha, scales).max())
+        stale = 0 if worst < TUNING.better * best else stale + 1
+        best = min(best, worst)
+        if worst <= tol or stale > TUNING.patience:
+            break
+        check()
+        point, lipschitz = _accelerated(quadratic, penalty, alpha, point, lipschitz)
+        budget += TUNING.limits.system_share * TUNING.steps * quadratic.size
+        used = np.flatnonzero(point[0])
+        cost = quadratic.size / len(coef) * len(used) ** 2
+        if 0 < len(used) <= TUNING.largest_gram and cost <= budget:
+            budget -= cost
+            point = _over_used(quadratic, penalty, alpha, point, scales, 0.1 * max(tol, worst))
+    return point[0]
 
 
-def _sweep(gram: Array, penalty: SortedL1, alpha: float, coef: Array, state: Array) -> Array:
-    """Some sweeps of coordinate descent; the state of a Gram matrix is minus the gradient."""
-    from sksparse._kernels.sorted_descent import sorted_descent
-
-    coef, descent = coef.copy(), state.copy()
-    ranked = np.sort(np.abs(coef))[::-1].copy()
-    for _ in range(TUNING.sweeps_per_round):
-        sorted_descent(gram, descent, coef, ranked, penalty.weights, alpha)
-    return coef
+def _over_used(
+    quadratic: Quadratic,
+    penalty: SortedL1,
+    alpha: float,
+    point: _Point,
+    scales: Array,
+    tol: float,
+) -> _Point:
+    """The minimum over the coefficients in use, by their Gram matrix."""
+    coef, state = point
+    used = np.flatnonzero(coef)
+    picks = np.ones(len(used)), (used, np.arange(len(used)))
+    matrix = quadratic.reduced(sp.csc_array(picks, (len(coef), len(used))))
+    inner = GramQuadratic(matrix, quadratic.descent(state)[used], coef[used])
+    result = np.zeros_like(coef)
+    among = SortedL1(penalty.weights[: len(used)])
+    result[used] = _on_gram(inner, among, alpha, coef[used], scales[used], tol)
+    return result, quadratic.state(result)
 
 
 def _curvature_estimate(quadratic: Quadratic, size: int) -> float:
@@ -147,7 +200,7 @@ def _accelerated(
     coef, state = start
     point, point_state, momentum = coef, state, 1.0
     step = 0
-    while step < TUNING.steps_per_round:
+    while step < TUNING.steps:
         v = point + quadratic.descent(point_state) / lipschitz
         new = penalty.prox(v, alpha / lipschitz)
         new_state = quadratic.state(new)
@@ -159,73 +212,15 @@ def _accelerated(
         step += 1
         if float((point - new) @ (new - coef)) > 0:
             point, point_state, momentum = coef, state, 1.0
-            if step < TUNING.steps_per_round:
+            if step < TUNING.steps:
                 continue
         following = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2))
         share = (momentum - 1.0) / following
         point = new + share * (new - coef)
         point_state = new_state + share * (new_state - state)
         coef, state, momentum = new, new_state, following
-    return (coef, state), lipschitz
 
+    def value(point: _Point) -> float:
+        return quadratic.value(*point) + alpha * penalty.value(point[0])
 
-def _solve_pattern(
-    quadratic: Quadratic, penalty: SortedL1, alpha: float, coef: Array, budget: float
-) -> tuple[Array, float]:
-    """Minimise while signs, order and ties stay; clusters that reach each other or zero are joined.
-
-    On a fixed pattern the penalty is linear in the cluster magnitudes, so the minimiser solves a
-    linear system; where it leaves the pattern, the segment towards it is followed to the border.
-    Returns the coefficients and what is left of the ``budget`` of multiplications.
-    """
-    # Magnitudes and clusters go from small to large, zero apart.
-    used = np.flatnonzero(coef)
-    levels, cluster = np.unique(np.abs(coef[used]), return_inverse=True)
-    cost = quadratic.size + len(levels) ** 3 / 3.0
-    if not used.size or cost > budget:
-        return coef, budget
-    signs = np.sign(coef[used])
-    basis = sp.csc_array((signs, (used, cluster)), shape=(len(coef), len(levels)))
-    system = quadratic.reduced(basis)
-    right = basis.T @ quadratic.descent(quadratic.origin)
-    right -= alpha * _cluster_weights(penalty.weights, cluster)
-    while len(levels) and cost <= budget:
-        budget -= cost
-        target = scaled_solve(system, right)
-        if target is None:
-            break
-        gaps, target_gaps = np.diff(levels, prepend=0.0), np.diff(target, prepend=0.0)
-        closing = target_gaps <= 0
-        if not closing.any():
-            levels = target
-            break
-        shares = gaps[closing] / (gaps[closing] - target_gaps[closing])
-        gaps += shares.min() * (target_gaps - gaps)
-        gaps[np.flatnonzero(closing)[shares == shares.min()]] = 0.0
-        levels, system, right, cluster = _merge(np.maximum(gaps, 0.0), system, right, cluster)
-        cost = len(levels) ** 3 / 3.0
-    result = np.zeros_like(coef)
-    kept = cluster >= 0
-    result[used[kept]] = signs[kept] * levels[cluster[kept]]
-    return result, budget
-
-
-def _merge(
-    gaps: Array, system: Array, right: Array, cluster: Indices
-) -> tuple[Array, Array, Array, Indices]:
-    """Join each cluster without a gap to the one below; number -1 are those joined to zero."""
-    starts = np.flatnonzero(gaps > 0)
-    renumber = np.append(np.cumsum(gaps > 0) - 1, -1)
-    if not starts.size:
-        return np.empty(0), np.empty((0, 0)), np.empty(0), renumber[cluster]
-    rows = np.add.reduceat(system, starts, axis=0)
-    both = np.add.reduceat(rows, starts, axis=1)
-    return np.cumsum(gaps[starts]), both, np.add.reduceat(right, starts), renumber[cluster]
-
-
-def _cluster_weights(weights: Array, cluster: Indices) -> Array:
-    """Sum of the sorted weights that each cluster takes, smallest magnitude first."""
-    counts = np.bincount(cluster)[::-1]
-    # Ranks start at the largest magnitude.
-    ranked = weights[: len(cluster)]
-    return np.add.reduceat(ranked, np.concatenate(([0], np.cumsum(counts[:-1]))))[::-1]
+    return ((coef, state) if value((coef, state)) <= value(start) else start), lipschitz

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from sksparse._typing import Array, Indices
@@ -24,6 +26,7 @@ class SortedWorking(WorkingSet):
         Length of each column.
     """
 
+    needs_gram: ClassVar[bool] = True
     penalty: SortedL1
 
     def __init__(self, penalty: SortedL1, features: Indices, scales: Array) -> None:
