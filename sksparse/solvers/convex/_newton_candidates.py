@@ -32,14 +32,31 @@ class ByNewton(Candidates):
         self._derivatives: list[Array] = []
         super().__init__(problem, null_gradient, working, always)
 
+    def _renew(self) -> None:
+        super()._renew()
+        self._live, self._inner = self.units, self._working
+        self._kept = np.arange(len(self.features))
+
     def minimise(self, alpha: float, coef: Array, tol: float, live: Mask) -> Array:
         problem = self.problem.with_alpha(alpha)
-        return newton_descent(problem, self._place(coef), self._working, self._models, tol).coef
+        self._restrict(self.units[live[self.units]])
+        start = self._place(coef)
+        result = np.zeros_like(coef)
+        end = newton_descent(problem, start, self._inner, self._models, tol)
+        result[..., self._kept] = end.coef
+        return result
+
+    def _restrict(self, live: Indices) -> None:
+        """Leave the candidates that are not live, and zero, out of the models."""
+        if np.array_equal(live, self._live):
+            return
+        self._live, self._inner = live, self._over(live)
+        self._kept = np.flatnonzero(np.isin(self.features, self._inner.features))
 
     def _place(self, coef: Array) -> Place:
-        """Coefficients with the best intercept."""
-        problem, level = self.problem, self.problem.null_intercept
-        z = self._models.columns(self.features).matvec(coef) + level
+        """Coefficients of the live candidates with the best intercept."""
+        problem, level, coef = self.problem, self.problem.null_intercept, coef[..., self._kept]
+        z = self._models.columns(self._inner.features).matvec(coef) + level
         if problem.free_intercept:
             shift = problem.loss.best_shift(z)
             z, level = z + shift, level + shift

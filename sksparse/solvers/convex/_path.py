@@ -172,7 +172,7 @@ class BatchedPath(ABC):
         unbounded = all(np.isinf(bound).all() for bound in penalty.bounds)
         exact = self.problem.design.dtype == np.float64 and unbounded
         free = penalty.unpenalised().size > 0
-        return self.problem.loss.quadratic and exact and not free
+        return exact and not free
 
     def next_batch(self) -> list[PathPoint]:
         """The next points; none where the candidates have become too many."""

@@ -98,7 +98,7 @@ class Candidates(ABC):
 
     def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
         """Largest violation over the candidates."""
-        return float(self._working.violations(coef, gradient, alpha).max(initial=0.0))
+        return self._working.violation(coef, gradient, alpha)
 
     def reduced(self, coef: Array) -> Array:
         """What belongs to the candidates, of coefficients or gradients of all features."""

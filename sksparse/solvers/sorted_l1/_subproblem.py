@@ -9,6 +9,7 @@ coefficients in use, and the same loop works on these.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,17 +21,34 @@ from sksparse.solvers.convex._quadratic_model import GramQuadratic, Quadratic
 from sksparse.solvers.convex._scaled_solve import scaled_solve
 
 
+class Limits(NamedTuple):
+    """How much a round does.
+
+    Parameters
+    ----------
+    sweeps : int
+        Most sweeps of coordinate descent; they end where the pattern stays.
+    system_share : float
+        Arithmetic that linear systems may take, relative to that of the sweeps so far: solving for
+        a pattern far from the final one is wasted.
+    """
+
+    sweeps: int = 20
+    system_share: float = 4.0
+
+
+#: What a round does where little is known of the solution.
+USUAL = Limits()
+
+
 @dataclass(frozen=True)
 class Tuning:
     """When the steps for a sorted L1 norm are used, and when they end.
 
     Parameters
     ----------
-    sweeps : int
-        Most sweeps of coordinate descent in a round; they end where the pattern stays.
-    system_share : float
-        Arithmetic that linear systems may take, relative to that of the other steps so far:
-        solving for a pattern far from the final one is wasted.
+    limits : Limits
+        How much a round does.
     steps : int
         Accelerated gradient steps in a round, where there is no Gram matrix.
     largest_gram : int
@@ -47,8 +65,7 @@ class Tuning:
         low.
     """
 
-    sweeps: int = 20
-    system_share: float = 4.0
+    limits: Limits = USUAL
     steps: int = 20
     largest_gram: int = 4000
     max_rounds: int = 1000
@@ -63,12 +80,18 @@ _Point = tuple[Array, Array]
 
 
 def minimise_sorted(
-    quadratic: Quadratic, penalty: SortedL1, alpha: float, coef: Array, scales: Array, tol: float
+    quadratic: Quadratic,
+    penalty: SortedL1,
+    alpha: float,
+    coef: Array,
+    scales: Array,
+    tol: float,
+    limits: Limits = TUNING.limits,
 ) -> Array:
     """Coordinates of the working set that minimise ``quadratic + alpha * penalty``.
 
     Stops when the optimality conditions over the working set, for columns of the given lengths,
-    hold up to ``tol``, or violations no longer fall.
+    hold up to ``tol``, or violations no longer fall. Rounds on a Gram matrix keep to ``limits``.
     """
     if not len(coef):
         return coef
@@ -79,7 +102,7 @@ def minimise_sorted(
         # without a penalty there is no pattern to find
         exact = scaled_solve(quadratic.gram, quadratic.descent(quadratic.origin))
     start = coef if exact is None else exact
-    return _on_gram(quadratic, quadratic.gram, penalty, alpha, start, scales, tol)
+    return _on_gram(quadratic, quadratic.gram, penalty, alpha, start, scales, tol, limits)
 
 
 def _on_gram(
@@ -90,6 +113,7 @@ def _on_gram(
     coef: Array,
     scales: Array,
     tol: float,
+    limits: Limits = TUNING.limits,
 ) -> Array:
     """By the compiled loop; the state of a Gram matrix is minus the gradient."""
     from sksparse._kernels.sorted_descent import descend
@@ -112,14 +136,14 @@ def _on_gram(
             alpha,
             tol,
             curvature,
-            TUNING.sweeps,
+            limits.sweeps,
             *memory,
         )
         stale = 0 if violation < TUNING.better * best else stale + 1
         best = min(best, violation)
         if violation <= tol or stale > TUNING.patience:
             break
-        budget += TUNING.system_share * size * (n_moves + n_used)
+        budget += limits.system_share * size * (n_moves + n_used)
         budget -= newton_step(
             matrix, origin, descent, coef, n_used, cumulative, alpha, budget, *memory
         )
@@ -141,7 +165,7 @@ def _by_products(
             break
         check()
         point, lipschitz = _accelerated(quadratic, penalty, alpha, point, lipschitz)
-        budget += TUNING.system_share * TUNING.steps * quadratic.size
+        budget += TUNING.limits.system_share * TUNING.steps * quadratic.size
         used = np.flatnonzero(point[0])
         cost = quadratic.size / len(coef) * len(used) ** 2
         if 0 < len(used) <= TUNING.largest_gram and cost <= budget:
