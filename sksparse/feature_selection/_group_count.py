@@ -40,7 +40,9 @@ def fit_groups(task: GroupTask, max_groups: int) -> Found:
     def count(coef: Array) -> int:
         return len(np.unique(model.positions[model.kept(coef)]))
 
-    found = fit_size(task, Size("max_groups", "groups", count, min(max_groups, n_groups)))
+    advice = "as groups that enter together, copies of each other for example. Remove copies, or "
+    advice += "give another number"
+    found = fit_size(task, Size("max_groups", "groups", count, min(max_groups, n_groups), advice))
     if max_groups <= n_groups:
         return found
     message = (

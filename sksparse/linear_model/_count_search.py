@@ -58,12 +58,15 @@ class Size(NamedTuple):
         Takes coefficients as a solver has them; their size.
     wanted : int
         The size asked for.
+    advice : str
+        Why a size may be passed over, and the remedy.
     """
 
     name: str
     units: str
     count: Callable[[Array], int]
     wanted: int
+    advice: str
 
 
 class Found(NamedTuple):
@@ -116,8 +119,7 @@ def fit_size(task: ConvexTask, size: Size) -> Found:
         upper = float(inner[inner > more.alpha].min())
     message = (
         f"No strength keeps exactly {size.name}={size.wanted} {size.units}: {most.size} are kept "
-        f"at alpha={most.alpha:.6g}, and {more.size} at {more.alpha:.6g}, as {size.units} that "
-        "enter together, copies of each other for example. Remove copies, or give another number."
+        f"at alpha={most.alpha:.6g}, and {more.size} at {more.alpha:.6g}, {size.advice}."
     )
     return Found(most.alpha, most.solution, message if most.size < size.wanted else "")
 

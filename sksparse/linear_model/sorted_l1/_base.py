@@ -117,9 +117,11 @@ class SortedEstimator(SortedSelectorMixin, ConvexEstimator[SortedTask]):
                 "for a size; give one of them."
             )
         if self.max_features is not None:
-            return Size("max_features", "features", task.n_used, self.max_features)
+            advice = "as the features of a cluster enter together. Give another number"
+            return Size("max_features", "features", task.n_used, self.max_features, advice)
         if self.max_clusters is not None:
-            return Size("max_clusters", "clusters", task.n_clusters, self.max_clusters)
+            advice = "as clusters fall apart on the way. Give another number"
+            return Size("max_clusters", "clusters", task.n_clusters, self.max_clusters, advice)
         return None
 
 
