@@ -79,12 +79,18 @@ _Point = tuple[Array, Array]
 
 
 def minimise_sorted(
-    quadratic: Quadratic, penalty: SortedL1, alpha: float, coef: Array, scales: Array, tol: float
+    quadratic: Quadratic,
+    penalty: SortedL1,
+    alpha: float,
+    coef: Array,
+    scales: Array,
+    tol: float,
+    limits: Limits = TUNING.limits,
 ) -> Array:
     """Coordinates of the working set that minimise ``quadratic + alpha * penalty``.
 
     Stops when the optimality conditions over the working set, for columns of the given lengths,
-    hold up to ``tol``, or violations no longer fall.
+    hold up to ``tol``, or violations no longer fall. The compiled loop keeps to ``limits``.
     """
     if not len(coef):
         return coef
@@ -94,11 +100,18 @@ def minimise_sorted(
     if alpha == 0.0:
         # without a penalty there is no pattern to find
         exact = scaled_solve(quadratic.gram, quadratic.descent(quadratic.origin))
-    return _on_gram(quadratic, penalty, alpha, coef if exact is None else exact, scales, tol)
+    start = coef if exact is None else exact
+    return _on_gram(quadratic, penalty, alpha, start, scales, tol, limits)
 
 
 def _on_gram(
-    quadratic: Quadratic, penalty: SortedL1, alpha: float, coef: Array, scales: Array, tol: float
+    quadratic: Quadratic,
+    penalty: SortedL1,
+    alpha: float,
+    coef: Array,
+    scales: Array,
+    tol: float,
+    limits: Limits = TUNING.limits,
 ) -> Array:
     """By the compiled loop; the state of a Gram matrix is minus the gradient."""
     from sksparse._kernels.sorted_descent import descend
@@ -119,7 +132,7 @@ def _on_gram(
             cumulative,
             alpha,
             tol,
-            TUNING.limits,
+            limits,
             *memory,
         )
         stale = 0 if violation < TUNING.better * best else stale + 1

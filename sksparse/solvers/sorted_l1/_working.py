@@ -10,7 +10,10 @@ from sksparse._typing import Array, Indices
 from sksparse.penalties import SortedL1
 from sksparse.solvers.convex._quadratic_model import Quadratic
 from sksparse.solvers.convex._working_set import WorkingModel, WorkingSet
-from sksparse.solvers.sorted_l1._subproblem import minimise_sorted
+from sksparse.solvers.sorted_l1._subproblem import TUNING, Limits, minimise_sorted
+
+#: From near the minimum a few sweeps are enough, and few systems are worth their while.
+NEARBY = Limits(sweeps=2, system_share=1.0)
 
 
 class SortedWorking(WorkingSet):
@@ -65,15 +68,15 @@ class SortedModel(WorkingModel):
     def minimise(
         self, alpha: float, coef: Array, tol: float, visited: Indices | None = None
     ) -> Array:
-        working = self._working
+        working, limits = self._working, NEARBY if coef.any() else TUNING.limits
         if visited is None or len(visited) == len(coef):
             return minimise_sorted(
-                self.quadratic, working.penalty, alpha, coef, working.scales, tol
+                self.quadratic, working.penalty, alpha, coef, working.scales, tol, limits
             )
         found = coef.copy()
         quadratic = self.quadratic.over(visited)
         inner = SortedL1(working.penalty.weights[: len(visited)])
         found[visited] = minimise_sorted(
-            quadratic, inner, alpha, coef[visited], working.scales[visited], tol
+            quadratic, inner, alpha, coef[visited], working.scales[visited], tol, limits
         )
         return found
