@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from sksparse._kernels.sorted_rows import sorted_rows
 from sksparse.losses import Loss, Multinomial, Squared
 from sksparse.penalties import Blocks, GroupL2, SortedL1, cluster_labels, oscar_weights
 from sksparse.solvers import (
@@ -23,7 +24,14 @@ from sksparse.solvers import (
     Status,
 )
 from sksparse.solvers.convex._duality import duality_gap
+from sksparse.solvers.convex._quadratic_model import DenseQuadratic, GramQuadratic
 from sksparse.solvers.sorted_l1 import _rows as rows_module
+from sksparse.solvers.sorted_l1._row_pattern import (
+    Pattern,
+    RowsPoint,
+    RowsProblem,
+    newton_ends,
+)
 
 sys.path.insert(0, str(Path(__file__).parent))
 from convex_problems import proximal_gradient
@@ -268,3 +276,58 @@ def test_answers_that_are_known() -> None:
     pull = (x @ y / n)[:, None]
     expected = one.penalty.prox(pull, 0.05) / (x @ x / n)
     np.testing.assert_allclose(solve(one, 1e-13).coef, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["few ranks", "to zero", "equal", "oscar"])
+def test_copies_of_columns_at_small_strengths(kind: str) -> None:
+    # copies leave directions without curvature, in which only the norm changes
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((30, 25))[:, rng.integers(0, 25, 50)] * np.exp(rng.standard_normal(50))
+    y = X[:, :4] @ rng.standard_normal((4, 3)) + 0.1 * rng.standard_normal((30, 3))
+    problem = posed(X, Squared(y, np.full(30, 1.0 / 30.0)), WEIGHTS[kind](50), 0.005)
+    for tol in (1e-6, 1e-9):
+        solution = solve(problem, tol)
+        assert solution.gap <= tol * objective(problem, solution)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_sweeps_lower_the_objective_and_know_its_state(
+    stored: bool, rng: np.random.Generator
+) -> None:
+    A, residual = rng.standard_normal((12, 9)), rng.standard_normal((2, 12))
+    dense = DenseQuadratic(np.asfortranarray(A), residual, np.zeros(9))
+    gram = GramQuadratic(A.T @ A, residual @ A, np.zeros(9))
+    weights = oscar_weights(9, 0.9)
+    problem = RowsProblem(gram if stored else dense, SortedL1(weights), 1.5, np.ones(9))
+    start = problem.penalty.prox(rng.standard_normal((2, 9)), 0.5)
+    point = RowsPoint.at(problem, start)
+    assert cluster_labels(start).max() < 8
+    for _ in range(30):
+        coef, lengths, state = point.coef.copy(), point.lengths.copy(), point.state.copy()
+        about = problem.rows, stored, problem.diagonal, state, coef, lengths
+        sorted_rows(*about, np.argsort(-lengths), problem.sums, problem.alpha, 1)
+        before, point = point, RowsPoint(problem, coef, lengths)
+        np.testing.assert_allclose(state, point.state, atol=1e-12)
+        np.testing.assert_allclose(np.linalg.norm(coef, axis=0), lengths, atol=1e-13)
+        assert point.value <= before.value + 1e-12
+    # where nothing moves any more, all conditions of optimality hold
+    assert point.worst < 1e-4
+
+
+@pytest.mark.parametrize("largest", [0, 100])
+def test_newton_steps_end_at_the_minimum_of_the_pattern(largest: int) -> None:
+    problem, X = make_problem("outputs", "few ranks", "tall")
+    s = problem.loss.weights
+    A = np.sqrt(s)[:, None] * (X - s @ X)[:, :7]
+    y = np.sqrt(s)[:, None] * (problem.loss.y - s @ problem.loss.y)
+    quadratic = GramQuadratic(A.T @ A, (A.T @ y).T, np.zeros(7))
+    rows = RowsProblem(quadratic, SortedL1(oscar_weights(7, 0.95)), 0.8, np.ones(7))
+    best = RowsPoint.at(rows, rows_module.minimise_rows(rows, np.zeros((3, 7)), 1e-13))
+    assert 0 < cluster_labels(best.coef).max() + 1 < best.n_used
+    # turned and scaled a little, with its ties
+    turned = best.coef + 1e-3 * np.roll(best.coef, 1, axis=0)
+    point = RowsPoint(rows, *Pattern(best.lengths).placed(turned))
+    for _ in range(6):
+        _, point = next(newton_ends(point, 0.0, largest))
+    assert point.value == pytest.approx(best.value, rel=1e-12)
+    np.testing.assert_allclose(point.coef, best.coef, atol=1e-7)
