@@ -141,9 +141,8 @@ class OSCARClassifier(SortedClassifierMixin, SortedEstimator):
     OSCAR is then the lasso. "auto" makes the fall short and steep there. Longer falls admit many
     small coefficients to one cluster, deeper ones shrink the largest too much.
 
-    The solver alternates coordinate descent over clusters [3]_, accelerated proximal gradient
-    steps, whose proximal operator is exact, and the exact solution of the linear system that holds
-    while signs, order and ties stay, inside proximal
+    The solver alternates coordinate descent over clusters [3]_, proximal gradient steps, and Newton
+    steps while zeros, signs, order and ties stay, over a working set of features, inside proximal
     Newton steps.
 
     References
