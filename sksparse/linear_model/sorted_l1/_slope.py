@@ -130,9 +130,8 @@ class SLOPE(SortedRegressorMixin, SortedEstimator):
     the number of samples n, repetitions counted once. The weights are those of all samples in a
     fold of cross-validation too.
 
-    The solver alternates coordinate descent over clusters [2]_, accelerated proximal gradient
-    steps, whose proximal operator is exact, and the exact solution of the linear system that holds
-    while signs, order and ties stay, inside proximal
+    The solver alternates coordinate descent over clusters [2]_, proximal gradient steps, and Newton
+    steps while zeros, signs, order and ties stay, over a working set of features, inside proximal
     Newton steps for counts.
 
     References
