@@ -121,7 +121,7 @@ def oscar_path(
     >>> path.n_features.tolist()
     [0, 6, 8, 10, 10]
     >>> path.n_clusters.tolist()
-    [0, 3, 6, 9, 10]
+    [0, 5, 8, 9, 10]
     """
     model = OSCAR(
         pairwise=pairwise,
@@ -243,7 +243,7 @@ def slope_path(
     >>> X, y = load_diabetes(return_X_y=True)
     >>> path = slope_path(X, y, alphas=5)
     >>> path.n_features.tolist()
-    [0, 5, 8, 10, 10]
+    [0, 6, 8, 10, 10]
     """
     options = {
         "lambdas": lambdas,

@@ -154,11 +154,11 @@ class SLOPEClassifier(SortedClassifierMixin, SortedEstimator):
     >>> from sklearn.preprocessing import scale
     >>> from sksparse.linear_model import SLOPEClassifier
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> model = SLOPEClassifier(max_features=5).fit(scale(X), y)
+    >>> model = SLOPEClassifier(alpha=0.05).fit(scale(X), y)
     >>> model.n_features_
-    5
+    13
     >>> round(model.score(scale(X), y), 2)
-    0.95
+    0.92
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

@@ -152,7 +152,7 @@ class SLOPECV(LossSearchMixin, SortedRegressorMixin, SortedSearch):
     >>> y = X[:, :3].sum(axis=1) + rng.standard_normal(100)
     >>> model = SLOPECV(alphas=30, eps=0.05, selection="1se").fit(X, y)
     >>> model.get_support(indices=True).tolist()
-    [0, 1, 2]
+    [0, 1, 2, 10]
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
