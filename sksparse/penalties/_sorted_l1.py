@@ -69,8 +69,8 @@ class SortedL1(ConvexPenalty):
         budget, pulls, bound = np.cumsum(self.weights), magnitudes(gradient), 0.0
         if not self.weights.any():
             return bound
-        known = len(pulls) + 1
-        while 0 < len(pulls) < known:
+        known = 2 * len(pulls)
+        while 0 < len(pulls) <= 0.7 * known:
             known = len(pulls)
             bound = max(bound, float(pulls.sum() / budget[known - 1]))
             pulls = pulls[pulls > bound * self.weights[known - 1]]

@@ -22,6 +22,11 @@ REGRESSION_LOSSES = ("squared", "poisson")
 #: Sequences of weights by name.
 SEQUENCES = ("bh", "oscar", "lasso", "gaussian")
 
+#: Ranks over which the weights of OSCAR fall where features outnumber samples, and by which share
+#: of `pairwise`. What is tied depends on the fall from rank to rank, the bias on the fall in all:
+#: long falls admit many small coefficients in one cluster, deep ones shrink the largest too much.
+WIDE_RANKS, WIDE_SHARE = 10, 0.5
+
 #: How the weights of OSCAR fall.
 OSCAR_CONSTRAINTS: dict[str, list[Any]] = {
     "pairwise": [Interval(Real, 0, 1, closed="both")],
@@ -89,19 +94,22 @@ class Sequence:
         if not isinstance(self.lambdas, str):
             return check_lambdas(self.lambdas, p)
         if self.lambdas == "oscar":
-            return oscar_weights(p, self.pairwise, self._ranks(design, loss))
+            return self._falling(design, loss)
         n_samples = None
         if self.lambdas == "gaussian":
             n_samples = _distinct(design, loss, design.n_samples)
         return slope_weights(p, self.lambdas, q=self.q, n_samples=n_samples)
 
-    def _ranks(self, design: Design, loss: Loss) -> int | None:
+    def _falling(self, design: Design, loss: Loss) -> Array:
+        p = design.n_features
         if self.ranks == "all":
-            return None
+            return oscar_weights(p, self.pairwise)
         if self.ranks == "auto":
-            return _distinct(design, loss, design.n_features)
-        warn_if_more_than_all("ranks", self.ranks, design.n_features)
-        return int(self.ranks)
+            if _distinct(design, loss, p) == p:
+                return oscar_weights(p, self.pairwise)
+            return oscar_weights(p, WIDE_SHARE * self.pairwise, WIDE_RANKS)
+        warn_if_more_than_all("ranks", self.ranks, p)
+        return oscar_weights(p, self.pairwise, int(self.ranks))
 
 
 def _distinct(design: Design, loss: Loss, most: int) -> int:

@@ -202,7 +202,7 @@ def newton_descent(
         check()
         inner = columns.rmatvec(problem.sample_gradient(place.z))
         inner = inner + working.penalty.ridge * place.coef
-        left = float(working.violations(place.coef, inner, problem.alpha).max(initial=0.0))
+        left = working.violation(place.coef, inner, problem.alpha)
         if left == 0.0 or (step >= least and left <= tol):
             break
         end = _model_minimum(problem, working, models, place, max(TUNING.inner * left, 0.1 * tol))

@@ -69,6 +69,10 @@ class WorkingSet(ABC):
         """Violations of optimality, for columns of length one."""
         return self.penalty.violations(coef, gradient, alpha, self.scales)
 
+    def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
+        """The largest of them."""
+        return float(self.violations(coef, gradient, alpha).max(initial=0.0))
+
     def cost(self, coef: Array, alpha: float) -> float:
         """Penalty and ridge."""
         return self.penalty.cost(coef, alpha)

@@ -8,9 +8,14 @@ from sksparse._typing import Array, Indices, Mask
 from sksparse.penalties import SortedL1
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._path import BatchedPath, Tuning
+from sksparse.solvers.convex._path_candidates import SquaredCandidates
 from sksparse.solvers.sorted_l1._working import SortedWorking
 
 TUNING = Tuning()
+# Multiples of the violations that a gap allows for certain, at which it most often is small enough.
+_STAGES = (30.0, 10.0, 3.0)
+# Share of the tolerance that the gap over the candidates may take.
+_SHARE = 0.7
 
 
 class SortedPath(BatchedPath):
@@ -52,6 +57,18 @@ class SortedPath(BatchedPath):
             wrong[zero[over_full(np.abs(gradient[zero]), weights)]] = True
         return np.flatnonzero(wrong)
 
+    def _minimise(self, alpha: float, start: Array, goal: float, live: Mask) -> Array:
+        """Coefficients of the candidates; a large tolerance is met long before it is certain."""
+        candidates, coef = self._candidates, start
+        if isinstance(candidates, SquaredCandidates):
+            for stage in (0.0, *_STAGES):
+                if stage > 0.0:
+                    tol = stage * self._inner_tolerance(alpha, goal)
+                    coef = candidates.minimise(alpha, coef, tol, live)
+                if candidates.relative_gap(alpha, coef) <= _SHARE * goal * self._tol:
+                    return coef
+        return super()._minimise(alpha, coef, goal, live)
+
     def _ahead(self, coef: Array, move: Array) -> Array:
         """The end of a move of clusters, but for those at zero or that would change their sign."""
         magnitudes, cluster = np.unique(np.abs(coef), return_inverse=True)
@@ -72,8 +89,8 @@ def over_full(pull: Array, weights: Array) -> Indices:
     weights : ndarray of shape (n,)
         Not increasing.
     """
-    above, known = np.flatnonzero(pull > weights[-1:]), len(pull) + 1
-    while 0 < len(above) < known:
+    above, known = np.flatnonzero(pull > weights[-1:]), 2 * len(pull)
+    while 0 < len(above) <= 0.7 * known:
         known = len(above)
         above = above[pull[above] > weights[known - 1]]
     order = above[np.argsort(-pull[above], kind="stable")]

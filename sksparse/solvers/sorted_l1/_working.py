@@ -10,7 +10,10 @@ from sksparse._typing import Array, Indices
 from sksparse.penalties import SortedL1
 from sksparse.solvers.convex._quadratic_model import Quadratic
 from sksparse.solvers.convex._working_set import WorkingModel, WorkingSet
-from sksparse.solvers.sorted_l1._subproblem import minimise_sorted
+from sksparse.solvers.sorted_l1._subproblem import TUNING, Limits, minimise_sorted
+
+#: From near the minimum a few sweeps are enough, and few systems are worth their while.
+NEARBY = Limits(sweeps=2, system_share=1.0)
 
 
 class SortedWorking(WorkingSet):
@@ -32,10 +35,21 @@ class SortedWorking(WorkingSet):
     def __init__(self, penalty: SortedL1, features: Indices, scales: Array) -> None:
         inner = SortedL1(penalty.weights[: len(features)])
         super().__init__(features, features, inner, scales[features])
+        self._cumulative = np.append(0.0, np.cumsum(inner.weights))
 
     def admits(self, combined: Array, end: Array) -> bool:
         """Whether a combination of iterates has the ties and zeros of the last of them."""
         return len(np.unique(np.abs(combined))) <= len(np.unique(np.abs(end)))
+
+    def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
+        from sksparse._kernels.sorted_descent import largest_violation
+
+        size = len(coef)
+        if not size:
+            return 0.0
+        memory = np.empty((4, size), dtype=np.intp), np.empty((4, size))
+        about = self.scales, self._cumulative, alpha
+        return float(largest_violation(-gradient, coef, *about, *memory))
 
     def violation_unit(self) -> float:
         lengths = np.cumsum(np.sort(self.scales)[::-1])
@@ -61,19 +75,23 @@ class SortedModel(WorkingModel):
 
     def __init__(self, quadratic: Quadratic, working: SortedWorking, curvature: float) -> None:
         self.quadratic, self._working = quadratic, working
+        self._part: tuple[Indices, SortedModel] | None = None
 
     def minimise(
         self, alpha: float, coef: Array, tol: float, visited: Indices | None = None
     ) -> Array:
-        working = self._working
+        working, limits = self._working, NEARBY if coef.any() else TUNING.limits
         if visited is None or len(visited) == len(coef):
             return minimise_sorted(
-                self.quadratic, working.penalty, alpha, coef, working.scales, tol
+                self.quadratic, working.penalty, alpha, coef, working.scales, tol, limits
             )
         found = coef.copy()
-        quadratic = self.quadratic.over(visited)
-        inner = SortedL1(working.penalty.weights[: len(visited)])
-        found[visited] = minimise_sorted(
-            quadratic, inner, alpha, coef[visited], working.scales[visited], tol
-        )
+        found[visited] = self._over(visited).minimise(alpha, coef[visited], tol)
         return found
+
+    def _over(self, visited: Indices) -> SortedModel:
+        """The model where all other coefficients are zero, kept for the next strength."""
+        if self._part is None or not np.array_equal(self._part[0], visited):
+            inner = SortedWorking(self._working.penalty, visited, self._working.scales)
+            self._part = visited, SortedModel(self.quadratic.over(visited), inner, 1.0)
+        return self._part[1]
