@@ -183,7 +183,7 @@ def test_large_working_sets_go_through_their_columns(
 def test_working_set_finds_the_answer_over_all_features(
     name: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tune(monkeypatch, sorted_module, first_features=2)
+    tune(monkeypatch, sorted_module, first_features=2, per_root=0.0)
     tune(monkeypatch, block_module, first_groups=1)
     X, y, weights = make_data(rng, "squared")
     penalty = make_penalty(name)

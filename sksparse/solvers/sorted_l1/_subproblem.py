@@ -37,6 +37,10 @@ class Limits(NamedTuple):
     system_share: float = 4.0
 
 
+#: What a round does where little is known of the solution.
+USUAL = Limits()
+
+
 @dataclass(frozen=True)
 class Tuning:
     """When the steps for a sorted L1 norm are used, and when they end.
@@ -61,7 +65,7 @@ class Tuning:
         low.
     """
 
-    limits: Limits = Limits()
+    limits: Limits = USUAL
     steps: int = 20
     largest_gram: int = 4000
     max_rounds: int = 1000

@@ -37,9 +37,10 @@ class SortedWorking(WorkingSet):
         super().__init__(features, features, inner, scales[features])
         self._cumulative = np.append(0.0, np.cumsum(inner.weights))
 
-    def admits(self, combined: Array, end: Array) -> bool:
-        """Whether a combination of iterates has the ties and zeros of the last of them."""
-        return len(np.unique(np.abs(combined))) <= len(np.unique(np.abs(end)))
+    def admitted(self, combined: Array, end: Array) -> Array | None:
+        """A combination of iterates, if it has the ties and zeros of the last of them."""
+        tied = len(np.unique(np.abs(combined))) <= len(np.unique(np.abs(end)))
+        return combined if tied else None
 
     def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
         from sksparse._kernels.sorted_descent import largest_violation
