@@ -119,6 +119,7 @@ class GrOWL(SortedRegressorMixin, SortedEstimator):
     GroupLassoRegressor : Several targets without ties: the multi-task lasso.
     alpha_max : The smallest strength that selects nothing.
     sksparse.sparsifiers.GrOWL : The same penalty on the layers of a network.
+    sksparse.inspection.ClusterDisplay : Draws clusters beside the correlations of features.
 
     Notes
     -----

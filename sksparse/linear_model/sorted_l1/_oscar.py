@@ -124,6 +124,7 @@ class OSCAR(SortedRegressorMixin, SortedEstimator):
     GrOWL : Several targets.
     oscar_path : Many strengths.
     sksparse.feature_selection.GroupLassoSelector : Groups known beforehand.
+    sksparse.inspection.ClusterDisplay : Draws clusters beside the correlations of features.
 
     Notes
     -----

@@ -129,6 +129,7 @@ class OSCARClassifier(SortedClassifierMixin, SortedEstimator):
     OSCAR : The same for quantities and counts.
     SLOPEClassifier : Other weights.
     slope_path : Many strengths.
+    sksparse.inspection.ClusterDisplay : Draws clusters beside the correlations of features.
 
     Notes
     -----

@@ -120,6 +120,7 @@ class SLOPE(SortedRegressorMixin, SortedEstimator):
     GrOWL : Several targets.
     slope_path : Many strengths.
     sksparse.penalties.slope_weights : The weights by name.
+    sksparse.inspection.ClusterDisplay : Draws clusters beside the correlations of features.
 
     Notes
     -----

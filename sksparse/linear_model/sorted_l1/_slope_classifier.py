@@ -126,6 +126,7 @@ class SLOPEClassifier(SortedClassifierMixin, SortedEstimator):
     SLOPE : The same for quantities and counts.
     OSCARClassifier : Weights that fall evenly.
     slope_path : Many strengths.
+    sksparse.inspection.ClusterDisplay : Draws clusters beside the correlations of features.
 
     Notes
     -----
