@@ -35,22 +35,11 @@ class SortedWorking(WorkingSet):
     def __init__(self, penalty: SortedL1, features: Indices, scales: Array) -> None:
         inner = SortedL1(penalty.weights[: len(features)])
         super().__init__(features, features, inner, scales[features])
-        self._cumulative = np.append(0.0, np.cumsum(inner.weights))
 
     def admitted(self, combined: Array, end: Array) -> Array | None:
         """A combination of iterates, if it has the ties and zeros of the last of them."""
         tied = len(np.unique(np.abs(combined))) <= len(np.unique(np.abs(end)))
         return combined if tied else None
-
-    def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
-        from sksparse._kernels.sorted_descent import largest_violation
-
-        size = len(coef)
-        if not size:
-            return 0.0
-        memory = np.empty((4, size), dtype=np.intp), np.empty((4, size))
-        about = self.scales, self._cumulative, alpha
-        return float(largest_violation(-gradient, coef, *about, *memory))
 
     def violation_unit(self) -> float:
         lengths = np.cumsum(np.sort(self.scales)[::-1])
