@@ -28,8 +28,9 @@ class OSCARClassifierCV(ClassSearchMixin, SortedClassifierMixin, SortedSearch):
         alone. Larger values tie more coefficients.
     ranks : {"auto", "all"} or int, default="auto"
         Over how many of the largest magnitudes the weights fall; further ones share the smallest
-        weight. "auto" is the number of different samples with a weight, at most that of features;
-        "all" that of features, as in the literature.
+        weight. "all" is the number of features, as in the literature; "auto" is the same unless
+        features outnumber the different samples with a weight: the weights then fall by half of
+        ``pairwise`` over the first 10.
     class_weight : dict or "balanced", default=None
         Factors on the sample weights by class; "balanced" gives all classes the same total.
     alphas : int or array-like of float, default=100

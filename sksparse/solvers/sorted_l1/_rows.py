@@ -8,6 +8,7 @@ Newton steps are made.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -85,6 +86,11 @@ TUNING = Tuning()
 class RowsWorking(SortedWorking):
     """Features with the largest weights, whose coefficients have a row for each output."""
 
+    needs_gram: ClassVar[bool] = False
+
+    def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
+        return float(self.violations(coef, gradient, alpha).max(initial=0.0))
+
     def admitted(self, combined: Array, end: Array) -> Array | None:
         pattern = Pattern(tied_lengths(end))
         return pattern.placed(combined[:, pattern.used])[0]
@@ -128,8 +134,11 @@ def _stored(quadratic: Quadratic) -> Quadratic:
     columns = quadratic.columns
     if columns is not None and n_columns > TUNING.per_sample * len(columns):
         return quadratic
-    every = sp.eye_array(n_columns, format="csc")
-    matrix = np.ascontiguousarray(quadratic.reduced(every))
+    if columns is not None:
+        matrix = columns.T @ columns
+    else:
+        every = sp.eye_array(n_columns, format="csc")
+        matrix = np.ascontiguousarray(quadratic.reduced(every))
     return GramQuadratic(matrix, quadratic.descent(quadratic.origin), np.zeros(n_columns))
 
 

@@ -113,10 +113,10 @@ def test_weights_of_samples_are_repetitions_where_features_outnumber_them(
 def test_ranks(problem: Any, rng: np.random.Generator) -> None:
     X, y = rng.standard_normal((8, 30)), rng.standard_normal(8)
     i = np.arange(30)
-    falls = {"auto": 8, "all": 30, 5: 5}
-    for ranks, last in falls.items():
+    falls = {"auto": (10, 0.2), "all": (30, 0.4), 5: (5, 0.4)}
+    for ranks, (last, fall) in falls.items():
         weights = oscar_path(X, y, ranks=ranks, pairwise=0.4, alphas=[1.0]).weights
-        np.testing.assert_allclose(weights, 1 - 0.4 * np.minimum(i / (last - 1), 1))
+        np.testing.assert_allclose(weights, 1 - fall * np.minimum(i / (last - 1), 1))
     X, y = problem
     with pytest.warns(UserWarning, match="ranks=11 is more than X has, n_features=10"):
         more = OSCAR(0.1, ranks=11).fit(X, y)
