@@ -65,12 +65,14 @@ class SortedModel(WorkingModel):
 
     def __init__(self, quadratic: Quadratic, working: SortedWorking, curvature: float) -> None:
         self.quadratic, self._working = quadratic, working
+        # weights of a squared loss have sum one, and its models are to be minimised far down
+        self._nearby = TUNING.limits if curvature == 1.0 else NEARBY
         self._part: tuple[Indices, SortedModel] | None = None
 
     def minimise(
         self, alpha: float, coef: Array, tol: float, visited: Indices | None = None
     ) -> Array:
-        working, limits = self._working, NEARBY if coef.any() else TUNING.limits
+        working, limits = self._working, self._nearby if coef.any() else TUNING.limits
         if visited is None or len(visited) == len(coef):
             return minimise_sorted(
                 self.quadratic, working.penalty, alpha, coef, working.scales, tol, limits
