@@ -13,7 +13,7 @@ from sksparse.solvers.convex._working_set import WorkingModel, WorkingSet
 from sksparse.solvers.sorted_l1._subproblem import TUNING, Limits, minimise_sorted
 
 #: From near the minimum a few sweeps are enough, and few systems are worth their while.
-NEARBY = Limits(sweeps=2, system_share=1.0)
+NEARBY = Limits(rounds=50, sweeps=2, system_share=1.0)
 
 
 class SortedWorking(WorkingSet):
