@@ -5,7 +5,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import certified, genes, groups, mnist, overheads, prediction, subset, tabular, training
+from . import (
+    certified,
+    genes,
+    groups,
+    mnist,
+    overheads,
+    prediction,
+    sorted_l1,
+    subset,
+    tabular,
+    training,
+)
 from .report import Report
 
 BENCHMARKS = {
@@ -18,6 +29,7 @@ BENCHMARKS = {
     "certified": certified.run,
     "genes": genes.run,
     "groups": groups.run,
+    "sorted_l1": sorted_l1.run,
 }
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from statistics import mean, median
@@ -16,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sksparse import SparseMLPClassifier
 
+from .processes import seconds_of
 from .report import Report
 
 IMPORT = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
@@ -73,12 +72,6 @@ def first_fits(report: Report) -> None:
         rows.append([name, f"{median(extra):.3f} s", f"{max(extra):.3f} s"])
     report.note("First fit minus tenth fit, second and later processes, 7 processes:")
     report.table(["estimator", "median", "largest"], rows)
-
-
-def seconds_of(code: str) -> float:
-    """What a fresh interpreter prints."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return float(done.stdout)
 
 
 def digits(report: Report) -> None:

@@ -1,140 +1,171 @@
 """
-Correlated measurements share a coefficient
-===========================================
+Clusters that hold, and clusters that happen
+============================================
 
-Radius, perimeter and area of a cell nucleus say nearly the same. The lasso divides the credit among
-them more or less by chance; :class:`~sksparse.linear_model.OSCAR` gives correlated features one
-common coefficient, so that they show up as the cluster that they are.
-
-From ten measurements, averaged over the nuclei in an image, predict the perimeter of the largest
-nuclei in it.
+Thirty measurements of the cell nuclei in an image, many of them of nearly the same thing: is the
+tumour malignant? :class:`~sksparse.linear_model.OSCARClassifier` gives measurements one common
+coefficient, so that they form clusters. A cluster is a finding only if other images would have
+shown it too. So fit again on resamples, and count which ties come back.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.patches import Rectangle
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
-from sklearn.linear_model import ElasticNet, RidgeCV
-from sklearn.model_selection import GridSearchCV, KFold, cross_validate
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_validate
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sksparse.linear_model import OSCAR
+from sksparse.inspection import ClusterDisplay, RegularizationPathDisplay
+from sksparse.linear_model import OSCARClassifier, OSCARClassifierCV
 
-data, _ = load_breast_cancer(return_X_y=True, as_frame=True)
-X = data.filter(regex="^mean").rename(columns=lambda name: name.removeprefix("mean "))
-y = data["worst perimeter"] / data["worst perimeter"].std()
+table, y = load_breast_cancer(return_X_y=True, as_frame=True)
+y = y.map({0: "malignant", 1: "benign"})
+scale = StandardScaler().set_output(transform="pandas")
+X = scale.fit_transform(table)
 
 # %%
-# As simple as the noise allows
-# -----------------------------
+# Fewer numbers than measurements
+# -------------------------------
 #
-# The best strength on average is rarely better than its stronger neighbours by more than the folds
-# differ. So take the strongest penalty whose score is within one standard error of the best: a
-# usual rule, which ``refit`` of a grid search takes as a function. The elastic net gets it too.
+# The strength is the one with the fewest features among those whose held-out likelihood is within a
+# standard error of the best.
 
-n_folds = 5
-alphas = np.geomspace(0.01, 1, 13)
+search = OSCARClassifierCV(
+    pairwise=0.8,
+    alphas=20,
+    cv=StratifiedKFold(5, shuffle=True, random_state=0),
+    selection="1se",
+)
+model = search.fit(X, y)
+print(f"{model.n_features_} of {X.shape[1]} features in {model.n_clusters_} clusters")
+for cluster, size in zip(model.clusters_, model.cluster_coef_, strict=True):
+    print(f"{size:.3f}  {', '.join(X.columns[cluster])}")
 
+# %%
+# From strong penalties on the left to weak ones on the right, clusters break up. A line is the
+# wider, the more features it stands for.
 
-def strongest_within_one_error(trials):
-    """Position of the largest alpha whose score is within one standard error of the best."""
-    score, error = trials["mean_test_score"], trials["std_test_score"] / np.sqrt(n_folds)
-    best = score.argmax()
-    good = np.flatnonzero(score >= score[best] - error[best])
-    return good[alphas[good].argmax()]
+RegularizationPathDisplay.from_estimator(model, n_names=6)
+plt.show()
 
+# %%
+# Are they correlated?
+# --------------------
+#
+# The penalty ties what is correlated, and it also ties coefficients that happen to be close. The
+# correlations tell: a cluster that stands for one thing is a dark block. Some are, and some are
+# pale.
 
-def search(model):
-    """Search the strength of a model on standardised features."""
-    return GridSearchCV(
-        Pipeline([("scale", StandardScaler()), ("model", model)]),
-        {"model__alpha": alphas},
-        cv=KFold(n_folds, shuffle=True, random_state=0),
-        refit=strongest_within_one_error,
+ClusterDisplay.from_estimator(model, X)
+plt.show()
+
+# %%
+# Do they come back?
+# ------------------
+#
+# A resample draws as many images with replacement. How often each was drawn is its weight, so
+# nothing is copied. The lasso, ``pairwise=0``, gets the same resamples.
+
+rng = np.random.default_rng(0)
+n_resamples, n = 50, len(X)
+lasso = clone(search).set_params(pairwise=0).fit(X, y)
+oscar_once = OSCARClassifier(model.alpha_, pairwise=0.8)
+lasso_once = OSCARClassifier(lasso.alpha_, pairwise=0)
+tied = np.zeros((X.shape[1], X.shape[1]))
+kept = np.zeros((2, X.shape[1]))
+for _ in range(n_resamples):
+    drawn = rng.multinomial(n, np.full(n, 1 / n))
+    oscar_once.fit(X, y, sample_weight=drawn)
+    for cluster in oscar_once.clusters_:
+        tied[np.ix_(cluster, cluster)] += 1 / n_resamples
+    kept += [oscar_once.support_ / n_resamples, lasso_once.fit(X, y, drawn).support_ / n_resamples]
+
+# %%
+# For every cluster the weakest correlation in it, and how often two of its members are tied again:
+
+correlation = X.corr().abs().to_numpy()
+rows = []
+for cluster in model.clusters_:
+    if len(cluster) > 1:
+        one, other = np.triu_indices(len(cluster), 1)
+        pairs = cluster[one], cluster[other]
+        rows.append([", ".join(X.columns[cluster]), correlation[pairs].min(), tied[pairs].mean()])
+again = pd.DataFrame(rows, columns=["cluster", "weakest correlation", "tied again"])
+print(again.round(2).to_string(index=False, max_colwidth=60))
+
+# %%
+# And for every two measurements. What comes back are radius, perimeter and area, averaged over
+# the nuclei, which are nearly one measurement. The texture in their cluster is tied to them by the
+# chance of these images.
+
+names = X.columns
+one, other = np.triu_indices(len(names), 1)
+for pair in np.argsort(-tied[one, other])[:5]:
+    a, b = one[pair], other[pair]
+    print(f"{tied[a, b]:4.0%} {names[a]} and {names[b]} (correlation {correlation[a, b]:.2f})")
+
+together = np.zeros(tied.shape, dtype=bool)
+for cluster in model.clusters_:
+    together[np.ix_(cluster, cluster)] = True
+figure, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
+for chosen, color in ((False, "0.7"), (True, "tab:red")):
+    shown = together[one, other] == chosen
+    ax.scatter(
+        correlation[one, other][shown],
+        tied[one, other][shown],
+        color=color,
+        s=18,
+        zorder=2 + chosen,
+        label="yes" if chosen else "no",
     )
+ax.set(
+    xlabel="correlation of two measurements (magnitude)",
+    ylabel="share of resamples that tie them",
+    title="Most ties are not found again",
+)
+ax.legend(title="tied on all images")
+plt.show()
 
+# %%
+# The lasso does without all three: the largest nuclei say it as well. OSCAR keeps them in every
+# resample, as one number.
 
-oscar = search(OSCAR(pairwise=0.8)).fit(X, y).best_estimator_["model"]
-print(f"alpha {oscar.alpha:.3f} keeps {oscar.get_support().sum()} features of {X.shape[1]}")
-for cluster in oscar.clusters_:
-    print(f"{oscar.coef_[cluster[0]]:+.3f}  {', '.join(X.columns[cluster])}")
+size = ["mean radius", "mean perimeter", "mean area"]
+print(pd.DataFrame(kept, ["OSCAR", "lasso"], names)[size].map("{:.0%}".format).to_string())
 
 # %%
 # On images that no search has seen
 # ---------------------------------
 #
-# ``weights`` counts different values: what a cluster shares is one number.
+# None of this makes predictions better: the lasso is as good with fewer measurements. Clusters are
+# for reading. ``weights`` counts different values, as what a cluster shares is one number.
 
 
 def coefficients(model):
     """Coefficients that are not zero."""
-    coef = getattr(model, "best_estimator_", model)[-1].coef_
+    coef = getattr(model[-1], "best_estimator_", model[-1]).coef_
     return coef[coef != 0]
 
 
 scoring = {
-    "R²": "r2",
+    "accuracy": "accuracy",
     "features": lambda model, X, y: len(coefficients(model)),
     "weights": lambda model, X, y: len(np.unique(np.abs(coefficients(model)))),
 }
 models = {
-    "OSCAR, grid search": search(OSCAR(pairwise=0.8)),
-    "ElasticNet, grid search": search(ElasticNet(l1_ratio=0.5)),
-    "RidgeCV": Pipeline(
-        [("scale", StandardScaler()), ("model", RidgeCV(np.geomspace(0.1, 1e3, 13)))]
+    "OSCARClassifierCV": search,
+    "the same, pairwise=0 (lasso)": clone(search).set_params(pairwise=0),
+    "LogisticRegression, searched": GridSearchCV(
+        LogisticRegression(max_iter=1000), {"C": np.geomspace(1e-3, 10, 9)}, scoring="neg_log_loss"
     ),
 }
-outer = KFold(5, shuffle=True, random_state=1)
+outer = StratifiedKFold(5, shuffle=True, random_state=1)
 scores = {}
-for name, model in models.items():
-    scores[name] = pd.DataFrame(cross_validate(model, X, y, cv=outer, scoring=scoring, n_jobs=2))
-    print(f"{name}: R² {scores[name]['test_R²'].mean():.3f}")
+for name, step in models.items():
+    pipeline = Pipeline([("scale", StandardScaler()), ("model", step)])
+    folds = cross_validate(pipeline, table, y, cv=outer, scoring=scoring, n_jobs=2)
+    scores[name] = pd.DataFrame(folds)
 pd.DataFrame({name: folds.mean() for name, folds in scores.items()}).T.round(3)
-
-# %%
-# Clusters form as the strength grows
-# -----------------------------------
-#
-# Lines that run together are features with one coefficient. On the right, the features in the order
-# of their coefficients. Radius, perimeter and area are one block of correlation, tied at every
-# strength; in the last cluster, texture is tied to the others only because its coefficient is as
-# small as theirs.
-
-Z = StandardScaler().fit_transform(X)
-strengths = np.geomspace(0.5, 0.005, 60)
-path = OSCAR(pairwise=0.8, warm_start=True)
-coefs = np.array([path.set_params(alpha=alpha).fit(Z, y).coef_ for alpha in strengths])
-unused = np.flatnonzero(~oscar.get_support())
-
-figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
-for number, cluster in enumerate(oscar.clusters_):
-    for place, feature in enumerate(cluster):
-        label, style = X.columns[feature], ["-", "--", ":"][place % 3]
-        left.plot(strengths, coefs[:, feature], f"C{number}{style}", linewidth=2, label=label)
-left.plot(strengths, coefs[:, unused], color="lightgrey", zorder=0)
-left.plot([], [], color="lightgrey", label="not kept")
-left.axvline(oscar.alpha, color="black", linewidth=0.8)
-left.annotate(" chosen", (oscar.alpha, 0.32), va="center")
-left.set(
-    xscale="log",
-    xlabel="alpha",
-    ylabel="coefficient of the standardised feature",
-    title="One colour for each cluster at the chosen alpha",
-    ylim=(-0.05, 0.46),
-)
-left.legend(fontsize="small", ncols=3, loc="upper center", framealpha=1)
-
-order = np.concatenate([*oscar.clusters_, unused])
-image = right.imshow(np.abs(np.corrcoef(Z[:, order].T)), vmin=0, vmax=1, cmap="Greys")
-right.set_xticks(range(len(order)), X.columns[order], rotation=45, ha="right")
-right.set_yticks(range(len(order)), X.columns[order])
-start = -0.5
-for number, cluster in enumerate(oscar.clusters_):
-    size = len(cluster)
-    right.add_patch(Rectangle((start, start), size, size, ec=f"C{number}", fill=False, lw=3))
-    start += size
-right.set_title("Correlation (magnitude)")
-figure.colorbar(image, ax=right)
-plt.show()

@@ -10,7 +10,14 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
 
-from sksparse import OSCAR, GroupLassoSelector, L0Regressor, SparseMLPClassifier
+from sksparse import (
+    OSCAR,
+    SLOPE,
+    GroupLassoSelector,
+    L0Regressor,
+    SLOPEClassifier,
+    SparseMLPClassifier,
+)
 
 N, P = 30, 4
 GROUPS = [[0, 1], [2, 3]]
@@ -25,6 +32,7 @@ def make_data(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 ESTIMATORS: dict[str, BaseEstimator] = {
     "L0Regressor": L0Regressor(),
     "OSCAR": OSCAR(),
+    "SLOPEClassifier": SLOPEClassifier(),
     "GroupLassoSelector": GroupLassoSelector(groups=GROUPS),
     "SparseMLPClassifier": SparseMLPClassifier((8,), max_iter=3, random_state=0),
 }
@@ -106,6 +114,19 @@ BAD_PARAMETERS = [
     (OSCAR, {"alpha": -1.0}, r"'alpha'.*Got -1\.0"),
     (OSCAR, {"pairwise": 1.5}, r"'pairwise'.*Got 1\.5"),
     (OSCAR, {"tol": "small"}, r"'tol'.*Got 'small'"),
+    (OSCAR, {"ranks": 1}, r"'ranks'.*Got 1 instead"),
+    (OSCAR, {"max_features": 0}, r"'max_features'.*Got 0"),
+    (OSCAR, {"max_features": 2, "max_clusters": 1}, r"max_features=2 and max_clusters=1.*one of"),
+    (SLOPE, {"lambdas": "bonferroni"}, r"'lambdas'.*Got 'bonferroni'"),
+    (SLOPE, {"lambdas": [2, 1]}, r"lambdas=\[2, 1\] have shape \(2,\).*give 4 weights"),
+    (SLOPE, {"lambdas": [1, 1, 2, 1]}, r"lambdas=.*increase from 1 to 2.*give 4 weights"),
+    (SLOPE, {"lambdas": [3, 2, 1, -1]}, r"lambdas=.*negative entry, -1.*give 4 weights"),
+    (SLOPE, {"lambdas": [3, 2, np.nan, 1]}, r"lambdas=.*not all finite.*give 4 weights"),
+    (SLOPE, {"lambdas": [0, 0, 0, 0]}, r"lambdas=.*all zero.*give 4 weights"),
+    (SLOPE, {"lambdas": ["a", "b", "c", "d"]}, r"lambdas=.*not numbers.*give 4 weights"),
+    (SLOPE, {"q": 0.0}, r"'q'.*Got 0\.0"),
+    (SLOPE, {"q": 1.0}, r"'q'.*Got 1\.0"),
+    (SLOPEClassifier, {"class_weight": "heavy"}, r"'class_weight'.*Got 'heavy'"),
     (GroupLassoSelector, {"alpha": -1.0}, r"'alpha'.*Got -1\.0"),
     (GroupLassoSelector, {"l1_ratio": 2.0}, r"'l1_ratio'.*Got 2\.0"),
     (GroupLassoSelector, {"loss": "hinge"}, r"'loss'.*Got 'hinge'"),

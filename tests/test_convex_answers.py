@@ -24,7 +24,7 @@ MODELS = {
     ),
     "logistic": lambda alpha: GroupLassoSelector(alpha, groups=GROUPS, loss="logistic"),
     "poisson": lambda alpha: GroupLassoSelector(alpha, groups=GROUPS, loss="poisson"),
-    "oscar": lambda alpha: OSCAR(alpha),
+    "oscar": lambda alpha: OSCAR(alpha, ranks="all"),
 }
 SQUARED = sorted(set(MODELS) - {"logistic", "poisson"})
 

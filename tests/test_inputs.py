@@ -30,6 +30,8 @@ ESTIMATORS: dict[str, BaseEstimator] = {
     "GroupLassoRegressorCV": sksparse.GroupLassoRegressorCV(alphas=3, cv=2),
     "OSCAR": sksparse.OSCAR(),
     "OSCARCV": sksparse.OSCARCV(alphas=3, cv=2),
+    "SLOPEClassifier": sksparse.SLOPEClassifier(0.01),
+    "GrOWL": sksparse.GrOWL(0.01),
     "SparseMLPClassifier": sksparse.SparseMLPClassifier((4,), **NET),
     "SparseNetRegressor": sksparse.SparseNetRegressor(torch.nn.Linear(4, 1), **NET),
 }

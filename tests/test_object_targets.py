@@ -10,7 +10,15 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from sksparse import OSCAR, GroupLassoSelector, L0Classifier, L0Regressor
+from sksparse import (
+    OSCAR,
+    SLOPE,
+    GroupLassoSelector,
+    GrOWL,
+    L0Classifier,
+    L0Regressor,
+    OSCARClassifier,
+)
 from sksparse.linear_model import (
     OSCARCV,
     GroupLassoClassifier,
@@ -26,12 +34,15 @@ REGRESSORS = [
     L0RegressorCV(cv=2),
     OSCAR(0.01),
     OSCARCV(cv=2, alphas=3),
+    SLOPE(0.01, loss="poisson"),
+    GrOWL(0.01),
     GroupLassoRegressor(),
     GroupLassoRegressor(loss="poisson"),
     L0PoissonRegressor(),
     SparseMLPRegressor((4,), max_iter=2, random_state=0),
 ]
 CLASSIFIERS = [
+    OSCARClassifier(0.01),
     GroupLassoClassifier(),
     L0Classifier(max_features=2),
     SparseMLPClassifier((4,), max_iter=2, random_state=0),

@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from sksparse import OSCAR, GroupLassoSelector, L0Regressor, SparseMLPClassifier
+from sksparse import OSCAR, GroupLassoSelector, L0Regressor, SLOPEClassifier, SparseMLPClassifier
 
 # Short trainings of networks stop before they converge, and say so; that is not the point here.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -72,6 +72,7 @@ CLASSIFICATION: dict[str, tuple[list[tuple[str, BaseEstimator]], str]] = {
         [("select", GroupLassoSelector(groups=GROUPS)), ("model", LogisticRegression())],
         "select__alpha",
     ),
+    "SLOPEClassifier": ([("model", SLOPEClassifier())], "model__alpha"),
     "l0": (
         [("model", SparseMLPClassifier((16,), max_iter=30, random_state=0))],
         "model__alpha",

@@ -32,13 +32,16 @@ from sklearn.preprocessing import StandardScaler
 from sksparse import (
     OSCAR,
     OSCARCV,
+    SLOPE,
     GroupLassoClassifier,
     GroupLassoRegressor,
     GroupLassoSelector,
+    GrOWL,
     L0Classifier,
     L0PoissonRegressor,
     L0Regressor,
     L0RegressorCV,
+    OSCARClassifier,
     SparseMLPClassifier,
     SparseMLPRegressor,
 )
@@ -54,6 +57,9 @@ LINEAR: dict[str, tuple[Any, str]] = {
     "L0Classifier": (L0Classifier(), "alpha"),
     "L0PoissonRegressor": (L0PoissonRegressor(l2=0.01), "alpha"),
     "OSCAR": (OSCAR(), "alpha"),
+    "SLOPE": (SLOPE(loss="poisson"), "alpha"),
+    "OSCARClassifier": (OSCARClassifier(), "alpha"),
+    "GrOWL": (GrOWL(), "alpha"),
     "GroupLassoRegressor": (GroupLassoRegressor(loss="poisson"), "alpha"),
     "GroupLassoClassifier": (GroupLassoClassifier(), "alpha"),
     "GroupLassoSelector": (

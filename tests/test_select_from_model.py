@@ -25,13 +25,16 @@ from sklearn.preprocessing import StandardScaler
 
 from sksparse import (
     OSCAR,
+    SLOPE,
     GroupLassoSelector,
+    GrOWL,
     L0Classifier,
     L0ClassifierCV,
     L0PoissonRegressor,
     L0PoissonRegressorCV,
     L0Regressor,
     L0RegressorCV,
+    OSCARClassifier,
     SparseMLPClassifier,
     SparseMLPRegressor,
 )
@@ -49,6 +52,9 @@ MODELS = [
     L0PoissonRegressor(max_features=3),
     L0PoissonRegressorCV(),
     OSCAR(0.3),
+    OSCARClassifier(0.1),
+    SLOPE(0.2),
+    GrOWL(0.3),
     GroupLassoSelector(0.3, loss="squared"),
     SparseMLPClassifier((4,), **NET),
     SparseMLPRegressor((4,), **NET),

@@ -24,17 +24,24 @@ from torch import nn
 from sksparse import (
     OSCAR,
     OSCARCV,
+    SLOPE,
+    SLOPECV,
     GroupLassoClassifier,
     GroupLassoClassifierCV,
     GroupLassoRegressor,
     GroupLassoRegressorCV,
     GroupLassoSelector,
+    GrOWL,
     L0Classifier,
     L0ClassifierCV,
     L0PoissonRegressor,
     L0PoissonRegressorCV,
     L0Regressor,
     L0RegressorCV,
+    OSCARClassifier,
+    OSCARClassifierCV,
+    SLOPEClassifier,
+    SLOPEClassifierCV,
     SparseMLPClassifier,
     SparseMLPRegressor,
     SparseNetClassifier,
@@ -53,7 +60,16 @@ LINEAR = [
     L0PoissonRegressor(max_features=3),
     L0PoissonRegressorCV(max_features=3),
     OSCAR(0.3),
+    OSCAR(0.3, loss="poisson"),
+    OSCAR(max_features=3),
     OSCARCV(alphas=5, cv=3, selection="1se"),
+    OSCARClassifier(0.1),
+    OSCARClassifierCV(alphas=4, cv=3, eps=0.2, selection="1se"),
+    SLOPE(0.2),
+    SLOPECV(alphas=5, cv=3, selection="1se"),
+    SLOPEClassifier(0.05),
+    SLOPEClassifierCV(alphas=4, cv=3, eps=0.2, selection="1se"),
+    GrOWL(0.3),
     GroupLassoRegressor(0.3),
     GroupLassoRegressor(0.2, loss="poisson", relax=True),
     GroupLassoRegressorCV(alphas=5, cv=3, relax=True, selection="1se"),
@@ -63,6 +79,7 @@ LINEAR = [
 NETWORKS = [SparseMLPClassifier((4,), **NET), SparseMLPRegressor((4,), **NET)]
 SELECTORS = [*LINEAR, GroupLassoSelector(0.3), *NETWORKS]
 ZERO = [L0Regressor(1e9), L0Classifier(1e9), L0PoissonRegressor(1e9), OSCAR(1e9)]
+ZERO += [OSCARClassifier(1e9), SLOPE(1e9), SLOPEClassifier(1e9), GrOWL(1e9)]
 ZERO += [GroupLassoRegressor(1e9, relax=True), GroupLassoClassifier(1e9)]
 FORMATS = [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array, sparse.csc_array]
 INTERFACE = "sparse_interface"
@@ -120,6 +137,7 @@ def test_sklearn_checks_of_names_and_frames(estimator: Any, check: Any) -> None:
         for message in (
             "No group is selected",
             "No features were",
+            "No strength keeps",
             "X (does not have valid|has) feature",
         ):
             warnings.filterwarnings("ignore", message)
@@ -347,6 +365,10 @@ def test_networks_of_any_module_do_not_say_which_features_they_use(kind: Any) ->
         L0PoissonRegressorCV(max_features=2),
         OSCAR(0.5),
         OSCARCV(alphas=4),
+        OSCARClassifier(max_features=2),
+        SLOPE(max_clusters=2),
+        SLOPEClassifierCV(alphas=4, eps=0.1),
+        GrOWL(0.5),
     ],
     ids=str,
 )

@@ -53,8 +53,9 @@ def options(problem: Any, alphas: np.ndarray, tol: float) -> dict[str, Any]:
 
 def main(file: str) -> None:
     """Measure what the file lists, seed by seed."""
-    from measuring import measure_seeds
     from problems import GroupProblem
+
+    from benchmarks.measuring import measure_seeds
 
     with open(file, "rb") as stream:
         tasks = pickle.load(stream)

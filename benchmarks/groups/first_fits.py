@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from statistics import median
+from benchmarks.processes import extra_of_first
 
-from benchmarks.overheads import seconds_of
-
-HEAD = """
-import time
+SETUP = """
 import numpy as np
 {imports}
 rng = np.random.default_rng(0)
@@ -17,12 +14,6 @@ classes = np.where(y > 0, 1.0, -1.0)
 groups = np.repeat(np.arange(X.shape[1] // 5), 5)
 sizes, ends = [5] * (X.shape[1] // 5), np.arange(0, X.shape[1] + 1, 5, dtype=np.int32)
 features, factors = np.arange(X.shape[1], dtype=np.int32), np.full(X.shape[1] // 5, 5**0.5)
-seconds = []
-for _ in range(8):
-    start = time.perf_counter()
-    {fit}
-    seconds.append(time.perf_counter() - start)
-print(seconds[0] - sorted(seconds[1:])[3])
 """
 WIDE, TALL = (200, 500), (5000, 100)
 SKGLM = (
@@ -62,8 +53,6 @@ KINDS = {
 def measure(name: str) -> dict[str, float]:
     """Seconds of several processes, after one that fills the caches."""
     imports, shape, fit = KINDS[name]
-    code = HEAD.format(imports=imports, shape=shape, fit=fit)
-    seconds_of(code)
     # skglm compiles in each process
-    extra = [seconds_of(code) for _ in range(2 if imports == SKGLM else 5)]
-    return {"median": round(median(extra), 3), "largest": round(max(extra), 3)}
+    setup, times = SETUP.format(imports=imports, shape=shape), 2 if imports == SKGLM else 5
+    return extra_of_first(setup, fit, times)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.processes import in_process, outcomes
 from benchmarks.report import Report
 
 from . import failures, first_fits, memory
-from .processes import in_process
 
 N_ROWS = int(os.environ.get("GROUPS_MEMORY_ROWS", "2500000"))
 
@@ -27,24 +26,11 @@ def all_first_fits() -> dict[str, Any]:
 
 def all_failures() -> dict[str, Any]:
     """Outcomes by solver and case."""
-    solvers = [s for s in failures.SOLVERS if s != "adelie" or "ADELIE_PYTHON" in os.environ]
-    return {solver: outcomes(solver) for solver in solvers}
-
-
-def outcomes(solver: str) -> dict[str, str]:
-    """Outcomes of the cases in one process, or in a further one for those after its death."""
-    python = os.environ["ADELIE_PYTHON"] if solver == "adelie" else sys.executable
-    found: dict[str, str] = {}
-    while left := [case for case in failures.CASES if case not in found]:
-        try:
-            done = in_process(python, "failures.py", solver, *left)
-            printed, end = done.stdout, f"the process dies ({done.returncode})"
-        except subprocess.TimeoutExpired as stopped:
-            printed, end = (stopped.stdout or b"").decode(), "does not end"
-        pairs = (line.partition(": ") for line in printed.splitlines())
-        found |= {case: result for case, _, result in pairs if case in left}
-        if len(found) < len(failures.CASES):
-            found[next(case for case in left if case not in found)] = end
+    found = {}
+    for solver in failures.SOLVERS:
+        python = os.environ.get("ADELIE_PYTHON") if solver == "adelie" else sys.executable
+        if python is not None:
+            found[solver] = outcomes(python, "groups/failures.py", solver, failures.CASES)
     return found
 
 
@@ -53,7 +39,7 @@ def fit_from_file() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         file, alpha = memory.write(folder, N_ROWS)
-        done = in_process(sys.executable, "memory.py", str(file), repr(alpha), limit=3000)
+        done = in_process(sys.executable, "groups/memory.py", str(file), repr(alpha), limit=3000)
         done.check_returncode()
         result = json.loads(done.stdout.splitlines()[-1])
         answer = np.load(folder / "answer.npz")

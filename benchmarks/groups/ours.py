@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from benchmarks.measuring import Answer
 from sksparse.linear_model import GroupLassoClassifier, GroupLassoRegressor, group_lasso_path
 
-from .measuring import Answer
 from .problems import GroupProblem
 
 

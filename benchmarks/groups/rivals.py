@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .measuring import Answer, Fit
+from benchmarks.measuring import Answer, Fit
+
 from .problems import GroupProblem
 
 

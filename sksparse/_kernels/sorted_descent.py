@@ -7,23 +7,14 @@ The quadratic is ``w^T H w / 2 - q^T w``, and ``descent`` is ``q - H w``. A roun
   between two of them, at one of them (which ties the two), or at zero. Coefficients in use are kept
   in the order of their magnitudes; a move is mostly short, and the search for its end begins where
   it was.
-* Splits: where some members of a cluster, or some zeros, pull more than the largest weights that
-  they share can hold, these move together. A point that neither sweeps nor splits move is optimal.
-* A Newton step: while the pattern of zeros, signs, order and ties stays, the penalty is linear, and
-  the minimum solves a linear system. Where that leaves the pattern, the objective along the step,
-  which is convex across all borders, is minimised.
+* Splits: members of a cluster, and zeros, that pull more than the weights which they share can hold
+  move together, whatever their scale. A point that neither sweeps nor splits move is optimal.
+* A proximal gradient step, which ties and splits many of one scale at once.
 """
 
 import numpy as np
 
 from sksparse._kernels._compiled import njit
-
-# Added to the diagonal of systems of equations, for rows and columns of one scale.
-_JITTER = 1e-13
-# Halvings of a Newton step.
-_HALVINGS = 10
-# A change of the objective by this share is none.
-_ROUNDING = 1e-14
 
 
 @njit(cache=True)
@@ -85,19 +76,10 @@ def _rank(coef, order, keys):
 
 
 @njit(cache=True, inner=True)
-def _move_in_order(order, rank, magnitudes, at, size, to, t, members):
-    """Move ``size`` entries, whose magnitude becomes t, from one position to another."""
-    for i in range(size):
-        members[i] = order[at + i]
-    for r in range(at, to):
-        order[r], magnitudes[r] = order[r + size], magnitudes[r + size]
-        rank[order[r]] = r
-    for r in range(at + size - 1, to + size - 1, -1):
-        order[r], magnitudes[r] = order[r - size], magnitudes[r - size]
-        rank[order[r]] = r
-    for i in range(size):
-        order[to + i], magnitudes[to + i] = members[i], t
-        rank[members[i]] = to + i
+def _sign(coef, descent, j):
+    """Sign of a coefficient, or of its pull where it is zero."""
+    of = coef[j] if coef[j] != 0.0 else descent[j]
+    return -1.0 if of < 0.0 else 1.0
 
 
 @njit(cache=True, inner=True)
@@ -143,13 +125,6 @@ def _move(matrix, descent, coef, places, magnitudes, at, size, n_used, cumulativ
     changed |= to > 0 and magnitudes[to - 1] == t
     changed |= to + size < n_used and magnitudes[to + size] == t
     return n_used - (size if t == 0.0 else 0), size, changed
-
-
-@njit(cache=True, inner=True)
-def _sign(coef, descent, j):
-    """Sign of a coefficient, or of its pull where it is zero."""
-    of = coef[j] if coef[j] != 0.0 else descent[j]
-    return -1.0 if of < 0.0 else 1.0
 
 
 @njit(cache=True, inner=True)
@@ -211,255 +186,192 @@ def _members(descent, coef, places, n_used, at, keys, least):
 
 
 @njit(cache=True, inner=True)
-def _prefix(members, size, at, keys, scales, cumulative, alpha):
-    """The first members that together pull most beyond their weights, per length.
-
-    Returns how many they are, by how much, and by how much all of them do.
-    """
-    excess, length, best, worst = 0.0, 0.0, 0, 0.0
-    for a in range(size):
-        excess += keys[members[a]] - alpha * (cumulative[at + a + 1] - cumulative[at + a])
-        length += scales[members[a]]
-        if excess > worst * length and length > 0.0:
-            best, worst = a + 1, excess / length
-    return best, worst, excess / length if length > 0.0 else 0.0
-
-
-@njit(cache=True, inner=True)
 def _violation(descent, coef, scales, places, n_used, keys, cumulative, alpha):
-    """The largest violation of optimality, for columns of the given lengths."""
-    p = coef.shape[0]
+    """The largest violation of optimality, for columns of the given lengths.
+
+    In each cluster, and at zero, the k largest pulls together stay below the first k weights there,
+    and in clusters the totals are equal.
+    """
+    p, members = coef.shape[0], places[2]
     least, worst, at = alpha * (cumulative[p] - cumulative[p - 1]), 0.0, 0
-    while at < n_used:
+    while True:
         size = _members(descent, coef, places, n_used, at, keys, least)
-        _, off, total = _prefix(places[2], size, at, keys, scales, cumulative, alpha)
-        worst = max(worst, off, -total)
+        excess, length = 0.0, 0.0
+        for a in range(size):
+            excess += keys[members[a]] - alpha * (cumulative[at + a + 1] - cumulative[at + a])
+            length += scales[members[a]]
+            if length > 0.0:
+                worst = max(worst, excess / length)
+        if at == n_used:
+            return worst
+        if length > 0.0:
+            worst = max(worst, -excess / length)
         at += size
-    size = _members(descent, coef, places, n_used, n_used, keys, least)
-    _, off, _ = _prefix(places[2], size, n_used, keys, scales, cumulative, alpha)
-    return max(worst, off)
 
 
 @njit(cache=True, inner=True)
-def _split(matrix, descent, coef, scales, places, work, n_used, cumulative, alpha):
-    """Move the members of clusters, and the zeros, that pull too much together.
+def _blocks(members, size, at, keys, cumulative, alpha, sums, ends):
+    """Pool members into blocks whose mean pulls beyond their weights decrease.
 
-    From small magnitudes to large ones, since they move up. Returns how many are in use.
+    Returns how many there are; ``ends`` says where they end.
     """
-    order, members, magnitudes, keys = places[0], places[2], work[0], work[1]
-    p, at = coef.shape[0], n_used
+    top = 0
+    for a in range(size):
+        sums[top] = keys[members[a]] - alpha * (cumulative[at + a + 1] - cumulative[at + a])
+        ends[top] = a + 1
+        while top > 0:
+            start = ends[top - 2] if top > 1 else 0
+            left, right = ends[top - 1] - start, ends[top] - ends[top - 1]
+            if sums[top - 1] * right > sums[top] * left:
+                break
+            sums[top - 1] += sums[top]
+            ends[top - 1] = ends[top]
+            top -= 1
+        top += 1
+    return top
+
+
+@njit(cache=True, inner=True)
+def _split(matrix, descent, coef, places, work, n_used, cumulative, alpha):
+    """Move the blocks of zeros and of clusters that pull too much; returns how many are in use.
+
+    From small magnitudes to large ones, since blocks move up.
+    """
+    order, members, ends = places[0], places[2], places[3]
+    magnitudes, keys, sums = work[0], work[1], work[2]
+    p, end, zeros = coef.shape[0], n_used, True
     least = alpha * (cumulative[p] - cumulative[p - 1])
-    size = _members(descent, coef, places, n_used, at, keys, least)
-    best, _, _ = _prefix(members, size, at, keys, scales, cumulative, alpha)
-    if best > 0:
-        for a in range(best):
-            order[at + a], magnitudes[at + a] = members[a], 0.0
-        n_used, _, _ = _move(
-            matrix, descent, coef, places, magnitudes, at, best, at + best, cumulative, alpha
-        )
-    end = n_used
-    while end > 0:
-        at = end - 1
-        while at > 0 and magnitudes[at - 1] == magnitudes[at]:
+    while zeros or end > 0:
+        at = end
+        if not zeros:
             at -= 1
-        if end - at > 1:
-            size = _members(descent, coef, places, n_used, at, keys, least)
-            best, _, _ = _prefix(members, size, at, keys, scales, cumulative, alpha)
-            if 0 < best < size:
-                for a in range(size):
-                    order[at + a] = members[a]
-                n_used, _, _ = _move(
-                    matrix, descent, coef, places, magnitudes, at, best, n_used, cumulative, alpha
-                )
-        end = at
+            while at > 0 and magnitudes[at - 1] == magnitudes[at]:
+                at -= 1
+        size = _members(descent, coef, places, n_used, at, keys, least)
+        n_blocks = _blocks(members, size, at, keys, cumulative, alpha, sums, ends)
+        for a in range(size):
+            order[at + a] = members[a]
+            if zeros:
+                magnitudes[at + a] = 0.0
+        start = 0
+        for block in range(n_blocks if zeros else n_blocks - 1):
+            length = ends[block] - start
+            if not sums[block] > 0.0:
+                break
+            n_used, moved, _ = _move(
+                matrix,
+                descent,
+                coef,
+                places,
+                magnitudes,
+                at + start,
+                length,
+                n_used + length if zeros else n_used,
+                cumulative,
+                alpha,
+            )
+            if moved == 0:
+                break
+            start += length
+        end = n_used if zeros else at
+        zeros = False
     return n_used
 
 
 @njit(cache=True, inner=True)
-def _penalty(coef, order, n_used, cumulative):
-    """Sorted L1 norm of coefficients in order."""
-    total = 0.0
-    for r in range(n_used):
-        total += (cumulative[r + 1] - cumulative[r]) * abs(coef[order[r]])
-    return total
+def _proximal_step(matrix, descent, coef, places, work, cumulative, alpha, lipschitz):
+    """A proximal gradient step in place; returns the curvature for which it is one.
 
-
-@njit(cache=True, inner=True)
-def _solve(system, right):
-    """Solve a positive definite system in place, by Cholesky; returns whether it is one."""
-    k = right.shape[0]
-    roots = np.empty(k)
-    for i in range(k):
-        if not system[i, i] > 0.0:
-            return False
-        roots[i] = np.sqrt(system[i, i])
-    for i in range(k):
-        row = system[i]
-        for j in range(i):
-            row[j] /= roots[i] * roots[j]
-        for j in range(i):
-            row[j] = (row[j] - _dot(row, system[j], j)) / system[j, j]
-        left = 1.0 + _JITTER - _dot(row, row, i)
-        if not left > 0.0:
-            return False
-        row[i] = np.sqrt(left)
-        right[i] = (right[i] / roots[i] - _dot(row, right, i)) / row[i]
-    for i in range(k - 1, -1, -1):
-        right[i] /= system[i, i]
-        for j in range(i):
-            right[j] -= right[i] * system[i, j]
-    for i in range(k):
-        right[i] /= roots[i]
-    return True
-
-
-@njit(cache=True, inner=True, fastmath={"reassoc", "contract"})
-def _dot(left, right, n):
-    total = 0.0
-    for i in range(n):
-        total += left[i] * right[i]
-    return total
-
-
-@njit(cache=True, inner=True)
-def _label(coef, order, n_used, labels):
-    """Number the clusters of coefficients in order; returns how many they are."""
-    last = -1
-    for r in range(n_used):
-        if r == 0 or abs(coef[order[r]]) != abs(coef[order[r - 1]]):
-            last += 1
-        labels[r] = last
-    return last + 1
-
-
-@njit(cache=True, inner=True)
-def _best_on_pattern(matrix, origin, coef, order, labels, n_used, cumulative, alpha, levels):
-    """Write the magnitudes of the clusters at the minimum while the pattern stays, if any."""
-    k = levels.shape[0]
-    system = np.zeros((k, k))
-    for r in range(n_used):
-        i = order[r]
-        sign, row = np.sign(coef[i]), system[labels[r]]
-        levels[labels[r]] += sign * origin[i] - alpha * (cumulative[r + 1] - cumulative[r])
-        for s in range(r):
-            both = sign * np.sign(coef[order[s]]) * matrix[i, order[s]]
-            row[labels[s]] += 2.0 * both if labels[s] == labels[r] else both
-        row[labels[r]] += matrix[i, i]
-    return _solve(system, levels)
-
-
-@njit(cache=True, inner=True)
-def _slope(coef, step, share, order, n_used, keys, cumulative, alpha):
-    """Derivative of the penalty along a step."""
-    for r in range(n_used):
-        keys[order[r]] = abs(coef[order[r]] + share * step[order[r]])
-    _sort(order, n_used, keys)
-    slope = 0.0
-    for r in range(n_used):
-        i = order[r]
-        sign = np.sign(coef[i] + share * step[i])
-        slope += alpha * (cumulative[r + 1] - cumulative[r]) * sign * step[i]
-    return slope
-
-
-@njit(cache=True, inner=True)
-def _newton_step(matrix, origin, descent, coef, places, work, n_used, cumulative, alpha, n_levels):
-    """A Newton step in place, as long as is best; returns whether there was one."""
-    order, labels, keys, step, after = places[0], places[3], work[0], work[2], work[3]
-    levels = np.zeros(n_levels)
-    if not _best_on_pattern(matrix, origin, coef, order, labels, n_used, cumulative, alpha, levels):
-        return False
-    stays = levels[n_levels - 1] > 0.0
-    for k in range(1, n_levels):
-        stays &= levels[k] < levels[k - 1]
+    That is as large as the curvature along the step.
+    """
     p = coef.shape[0]
+    order, ends = places[0], places[3]
+    keys, sums, old, old_descent = work[0], work[1], work[2], work[3]
     for j in range(p):
-        step[j], after[j] = 0.0, origin[j]
-    before = _penalty(coef, order, n_used, cumulative)
-    for r in range(n_used):
-        i = order[r]
-        value = levels[labels[r]] if coef[i] > 0.0 else -levels[labels[r]]
-        step[i] = value - coef[i]
+        old[j], old_descent[j] = coef[j], descent[j]
+    while True:
+        n, step = 0, alpha / lipschitz
+        least = step * (cumulative[p] - cumulative[p - 1])
         for j in range(p):
-            after[j] -= value * matrix[i, j]
-    pull, curvature, value = 0.0, 0.0, 0.0
-    for j in range(p):
-        pull += step[j] * descent[j]
-        curvature += step[j] * (descent[j] - after[j])
-        value += 0.5 * abs(coef[j]) * (abs(origin[j]) + abs(descent[j]))
-    share = 1.0
-    if (
-        not stays
-        and curvature - pull + _slope(coef, step, 1.0, order, n_used, keys, cumulative, alpha) > 0.0
-    ):
-        share, high = 0.0, 1.0
-        for _ in range(_HALVINGS):
-            middle = 0.5 * (share + high)
-            slope = _slope(coef, step, middle, order, n_used, keys, cumulative, alpha)
-            if middle * curvature - pull + slope > 0.0:
-                high = middle
+            keys[j] = abs(old[j] + old_descent[j] / lipschitz)
+            # what does not exceed the least weight is pooled with nothing above it
+            if keys[j] > least:
+                order[n] = j
+                n += 1
             else:
-                share = middle
-    trial, change = work[1], share * (0.5 * share * curvature - pull) - alpha * before
-    for r in range(n_used):
-        i = order[r]
-        trial[i] = coef[i] + share * step[i]
-        keys[i] = abs(trial[i])
-    _sort(order, n_used, keys)
-    for r in range(n_used):
-        change += alpha * (cumulative[r + 1] - cumulative[r]) * keys[order[r]]
-    if share == 0.0 or change > _ROUNDING * (value + alpha * before):
-        return False
-    for r in range(n_used):
-        coef[order[r]] = trial[order[r]]
-    for j in range(p):
-        descent[j] += share * (after[j] - descent[j])
-    return True
+                keys[j] = 0.0
+        _sort(order, n, keys)
+        top = _blocks(order, n, 0, keys, cumulative, step, sums, ends)
+        at = 0
+        for block in range(top):
+            for a in range(at, ends[block]):
+                keys[order[a]] = max(sums[block] / (ends[block] - at), 0.0)
+            at = ends[block]
+        length, curvature = 0.0, 0.0
+        for j in range(p):
+            value = keys[j] if old[j] + old_descent[j] / lipschitz > 0.0 else -keys[j]
+            delta = value - coef[j]
+            if delta != 0.0:
+                coef[j] = value
+                for i in range(p):
+                    descent[i] -= delta * matrix[j, i]
+        for j in range(p):
+            length += (coef[j] - old[j]) ** 2
+            curvature += (coef[j] - old[j]) * (old_descent[j] - descent[j])
+        if not curvature > lipschitz * length * (1.0 + 1e-10):
+            return lipschitz
+        lipschitz *= 2.0
 
 
 @njit(cache=True)
-def descend(matrix, origin, descent, coef, scales, cumulative, alpha, tol, limits, places, work):
-    """Rounds of descent in place, until no violation is above ``tol``.
+def largest_violation(descent, coef, scales, cumulative, alpha, places, work):
+    """The largest violation of optimality; parameters as in ``descend``."""
+    n_used = _rank(coef, places[0], work[0])
+    return _violation(descent, coef, scales, places, n_used, work[1], cumulative, alpha)
+
+
+@njit(cache=True)
+def descend(matrix, descent, coef, scales, cumulative, alpha, tol, curvature, most, places, work):
+    """A round of descent in place, unless no violation is above ``tol``, or one is not finite.
 
     Parameters
     ----------
     matrix : ndarray of shape (n, n)
         H, symmetric.
-    origin, descent, coef, scales : ndarrays of shape (n,)
-        q, minus the gradient, the coefficients and the lengths of the columns.
+    descent, coef, scales : ndarrays of shape (n,)
+        Minus the gradient, the coefficients, and the lengths of the columns.
     cumulative : ndarray of shape (n + 1,)
         Sums of the first weights, from zero on.
     alpha, tol : float
         Strength, and violation that is small enough.
-    limits : Limits
-        How much is done.
-    places, work : ndarrays of shape (4, n)
-        Memory for positions and for numbers.
+    curvature : float
+        Where proximal gradient steps begin to look for their curvature.
+    most : int
+        Largest number of sweeps.
+    places : ndarray of shape (4, n)
+        Memory for positions; the first row lists the coefficients by magnitude afterwards.
+    work : ndarray of shape (4, n)
+        Memory for numbers.
 
     Returns
     -------
     violation : float
-        The largest one that is left.
+        The largest one before the round.
+    curvature : float
+        That of the proximal gradient step.
+    n_used, n_moves : int
+        Coefficients in use, and those that moved in the sweeps.
     """
-    p, budget = coef.shape[0], 0.0
     order, magnitudes, keys = places[0], work[0], work[1]
-    n_used = _rank(coef, order, magnitudes)
+    n_used, n_moves = _rank(coef, order, magnitudes), 0
     violation = _violation(descent, coef, scales, places, n_used, keys, cumulative, alpha)
-    for _ in range(limits.rounds):
-        if not violation > tol:
-            break
+    if tol < violation < np.inf:
         n_used, n_moves = _sweeps(
-            matrix, descent, coef, places, magnitudes, n_used, cumulative, alpha, limits.sweeps
+            matrix, descent, coef, places, magnitudes, n_used, cumulative, alpha, most
         )
-        budget += limits.system_share * p * (n_moves + n_used)
-        n_used = _split(matrix, descent, coef, scales, places, work, n_used, cumulative, alpha)
-        n_levels = _label(coef, order, n_used, places[3])
-        cost = n_used * p + n_levels * n_levels * n_levels / 6.0
-        if n_levels > 0 and cost <= budget:
-            budget -= cost
-            _newton_step(
-                matrix, origin, descent, coef, places, work, n_used, cumulative, alpha, n_levels
-            )
-            n_used = _rank(coef, order, magnitudes)
-        violation = _violation(descent, coef, scales, places, n_used, keys, cumulative, alpha)
-    return violation
+        _split(matrix, descent, coef, places, work, n_used, cumulative, alpha)
+        curvature = _proximal_step(
+            matrix, descent, coef, places, work, cumulative, alpha, curvature
+        )
+        n_used = _rank(coef, order, magnitudes)
+    return violation, curvature, n_used, n_moves

@@ -13,14 +13,14 @@ from sksparse._validation import check_data, check_weights, validate_data, warn_
 from sksparse.feature_selection._encoding import encode_table, read_table, suggests_encoding
 from sksparse.feature_selection._group_count import fit_groups, next_to_enter
 from sksparse.feature_selection._targets import check_targets
-from sksparse.linear_model._convex_path import ConvexEstimatorMixin, Posed
+from sksparse.linear_model._convex_path import Posed
 from sksparse.linear_model._survival import check_survival
 from sksparse.linear_model.group._base import GroupSelectorMixin
 from sksparse.linear_model.group._task import GroupTask
 from sksparse.solvers import Solution
 
 
-class GroupSelection(ConvexEstimatorMixin[GroupTask], GroupSelectorMixin, SparseEstimator):
+class GroupSelection(GroupSelectorMixin, SparseEstimator):
     """How a selector of groups is posed, solved, and read."""
 
     alpha: float
@@ -88,7 +88,7 @@ class GroupSelection(ConvexEstimatorMixin[GroupTask], GroupSelectorMixin, Sparse
             self.alpha_, solution, message = fit_groups(task, self.max_groups)
             return solution, message
         before = vars(self).get("coef_") if self.warm_start else None
-        start = None if before is None else task.model.start(before, task.loss.n_outputs)
+        start = None if before is None else task.start_from(before)
         self.alpha_ = float(self.alpha)
         return task.solve(self.alpha_, start), ""
 

@@ -7,12 +7,14 @@ afterwards. matplotlib is imported when something is drawn, torch never.
 
 from __future__ import annotations
 
+from sksparse.inspection._cluster import ClusterDisplay
 from sksparse.inspection._regularization_path import RegularizationPathDisplay
 from sksparse.inspection._sparsity_path import SparsityPathDisplay
 from sksparse.inspection._sparsity_pattern import SparsityPatternDisplay
 from sksparse.inspection._training_history import TrainingHistoryDisplay
 
 __all__ = [
+    "ClusterDisplay",
     "RegularizationPathDisplay",
     "SparsityPathDisplay",
     "SparsityPatternDisplay",

@@ -21,6 +21,9 @@ _WITH_PATH = {
     "L0PoissonRegressor": ("L0PoissonRegressorCV", "l0_path"),
     "L0Regressor": ("L0RegressorCV", "l0_path"),
     "OSCAR": ("OSCARCV", "oscar_path"),
+    "OSCARClassifier": ("OSCARClassifierCV", "slope_path"),
+    "SLOPE": ("SLOPECV", "slope_path"),
+    "SLOPEClassifier": ("SLOPEClassifierCV", "slope_path"),
 }
 
 _ANY_PATH = ("L0RegressorCV, GroupLassoRegressorCV or OSCARCV", "a function such as l0_path")

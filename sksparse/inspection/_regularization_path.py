@@ -19,14 +19,11 @@ from sksparse.inspection._path_choice import (
     names_of_inputs,
     path_of,
 )
-from sksparse.inspection._path_lines import PathLines, path_lines
+from sksparse.inspection._path_drawing import draw_lines, finish, focus
+from sksparse.inspection._path_lines import path_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-# Colours of matplotlib's default cycle; names in the legend beyond it differ in line style.
-_COLOURS = 10
-_LINE: dict[str, Any] = {"marker": ".", "markersize": 4.0, "linewidth": 1.6}
 
 
 class RegularizationPathDisplay:
@@ -67,7 +64,8 @@ class RegularizationPathDisplay:
     lines_ : list of matplotlib Line2D
         The coefficients of one feature each, or the norms of one group each, where they are not
         zero at all points; those with a name in the legend first, largest at the chosen point
-        first.
+        first. Of clusters, stretches of the path along which features are tied; those without a
+        name are one line, with gaps, for each number of features.
     chosen_lines_ : list of matplotlib Line2D
         The vertical lines at the chosen point.
     curve_ : matplotlib Line2D or None
@@ -86,8 +84,10 @@ class RegularizationPathDisplay:
     sksparse.linear_model.L0RegressorCV : Chooses among best subsets of increasing cardinality.
     sksparse.linear_model.GroupLassoRegressorCV : Chooses a strength of the group lasso.
     sksparse.linear_model.OSCARCV : Chooses a strength of OSCAR.
+    sksparse.linear_model.SLOPECV : Chooses a strength of SLOPE.
     sksparse.linear_model.l0_path : The best subsets alone.
     sksparse.linear_model.group_lasso_path : The group lasso at all strengths.
+    ClusterDisplay : Clusters at one strength, beside the correlations of the features.
     SparsityPathDisplay : The score of a network against its sparsity.
 
     Notes
@@ -96,6 +96,11 @@ class RegularizationPathDisplay:
     has gaps where the feature or group is not used, and what is not in the legend is grey. The
     vertical range is that of models no larger than the chosen one, with a margin;
     `display.ax_.autoscale(axis="y")` shows all.
+
+    Of clusters magnitudes are drawn, so that features that are tied with opposite signs meet. A
+    line is the wider, the more features it stands for. The colours are those of the clusters at
+    the chosen point, or at the last where none was chosen; what merges with others at another
+    strength has there the colour of the cluster that most of the features are in.
 
     Examples
     --------
@@ -168,10 +173,12 @@ class RegularizationPathDisplay:
             What the coefficients are drawn against; "auto" is what the estimator tried.
         feature_names : array-like of shape (n_features,), default=None
             Names for the legend instead of those that the estimator was fitted with.
-        show : {"auto", "groups", "coefficients"}, default="auto"
+        show : {"auto", "groups", "coefficients", "clusters"}, default="auto"
             One line for each group, the norm of its coefficients; or one for each coefficient,
-            in the colour of its group, the first of several. "auto" is coefficients, unless
-            there are groups and more than 20 coefficients to show.
+            in the colour of its group, the first of several; or one for each cluster, the
+            magnitude that its coefficients share. "auto" is clusters where there are no groups and
+            any coefficients are tied, groups where there are more than 20 coefficients in them,
+            coefficients otherwise.
         n_names : int, default=10
             Most features or groups in the legend: those with the largest coefficients at the
             chosen point.
@@ -219,17 +226,16 @@ class RegularizationPathDisplay:
 
         Parameters
         ----------
-        path : L0Path, ConvexPath or GroupLassoPath
-            What :func:`~sksparse.linear_model.l0_path`, :func:`~sksparse.linear_model.oscar_path`
-            or :func:`~sksparse.linear_model.group_lasso_path` returned.
+        path : L0Path, SLOPEPath or GroupLassoPath
+            What :func:`~sksparse.linear_model.l0_path`, :func:`~sksparse.linear_model.oscar_path`,
+            :func:`~sksparse.linear_model.slope_path` or
+            :func:`~sksparse.linear_model.group_lasso_path` returned.
         xaxis : {"auto", "n_features", "alpha"}, default="auto"
             What the coefficients are drawn against; "auto" is what was asked for.
         feature_names : array-like of shape (n_features,), default=None
             Names for the legend.
-        show : {"auto", "groups", "coefficients"}, default="auto"
-            One line for each group, the norm of its coefficients; or one for each coefficient,
-            in the colour of its group, the first of several. "auto" is coefficients, unless
-            there are groups and more than 20 coefficients to show.
+        show : {"auto", "groups", "coefficients", "clusters"}, default="auto"
+            What a line is, as in :meth:`from_estimator`.
         n_names : int, default=10
             Most features or groups in the legend: those with the largest coefficients at the last
             point.
@@ -272,10 +278,8 @@ class RegularizationPathDisplay:
         ax : Axes or sequence of Axes, default=None
             One axes, which is divided where there is a curve, or as many as there are panels. By
             default a new figure.
-        show : {"auto", "groups", "coefficients"}, default="auto"
-            One line for each group, the norm of its coefficients; or one for each coefficient,
-            in the colour of its group, the first of several. "auto" is coefficients, unless
-            there are groups and more than 20 coefficients to show.
+        show : {"auto", "groups", "coefficients", "clusters"}, default="auto"
+            What a line is, as in :meth:`from_estimator`.
         n_names : int, default=10
             Most features or groups in the legend: those with the largest coefficients at the
             chosen point, or at the last where none was chosen.
@@ -290,8 +294,10 @@ class RegularizationPathDisplay:
         check_matplotlib_support(f"{type(self).__name__}.plot")
         coefs, points = self._check_arrays()
         drawn = placed(points)
+        coefs, shown = coefs[..., drawn], points[drawn]
+        at = -1 if self.chosen is None else int(np.argmin(np.abs(shown - self.chosen)))
         lines = path_lines(
-            coefs[..., drawn], self.groups, self._norms(drawn), self.feature_names, show
+            coefs, self.groups, self._norms(drawn), self.feature_names, show, at, n_names
         )
         n_panels = 1 if self.curve is None else 2
         size = (7.5, 1.6 + 1.9 * n_panels)
@@ -302,15 +308,18 @@ class RegularizationPathDisplay:
         self.curve_, self.band_ = None, None
         if self.curve_ax_ is not None:
             self._draw_curve(self.curve_ax_, points, drawn)
-        self._draw_lines(lines, points[drawn], n_names, line_kw)
-        self.chosen_lines_ = mark_choice(axes, points[drawn], self.chosen, self.xaxis)
-        format_axis(axes, points[drawn], self.xaxis)
+        self.lines_ = draw_lines(self.ax_, lines, shown, n_names, line_kw)
+        finish(self.ax_, lines, n_names, line_kw, is_choice=self.chosen is not None)
+        focus(self.ax_, lines.heights[:, self._in_sight(shown)])
+        self.chosen_lines_ = mark_choice(axes, shown, self.chosen, self.xaxis)
+        format_axis(axes, shown, self.xaxis)
         return self
 
     def _check_arrays(self) -> tuple[Array, Array]:
         if self.xaxis not in LABELS:
             raise ValueError(f"xaxis={self.xaxis!r} is unknown; give one of {sorted(LABELS)}.")
-        coefs = np.asarray(self.coefs, dtype=np.float64)
+        coefs = np.asarray(self.coefs)
+        coefs = coefs if coefs.dtype.kind == "f" else coefs.astype(np.float64)
         points = np.asarray(self.points, dtype=np.float64)
         norms = [] if self.group_norms is None else self.group_norms.values()
         parts = (self.curve, self.curve_error, *norms)
@@ -340,46 +349,9 @@ class RegularizationPathDisplay:
             )
         ax.set_ylabel(self.curve_name)
 
-    def _draw_lines(
-        self, lines: PathLines, points: Array, n_names: int, line_kw: dict[str, Any]
-    ) -> None:
-        from matplotlib.cbook import normalize_kwargs
-        from matplotlib.lines import Line2D
-
-        line_kw = normalize_kwargs(line_kw, Line2D)
-        self.lines_, heights = [], lines.visible
-        size = {"markersize": 8.0} if len(points) == 1 else {}
-        at = -1 if self.chosen is None else int(np.argmin(np.abs(points - self.chosen)))
-        named = lines.ranked(at, n_names)
-        for place, owner in enumerate(named):
-            style = {"color": f"C{place % _COLOURS}", "label": lines.names[owner], "zorder": 3}
-            style["linestyle"] = ["-", "--", ":", "-."][place // _COLOURS % 4]
-            for line in lines.of(owner):
-                self.lines_ += self.ax_.plot(
-                    points, heights[line], **(_LINE | size | style | line_kw)
-                )
-                style["label"] = None  # one entry for a group
-        for line in np.flatnonzero(lines.used & ~np.isin(lines.owners, named)):
-            style = {"color": "0.75", "linewidth": 1.0, "zorder": 1.5}
-            self.lines_ += self.ax_.plot(points, heights[line], **(_LINE | size | style | line_kw))
-        self.ax_.axhline(0.0, color="black", linewidth=0.8, zorder=1)
-        self._focus(lines.values, points)
-        self.ax_.set_ylabel(lines.label)
-        if named.size:
-            title = lines.kind if self.chosen is None else f"chosen {lines.kind}"
-            self.ax_.legend(
-                loc="upper left", bbox_to_anchor=(1.01, 1.0), title=title, frameon=False
-            )
-
-    def _focus(self, heights: Array, points: Array) -> None:
-        """Limit the vertical axis to lines of models no larger than the chosen one."""
+    def _in_sight(self, points: Array) -> Mask:
+        """Points of models no larger than the chosen one."""
         if self.chosen is None:
-            return
+            return np.zeros(points.shape, dtype=np.bool_)
         sign = -1.0 if self.xaxis == "alpha" else 1.0
-        seen = heights[:, sign * points <= sign * self.chosen * (1.0 + 1e-9 * sign)]
-        if not seen.any():
-            return
-        low, high = min(seen.min(), 0.0), max(seen.max(), 0.0)
-        margin = 0.4 * (high - low)
-        bottom, top = self.ax_.get_ylim()
-        self.ax_.set_ylim(max(bottom, low - margin), min(top, high + margin))
+        return np.asarray(sign * points <= sign * self.chosen * (1.0 + 1e-9 * sign))

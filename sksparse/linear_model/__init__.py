@@ -16,13 +16,25 @@ from sksparse.linear_model.l0._path import l0_path
 from sksparse.linear_model.l0._path_result import L0Path
 from sksparse.linear_model.l0._regressor import L0Regressor
 from sksparse.linear_model.l0._regressor_cv import L0RegressorCV
+from sksparse.linear_model.sorted_l1._growl import GrOWL
 from sksparse.linear_model.sorted_l1._oscar import OSCAR
-from sksparse.linear_model.sorted_l1._oscar_cv import OSCARCV, oscar_path
+from sksparse.linear_model.sorted_l1._oscar_classifier import OSCARClassifier
+from sksparse.linear_model.sorted_l1._oscar_classifier_cv import OSCARClassifierCV
+from sksparse.linear_model.sorted_l1._oscar_cv import OSCARCV
+from sksparse.linear_model.sorted_l1._path import oscar_path, slope_path
+from sksparse.linear_model.sorted_l1._slope import SLOPE
+from sksparse.linear_model.sorted_l1._slope_classifier import SLOPEClassifier
+from sksparse.linear_model.sorted_l1._slope_classifier_cv import SLOPEClassifierCV
+from sksparse.linear_model.sorted_l1._slope_cv import SLOPECV
+from sksparse.linear_model.sorted_l1._task import SLOPEPath
 
 __all__ = [
     "OSCAR",
     "OSCARCV",
+    "SLOPE",
+    "SLOPECV",
     "ConvexPath",
+    "GrOWL",
     "GroupLassoClassifier",
     "GroupLassoClassifierCV",
     "GroupLassoPath",
@@ -35,8 +47,14 @@ __all__ = [
     "L0PoissonRegressorCV",
     "L0Regressor",
     "L0RegressorCV",
+    "OSCARClassifier",
+    "OSCARClassifierCV",
+    "SLOPEClassifier",
+    "SLOPEClassifierCV",
+    "SLOPEPath",
     "alpha_max",
     "group_lasso_path",
     "l0_path",
     "oscar_path",
+    "slope_path",
 ]

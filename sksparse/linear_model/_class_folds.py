@@ -10,6 +10,23 @@ import numpy as np
 from sksparse._typing import Array
 from sksparse.linear_model._classes import log_loss
 from sksparse.linear_model._cross_validation import Fold
+from sksparse.losses import Loss
+
+
+class ClassSearchMixin:
+    """What a search of a classifier compares: the log loss, on the classes that a fold knows."""
+
+    _loss_name = "log loss"
+    _error_per_loss = 1.0
+
+    classes_: Any
+    score_path_: Array
+
+    def _usable(self, folds: list[Fold], loss: Loss) -> list[Fold]:
+        return with_known_classes(folds, self.classes_, loss.y) if folds else folds
+
+    def _store_losses(self, errors: Array) -> None:
+        self.score_path_ = -errors
 
 
 def with_known_classes(folds: list[Fold], classes: Any, codes: Array) -> list[Fold]:

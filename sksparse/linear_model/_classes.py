@@ -22,7 +22,9 @@ from sksparse.losses import Logistic, Loss, Multinomial
 class SparseClassifierMixin(LinearSelectorMixin, SparseCoefMixin, LinearClassifierMixin):
     """Probabilities, decisions and selection by a linear classifier with a log loss."""
 
-    positive: Any
+    # an estimator without this parameter has no signs
+    positive: Any = False
+
     intercept_: Array
 
     def __sklearn_tags__(self) -> Tags:

@@ -6,14 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from sksparse._estimator import SparseEstimator
 from sksparse._interrupts import interruptible
-from sksparse._scaling import strength
+from sksparse._scaling import ScaleError, strength
 from sksparse._typing import Array
-from sksparse._validation import warn_unless_converged
+from sksparse._validation import refuse_missing, warn_unless_converged
 from sksparse.linear_model._base import Attributes
 from sksparse.linear_model._path_protocol import (
     Grid,
@@ -28,6 +29,7 @@ from sksparse.linear_model._path_search import PathSearch
 from sksparse.linear_model._scoring import CountedFeatures, Readout
 from sksparse.penalties import ConvexPenalty
 from sksparse.solvers import GramCache, Problem, Solution, Solver
+from sksparse.solvers._dense_design import DenseDesign
 from sksparse.solvers.convex._base import moderate
 
 #: A grid by default ends at this share of its largest strength.
@@ -126,6 +128,13 @@ class ConvexTask(PathTask):
         unit = self._unit_problem
         return unit.null_coef, unit.null_intercept
 
+    def start_from(self, coef: Array) -> Array | None:
+        """Coefficients of features of an earlier fit as a start, if they fit the data."""
+        rows = np.atleast_2d(np.asarray(coef, dtype=np.float64))
+        if rows.shape != (self.loss.n_outputs, self.design.n_features):
+            return None
+        return rows[0] if len(rows) == 1 else rows
+
     def solve(self, alpha: float, coef: Array | None = None) -> Solution:
         """The fit at one strength, from the coefficients of another where they are given."""
         return self._solver(None).solve(self._problem(alpha), coef)
@@ -193,9 +202,63 @@ class Posed(NamedTuple, Generic[AnyTask]):
 class ConvexEstimatorMixin(ABC, Generic[AnyTask]):
     """An estimator that poses a convex problem with a strength."""
 
+    dual_gap_: float
+    n_iter_: int
+    optimality_: float
+
     @abstractmethod
     def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[AnyTask]:
         """The task that the data and the validated parameters describe."""
+
+    def _measures(self, X: Any) -> bool:
+        """Whether moments of all of X come before all else, and show what is not finite."""
+        return DenseDesign.reads(X)
+
+    def _measure(self, task: AnyTask, X: Any) -> None:
+        """Measure the columns, where that comes first; refuse what is not finite."""
+        if self._measures(X):
+            try:
+                task.measure()
+            except ScaleError:
+                # squares of finite numbers may be beyond the range as well
+                refuse_missing(self, X)
+
+    def _store_certificate(self, solution: Solution) -> None:
+        """Set what a solution says of itself."""
+        self.n_iter_ = solution.n_iter
+        self.optimality_ = solution.certificate.value
+        self.dual_gap_ = solution.gap
+
+
+class ConvexEstimator(ConvexEstimatorMixin[AnyTask], SparseEstimator):
+    """A fit of one strength of a convex penalty."""
+
+    alpha: float
+    warm_start: bool
+
+    _n_fit_levels: ClassVar[int | None] = 1
+
+    @abstractmethod
+    def _dense_coef(self) -> Array:
+        """The coefficients of the fit before."""
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> str:
+        """Fit, given the arguments of ``fit``; text of a warning, or empty."""
+        with self._fitting(X, y, sample_weight) as fit:
+            self._validate_params()
+            again = self.warm_start and "coef_" in vars(self)
+            before = self._dense_coef() if again else None
+            posed = self._pose(X, y, sample_weight)
+            task = posed.task
+            fit.describe(task.design, task.loss, posed.attributes)
+            solution = self._solved(task, None if before is None else task.start_from(before))
+            self._adopt(posed.attributes(solution.coef, solution.intercept))
+            self._store_certificate(solution)
+        return solution.message
+
+    def _solved(self, task: AnyTask, start: Array | None) -> Solution:
+        """The fit that the parameters ask for."""
+        return task.solve(float(self.alpha), start)
 
 
 def fit_path(task: ConvexTask, alphas: Any) -> Any:
@@ -214,7 +277,10 @@ class ConvexSearch(ConvexEstimatorMixin[AnyTask], PathSearch[AnyTask]):
     # strengths on all samples, folds, and iterations of the last fit
     _n_fit_levels = 3
 
-    dual_gap_: float
+    def _model_of_one_point(self) -> SparseEstimator:
+        model = self._of_one_point()
+        known, own = model.get_params(deep=False), self.get_params(deep=False)
+        return model.set_params(**{name: own[name] for name in known.keys() & own.keys()})
 
     def _readout(self, task: AnyTask) -> Readout:
         """What coefficients of a task mean."""

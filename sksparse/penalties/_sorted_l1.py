@@ -69,8 +69,8 @@ class SortedL1(ConvexPenalty):
         budget, pulls, bound = np.cumsum(self.weights), magnitudes(gradient), 0.0
         if not self.weights.any():
             return bound
-        known = len(pulls) + 1
-        while 0 < len(pulls) < known:
+        known = 2 * len(pulls)
+        while 0 < len(pulls) <= 0.9 * known:
             known = len(pulls)
             bound = max(bound, float(pulls.sum() / budget[known - 1]))
             pulls = pulls[pulls > bound * self.weights[known - 1]]
@@ -84,49 +84,19 @@ class SortedL1(ConvexPenalty):
         # largest pulls along the coefficients stays below the sum of the first k weights of the
         # cluster, and for non-zero clusters the total is equal. Features that move together are at
         # most as long as all of them side by side. Across the coefficients nothing may pull.
+        from sksparse._kernels.sorted_l1 import sorted_violations
+
         scales = np.ones(coef.shape[-1]) if scales is None else scales
-        labels = cluster_labels(coef)
-        used, zero = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
-        result = np.zeros(len(labels))
-        if used.size:
-            along, across = _along_and_across(coef[..., used], -gradient[..., used])
-            off = self._off_in_clusters(along, labels[used], alpha, scales[used])
-            result[used] = np.hypot(off, divide(across, scales[used]))
-        pull = magnitudes(gradient[..., zero])
-        result[zero] = self._over_full(pull, alpha, scales[zero])
-        return np.where(scales > 0.0, result, 0.0)
-
-    def _off_in_clusters(self, pull: Array, labels: Indices, alpha: float, scales: Array) -> Array:
-        """How far pulls on non-zero clusters are from the weights, the largest of each cluster."""
-        order = np.lexsort((-pull, labels))
-        excess = np.cumsum(pull[order] - alpha * self.weights[: len(order)])
-        lengths = np.cumsum(scales[order])
-        starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
-        sizes = np.diff(starts, append=len(order))
-        ends = starts + sizes - 1
-        before = np.repeat(np.append(0.0, excess[ends[:-1]]), sizes)
-        before_lengths = np.repeat(np.append(0.0, lengths[ends[:-1]]), sizes)
-        shares = divide(excess - before, lengths - before_lengths)
-        worst = np.maximum(np.maximum.reduceat(shares, starts), np.abs(shares[ends]))
-        return np.asarray(worst[labels])
-
-    def _over_full(self, pull: Array, alpha: float, scales: Array) -> Array:
-        """How far the pulls on features at zero exceed the smallest weights.
-
-        A feature may move as far as some prefix that holds it is over-full. Pulls below the weights
-        of all prefixes that hold them make none over-full, and are not sorted.
-        """
-        weights = alpha * self.weights[len(self.weights) - len(pull) :]
-        result = np.zeros(len(pull))
-        candidates, known = np.flatnonzero(pull > 0.0), len(pull) + 1
-        while 0 < len(candidates) < known:
-            known = len(candidates)
-            candidates = candidates[pull[candidates] > weights[known - 1]]
-        order = candidates[np.argsort(-pull[candidates], kind="stable")]
-        excess = np.cumsum(pull[order] - weights[: len(order)])
-        shares = divide(excess, np.cumsum(scales[order]))
-        result[order] = np.maximum(np.maximum.accumulate(shares[::-1])[::-1], 0.0)
-        return result
+        levels, across = np.abs(coef), np.zeros(coef.shape[-1])
+        pull = np.where(coef == 0.0, np.abs(gradient), -np.sign(coef) * gradient)
+        if coef.ndim > 1:
+            labels, pull = cluster_labels(coef), magnitudes(gradient)
+            levels = np.where(labels < 0, 0.0, labels.max() + 1.0 - labels)
+            used = np.flatnonzero(levels)
+            pull[used], across[used] = _along_and_across(coef[:, used], -gradient[:, used])
+        result = np.empty(len(levels))
+        sorted_violations(levels, pull, self.weights, alpha, scales, result)
+        return np.hypot(result, divide(across, scales)) if coef.ndim > 1 else result
 
     def unpenalised(self) -> Indices:
         return np.arange(0 if self.weights.any() else len(self.weights))
@@ -178,9 +148,7 @@ def cluster_labels(coef: Array) -> Indices:
 
 
 def _along_and_across(coef: Array, pull: Array) -> tuple[Array, Array]:
-    """Components of pulls along non-zero coefficients, and the length of what is left of them."""
-    if coef.ndim == 1:
-        return np.sign(coef) * pull, np.zeros(len(coef))
+    """Components of pulls along coefficients that are not zero, and lengths of what is left."""
     directions = coef / magnitudes(coef)
     along = np.sum(directions * pull, axis=0)
     return along, magnitudes(pull - along * directions)

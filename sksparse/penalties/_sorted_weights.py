@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from scipy.special import ndtri
@@ -35,6 +35,11 @@ def oscar_weights(n_features: int, pairwise: float, ranks: int | None = None) ->
     weights : ndarray of shape (n_features,)
         Non-increasing from 1 to ``1 - pairwise``; with a single rank all are ``1 - pairwise``.
 
+    Raises
+    ------
+    ValueError
+        For a bad argument.
+
     See Also
     --------
     slope_weights : The sequences of SLOPE.
@@ -47,6 +52,10 @@ def oscar_weights(n_features: int, pairwise: float, ranks: int | None = None) ->
     >>> oscar_weights(5, pairwise=0.5, ranks=3)
     array([1.  , 0.75, 0.5 , 0.5 , 0.5 ])
     """
+    _check_count("n_features", n_features)
+    _check_count("ranks", 1 if ranks is None else ranks)
+    if not (isinstance(pairwise, Real) and 0.0 <= pairwise <= 1.0):
+        raise ValueError(f"pairwise must be a number from 0 to 1; got {pairwise!r}.")
     last = (n_features if ranks is None else min(ranks, n_features)) - 1
     below = np.maximum(last - np.arange(n_features, dtype=np.float64), 0.0)
     return (1.0 - pairwise) + pairwise * below / max(last, 1)
@@ -80,7 +89,7 @@ def slope_weights(
     Returns
     -------
     weights : ndarray of shape (n_features,)
-        Positive and non-increasing.
+        Non-negative and non-increasing.
 
     Raises
     ------
@@ -120,13 +129,13 @@ def slope_weights(
     _check_count("n_features", n_features)
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}; got {kind!r}.")
-    if not 0.0 < q < 1.0:
-        raise ValueError(f"q must be above 0 and below 1; got {q!r}.")
+    if not (isinstance(q, Real) and 0.0 < q < 1.0):
+        raise ValueError(f"q must be a number above 0 and below 1; got {q!r}.")
     if kind == "lasso":
         return np.ones(n_features)
     # q i / (2 p) stays a tail, which 1 - q i / (2 p) would round to none.
     tails = np.arange(1, n_features + 1) * (q / (2.0 * n_features))
-    weights = np.asarray(-ndtri(np.maximum(tails, np.finfo(np.float64).tiny)), dtype=np.float64)
+    weights = np.maximum(-ndtri(np.maximum(tails, np.finfo(np.float64).tiny)), 0.0)
     if kind == "bh":
         return weights
     if n_samples is None:

@@ -26,11 +26,11 @@ def apply_to(v: Any, function: Callable[[Array], Array]) -> Any:
     result : ndarray or torch.Tensor
         On the device of `v` and in its type, but float64 where that is one of integers.
     """
+    v = v if _is_tensor(v) else np.asarray(v)
+    result: Any = np.asarray(function(to_array(v)))
     if not _is_tensor(v):
-        v = np.asarray(v)
-        result = function(to_array(v))
         return result.astype(v.dtype, copy=False) if v.dtype.kind == "f" else result
-    result = sys.modules["torch"].from_numpy(function(to_array(v)))
+    result = sys.modules["torch"].from_numpy(result)
     return result.to(v.dtype if v.is_floating_point() else result.dtype).to(v.device)
 
 

@@ -17,6 +17,7 @@ from fuzz_group_claims import check_group_classifier, check_group_path, check_gr
 from fuzz_harness import Report, run_one
 from fuzz_l0_claims import check_l0, check_l0_cv, check_l0_path
 from fuzz_network_claims import check_network
+from fuzz_sorted_claims import check_sorted_classifier, check_sorted_path, check_sorted_regressor
 
 CHECKS: dict[str, Callable[[Report, np.random.Generator], None]] = {
     "group_lasso": check_group_lasso,
@@ -25,6 +26,9 @@ CHECKS: dict[str, Callable[[Report, np.random.Generator], None]] = {
     "group_classifier": check_group_classifier,
     "group_path": check_group_path,
     "oscar": check_oscar,
+    "sorted_regressor": check_sorted_regressor,
+    "sorted_classifier": check_sorted_classifier,
+    "sorted_path": check_sorted_path,
     "l0": check_l0,
     "l0_path": check_l0_path,
     "l0_cv": check_l0_cv,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import isotonic_regression
 
 from sksparse.penalties import (
     L0,
@@ -112,40 +111,6 @@ def test_features_of_weight_zero_are_unpenalised(rng: np.random.Generator) -> No
         np.testing.assert_array_equal(penalty.prox(v, 1e3)[free], v[free])
         assert np.isfinite(penalty.dual_norm(v))
     np.testing.assert_array_equal(L1(np.array([1.0, 0.0])).unpenalised(), [1])
-
-
-def test_oscar_weights_give_the_pairwise_penalty(rng: np.random.Generator) -> None:
-    for p in (1, 2, 7):
-        w = rng.standard_normal(p)
-        pairs = sum(max(abs(w[i]), abs(w[j])) for i in range(p) for j in range(i))
-        expected = 0.3 * np.abs(w).sum() + 0.7 / max(p - 1, 1) * pairs
-        assert SortedL1(oscar_weights(p, 0.7)).value(w) == pytest.approx(expected, rel=1e-14)
-        assert oscar_weights(p, 0.0) == pytest.approx(np.ones(p))
-
-
-@pytest.mark.parametrize(
-    "v, expected",
-    [
-        ([3, -2.9, 1, 0.2, -0.1], [2.3, -2.3, 0.5, 0, 0]),
-        ([3, -2.95, 1, 0.2, -0.1], [2.325, -2.325, 0.5, 0, 0]),
-    ],
-)
-def test_oscar_prox_by_hand(v: list[float], expected: list[float]) -> None:
-    # Weights l1 + l2 (p - i) with l1 = .3, l2 = .1; in the second case two blocks are pooled.
-    penalty = SortedL1(0.3 + 0.1 * np.arange(4, -1, -1))
-    np.testing.assert_allclose(penalty.prox(np.array(v), 1.0), expected, rtol=0, atol=1e-15)
-
-
-def test_sorted_l1_prox_is_isotonic_regression(rng: np.random.Generator) -> None:
-    for p in (1, 5, 200):
-        v = rng.standard_normal(p)
-        weights = np.sort(rng.random(p))[::-1]
-        order = np.argsort(-np.abs(v))
-        fit = isotonic_regression(np.abs(v)[order] - weights, increasing=False).x
-        expected = np.empty(p)
-        expected[order] = np.maximum(fit, 0.0)
-        result = SortedL1(weights).prox(v, 1.0)
-        np.testing.assert_allclose(result, np.sign(v) * expected, atol=1e-13)
 
 
 def test_sorted_l1_with_equal_weights_is_soft_thresholding(rng: np.random.Generator) -> None:

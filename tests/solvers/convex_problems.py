@@ -56,6 +56,7 @@ def proximal_gradient(
 ) -> tuple[float, np.ndarray, Any]:
     """Least objective found and where; step sizes by trial, a column of ones for the intercept."""
     loss, penalty, several = problem.loss, problem.penalty, problem.loss.n_outputs > 1
+    p = X.shape[1]
     A = np.c_[X - loss.weights @ X, np.ones(len(X))] if problem.fit_intercept else X
     w = np.zeros((loss.n_outputs, A.shape[1]))
 
@@ -63,17 +64,17 @@ def proximal_gradient(
         return A @ w.T if several else A @ w[0]
 
     def smooth(w: np.ndarray) -> float:
-        return loss.value(predict(w)) + 0.5 * penalty.ridge * float((w[:, :P] ** 2).sum())
+        return loss.value(predict(w)) + 0.5 * penalty.ridge * float((w[:, :p] ** 2).sum())
 
     def slope(w: np.ndarray) -> np.ndarray:
         gradient = (loss.gradient(predict(w)).T @ A).reshape(w.shape)
-        gradient[:, :P] += penalty.ridge * w[:, :P]
+        gradient[:, :p] += penalty.ridge * w[:, :p]
         return gradient
 
     def prox(v: np.ndarray, step: float) -> np.ndarray:
         w = v.copy()
-        own = v[:, :P] if several else v[0, :P]
-        w[:, :P] = penalty.prox(own, step * problem.alpha)
+        own = v[:, :p] if several else v[0, :p]
+        w[:, :p] = penalty.prox(own, step * problem.alpha)
         return w
 
     point, t, step = w, 1.0, 1.0
@@ -94,8 +95,8 @@ def proximal_gradient(
         point, w, t = new + (t - 1.0) / following * (new - w), new, following
         if done:
             break
-    coef = w[:, :P] if several else w[0, :P]
-    levels = w[:, P] - w[:, :P] @ (loss.weights @ X) if problem.fit_intercept else 0.0 * w[:, 0]
+    coef = w[:, :p] if several else w[0, :p]
+    levels = w[:, p] - w[:, :p] @ (loss.weights @ X) if problem.fit_intercept else 0.0 * w[:, 0]
     least = loss.value(predict(w)) + penalty.cost(coef, problem.alpha)
     return least, coef, levels if several else float(levels[0])
 

@@ -34,8 +34,8 @@ from sksparse.solvers import (
 )
 from sksparse.solvers.convex import _block_descent as block_module
 from sksparse.solvers.convex import _block_newton as newton_module
-from sksparse.solvers.convex import _sorted_descent as sorted_module
 from sksparse.solvers.convex import _squared_quadratics as gram_module
+from sksparse.solvers.sorted_l1 import _descent as sorted_module
 
 sys.path.insert(0, str(Path(__file__).parent))
 from reference import fista
@@ -135,12 +135,9 @@ def test_certificate_and_gap(loss: str, name: str, share: float, rng: np.random.
     used = weights > 0
     residual = np.sqrt(np.sum(derivatives[used] ** 2 / weights[used]))
     z = X @ solution.coef + solution.intercept
-    if isinstance(penalty, SortedL1):
-        assert violations.max() <= 1.01e-7 * residual
-    else:
-        assert solution.gap <= 1.01e-7 * problem.objective(solution.coef, z)
-        # an answer is as far above the minimum as its violations are squared
-        assert violations.max() <= 1e-3 * residual
+    assert solution.gap <= 1.01e-7 * problem.objective(solution.coef, z)
+    # an answer is as far above the minimum as its violations are squared
+    assert violations.max() <= 1e-3 * residual
     # The gap bounds the error from above: it is non-negative, and small at the optimum.
     null_loss = problem.loss.value(np.full(N, problem.null_intercept))
     assert -1e-12 <= solution.gap / null_loss < 1e-4
@@ -186,7 +183,7 @@ def test_large_working_sets_go_through_their_columns(
 def test_working_set_finds_the_answer_over_all_features(
     name: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tune(monkeypatch, sorted_module, small=0, first_features=2)
+    tune(monkeypatch, sorted_module, first_features=2, per_root=0.0)
     tune(monkeypatch, block_module, first_groups=1)
     X, y, weights = make_data(rng, "squared")
     penalty = make_penalty(name)

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from convex_cases import KINDS, SPOILS, far, pairs
 from group_problems import LOSSES, draw
 from group_reference import GroupProblem, alpha_max, lower_bound, minimise, violations
 
-from sksparse.losses import Cox, Huber, Logistic, Loss, Multinomial, Poisson, Squared
 from sksparse.penalties import BlockPenalty, Blocks
 from sksparse.solvers import BlockDescent, Design, Problem, Solution, Status
 
-KINDS: dict[str, type[Loss]] = {
-    "squared": Squared,
-    "logistic": Logistic,
-    "multinomial": Multinomial,
-    "poisson": Poisson,
-    "huber": Huber,
-    "cox": Cox,
-}
 SHAPES: dict[str, dict[str, Any]] = {
     "group": {},
     "group, no intercept, weighted": {"intercept": False, "weighted": True},
@@ -41,15 +33,6 @@ SHAPES: dict[str, dict[str, Any]] = {
     "box, ridge, one free": {"lower": -0.2, "upper": 0.1, "l2": 0.05, "free": True},
     "positive box, sparse": {"lower": 0.0, "upper": 0.1, "l1_ratio": 0.3},
 }
-
-
-def pairs(losses: Sequence[Any], others: Sequence[Any], every: int) -> list[Any]:
-    """All pairs, of which one in so many is run each time and the others in the slow suite."""
-    return [
-        pytest.param(loss, other, marks=[] if (i + j) % every == 0 else pytest.mark.slow)
-        for i, loss in enumerate(losses)
-        for j, other in enumerate(others)
-    ]
 
 
 def in_library(problem: GroupProblem, X: Any = None) -> Problem:
@@ -135,29 +118,6 @@ def test_the_gap_is_as_small_as_asked_and_no_smaller_than_the_error(
         assert solution.gap <= tol * value
         bound = lower_bound(problem, solution.coef, solution.intercept)
         assert not bound > value - error + 1e-12
-
-
-def constant(rng: np.random.Generator, X: np.ndarray) -> None:
-    X[:, [1, 4]] = [0.0, 3.7]
-
-
-def copies(rng: np.random.Generator, X: np.ndarray) -> None:
-    X[:, 1], X[:, 5] = X[:, 0], -2.0 * X[:, 3]
-
-
-def dependent(rng: np.random.Generator, X: np.ndarray) -> None:
-    X[:, 2] = X[:, 0] + X[:, 1]
-
-
-def one_hot(rng: np.random.Generator, X: np.ndarray) -> None:
-    X[:, :4] = np.eye(4)[rng.integers(0, 4, len(X))]
-
-
-def far(rng: np.random.Generator, X: np.ndarray) -> None:
-    X[:, :3] += 1e5
-
-
-SPOILS: list[Callable[..., None]] = [constant, copies, dependent, one_hot, far]
 
 
 @pytest.mark.parametrize("loss, spoil", pairs(LOSSES, SPOILS, 3))

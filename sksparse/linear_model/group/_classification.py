@@ -19,7 +19,7 @@ from sksparse.linear_model.group._base import GroupSelectorMixin
 from sksparse.linear_model.group._task import GroupTask
 
 
-class GroupClassifierMixin(GroupSelectorMixin, SparseClassifierMixin):
+class GroupClassifierMixin(SparseClassifierMixin, GroupSelectorMixin):
     """Probabilities and selection by a linear classifier with the log loss."""
 
     class_weight: Any

@@ -6,17 +6,14 @@ from typing import Any, ClassVar
 
 from sklearn.utils._param_validation import StrOptions
 
-from sksparse._typing import Array
 from sksparse._validation import warn_unless_converged
-from sksparse.linear_model._class_folds import with_known_classes
-from sksparse.linear_model._cross_validation import Fold
+from sksparse.linear_model._class_folds import ClassSearchMixin
 from sksparse.linear_model.group._classification import GroupClassifierMixin
 from sksparse.linear_model.group._classifier import GroupLassoClassifier
 from sksparse.linear_model.group._search import GroupLassoSearch
-from sksparse.losses import Loss
 
 
-class GroupLassoClassifierCV(GroupClassifierMixin, GroupLassoSearch):
+class GroupLassoClassifierCV(ClassSearchMixin, GroupClassifierMixin, GroupLassoSearch):
     """Logistic regression on groups of features, with a strength that the data choose.
 
     Minimises the objective of :class:`GroupLassoClassifier` at the ``alpha`` of a grid whose fits
@@ -171,8 +168,6 @@ class GroupLassoClassifierCV(GroupClassifierMixin, GroupLassoSearch):
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
     _of_one_point = GroupLassoClassifier
-    _loss_name = "log loss"
-    _error_per_loss = 1.0
 
     def __init__(
         self,
@@ -248,9 +243,3 @@ class GroupLassoClassifierCV(GroupClassifierMixin, GroupLassoSearch):
         """
         warn_unless_converged(self._choose_strength(X, y, sample_weight, params))
         return self
-
-    def _usable(self, folds: list[Fold], loss: Loss) -> list[Fold]:
-        return with_known_classes(folds, self.classes_, loss.y)
-
-    def _store_losses(self, errors: Array) -> None:
-        self.score_path_ = -errors

@@ -5,20 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import RegressorMixin
 from sklearn.utils import Tags, check_consistent_length
-from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.validation import check_is_fitted
 
 from sksparse._typing import Array
-from sksparse._validation import (
-    check_data,
-    check_target_scale,
-    check_weights,
-    validate_data,
-)
-from sksparse.linear_model._base import Attributes, attributes_in, explained_deviance
+from sksparse._validation import check_weights, validate_data
+from sksparse.linear_model._base import attributes_in
 from sksparse.linear_model._convex_path import Posed
+from sksparse.linear_model._loss_regression import LossRegressorMixin
 from sksparse.linear_model._survival import check_survival, concordance
 from sksparse.linear_model.group._base import GroupSelectorMixin
 from sksparse.linear_model.group._task import GroupTask
@@ -32,14 +25,6 @@ def make_loss(name: str, y: Array, weights: Array, *, epsilon: float, ties: str)
     """A loss by name, with the parameters that it takes."""
     options: dict[str, dict[str, Any]] = {"huber": {"epsilon": epsilon}, "cox": {"ties": ties}}
     return LOSSES[name](y, weights, **options.get(name, {}))
-
-
-def table_attributes(dtype: Any) -> Attributes:
-    """The attributes of several targets, as a table also where there is one."""
-    return lambda coef, intercept: {
-        "coef_": np.atleast_2d(coef).astype(dtype),
-        "intercept_": np.atleast_1d(intercept).astype(dtype),
-    }
 
 
 def check_survival_data(
@@ -66,37 +51,24 @@ def check_survival_data(
     return X, records, np.column_stack((times, events)), weights / weights.sum()
 
 
-class GroupRegressorMixin(GroupSelectorMixin, RegressorMixin):
+class GroupRegressorMixin(LossRegressorMixin, GroupSelectorMixin):
     """Prediction and score by a linear model with one of several losses."""
 
     loss: str
     epsilon: float
     ties: str
 
-    coef_: Array
-    intercept_: Any
-    n_features_in_: int
-
     def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[GroupTask]:
         """The task that the data and the validated parameters describe."""
         if self.loss == "cox":
             X, y, targets, weights = check_survival_data(self, X, y, sample_weight)
+            plain = attributes_in(X.dtype)
         else:
-            several = self.loss == "squared"
-            X, y, weights = check_data(
-                self,
-                X,
-                y,
-                sample_weight,
-                y_numeric=True,
-                multi_output=several,
-                finite=not self._measures(X),
+            finite = not self._measures(X)
+            X, y, targets, weights, plain = self._numbers(
+                X, y, sample_weight, several=self.loss == "squared", finite=finite
             )
-            check_target_scale(y)
-            # one column is solved as a vector
-            targets = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
         loss = make_loss(self.loss, targets, weights, epsilon=self.epsilon, ties=self.ties)
-        plain = table_attributes(X.dtype) if y.ndim == 2 else attributes_in(X.dtype)
         return self._posed(X, y, loss, sample_weight, plain)
 
     def predict(self, X: Any) -> Array:
@@ -113,11 +85,7 @@ class GroupRegressorMixin(GroupSelectorMixin, RegressorMixin):
             ``X @ coef_.T + intercept_``, or its exponential for ``loss="poisson"``, infinite where
             that is beyond the range; in the float type of ``X``.
         """
-        z = self._predictor(X)
-        if self.loss != "poisson":
-            return z
-        with np.errstate(over="ignore"):
-            return np.exp(z)
+        return super().predict(X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """How well the model predicts, at most 1.
@@ -138,21 +106,11 @@ class GroupRegressorMixin(GroupSelectorMixin, RegressorMixin):
             share of the Poisson deviance of the mean that is explained; for "cox" the concordance
             index: the share of comparable pairs that the risk orders as the times, 0.5 for none.
         """
-        if self.loss == "poisson":
-            return explained_deviance(y, self._predictor(X), sample_weight)
         if self.loss == "cox":
             return concordance(y, self._predictor(X), sample_weight)
-        return float(super().score(X, y, sample_weight))
-
-    def _predictor(self, X: Any) -> Array:
-        check_is_fitted(self)
-        X = validate_data(
-            self, X, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32], reset=False
-        )
-        return np.asarray(safe_sparse_dot(X, self.coef_.T) + self.intercept_)
+        return super().score(X, y, sample_weight)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = self.loss == "squared"
-        tags.target_tags.positive_only = self.loss == "poisson"
         return tags

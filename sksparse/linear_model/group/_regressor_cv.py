@@ -8,7 +8,8 @@ from sklearn.utils._param_validation import StrOptions
 
 from sksparse._typing import Array
 from sksparse._validation import warn_unless_converged
-from sksparse.linear_model._cross_validation import ONLY_ZEROS, Fold, require_samples
+from sksparse.linear_model._cross_validation import Fold, require_samples
+from sksparse.linear_model._loss_regression import LossSearchMixin
 from sksparse.linear_model.group._options import LOSS_CONSTRAINTS
 from sksparse.linear_model.group._regression import REGRESSION_LOSSES, GroupRegressorMixin
 from sksparse.linear_model.group._regressor import GroupLassoRegressor
@@ -21,7 +22,7 @@ NO_EVENT = (
 )
 
 
-class GroupLassoRegressorCV(GroupRegressorMixin, GroupLassoSearch):
+class GroupLassoRegressorCV(LossSearchMixin, GroupRegressorMixin, GroupLassoSearch):
     """Linear regression on groups of features, with a strength that the data choose.
 
     Minimises the objective of :class:`GroupLassoRegressor` at the ``alpha`` of a grid whose fits
@@ -272,22 +273,7 @@ class GroupLassoRegressorCV(GroupRegressorMixin, GroupLassoSearch):
         return self
 
     def _usable(self, folds: list[Fold], loss: Loss) -> list[Fold]:
-        if self.loss == "poisson":
-            require_samples(folds, loss.y > 0.0, "train", ONLY_ZEROS)
         if self.loss == "cox":
             for part, does in (("train", "trains on"), ("test", "tests")):
                 require_samples(folds, loss.y[:, 1] > 0.0, part, NO_EVENT.format(does))
-        return folds
-
-    def _errors_of(self, loss: Loss) -> tuple[str, float]:
-        if self.loss == "squared":
-            return "mean squared error", 2.0 / loss.n_outputs
-        return ("mean Poisson deviance", 2.0) if self.loss == "poisson" else (loss.title, 1.0)
-
-    def _store_losses(self, errors: Array) -> None:
-        if self.loss == "squared":
-            self.mse_path_ = errors
-        elif self.loss == "poisson":
-            self.deviance_path_ = errors
-        else:
-            self.score_path_ = -errors
+        return super()._usable(folds, loss)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sksparse._estimator import SparseEstimator
 from sksparse._typing import Array
 from sksparse.linear_model._convex_path import ConvexSearch
 from sksparse.linear_model._scoring import Readout
@@ -26,11 +25,6 @@ class GroupLassoSearch(GroupSelectorMixin, ConvexSearch[GroupTask]):
 
     def _readout(self, task: GroupTask) -> Readout:
         return task.model
-
-    def _model_of_one_point(self) -> SparseEstimator:
-        model = self._of_one_point()
-        known, own = model.get_params(deep=False), self.get_params(deep=False)
-        return model.set_params(**{name: own[name] for name in known.keys() & own.keys()})
 
     def _store_path(self, path: GroupLassoPath) -> None:
         super()._store_path(path)

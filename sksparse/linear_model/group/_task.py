@@ -192,6 +192,9 @@ class GroupTask(ConvexTask):
         message = message or answer.message
         return replace(found, coef=answer.coef, intercept=answer.intercept, message=message)
 
+    def start_from(self, coef: Array) -> Array | None:
+        return self.model.start(coef, self.loss.n_outputs)
+
     def _start(self) -> Array | None:
         """The fit of what is never penalised: where nothing else enters, it is the answer."""
         return self._forced_fit.coef if self.model.forced.any() else None

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sksparse._typing import Array
 from sksparse._validation import check_data, check_weights, warn_unless_converged
-from sksparse.linear_model._class_folds import with_known_classes
+from sksparse.linear_model._class_folds import ClassSearchMixin
 from sksparse.linear_model._classes import (
     SparseClassifierMixin,
     check_classes,
@@ -19,7 +19,6 @@ from sksparse.linear_model._classes import (
     log_loss,
 )
 from sksparse.linear_model._criteria import sample_count
-from sksparse.linear_model._cross_validation import Fold
 from sksparse.linear_model._ridge import Ridge, check_ridge
 from sksparse.linear_model.l0._classifier import L0Classifier
 from sksparse.linear_model.l0._grid import check_limits
@@ -28,7 +27,7 @@ from sksparse.linear_model.l0._task import SubsetTask
 from sksparse.losses import Loss
 
 
-class L0ClassifierCV(SparseClassifierMixin, L0Search):
+class L0ClassifierCV(ClassSearchMixin, SparseClassifierMixin, L0Search):
     """Logistic regression on the best subset of as many features as the data choose.
 
     Minimises over coefficients w and intercept b, with s the sample weights::
@@ -220,8 +219,6 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     }
 
     _of_one_point = L0Classifier
-    _loss_name = "log loss"
-    _error_per_loss = 1.0
 
     classes_: Any
     intercept_: Array
@@ -315,9 +312,6 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
         warn_unless_converged(found.message)
         return self
 
-    def _usable(self, folds: list[Fold], loss: Loss) -> list[Fold]:
-        return with_known_classes(folds, self.classes_, loss.y) if folds else folds
-
     def _ridges(self, n_features: int, counts: Array) -> list[Ridge]:
         """The strengths to try."""
         if isinstance(self.l2, (str, Real)):
@@ -337,6 +331,3 @@ class L0ClassifierCV(SparseClassifierMixin, L0Search):
     def _with_ridge(self, X: Any, loss: Loss, sample_count: float, ridge: Ridge) -> SubsetTask:
         task = self._task(X, loss, sample_count)
         return replace(task, penalty=replace(task.penalty, **ridge._asdict()))
-
-    def _store_losses(self, errors: Array) -> None:
-        self.score_path_ = -errors

@@ -2,57 +2,70 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any, ClassVar
 
-import numpy as np
-from sklearn.utils._param_validation import Interval
-
-from sksparse._typing import Array, Indices
-from sksparse._validation import check_data, check_target_scale
-from sksparse.linear_model._base import FIT_CONSTRAINTS, SparseLinearRegressor, attributes_in
-from sksparse.linear_model._convex_path import ConvexEstimatorMixin, ConvexTask, Posed
-from sksparse.losses import Squared
-from sksparse.penalties import SortedL1, oscar_weights
-from sksparse.solvers import Design, Solution, SortedDescent
+from sksparse._validation import warn_unless_converged
+from sksparse.linear_model.sorted_l1._base import SortedEstimator
+from sksparse.linear_model.sorted_l1._options import (
+    LOSS_CONSTRAINTS,
+    OSCAR_CONSTRAINTS,
+    SINGLE_CONSTRAINTS,
+)
+from sksparse.linear_model.sorted_l1._targets import SortedRegressorMixin
 
 
-class OSCAR(SparseLinearRegressor, ConvexEstimatorMixin[ConvexTask]):
+class OSCAR(SortedRegressorMixin, SortedEstimator):
     """Linear regression that selects features and ties the coefficients of correlated ones.
 
     Minimises over coefficients w of p features and intercept b, with s the sample weights::
 
-        1 / (2 sum_i s_i) * sum_i s_i (y_i - x_i w - b)^2
-            + alpha * (1 - pairwise) * ||w||_1
+        1 / (sum_i s_i) * sum_i s_i loss(y_i, x_i w + b) + alpha * sum_i lambda_i |w|_(i)
+
+    where ``|w|_(1) >= |w|_(2) >= ...`` are the sorted magnitudes, and the weights lambda fall
+    evenly from 1 to ``1 - pairwise`` over the first ``ranks`` of them. Over all ranks this is the
+    penalty of OSCAR::
+
+        alpha * (1 - pairwise) * ||w||_1
             + alpha * pairwise / (p - 1) * sum_{j < k} max(|w_j|, |w_k|)
 
-    The pairwise term makes coefficients of correlated features exactly equal in magnitude, so that
-    the features form clusters. The whole penalty is a sorted L1 norm whose largest weight is
-    ``alpha``, whatever ``pairwise``; in the notation of the literature ``l1 = alpha * (1 -
-    pairwise)`` and ``l2 = alpha * pairwise / (p - 1)``.
+    so that ``l1 = alpha * (1 - pairwise)`` and ``l2 = alpha * pairwise / (p - 1)`` in its notation.
+    Coefficients of correlated features become exactly equal in magnitude: the features form
+    clusters.
 
     Parameters
     ----------
     alpha : float, default=0.1
-        Strength of the penalty, non-negative. As in :class:`sklearn.linear_model.Lasso` it is in
-        units of the target times the feature. Nothing is selected above twice the largest
-        covariance of a feature with the target; without the pairwise term, above that covariance.
+        Strength of the penalty, non-negative, in units of the loss over the coefficients as in
+        :class:`sklearn.linear_model.Lasso`. :func:`alpha_max` is the smallest at which nothing is
+        selected. Not used with ``max_features`` or ``max_clusters``.
     pairwise : float, default=0.5
-        Share of the pairwise term, from 0 (the lasso) to 1 (only the pairwise term). Larger
-        values tie more coefficients.
+        How far the weights fall, as a share of the largest: 0 is the lasso, 1 the pairwise term
+        alone. Larger values tie more coefficients.
+    ranks : {"auto", "all"} or int, default="auto"
+        Over how many of the largest magnitudes the weights fall; further ones share the smallest
+        weight. "auto" is the number of different samples with a weight, at most that of features;
+        "all" that of features, as in the literature. See the notes.
+    loss : {"squared", "poisson"}, default="squared"
+        The loss of a sample: half the squared error, or half the Poisson deviance of counts with
+        mean ``exp(x_i w + b)``.
+    max_features : int, default=None
+        Number of features to use, in place of ``alpha``: the largest strength at which so many are
+        in use, or where that number is passed over the most below, which warns. More than there are
+        stand for all.
+    max_clusters : int, default=None
+        The same for the number of clusters. Give at most one of the two.
+    agglomerate : bool, default=False
+        Have `transform` return the mean of each cluster, members of opposite sign negated, and not
+        the features in use.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     max_iter : int, default=100
         Largest number of passes over the features; each solves the problem over a working set.
     tol : float, default=1e-6
-        The fit stops when the optimality conditions hold up to ``tol`` and the duality gap is at
-        most ``max(1e-4, 10 * tol)`` of the objective; a fit that gets no further also when the gap
-        alone is at most ``tol`` of the objective. Violations are correlations: the gradient,
-        divided by the standard deviation of its feature and the root mean square of the residuals,
-        so that neither scales nor what a strong feature explains matter. For float32 features it is
-        at least 1.2e-5.
+        The fit stops when the duality gap is at most ``tol`` times the objective: it is then at
+        most so far above its minimum. It is at least 2.3e-14, for float32 features 1.2e-5.
     warm_start : bool, default=False
-        Start from the coefficients of the previous fit.
+        Start from the coefficients of the previous fit; not with a size.
     verbose : int, default=0
         1 writes the first and last pass, and in between at most a line a second; 2 writes each.
 
@@ -62,18 +75,27 @@ class OSCAR(SparseLinearRegressor, ConvexEstimatorMixin[ConvexTask]):
         Coefficients, in the float type of the features.
     intercept_ : float
         Intercept.
-    n_features_ : int
-        Number of features with a coefficient that is not zero.
     support_ : ndarray of shape (n_features,)
         Mask of the features in use, as ``get_support()`` returns it.
+    n_features_ : int
+        Number of features in use.
     clusters_ : list of ndarray
-        Positions of the features that share one non-zero magnitude, largest magnitude first. Its
-        length is an unbiased estimate of the degrees of freedom.
+        Positions of the features that share one non-zero magnitude, largest magnitude first.
+    cluster_coef_ : ndarray of shape (n_clusters_,)
+        The magnitudes.
+    n_clusters_ : int
+        Number of clusters.
+    degrees_of_freedom_ : int
+        The number of clusters, which is an unbiased estimate of the degrees of freedom for the
+        squared loss, the intercept left out.
+    alpha_ : float
+        The strength: ``alpha``, or that of the size asked for.
     dual_gap_ : float
         Duality gap, computed from the answer and the objective alone: the objective is at most this
-        far above its minimum; nan when ``alpha`` is 0.
+        far above its minimum; nan where no bound is known, as when ``alpha`` is 0.
     optimality_ : float
-        Largest violation of the optimality conditions, as a correlation; see ``tol``.
+        Largest violation of the optimality conditions, as a correlation: the gradient divided by
+        the standard deviation of its feature and the root mean square of the loss's derivatives.
     n_iter_ : int
         Number of passes.
     n_features_in_ : int
@@ -81,27 +103,42 @@ class OSCAR(SparseLinearRegressor, ConvexEstimatorMixin[ConvexTask]):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X had them.
 
+    Raises
+    ------
+    ValueError
+        From fit, for bad data or parameters; names the argument, its value and the remedy.
+
     Warns
     -----
     ConvergenceWarning
-        When ``tol`` is not reached, or an interruption from the keyboard ends the fit with the
-        last complete iterate; names the value reached and the remedy.
+        When ``tol`` is not reached, or an interruption from the keyboard ends the fit with the last
+        complete iterate after a second or more; names the value reached and the remedy.
+    UserWarning
+        Where no strength has the size asked for.
 
     See Also
     --------
     OSCARCV : A strength that the data choose.
+    OSCARClassifier : The same for classes.
+    SLOPE : Other weights.
+    GrOWL : Several targets.
     oscar_path : Many strengths.
     sksparse.feature_selection.GroupLassoSelector : Groups known beforehand.
-    L0Regressor : Fewest features, no shrinkage.
 
     Notes
     -----
     Standardise the features first: clusters are formed by magnitude. Equal columns get equal
     coefficients, opposite columns opposite ones, constant columns zero.
 
+    What ties coefficients is by how much the weight of one rank exceeds that of the next. Over all
+    ranks that is ``pairwise / (p - 1)``, which is next to nothing where features outnumber samples:
+    OSCAR is then the lasso. No more clusters than there are samples can be told apart, so "auto"
+    lets the weights fall over so many ranks.
+
     The solver alternates coordinate descent over clusters [3]_, accelerated proximal gradient
-    steps, whose proximal operator is exact (pooling of adjacent violators), and the exact solution
-    of the linear system that holds while signs, order and ties stay.
+    steps, whose proximal operator is exact, and the exact solution of the linear system that holds
+    while signs, order and ties stay, inside proximal
+    Newton steps for counts.
 
     References
     ----------
@@ -126,25 +163,26 @@ class OSCAR(SparseLinearRegressor, ConvexEstimatorMixin[ConvexTask]):
     >>> model = OSCAR(alpha=0.2, pairwise=0.8).fit(X, y)
     >>> [cluster.tolist() for cluster in model.clusters_]
     [[0, 1, 2], [3]]
+    >>> model.set_params(agglomerate=True).get_feature_names_out().tolist()
+    ['mean(x0, x1, x2)', 'x3']
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **FIT_CONSTRAINTS,
-        "pairwise": [Interval(Real, 0, 1, closed="both")],
+        **SINGLE_CONSTRAINTS,
+        **OSCAR_CONSTRAINTS,
+        **LOSS_CONSTRAINTS,
     }
-
-    _n_fit_levels = 1
-
-    clusters_: list[Indices]
-    dual_gap_: float
-    n_features_: int
-    optimality_: float
 
     def __init__(
         self,
         alpha: float = 0.1,
         *,
         pairwise: float = 0.5,
+        ranks: str | int = "auto",
+        loss: str = "squared",
+        max_features: int | None = None,
+        max_clusters: int | None = None,
+        agglomerate: bool = False,
         fit_intercept: bool = True,
         max_iter: int = 100,
         tol: float = 1e-6,
@@ -153,48 +191,35 @@ class OSCAR(SparseLinearRegressor, ConvexEstimatorMixin[ConvexTask]):
     ) -> None:
         self.alpha = alpha
         self.pairwise = pairwise
+        self.ranks = ranks
+        self.loss = loss
+        self.max_features = max_features
+        self.max_clusters = max_clusters
+        self.agglomerate = agglomerate
         self.fit_intercept = fit_intercept
         self.max_iter = max_iter
         self.tol = tol
         self.warm_start = warm_start
         self.verbose = verbose
 
-    def _solve(self, design: Design, loss: Squared, start: Array | None) -> Solution:
-        return _task(self, design, loss).solve(self.alpha, start)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> OSCAR:
+        """Fit the model.
 
-    def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed[ConvexTask]:
-        return pose_oscar(self, X, y, sample_weight)
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training features, float32 or float64, dense in any memory order or sparse; other
+            types are converted. Never modified.
+        y : array-like of shape (n_samples,)
+            Targets; counts or rates for the Poisson loss.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights; an integer weight equals so many repetitions of the
+            sample.
 
-    def _store(self, solution: Solution) -> None:
-        self.clusters_ = clusters_of(self.coef_)
-        self.n_features_ = int(np.count_nonzero(self.coef_))
-        self.dual_gap_ = solution.gap
-        self.optimality_ = solution.certificate.value
-
-
-def pose_oscar(model: Any, X: Any, y: Any, sample_weight: Any) -> Posed[ConvexTask]:
-    """The task that data and the validated parameters of an estimator describe."""
-    X, y, weights = check_data(model, X, y, sample_weight, y_numeric=True)
-    return Posed(X, y, _task(model, Design(X), Squared(y, weights)), attributes_in(X.dtype))
-
-
-def _task(model: Any, design: Design, loss: Squared) -> ConvexTask:
-    check_target_scale(loss.y)
-    return ConvexTask(
-        design=design,
-        loss=loss,
-        fit_intercept=model.fit_intercept,
-        penalty=SortedL1(oscar_weights(design.n_features, model.pairwise)),
-        solver=SortedDescent,
-        max_iter=model.max_iter,
-        tol=model.tol,
-        verbose=int(model.verbose),
-    )
-
-
-def clusters_of(coef: Array) -> list[Indices]:
-    """Positions that share a non-zero magnitude, largest magnitude first."""
-    used = np.flatnonzero(coef)
-    order = used[np.argsort(-np.abs(coef[used]), kind="stable")]
-    cuts = np.flatnonzero(np.diff(np.abs(coef[order]))) + 1
-    return np.split(order, cuts) if order.size else []
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        warn_unless_converged(self._fit(X, y, sample_weight))
+        return self

@@ -220,7 +220,7 @@ class BatchedPath(ABC):
             check()
             known = candidates.padded(starts[k]) if k < len(starts) else None
             start = self._line(before, alpha) if known is None else known
-            coef = candidates.minimise(alpha, start, self._inner_tolerance(alpha, goal), live)
+            coef = self._minimise(alpha, start, goal, live)
             found.append(coef)
             before = [*before[-1:], (alpha, coef)]
         return found
@@ -239,6 +239,11 @@ class BatchedPath(ABC):
         """The end of a move, but for what was zero or would change its sign."""
         ahead = coef + move
         return np.where(coef * ahead > 0.0, ahead, 0.0)
+
+    def _minimise(self, alpha: float, start: Array, goal: float, live: Mask) -> Array:
+        """Coefficients of the candidates whose gap is about so much of the tolerance."""
+        tol = self._inner_tolerance(alpha, goal)
+        return self._candidates.minimise(alpha, start, tol, live)
 
     def _inner_tolerance(self, alpha: float, goal: float) -> float:
         """Violations that a duality gap of the tolerance allows, about."""

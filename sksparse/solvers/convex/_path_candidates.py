@@ -147,6 +147,18 @@ class SquaredCandidates(Candidates):
     # values at the points that were checked last
     _losses: Array = np.empty(0)
 
+    def __init__(
+        self,
+        problem: Problem,
+        null_gradient: Array,
+        working: Callable[[Indices], WorkingSet],
+        always: Indices,
+    ) -> None:
+        null, weights = problem.loss.gradient(problem.null_predictor), problem.loss.weights
+        used = weights > 0.0
+        self._null_loss = 0.5 * float(np.sum((null[used].T) ** 2 / weights[used]))
+        super().__init__(problem, null_gradient, working, always)
+
     def _renew(self) -> None:
         super()._renew()
         self._subproblem = self._working.model(self._quadratic(), 1.0)
@@ -154,6 +166,17 @@ class SquaredCandidates(Candidates):
     def minimise(self, alpha: float, coef: Array, tol: float, live: Mask) -> Array:
         visited = np.flatnonzero(live[self._working.units])
         return self._subproblem.minimise(alpha, coef, tol, visited)
+
+    def relative_gap(self, alpha: float, coef: Array) -> float:
+        """Duality gap over the candidates alone, without bounds, as a share of the objective."""
+        quadratic, penalty = self._subproblem.quadratic, self._working.penalty
+        state = quadratic.state(coef)
+        loss = self._null_loss + quadratic.value(coef, state)
+        smooth = penalty.ridge * coef - quadratic.descent(state)
+        share = min(1.0, alpha / max(penalty.dual_norm(smooth), float(np.finfo(float).tiny)))
+        slack = alpha * penalty.value(coef) + share * float(np.vdot(coef, smooth))
+        gap = max(slack, 0.0) + (1.0 - share) ** 2 * loss
+        return gap / max(loss + penalty.cost(coef, alpha), float(np.finfo(float).tiny))
 
     @abstractmethod
     def _quadratic(self) -> Quadratic:
@@ -229,10 +252,6 @@ class ByCovariances(SquaredCandidates):
         always: Indices,
     ) -> None:
         self._store = ColumnStore(problem.design.n_features, problem.design.n_features)
-        null = problem.loss.gradient(problem.null_predictor)
-        used = problem.loss.weights > 0.0
-        squares = (null[used].T) ** 2 / problem.loss.weights[used]
-        self._null_loss = 0.5 * float(np.sum(squares))
         super().__init__(problem, null_gradient, working, always)
 
     def _quadratic(self) -> Quadratic:

@@ -32,6 +32,8 @@ class Quadratic(ABC):
     size: int
     #: H, where it is stored.
     gram: Array | None = None
+    #: A with ``H = A^T A``, where that is stored.
+    columns: Array | None = None
 
     @abstractmethod
     def kernel_form(self) -> Any:
@@ -131,7 +133,7 @@ class DenseQuadratic(Quadratic):
     """``H = A^T A`` with A dense; one pass costs ``A.size``."""
 
     def __init__(self, matrix: Array, residual: Array, coef: Array) -> None:
-        self.matrix = matrix
+        self.matrix = self.columns = matrix
         self.size = matrix.size
         self.origin = residual + coef @ matrix.T
 

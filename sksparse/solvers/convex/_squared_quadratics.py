@@ -54,10 +54,12 @@ class SquaredQuadratics:
     gram : GramCache or None
         Cache to share between problems that differ in penalty or strength only. A problem with
         other features or weights, or none given, gets a cache of its own.
+    per_sample : float, default=inf
+        Columns of a dense X per sample above which no Gram matrix is formed.
     """
 
-    def __init__(self, gram: GramCache | None) -> None:
-        self._gram, self._shared = gram, gram is not None
+    def __init__(self, gram: GramCache | None, per_sample: float = np.inf) -> None:
+        self._gram, self._shared, self._per_sample = gram, gram is not None, per_sample
         self._columns: WeightedColumns | None = None
 
     def at(self, problem: Problem, state: ConvexIterate, features: Indices) -> Quadratic:
@@ -88,11 +90,12 @@ class SquaredQuadratics:
 
     def _forms_gram(self, problem: Problem, size: int) -> bool:
         """Whether H is worth its while."""
-        if size > TUNING.largest_gram:
+        n = problem.design.n_samples
+        wide = size > self._per_sample * n and not problem.design.is_sparse
+        if wide or size > TUNING.largest_gram:
             return False
         if self._shared or problem.design.is_sparse:
             return True
-        n = problem.design.n_samples
         formed = TUNING.product * n * size**2 + TUNING.epochs * TUNING.update * size**2
         return formed <= TUNING.epochs * 2.0 * TUNING.update * n * size
 

@@ -24,6 +24,7 @@ from sksparse.solvers.convex._path import solve_in_batches
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
 from sksparse.solvers.sorted_l1._path import SortedPath
+from sksparse.solvers.sorted_l1._rows import TUNING as ROWS
 from sksparse.solvers.sorted_l1._rows import RowsWorking
 from sksparse.solvers.sorted_l1._working import SortedWorking
 
@@ -34,17 +35,24 @@ class Tuning:
 
     Parameters
     ----------
-    first_features : int
-        Features that enter at first; the set doubles from there.
-    inner : float
-        A problem over the working set is solved to this share of the largest violation,
+    first_features, per_root : int, float
+        Features that enter at first, or so many times the root of their number, which balances
+        passes over X and Gram matrices; the set doubles from there.
+    inner, deeper : float
+        A problem over the working set is solved to this share of the largest violation, the second
+        where the set has settled,
     goal : float
         or to this share of the violations that the duality gap allows.
+    settled : float
+        Features over those of the step before, up to which a working set has settled.
     """
 
     first_features: int = 100
+    per_root: float = 2.0
     inner: float = 0.01
+    deeper: float = 1e-4
     goal: float = 0.3
+    settled: float = 1.1
 
 
 TUNING = Tuning()
@@ -78,13 +86,14 @@ class SortedDescent(ConvexSolver[SortedIterate]):
     def start(self, problem: Problem, coef: Array | None) -> SortedIterate:
         level = problem.null_intercept
         coef = self.first_coef(problem, coef)
+        per_sample = np.inf if problem.loss.n_outputs == 1 else ROWS.per_sample
         state = SortedIterate(
             coef,
             level,
             level=level,
             target=self.tolerance(problem),
-            # sweeps over clusters need a Gram matrix, whatever the shape of X
-            quadratics=SquaredQuadratics(self.gram or GramCache(problem.centred)),
+            # sweeps over one output need a Gram matrix, whatever the shape of X
+            quadratics=SquaredQuadratics(self.gram or GramCache(problem.centred), per_sample),
         )
         state.z = problem.centred.matvec(coef) + level
         state.features = np.flatnonzero(magnitudes(coef))
@@ -112,10 +121,13 @@ class SortedDescent(ConvexSolver[SortedIterate]):
         )
 
     def step(self, problem: Problem, state: SortedIterate) -> None:
-        state.features = enlarge(state.features, state.violations, TUNING.first_features)
+        known, n_features = len(state.features), problem.design.n_features
+        first = max(TUNING.first_features, int(TUNING.per_root * np.sqrt(n_features)))
+        state.features = enlarge(state.features, state.violations, first)
         kind = SortedWorking if problem.loss.n_outputs == 1 else RowsWorking
         working = kind(problem.penalty_as(SortedL1), state.features, problem.centred.scales)
-        tol = self._inner_tolerance(problem, state)
+        settled = len(state.features) <= TUNING.settled * known
+        tol = self._inner_tolerance(problem, state, TUNING.deeper if settled else TUNING.inner)
         if problem.loss.quadratic:
             self._solve_squared(problem, state, working, tol)
         else:
@@ -134,10 +146,10 @@ class SortedDescent(ConvexSolver[SortedIterate]):
         state.coef[..., features] = after
         state.z = problem.centred.matvec(state.coef) + state.level
 
-    def _inner_tolerance(self, problem: Problem, state: SortedIterate) -> float:
+    def _inner_tolerance(self, problem: Problem, state: SortedIterate, share: float) -> float:
         """Violations that are small enough over a working set.
 
-        A share of those that there are, or about what the gap that is aimed at allows: each counts
+        A ``share`` of those that there are, or about what the gap that is aimed at allows: each counts
         as often as its coefficient is large.
         """
         cost = float(problem.centred.scales @ magnitudes(state.coef))
@@ -145,4 +157,4 @@ class SortedDescent(ConvexSolver[SortedIterate]):
             return self.inner_tolerance(state)
         worst = float(state.violations.max(initial=0.0))
         allowed = self.tolerance(problem) * state.objective / cost
-        return max(TUNING.inner * worst, TUNING.goal * state.sharper * allowed)
+        return max(share * worst, TUNING.goal * state.sharper * allowed)

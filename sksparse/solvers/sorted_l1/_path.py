@@ -8,9 +8,15 @@ from sksparse._typing import Array, Indices, Mask
 from sksparse.penalties import SortedL1
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._path import BatchedPath, Tuning
+from sksparse.solvers.convex._path_candidates import SquaredCandidates
 from sksparse.solvers.sorted_l1._working import SortedWorking
 
 TUNING = Tuning()
+# Multiples of the violations that a gap allows for certain, at which it most often is small enough
+# where the tolerance is not below the second number: smaller ones are met all at once.
+_STAGES, _LARGE = (30.0, 10.0, 3.0), 1e-5
+# Share of the tolerance that the gap over the candidates may take.
+_SHARE = 0.7
 
 
 class SortedPath(BatchedPath):
@@ -26,6 +32,7 @@ class SortedPath(BatchedPath):
 
     def __init__(self, problem: Problem, alphas: Array, tol: float) -> None:
         self._weights = problem.penalty_as(SortedL1).weights
+        self._totals = np.cumsum(self._weights)
         super().__init__(problem, alphas, tol, TUNING)
 
     def _working(self, units: Indices) -> SortedWorking:
@@ -40,9 +47,14 @@ class SortedPath(BatchedPath):
         return rest[over_full(np.abs(gradient[rest]), weights)]
 
     def _excess(self, gradients: Array, alphas: Array) -> tuple[Array, Mask]:
-        norms = np.array([self._penalty.dual_norm(gradient) for gradient in gradients])
+        largest = np.zeros(len(alphas))
+        for k, alpha in enumerate(alphas.tolist()):
+            pull = np.abs(gradients[k])
+            order = over_full(pull, alpha * self._weights)
+            norms = np.cumsum(pull[order]) / self._totals[: len(order)]
+            largest[k] = max(norms.max(initial=0.0) - alpha, 0.0)
         # the gap says whether a feature is missing
-        return np.maximum(norms - alphas, 0.0), np.zeros(len(alphas), dtype=np.bool_)
+        return largest, np.zeros(len(alphas), dtype=np.bool_)
 
     def _at_fault(self, coefs: Array, gradients: Array, alphas: Array) -> Indices:
         wrong = np.zeros(coefs.shape[1], dtype=np.bool_)
@@ -51,6 +63,18 @@ class SortedPath(BatchedPath):
             weights = alpha * self._weights[len(coef) - len(zero) :]
             wrong[zero[over_full(np.abs(gradient[zero]), weights)]] = True
         return np.flatnonzero(wrong)
+
+    def _minimise(self, alpha: float, start: Array, goal: float, live: Mask) -> Array:
+        """Coefficients of the candidates; a large tolerance is met long before it is certain."""
+        candidates, coef = self._candidates, start
+        if self._tol >= _LARGE and isinstance(candidates, SquaredCandidates):
+            for stage in (0.0, *_STAGES):
+                if stage > 0.0:
+                    tol = stage * self._inner_tolerance(alpha, goal)
+                    coef = candidates.minimise(alpha, coef, tol, live)
+                if candidates.relative_gap(alpha, coef) <= _SHARE * goal * self._tol:
+                    return coef
+        return super()._minimise(alpha, coef, goal, live)
 
     def _ahead(self, coef: Array, move: Array) -> Array:
         """The end of a move of clusters, but for those at zero or that would change their sign."""
@@ -72,8 +96,8 @@ def over_full(pull: Array, weights: Array) -> Indices:
     weights : ndarray of shape (n,)
         Not increasing.
     """
-    above, known = np.flatnonzero(pull > weights[-1:]), len(pull) + 1
-    while 0 < len(above) < known:
+    above, known = np.flatnonzero(pull > weights[-1:]), 2 * len(pull)
+    while 0 < len(above) <= 0.9 * known:
         known = len(above)
         above = above[pull[above] > weights[known - 1]]
     order = above[np.argsort(-pull[above], kind="stable")]

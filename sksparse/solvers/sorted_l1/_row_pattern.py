@@ -22,24 +22,27 @@ from sksparse._typing import Array, Indices
 from sksparse.penalties import SortedL1, cluster_labels
 from sksparse.penalties._operators import divide
 from sksparse.penalties._sorted_l1 import magnitudes
+from sksparse.solvers.convex._quadratic_model import Quadratic
 from sksparse.solvers.convex._scaled_solve import scaled_solve
 
 # Added to the diagonal of a system, as a share of it.
 _JITTER = 1e-13
+# What conjugate gradients leave of a force, and products with H that they may take.
+_INEXACT, _MOST_PRODUCTS = 1e-3, 200
+# Curvatures below this share of the mean are taken for it where they scale a force.
+_FLAT = 1e-6
 # Objectives this close, as a share, are equal; then violations this much smaller are better.
 _ROUNDING, _BETTER = 1e-14, 0.9
 
 
 @dataclass(frozen=True)
 class RowsProblem:
-    """``sum_o w_o^T H w_o / 2 - q_o^T w_o + alpha * penalty(w)`` over a working set.
+    """``quadratic + alpha * penalty`` over a working set.
 
     Parameters
     ----------
-    matrix : ndarray of shape (n_columns, n_columns)
-        H.
-    linear : ndarray of shape (n_outputs, n_columns)
-        The q of each output.
+    quadratic : Quadratic
+        The quadratic, of which H or A is stored.
     penalty : SortedL1
         The norm.
     alpha : float
@@ -48,11 +51,28 @@ class RowsProblem:
         Length of each column, the unit of violations.
     """
 
-    matrix: Array
-    linear: Array
+    quadratic: Quadratic
     penalty: SortedL1
     alpha: float
     scales: Array
+
+    @cached_property
+    def rows(self) -> Array:
+        """H, or the columns of A one after the other."""
+        matrix, columns = self.quadratic.gram, self.quadratic.columns
+        return np.ascontiguousarray(matrix if columns is None else columns.T)
+
+    @cached_property
+    def diagonal(self) -> Array:
+        """The diagonal of H."""
+        if self.quadratic.gram is not None:
+            return np.diag(self.quadratic.gram).copy()
+        return np.asarray(np.einsum("ij,ij->i", self.rows, self.rows))
+
+    @cached_property
+    def sums(self) -> Array:
+        """Sums of the first weights, from zero on."""
+        return np.append(0.0, np.cumsum(self.penalty.weights))
 
 
 class RowsPoint:
@@ -70,8 +90,8 @@ class RowsPoint:
 
     def __init__(self, problem: RowsProblem, coef: Array, lengths: Array) -> None:
         self.problem, self.coef, self.lengths = problem, coef, lengths
-        #: Minus the gradient of the quadratic.
-        self.descent: Array = problem.linear - coef @ problem.matrix
+        #: Of the quadratic.
+        self.state: Array = problem.quadratic.origin - coef @ problem.rows
 
     @classmethod
     def at(cls, problem: RowsProblem, coef: Array) -> RowsPoint:
@@ -86,8 +106,13 @@ class RowsPoint:
     def value(self) -> float:
         """Quadratic plus penalty, up to a constant."""
         problem = self.problem
-        smooth = -0.5 * float(np.vdot(self.coef, problem.linear + self.descent))
+        smooth = problem.quadratic.value(self.coef, self.state)
         return smooth + problem.alpha * problem.penalty.value(self.lengths)
+
+    @cached_property
+    def descent(self) -> Array:
+        """Minus the gradient of the quadratic."""
+        return self.problem.quadratic.descent(self.state)
 
     @cached_property
     def worst(self) -> float:
@@ -118,7 +143,7 @@ class _Pattern:
         self.starts = np.flatnonzero(np.diff(ranked, prepend=np.inf))
         self.sizes = np.diff(self.starts, append=len(ranked))
         self.levels = ranked[self.starts]
-        self._cluster = np.repeat(np.arange(len(self.starts)), self.sizes)
+        self.cluster = np.repeat(np.arange(len(self.starts)), self.sizes)
 
     def sums(self, values: Array, axis: int = 0) -> Array:
         """Sums over the members of each cluster."""
@@ -128,68 +153,160 @@ class _Pattern:
 
     def members(self, values: Array) -> Array:
         """The value of its cluster for each feature in use."""
-        return values[self._cluster]
+        return values[self.cluster]
 
     def in_order(self, levels: Array) -> Array:
         """The nearest lengths in the order of the clusters, of which those that meet are tied."""
         fit = isotonic_regression(levels, weights=self.sizes, increasing=False).x
         return np.maximum(fit, 0.0)
 
+    def placed(self, problem: RowsProblem, moved: Array, levels: Array) -> RowsPoint:
+        """Coefficients in use along those that were ``moved``, with the lengths of clusters."""
+        coef, lengths = np.zeros((len(moved), len(problem.scales))), np.zeros(len(problem.scales))
+        lengths[self.used] = self.members(levels)
+        coef[:, self.used] = moved * divide(lengths[self.used], magnitudes(moved))
+        return RowsPoint(problem, coef, lengths)
 
-def newton_ends(point: RowsPoint, shares: tuple[float, ...]) -> Iterator[RowsPoint]:
+
+def newton_ends(point: RowsPoint, shares: tuple[float, ...], largest: int) -> Iterator[RowsPoint]:
     """Ends of shares of a Newton step, those in the order of the pattern after those as they are.
 
-    None where the system is singular.
+    Systems with more features in use than ``largest`` are solved by conjugate gradients. There is
+    no end where a system is singular.
     """
     problem, pattern = point.problem, _Pattern(point.lengths)
     used = pattern.used
-    step = _newton_step(point, pattern)
+    frame = _Frame(point, pattern)
+    step = frame.exact_step() if len(used) <= largest else frame.approximate_step()
     if step is None:
         return
     along, move = step
     for share in shares:
-        levels = pattern.levels + share * along
-        ends = [np.maximum(levels, 0.0)]
+        levels, moved = pattern.levels + share * along, point.coef[:, used] + share * move
+        yield pattern.placed(problem, moved, np.maximum(levels, 0.0))
         if (np.diff(levels) > 0.0).any():
-            ends.append(pattern.in_order(levels))
-        moved = point.coef[:, used] + share * move
-        directions = moved * divide(np.ones(len(used)), magnitudes(moved))
-        for end in ends:
-            coef, lengths = np.zeros_like(point.coef), np.zeros_like(point.lengths)
-            lengths[used] = pattern.members(end)
-            coef[:, used] = directions * lengths[used]
-            yield RowsPoint(problem, coef, lengths)
+            yield pattern.placed(problem, moved, pattern.in_order(levels))
 
 
-def _newton_step(point: RowsPoint, pattern: _Pattern) -> tuple[Array, Array] | None:
-    """Moves of the lengths of clusters and of the coefficients in use; None if singular."""
-    problem, used = point.problem, pattern.used
-    coef, pull = point.coef[:, used], point.descent[:, used]
-    directions = coef / magnitudes(coef)
-    # a pull against its direction would make the system indefinite
-    bend = np.maximum(np.sum(directions * pull, axis=0), 0.0) / point.lengths[used]
-    system = problem.matrix[np.ix_(used, used)]
-    system[np.diag_indices_from(system)] += bend + _JITTER * np.diag(system)
-    inverse = _inverse(system)
-    if inverse is None:
+def combination(history: list[RowsPoint]) -> RowsPoint | None:
+    """The affine combination of iterates whose steps cancel best (Anderson, 1965).
+
+    It keeps the ties and zeros of the last one.
+    """
+    last, pattern = history[-1], _Pattern(history[-1].lengths)
+    coefs = np.array([point.coef[:, pattern.used] for point in history])
+    steps = np.diff(coefs, axis=0).reshape(len(coefs) - 1, -1)
+    system = steps @ steps.T
+    trace = float(np.trace(system))
+    if not trace > 0.0:
         return None
-    radial = inverse * (directions.T @ directions)
-    radial[np.diag_indices_from(radial)] *= 1.0 + _JITTER
-    resistance = _inverse(radial)
-    if resistance is None:
-        return None
-    # where lengths are free to move, and the forces that move them elsewhere
-    free = pull @ inverse
-    reached = np.sum(directions * free, axis=0)
-    reduced = pattern.sums(pattern.sums(resistance), axis=1).copy()
-    reduced[np.diag_indices_from(reduced)] -= pattern.sums(bend)
-    weights = pattern.sums(problem.penalty.weights[: len(used)])
-    right = pattern.sums(resistance @ reached) - problem.alpha * weights
-    along = scaled_solve(reduced, right)
-    if along is None:
-        return None
-    force = resistance @ (pattern.members(along) - reached)
-    return along, free + (directions * force) @ inverse
+    system[np.diag_indices_from(system)] += _JITTER * trace
+    weights = np.linalg.solve(system, np.ones(len(system)))
+    found = np.tensordot(weights / weights.sum(), coefs[1:], axes=1)
+    levels = pattern.sums(magnitudes(found)) / pattern.sizes
+    return pattern.placed(last.problem, found, pattern.in_order(levels))
+
+
+class _Frame:
+    """The Newton system at a point."""
+
+    def __init__(self, point: RowsPoint, pattern: _Pattern) -> None:
+        problem, used = point.problem, pattern.used
+        self._pattern, self._stored = pattern, problem.quadratic.gram is not None
+        self._rows = problem.rows[used]
+        if self._stored:
+            self._rows = np.ascontiguousarray(self._rows[:, used])
+        self._diagonal = problem.diagonal[used]
+        self._pull = point.descent[:, used]
+        coef = point.coef[:, used]
+        self._directions = coef / magnitudes(coef)
+        # a pull against its direction would make the system indefinite
+        along = np.maximum(self._along(self._pull), 0.0)
+        self._bend = along / point.lengths[used]
+        self._weights = problem.alpha * pattern.sums(problem.penalty.weights[: len(used)])
+
+    def _along(self, values: Array) -> Array:
+        return np.asarray(np.sum(self._directions * values, axis=0))
+
+    def exact_step(self) -> tuple[Array, Array] | None:
+        """Moves of the lengths of clusters and of the coefficients in use; None if singular."""
+        pattern = self._pattern
+        system = self._rows.copy() if self._stored else self._rows @ self._rows.T
+        system[np.diag_indices_from(system)] += self._bend + _JITTER * self._diagonal
+        inverse = _inverse(system)
+        if inverse is None:
+            return None
+        radial = inverse * (self._directions.T @ self._directions)
+        radial[np.diag_indices_from(radial)] *= 1.0 + _JITTER
+        resistance = _inverse(radial)
+        if resistance is None:
+            return None
+        # where lengths are free to move, and the forces that move them elsewhere
+        free = self._pull @ inverse
+        reached = self._along(free)
+        reduced = pattern.sums(pattern.sums(resistance), axis=1).copy()
+        reduced[np.diag_indices_from(reduced)] -= pattern.sums(self._bend)
+        right = pattern.sums(resistance @ reached) - self._weights
+        along = scaled_solve(reduced, right)
+        if along is None:
+            return None
+        force = resistance @ (pattern.members(along) - reached)
+        return along, free + (self._directions * force) @ inverse
+
+    def approximate_step(self) -> tuple[Array, Array] | None:
+        """The same by conjugate gradients in the space of moves that keep the ties."""
+        pattern, sizes = self._pattern, self._pattern.sizes
+        rest = self._keeping(self._pull - self._directions * pattern.members(self._weights / sizes))
+        move, direction, known = np.zeros_like(rest), np.zeros_like(rest), 1.0
+        goal = _INEXACT**2 * float(np.vdot(rest, rest))
+        curvatures = self._cluster_curvatures()
+        for _ in range(_MOST_PRODUCTS):
+            if float(np.vdot(rest, rest)) <= goal:
+                break
+            ahead = self._preconditioned(rest, curvatures)
+            slope = float(np.vdot(rest, ahead))
+            direction = ahead + slope / known * direction
+            product = self._keeping(self._product(direction))
+            curvature = float(np.vdot(direction, product))
+            if not curvature > 0.0:
+                break
+            move += slope / curvature * direction
+            rest -= slope / curvature * product
+            known = slope
+        return pattern.sums(self._along(move)) / sizes, move
+
+    def _product(self, move: Array) -> Array:
+        product = move @ self._rows
+        if not self._stored:
+            product = product @ self._rows.T
+        return np.asarray(product + self._bend * (move - self._directions * self._along(move)))
+
+    def _keeping(self, move: Array) -> Array:
+        """The nearest move that keeps the ties."""
+        return self._with_along(move, self._pattern.sums(self._along(move)) / self._pattern.sizes)
+
+    def _with_along(self, move: Array, levels: Array) -> Array:
+        """A move whose parts along the directions are replaced."""
+        change = self._pattern.members(levels) - self._along(move)
+        return np.asarray(move + self._directions * change)
+
+    def _cluster_curvatures(self) -> Array:
+        """Curvature along the move of each cluster, per member."""
+        pattern, directions = self._pattern, self._directions
+        total = np.zeros(len(pattern.sizes))
+        for row in directions:
+            sums = pattern.sums(self._rows * row[:, None])
+            if self._stored:
+                # of products with H, those with the cluster's own members
+                own = np.take_along_axis(sums, pattern.cluster[None, :], axis=0)[0]
+                total += pattern.sums(own * row)
+            else:
+                total += np.einsum("ij,ij->i", sums, sums)
+        return np.maximum(total / pattern.sizes, _FLAT * self._diagonal.mean())
+
+    def _preconditioned(self, rest: Array, curvatures: Array) -> Array:
+        levels = self._pattern.sums(self._along(rest)) / self._pattern.sizes
+        return self._with_along(rest / (self._diagonal + self._bend), levels / curvatures)
 
 
 def _inverse(matrix: Array) -> Array | None:

@@ -15,10 +15,15 @@ import scipy.sparse as sp
 from sksparse._interrupts import check
 from sksparse._typing import Array, Indices
 from sksparse.penalties import SortedL1, cluster_labels
-from sksparse.solvers.convex._quadratic_model import Quadratic
+from sksparse.solvers.convex._quadratic_model import GramQuadratic, Quadratic
 from sksparse.solvers.convex._scaled_solve import scaled_solve
 from sksparse.solvers.convex._working_set import WorkingModel
-from sksparse.solvers.sorted_l1._row_pattern import RowsPoint, RowsProblem, newton_ends
+from sksparse.solvers.sorted_l1._row_pattern import (
+    RowsPoint,
+    RowsProblem,
+    combination,
+    newton_ends,
+)
 from sksparse.solvers.sorted_l1._working import SortedWorking
 
 
@@ -45,6 +50,12 @@ class Tuning:
         sweep.
     shares : tuple of float
         Shares of a Newton step that are tried.
+    largest_system : int
+        Features in use up to which Newton systems are factorised.
+    products : float
+        Nanoseconds of a step by conjugate gradients, per feature in use and number of a state.
+    per_sample : float
+        Columns per sample up to which H takes the place of the columns.
     """
 
     sweeps: int = 3
@@ -55,6 +66,11 @@ class Tuning:
     system: float = 0.4
     update: float = 0.3
     shares: tuple[float, ...] = (1.0, 0.5, 0.25, 0.0625)
+    largest_system: int = 400
+    products: float = 5.0
+    memory: int = 5
+    most_caution: float = 16.0
+    per_sample: float = 1.5
 
 
 TUNING = Tuning()
@@ -82,30 +98,32 @@ class RowsModel(WorkingModel):
     """
 
     def __init__(self, quadratic: Quadratic, working: RowsWorking) -> None:
-        self.quadratic, self._working = quadratic, working
-        matrix = quadratic.gram
-        if matrix is None:
-            every = sp.eye_array(len(working.features), format="csc")
-            matrix = np.ascontiguousarray(quadratic.reduced(every))
-        self._matrix = matrix
+        self._working = working
+        self.quadratic = quadratic if quadratic.gram is not None else _stored(quadratic)
 
     def minimise(
         self, alpha: float, coef: Array, tol: float, visited: Indices | None = None
     ) -> Array:
-        working, matrix = self._working, self._matrix
-        chosen = slice(None) if visited is None else visited
-        if visited is not None:
-            matrix = np.ascontiguousarray(matrix[np.ix_(visited, visited)])
-        problem = RowsProblem(
-            matrix,
-            self.quadratic.descent(self.quadratic.origin)[:, chosen],
-            SortedL1(working.penalty.weights[: len(matrix)]),
-            alpha,
-            working.scales[chosen],
-        )
+        working, weights = self._working, self._working.penalty.weights
+        if visited is None:
+            problem = RowsProblem(self.quadratic, working.penalty, alpha, working.scales)
+            return minimise_rows(problem, coef, tol)
+        inner = SortedL1(weights[: len(visited)])
+        problem = RowsProblem(self.quadratic.over(visited), inner, alpha, working.scales[visited])
         found = np.zeros_like(coef)
-        found[:, chosen] = minimise_rows(problem, coef[:, chosen], tol)
+        found[:, visited] = minimise_rows(problem, coef[:, visited], tol)
         return found
+
+
+def _stored(quadratic: Quadratic) -> Quadratic:
+    """A quadratic that stores H, unless it stores fewer numbers in dense columns."""
+    n_columns = int(quadratic.descent(quadratic.origin).shape[-1])
+    columns = quadratic.columns
+    if columns is not None and n_columns > TUNING.per_sample * len(columns):
+        return quadratic
+    every = sp.eye_array(n_columns, format="csc")
+    matrix = np.ascontiguousarray(quadratic.reduced(every))
+    return GramQuadratic(matrix, quadratic.descent(quadratic.origin), np.zeros(n_columns))
 
 
 def minimise_rows(problem: RowsProblem, coef: Array, tol: float) -> Array:
@@ -117,18 +135,24 @@ def minimise_rows(problem: RowsProblem, coef: Array, tol: float) -> Array:
         return coef
     if problem.alpha == 0.0 or not problem.penalty.weights.any():
         return _least_squares(problem, coef)
-    point = RowsPoint.at(problem, coef)
-    best, stale, budget = np.inf, 0, 0.0
+    point, history = RowsPoint.at(problem, coef), list[RowsPoint]()
+    best, stale, budget, caution = np.inf, 0, 0.0, 1.0
     for _ in range(TUNING.max_rounds):
         check()
         point = _swept(point)
-        used = np.count_nonzero(point.lengths)
-        budget += TUNING.system_share * TUNING.update * TUNING.sweeps * used * coef.size
-        cost = TUNING.system * used**3
-        if point.worst > tol and 0.0 < cost <= budget:
-            budget -= cost
-            ends = newton_ends(point, TUNING.shares)
-            point = next((end for end in ends if end.is_better(point)), point)
+        used = int(np.count_nonzero(point.lengths))
+        budget += TUNING.system_share * TUNING.update * TUNING.sweeps * used * point.state.size
+        cost = _newton_cost(used, point.state.size)
+        history = [*history[-TUNING.memory :], point]
+        if point.worst > tol and len(history) > TUNING.memory:
+            combined = combination(history)
+            if combined is not None and combined.is_better(point):
+                point, history = combined, [combined]
+        if point.worst > tol and 0.0 < caution * cost <= budget:
+            budget = 0.0
+            point, full = _newton(point)
+            history = [point]
+            caution = 1.0 if full else min(2.0 * caution, TUNING.most_caution)
         stale = 0 if point.worst < TUNING.better * best else stale + 1
         best = min(best, point.worst)
         if point.worst <= tol or stale > TUNING.patience:
@@ -136,10 +160,27 @@ def minimise_rows(problem: RowsProblem, coef: Array, tol: float) -> Array:
     return point.exact()
 
 
+def _newton(point: RowsPoint) -> tuple[RowsPoint, bool]:
+    """The first end of a Newton step that is better, and whether it was the full step."""
+    for k, end in enumerate(newton_ends(point, TUNING.shares, TUNING.largest_system)):
+        if end.is_better(point):
+            return end, k < 2
+    return point, False
+
+
+def _newton_cost(used: int, state: int) -> float:
+    """Nanoseconds of a Newton step."""
+    if used <= TUNING.largest_system:
+        return TUNING.system * used**3
+    return TUNING.products * used * state
+
+
 def _least_squares(problem: RowsProblem, coef: Array) -> Array:
     """The minimum without a penalty, where there is no pattern to find."""
-    rows = [scaled_solve(problem.matrix, row) for row in problem.linear]
-    return np.array([old if new is None else new for old, new in zip(coef, rows, strict=True)])
+    quadratic, rows = problem.quadratic, problem.rows
+    matrix = rows if quadratic.gram is not None else rows @ rows.T
+    found = [scaled_solve(matrix, row) for row in quadratic.descent(quadratic.origin)]
+    return np.array([old if new is None else new for old, new in zip(coef, found, strict=True)])
 
 
 def _swept(point: RowsPoint) -> RowsPoint:
@@ -147,8 +188,17 @@ def _swept(point: RowsPoint) -> RowsPoint:
     from sksparse._kernels.sorted_rows import sorted_rows
 
     problem = point.problem
-    coef, lengths, descent = point.coef.copy(), point.lengths.copy(), point.descent.copy()
-    order = np.argsort(-lengths, kind="stable")
-    about = problem.penalty.weights, problem.alpha, TUNING.sweeps
-    sorted_rows(problem.matrix, descent, coef, lengths, order, *about)
+    coef, lengths = point.coef.copy(), point.lengths.copy()
+    sorted_rows(
+        problem.rows,
+        problem.quadratic.gram is not None,
+        problem.diagonal,
+        point.state.copy(),
+        coef,
+        lengths,
+        np.argsort(-lengths, kind="stable"),
+        problem.sums,
+        problem.alpha,
+        TUNING.sweeps,
+    )
     return RowsPoint(problem, coef, lengths)

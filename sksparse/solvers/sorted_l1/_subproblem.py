@@ -22,22 +22,23 @@ from sksparse.solvers.convex._scaled_solve import scaled_solve
 
 
 class Limits(NamedTuple):
-    """How much the compiled loop does.
+    """How much a round does.
 
     Parameters
     ----------
-    rounds : int
-        Rounds before it answers.
     sweeps : int
-        Most sweeps of coordinate descent in a round; they end where the pattern stays.
+        Most sweeps of coordinate descent; they end where the pattern stays.
     system_share : float
         Arithmetic that linear systems may take, relative to that of the sweeps so far: solving for
         a pattern far from the final one is wasted.
     """
 
-    rounds: int = 5
     sweeps: int = 20
     system_share: float = 4.0
+
+
+#: What a round does where little is known of the solution.
+USUAL = Limits()
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,15 @@ class Tuning:
     Parameters
     ----------
     limits : Limits
-        Those of the compiled loop.
+        How much a round does.
     steps : int
         Accelerated gradient steps in a round, where there is no Gram matrix.
     largest_gram : int
         Coefficients in use for which one is formed nevertheless.
     max_rounds : int
-        Times the loop is asked over one working set.
+        Rounds over one working set.
     patience : int
-        Times in which the violations have not become ``better`` times smaller, after which they
+        Rounds in which the violations have not become ``better`` times smaller, after which they
         are at the level of rounding.
     better : float
         Share of the violations that counts as progress.
@@ -64,11 +65,11 @@ class Tuning:
         low.
     """
 
-    limits: Limits = Limits()
+    limits: Limits = USUAL
     steps: int = 20
     largest_gram: int = 4000
     max_rounds: int = 1000
-    patience: int = 4
+    patience: int = 20
     better: float = 0.9
     power_steps: int = 10
 
@@ -90,7 +91,7 @@ def minimise_sorted(
     """Coordinates of the working set that minimise ``quadratic + alpha * penalty``.
 
     Stops when the optimality conditions over the working set, for columns of the given lengths,
-    hold up to ``tol``, or violations no longer fall. The compiled loop keeps to ``limits``.
+    hold up to ``tol``, or violations no longer fall. Rounds on a Gram matrix keep to ``limits``.
     """
     if not len(coef):
         return coef
@@ -101,11 +102,12 @@ def minimise_sorted(
         # without a penalty there is no pattern to find
         exact = scaled_solve(quadratic.gram, quadratic.descent(quadratic.origin))
     start = coef if exact is None else exact
-    return _on_gram(quadratic, penalty, alpha, start, scales, tol, limits)
+    return _on_gram(quadratic, quadratic.gram, penalty, alpha, start, scales, tol, limits)
 
 
 def _on_gram(
     quadratic: Quadratic,
+    matrix: Array,
     penalty: SortedL1,
     alpha: float,
     coef: Array,
@@ -115,30 +117,36 @@ def _on_gram(
 ) -> Array:
     """By the compiled loop; the state of a Gram matrix is minus the gradient."""
     from sksparse._kernels.sorted_descent import descend
+    from sksparse._kernels.sorted_newton import newton_step
 
-    coef = coef.copy()
-    size = len(coef)
+    origin, size = quadratic.origin, len(coef)
+    coef, descent = coef.copy(), quadratic.state(coef)
     cumulative = np.append(0.0, np.cumsum(penalty.weights))
     memory = np.empty((4, size), dtype=np.intp), np.empty((4, size))
+    curvature, budget = float(matrix.diagonal().max()), 0.0
     best, stale = np.inf, 0
     for _ in range(TUNING.max_rounds):
         check()
-        violation = descend(
-            quadratic.gram,
-            quadratic.origin,
-            quadratic.state(coef),
+        violation, curvature, n_used, n_moves = descend(
+            matrix,
+            descent,
             coef,
             scales,
             cumulative,
             alpha,
             tol,
-            limits,
+            curvature,
+            limits.sweeps,
             *memory,
         )
         stale = 0 if violation < TUNING.better * best else stale + 1
         best = min(best, violation)
         if violation <= tol or stale > TUNING.patience:
             break
+        budget += limits.system_share * size * (n_moves + n_used)
+        budget -= newton_step(
+            matrix, origin, descent, coef, n_used, cumulative, alpha, budget, *memory
+        )
     return coef
 
 
@@ -182,7 +190,7 @@ def _over_used(
     inner = GramQuadratic(matrix, quadratic.descent(state)[used], coef[used])
     result = np.zeros_like(coef)
     among = SortedL1(penalty.weights[: len(used)])
-    result[used] = _on_gram(inner, among, alpha, coef[used], scales[used], tol)
+    result[used] = _on_gram(inner, matrix, among, alpha, coef[used], scales[used], tol)
     return result, quadratic.state(result)
 
 

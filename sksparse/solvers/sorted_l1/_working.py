@@ -42,15 +42,14 @@ class SortedWorking(WorkingSet):
         return len(np.unique(np.abs(combined))) <= len(np.unique(np.abs(end)))
 
     def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
-        from sksparse._kernels.sorted_descent import descend
+        from sksparse._kernels.sorted_descent import largest_violation
 
-        if not len(coef):
+        size = len(coef)
+        if not size:
             return 0.0
-        # the compiled loop says it where it makes no round
-        size, none = len(coef), np.empty((0, 0))
         memory = np.empty((4, size), dtype=np.intp), np.empty((4, size))
-        about = self.scales, self._cumulative, alpha, 0.0, Limits(rounds=0)
-        return float(descend(none, coef, -gradient, coef, *about, *memory))
+        about = self.scales, self._cumulative, alpha
+        return float(largest_violation(-gradient, coef, *about, *memory))
 
     def violation_unit(self) -> float:
         lengths = np.cumsum(np.sort(self.scales)[::-1])
@@ -76,6 +75,7 @@ class SortedModel(WorkingModel):
 
     def __init__(self, quadratic: Quadratic, working: SortedWorking, curvature: float) -> None:
         self.quadratic, self._working = quadratic, working
+        self._part: tuple[Indices, SortedModel] | None = None
 
     def minimise(
         self, alpha: float, coef: Array, tol: float, visited: Indices | None = None
@@ -86,9 +86,12 @@ class SortedModel(WorkingModel):
                 self.quadratic, working.penalty, alpha, coef, working.scales, tol, limits
             )
         found = coef.copy()
-        quadratic = self.quadratic.over(visited)
-        inner = SortedL1(working.penalty.weights[: len(visited)])
-        found[visited] = minimise_sorted(
-            quadratic, inner, alpha, coef[visited], working.scales[visited], tol, limits
-        )
+        found[visited] = self._over(visited).minimise(alpha, coef[visited], tol)
         return found
+
+    def _over(self, visited: Indices) -> SortedModel:
+        """The model where all other coefficients are zero, kept for the next strength."""
+        if self._part is None or not np.array_equal(self._part[0], visited):
+            inner = SortedWorking(self._working.penalty, visited, self._working.scales)
+            self._part = visited, SortedModel(self.quadratic.over(visited), inner, 1.0)
+        return self._part[1]

@@ -40,7 +40,7 @@ class Ladder:
 
     Parameters
     ----------
-    problem : GroupProblem
+    problem : JudgedProblem
         The problem.
     alphas : ndarray
         Strengths: one for a single fit, many for a path.

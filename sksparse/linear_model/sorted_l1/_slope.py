@@ -1,0 +1,218 @@
+"""SLOPE: linear regression whose penalty weights follow the order of the coefficients."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sksparse._validation import warn_unless_converged
+from sksparse.linear_model.sorted_l1._base import SortedEstimator
+from sksparse.linear_model.sorted_l1._options import (
+    LOSS_CONSTRAINTS,
+    SINGLE_CONSTRAINTS,
+    SLOPE_CONSTRAINTS,
+)
+from sksparse.linear_model.sorted_l1._targets import SortedRegressorMixin
+
+
+class SLOPE(SortedRegressorMixin, SortedEstimator):
+    """Linear regression whose penalty weights follow the order of the coefficients.
+
+    Minimises over coefficients w of p features and intercept b, with s the sample weights::
+
+        1 / (sum_i s_i) * sum_i s_i loss(y_i, x_i w + b) + alpha * sum_i lambdas_i |w|_(i)
+
+    where ``|w|_(1) >= |w|_(2) >= ...`` are the sorted magnitudes. The larger a coefficient, the
+    more it is penalised, as in tests of many hypotheses the smallest p-value has the strictest
+    threshold; coefficients of correlated features may become exactly equal in magnitude.
+
+    Parameters
+    ----------
+    alpha : float, default=0.1
+        Strength of the penalty, non-negative, in units of the loss over the coefficients for
+        weights near 1, as in :class:`sklearn.linear_model.Lasso`. :func:`alpha_max` is the smallest
+        at which nothing is selected. Not used with ``max_features`` or ``max_clusters``.
+    lambdas : {"bh", "oscar", "lasso", "gaussian"} or array-like, default="bh"
+        The weights: by Benjamini and Hochberg; falling evenly as those of :class:`OSCAR`; all 1;
+        by Benjamini and Hochberg, corrected for the correlations by chance of Gaussian features.
+        Or p weights, not negative, the largest first and positive, which are taken as they are. See
+        the notes.
+    q : float, default=0.1
+        Of "bh" and "gaussian": the share of false discoveries aimed at, between 0 and 1.
+    pairwise : float, default=0.5
+        Of "oscar": how far the weights fall, from 0 (the lasso) to 1.
+    ranks : {"auto", "all"} or int, default="auto"
+        Of "oscar": over how many of the largest magnitudes the weights fall, as in :class:`OSCAR`.
+    loss : {"squared", "poisson"}, default="squared"
+        The loss of a sample: half the squared error, or half the Poisson deviance of counts with
+        mean ``exp(x_i w + b)``.
+    max_features : int, default=None
+        Number of features to use, in place of ``alpha``: the largest strength at which so many are
+        in use, or where that number is passed over the most below, which warns. More than there are
+        stand for all.
+    max_clusters : int, default=None
+        The same for the number of clusters. Give at most one of the two.
+    agglomerate : bool, default=False
+        Have `transform` return the mean of each cluster, members of opposite sign negated, and not
+        the features in use.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept, which is never penalised.
+    max_iter : int, default=100
+        Largest number of passes over the features; each solves the problem over a working set.
+    tol : float, default=1e-6
+        The fit stops when the duality gap is at most ``tol`` times the objective: it is then at
+        most so far above its minimum. It is at least 2.3e-14, for float32 features 1.2e-5.
+    warm_start : bool, default=False
+        Start from the coefficients of the previous fit; not with a size.
+    verbose : int, default=0
+        1 writes the first and last pass, and in between at most a line a second; 2 writes each.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Coefficients, in the float type of the features.
+    intercept_ : float
+        Intercept.
+    support_ : ndarray of shape (n_features,)
+        Mask of the features in use, as ``get_support()`` returns it.
+    n_features_ : int
+        Number of features in use.
+    clusters_ : list of ndarray
+        Positions of the features that share one non-zero magnitude, largest magnitude first.
+    cluster_coef_ : ndarray of shape (n_clusters_,)
+        The magnitudes.
+    n_clusters_ : int
+        Number of clusters.
+    degrees_of_freedom_ : int
+        The number of clusters, which is an unbiased estimate of the degrees of freedom for the
+        squared loss, the intercept left out.
+    alpha_ : float
+        The strength: ``alpha``, or that of the size asked for.
+    dual_gap_ : float
+        Duality gap, computed from the answer and the objective alone: the objective is at most this
+        far above its minimum; nan where no bound is known, as when ``alpha`` is 0.
+    optimality_ : float
+        Largest violation of the optimality conditions, as a correlation: the gradient divided by
+        the standard deviation of its feature and the root mean square of the loss's derivatives.
+    n_iter_ : int
+        Number of passes.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had them.
+
+    Raises
+    ------
+    ValueError
+        From fit, for bad data or parameters; names the argument, its value and the remedy.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When ``tol`` is not reached, or an interruption from the keyboard ends the fit with the last
+        complete iterate after a second or more; names the value reached and the remedy.
+    UserWarning
+        Where no strength has the size asked for.
+
+    See Also
+    --------
+    SLOPECV : A strength that the data choose.
+    SLOPEClassifier : The same for classes.
+    GrOWL : Several targets.
+    slope_path : Many strengths.
+    sksparse.penalties.slope_weights : The weights by name.
+
+    Notes
+    -----
+    Standardise the features first. Named weights are as in the literature and not normalised: of
+    "bh" they are ``Phi^-1(1 - q i / (2 p))``, with Phi the distribution function of the normal
+    distribution. With independent features of variance 1 and noise of variance sigma^2, the share
+    of false discoveries is then held at ``q`` by ``alpha = sigma / sqrt(n)``. "gaussian" depends on
+    the number of samples n, repetitions counted once. The weights are those of all samples in a
+    fold of cross-validation too.
+
+    The solver alternates coordinate descent over clusters [2]_, accelerated proximal gradient
+    steps, whose proximal operator is exact, and the exact solution of the linear system that holds
+    while signs, order and ties stay, inside proximal
+    Newton steps for counts.
+
+    References
+    ----------
+    .. [1] M. Bogdan, E. van den Berg, C. Sabatti, W. Su and E. J. Candès (2015). "SLOPE - adaptive
+       variable selection via convex optimization". Annals of Applied Statistics 9, 1103-1140.
+    .. [2] J. Larsson, Q. Klopfenstein, M. Massias and J. Wallin (2023). "Coordinate descent for
+       SLOPE". AISTATS, PMLR 206, 4802-4821.
+
+    Examples
+    --------
+    Ten of two hundred features matter; the strength is that of noise of variance 1:
+
+    >>> import numpy as np
+    >>> from sksparse.linear_model import SLOPE
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((1000, 200))
+    >>> y = X[:, :10].sum(axis=1) + rng.standard_normal(1000)
+    >>> model = SLOPE(alpha=1 / np.sqrt(1000), q=0.1).fit(X, y)
+    >>> model.get_support(indices=True).tolist()
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **SINGLE_CONSTRAINTS,
+        **SLOPE_CONSTRAINTS,
+        **LOSS_CONSTRAINTS,
+    }
+
+    def __init__(
+        self,
+        alpha: float = 0.1,
+        *,
+        lambdas: Any = "bh",
+        q: float = 0.1,
+        pairwise: float = 0.5,
+        ranks: str | int = "auto",
+        loss: str = "squared",
+        max_features: int | None = None,
+        max_clusters: int | None = None,
+        agglomerate: bool = False,
+        fit_intercept: bool = True,
+        max_iter: int = 100,
+        tol: float = 1e-6,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
+        self.alpha = alpha
+        self.lambdas = lambdas
+        self.q = q
+        self.pairwise = pairwise
+        self.ranks = ranks
+        self.loss = loss
+        self.max_features = max_features
+        self.max_clusters = max_clusters
+        self.agglomerate = agglomerate
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SLOPE:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training features, float32 or float64, dense in any memory order or sparse; other
+            types are converted. Never modified.
+        y : array-like of shape (n_samples,)
+            Targets; counts or rates for the Poisson loss.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights; an integer weight equals so many repetitions of the
+            sample.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        warn_unless_converged(self._fit(X, y, sample_weight))
+        return self
