@@ -324,13 +324,6 @@ def _proximal_step(matrix, descent, coef, places, work, cumulative, alpha, lipsc
 
 
 @njit(cache=True)
-def largest_violation(descent, coef, scales, cumulative, alpha, places, work):
-    """The largest violation of optimality; parameters as in ``descend``."""
-    n_used = _rank(coef, places[0], work[0])
-    return _violation(descent, coef, scales, places, n_used, work[1], cumulative, alpha)
-
-
-@njit(cache=True)
 def descend(matrix, descent, coef, scales, cumulative, alpha, tol, curvature, most, places, work):
     """A round of descent in place, unless no violation is above ``tol``, or one is not finite.
 

@@ -149,8 +149,8 @@ class SortedDescent(ConvexSolver[SortedIterate]):
     def _inner_tolerance(self, problem: Problem, state: SortedIterate, share: float) -> float:
         """Violations that are small enough over a working set.
 
-        A ``share`` of those that there are, or about what the gap that is aimed at allows: each counts
-        as often as its coefficient is large.
+        A ``share`` of those that there are, or about what the gap that is aimed at allows: each
+        counts as often as its coefficient is large.
         """
         cost = float(problem.centred.scales @ magnitudes(state.coef))
         if problem.alpha == 0.0 or cost == 0.0:

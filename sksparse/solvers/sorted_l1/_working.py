@@ -35,21 +35,10 @@ class SortedWorking(WorkingSet):
     def __init__(self, penalty: SortedL1, features: Indices, scales: Array) -> None:
         inner = SortedL1(penalty.weights[: len(features)])
         super().__init__(features, features, inner, scales[features])
-        self._cumulative = np.append(0.0, np.cumsum(inner.weights))
 
     def admits(self, combined: Array, end: Array) -> bool:
         """Whether a combination of iterates has the ties and zeros of the last of them."""
         return len(np.unique(np.abs(combined))) <= len(np.unique(np.abs(end)))
-
-    def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
-        from sksparse._kernels.sorted_descent import largest_violation
-
-        size = len(coef)
-        if not size:
-            return 0.0
-        memory = np.empty((4, size), dtype=np.intp), np.empty((4, size))
-        about = self.scales, self._cumulative, alpha
-        return float(largest_violation(-gradient, coef, *about, *memory))
 
     def violation_unit(self) -> float:
         lengths = np.cumsum(np.sort(self.scales)[::-1])
