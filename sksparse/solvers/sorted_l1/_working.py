@@ -13,7 +13,7 @@ from sksparse.solvers.convex._working_set import WorkingModel, WorkingSet
 from sksparse.solvers.sorted_l1._subproblem import TUNING, Limits, minimise_sorted
 
 #: From near the minimum a few sweeps are enough, and few systems are worth their while.
-NEARBY = Limits(rounds=50, sweeps=2, system_share=1.0)
+NEARBY = Limits(sweeps=2, system_share=1.0)
 
 
 class SortedWorking(WorkingSet):
@@ -35,10 +35,22 @@ class SortedWorking(WorkingSet):
     def __init__(self, penalty: SortedL1, features: Indices, scales: Array) -> None:
         inner = SortedL1(penalty.weights[: len(features)])
         super().__init__(features, features, inner, scales[features])
+        self._cumulative = np.append(0.0, np.cumsum(inner.weights))
 
     def admits(self, combined: Array, end: Array) -> bool:
         """Whether a combination of iterates has the ties and zeros of the last of them."""
         return len(np.unique(np.abs(combined))) <= len(np.unique(np.abs(end)))
+
+    def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
+        from sksparse._kernels.sorted_descent import descend
+
+        if not len(coef):
+            return 0.0
+        # a round says what was violated before it, and where all is tolerated does no more
+        size, none = len(coef), np.empty((0, 0))
+        memory = np.empty((4, size), dtype=np.intp), np.empty((4, size))
+        about = self.scales, self._cumulative, alpha, np.inf, 1.0, 0
+        return float(descend(none, -gradient, np.ascontiguousarray(coef), *about, *memory)[0])
 
     def violation_unit(self) -> float:
         lengths = np.cumsum(np.sort(self.scales)[::-1])
