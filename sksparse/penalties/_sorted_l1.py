@@ -70,7 +70,7 @@ class SortedL1(ConvexPenalty):
         if not self.weights.any():
             return bound
         known = 2 * len(pulls)
-        while 0 < len(pulls) <= 0.7 * known:
+        while 0 < len(pulls) <= 0.9 * known:
             known = len(pulls)
             bound = max(bound, float(pulls.sum() / budget[known - 1]))
             pulls = pulls[pulls > bound * self.weights[known - 1]]

@@ -6,14 +6,16 @@ import numpy as np
 
 from sksparse._typing import Array, Indices, Mask
 from sksparse.penalties import SortedL1
+from sksparse.penalties._sorted_l1 import magnitudes
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._path import BatchedPath, Tuning
 from sksparse.solvers.convex._path_candidates import SquaredCandidates
 from sksparse.solvers.sorted_l1._working import SortedWorking
 
 TUNING = Tuning()
-# Multiples of the violations that a gap allows for certain, at which it most often is small enough.
-_STAGES = (30.0, 10.0, 3.0)
+# Multiples of the violations that a gap allows for certain, at which it most often is small enough
+# where the tolerance is not below the second number: smaller ones are met all at once.
+_STAGES, _LARGE = (30.0, 10.0, 3.0), 1e-5
 # Share of the tolerance that the gap over the candidates may take.
 _SHARE = 0.7
 
@@ -31,36 +33,42 @@ class SortedPath(BatchedPath):
 
     def __init__(self, problem: Problem, alphas: Array, tol: float) -> None:
         self._weights = problem.penalty_as(SortedL1).weights
+        self._totals = np.cumsum(self._weights)
         super().__init__(problem, alphas, tol, TUNING)
 
     def _working(self, units: Indices) -> SortedWorking:
         return SortedWorking(self.problem.penalty_as(SortedL1), units, self.problem.centred.scales)
 
     def _in_use(self, coef: Array) -> Mask:
-        return coef != 0.0
+        return magnitudes(coef) > 0.0
 
     def _foreseen(self, gradient: Array, alpha: float, live: Mask) -> Indices:
         rest = np.flatnonzero(~live)
         weights = alpha * self._weights[len(live) - len(rest) :]
-        return rest[over_full(np.abs(gradient[rest]), weights)]
+        return rest[over_full(magnitudes(gradient[..., rest]), weights)]
 
     def _excess(self, gradients: Array, alphas: Array) -> tuple[Array, Mask]:
-        norms = np.array([self._penalty.dual_norm(gradient) for gradient in gradients])
+        largest = np.zeros(len(alphas))
+        for k, alpha in enumerate(alphas.tolist()):
+            pull = magnitudes(gradients[k])
+            order = over_full(pull, alpha * self._weights)
+            norms = np.cumsum(pull[order]) / self._totals[: len(order)]
+            largest[k] = max(norms.max(initial=0.0) - alpha, 0.0)
         # the gap says whether a feature is missing
-        return np.maximum(norms - alphas, 0.0), np.zeros(len(alphas), dtype=np.bool_)
+        return largest, np.zeros(len(alphas), dtype=np.bool_)
 
     def _at_fault(self, coefs: Array, gradients: Array, alphas: Array) -> Indices:
-        wrong = np.zeros(coefs.shape[1], dtype=np.bool_)
+        wrong = np.zeros(coefs.shape[-1], dtype=np.bool_)
         for coef, gradient, alpha in zip(coefs, gradients, alphas.tolist(), strict=True):
-            zero = np.flatnonzero(coef == 0.0)
-            weights = alpha * self._weights[len(coef) - len(zero) :]
-            wrong[zero[over_full(np.abs(gradient[zero]), weights)]] = True
+            zero = np.flatnonzero(~self._in_use(coef))
+            weights = alpha * self._weights[len(wrong) - len(zero) :]
+            wrong[zero[over_full(magnitudes(gradient[..., zero]), weights)]] = True
         return np.flatnonzero(wrong)
 
     def _minimise(self, alpha: float, start: Array, goal: float, live: Mask) -> Array:
         """Coefficients of the candidates; a large tolerance is met long before it is certain."""
         candidates, coef = self._candidates, start
-        if isinstance(candidates, SquaredCandidates):
+        if self._tol >= _LARGE and isinstance(candidates, SquaredCandidates):
             for stage in (0.0, *_STAGES):
                 if stage > 0.0:
                     tol = stage * self._inner_tolerance(alpha, goal)
@@ -71,9 +79,9 @@ class SortedPath(BatchedPath):
 
     def _ahead(self, coef: Array, move: Array) -> Array:
         """The end of a move of clusters, but for those at zero or that would change their sign."""
-        magnitudes, cluster = np.unique(np.abs(coef), return_inverse=True)
+        levels, cluster = np.unique(np.abs(coef), return_inverse=True)
         along = np.bincount(cluster, np.sign(coef) * move) / np.bincount(cluster)
-        ahead = np.where(magnitudes > 0.0, np.maximum(magnitudes + along, 0.0), 0.0)
+        ahead = np.where(levels > 0.0, np.maximum(levels + along, 0.0), 0.0)
         return np.copysign(ahead[cluster], coef)
 
 
@@ -90,7 +98,7 @@ def over_full(pull: Array, weights: Array) -> Indices:
         Not increasing.
     """
     above, known = np.flatnonzero(pull > weights[-1:]), 2 * len(pull)
-    while 0 < len(above) <= 0.7 * known:
+    while 0 < len(above) <= 0.9 * known:
         known = len(above)
         above = above[pull[above] > weights[known - 1]]
     order = above[np.argsort(-pull[above], kind="stable")]
