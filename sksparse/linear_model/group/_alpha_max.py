@@ -19,8 +19,9 @@ def alpha_max(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> floa
     Parameters
     ----------
     estimator : estimator
-        An estimator of the group lasso family or :class:`OSCAR`, fitted or not; its ``alpha`` does
-        not matter. It is not changed.
+        An estimator of the group lasso family, or :class:`OSCAR`, :class:`SLOPE` or
+        :class:`GrOWL` and what chooses their strength, fitted or not; its ``alpha`` does not
+        matter. It is not changed.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Features as the estimator gets them: in a pipeline, those that the steps before it make.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
@@ -42,7 +43,7 @@ def alpha_max(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> floa
     See Also
     --------
     group_lasso_path : Fits from this strength down.
-    oscar_path : The same for OSCAR.
+    slope_path : The same for sorted L1 norms.
 
     Notes
     -----
@@ -64,8 +65,8 @@ def alpha_max(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> floa
     if not isinstance(estimator, ConvexEstimatorMixin):
         raise ValueError(
             f"{type(estimator).__name__} has no strength of a convex penalty: give an estimator of "
-            "the group lasso family or OSCAR; of a pipeline, its last step, and X as the steps "
-            "before it make it."
+            "the group lasso family, OSCAR, SLOPE or GrOWL; of a pipeline, its last step, and X as "
+            "the steps before it make it."
         )
     copy = clone(estimator)
     copy._validate_params()

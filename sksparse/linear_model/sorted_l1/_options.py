@@ -14,6 +14,7 @@ from sksparse._validation import _short, warn_if_more_than_all
 from sksparse.linear_model._base import FIT_CONSTRAINTS
 from sksparse.losses import Loss
 from sksparse.penalties import oscar_weights, slope_weights
+from sksparse.penalties._sorted_weights import steep_oscar_weights
 from sksparse.solvers import Design
 from sksparse.solvers._distinct import distinct_samples
 
@@ -89,19 +90,22 @@ class Sequence:
         if not isinstance(self.lambdas, str):
             return check_lambdas(self.lambdas, p)
         if self.lambdas == "oscar":
-            return oscar_weights(p, self.pairwise, self._ranks(design, loss))
+            return self._falling(design, loss)
         n_samples = None
         if self.lambdas == "gaussian":
             n_samples = _distinct(design, loss, design.n_samples)
         return slope_weights(p, self.lambdas, q=self.q, n_samples=n_samples)
 
-    def _ranks(self, design: Design, loss: Loss) -> int | None:
+    def _falling(self, design: Design, loss: Loss) -> Array:
+        p = design.n_features
         if self.ranks == "all":
-            return None
+            return oscar_weights(p, self.pairwise)
         if self.ranks == "auto":
-            return _distinct(design, loss, design.n_features)
-        warn_if_more_than_all("ranks", self.ranks, design.n_features)
-        return int(self.ranks)
+            if _distinct(design, loss, p) == p:
+                return oscar_weights(p, self.pairwise)
+            return steep_oscar_weights(p, self.pairwise)
+        warn_if_more_than_all("ranks", self.ranks, p)
+        return oscar_weights(p, self.pairwise, int(self.ranks))
 
 
 def _distinct(design: Design, loss: Loss, most: int) -> int:

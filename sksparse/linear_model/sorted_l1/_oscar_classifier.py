@@ -48,8 +48,9 @@ class OSCARClassifier(SortedClassifierMixin, SortedEstimator):
         alone. Larger values tie more coefficients.
     ranks : {"auto", "all"} or int, default="auto"
         Over how many of the largest magnitudes the weights fall; further ones share the smallest
-        weight. "auto" is the number of different samples with a weight, at most that of features;
-        "all" that of features, as in the literature. See the notes.
+        weight. "all" is the number of features, as in the literature; "auto" is the same unless
+        features outnumber the different samples with a weight: the weights then fall by half of
+        ``pairwise`` over the first 10. See the notes.
     class_weight : dict or "balanced", default=None
         Factors on the sample weights by class; "balanced" gives all classes the same total.
     max_features : int, default=None
@@ -87,7 +88,7 @@ class OSCARClassifier(SortedClassifierMixin, SortedEstimator):
         Number of features in use.
     clusters_ : list of ndarray
         Positions of the features that share one non-zero magnitude, largest magnitude first.
-    cluster_coef_ : ndarray of shape (n_clusters_,)
+    cluster_coef_ : ndarray of shape (`n_clusters_`,)
         The magnitudes, for more than two classes norms over these.
     n_clusters_ : int
         Number of clusters.
@@ -129,6 +130,7 @@ class OSCARClassifier(SortedClassifierMixin, SortedEstimator):
     OSCAR : The same for quantities and counts.
     SLOPEClassifier : Other weights.
     slope_path : Many strengths.
+    sksparse.inspection.ClusterDisplay : Draws clusters beside the correlations of features.
 
     Notes
     -----
@@ -137,12 +139,11 @@ class OSCARClassifier(SortedClassifierMixin, SortedEstimator):
 
     What ties coefficients is by how much the weight of one rank exceeds that of the next. Over all
     ranks that is ``pairwise / (p - 1)``, which is next to nothing where features outnumber samples:
-    OSCAR is then the lasso. No more clusters than there are samples can be told apart, so "auto"
-    lets the weights fall over so many ranks.
+    OSCAR is then the lasso. "auto" makes the fall short and steep there. Longer falls admit many
+    small coefficients to one cluster, deeper ones shrink the largest too much.
 
-    The solver alternates coordinate descent over clusters [3]_, accelerated proximal gradient
-    steps, whose proximal operator is exact, and the exact solution of the linear system that holds
-    while signs, order and ties stay, inside proximal
+    The solver alternates coordinate descent over clusters [3]_, proximal gradient steps, and Newton
+    steps while zeros, signs, order and ties stay, over a working set of features, inside proximal
     Newton steps.
 
     References

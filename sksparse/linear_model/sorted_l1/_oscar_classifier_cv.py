@@ -28,8 +28,9 @@ class OSCARClassifierCV(ClassSearchMixin, SortedClassifierMixin, SortedSearch):
         alone. Larger values tie more coefficients.
     ranks : {"auto", "all"} or int, default="auto"
         Over how many of the largest magnitudes the weights fall; further ones share the smallest
-        weight. "auto" is the number of different samples with a weight, at most that of features;
-        "all" that of features, as in the literature.
+        weight. "all" is the number of features, as in the literature; "auto" is the same unless
+        features outnumber the different samples with a weight: the weights then fall by half of
+        ``pairwise`` over the first 10.
     class_weight : dict or "balanced", default=None
         Factors on the sample weights by class; "balanced" gives all classes the same total.
     alphas : int or array-like of float, default=100
@@ -76,7 +77,7 @@ class OSCARClassifierCV(ClassSearchMixin, SortedClassifierMixin, SortedSearch):
         Number of features in use.
     clusters_ : list of ndarray
         Positions of the features that share one non-zero magnitude, largest magnitude first.
-    cluster_coef_ : ndarray of shape (n_clusters_,)
+    cluster_coef_ : ndarray of shape (`n_clusters_`,)
         The magnitudes, for more than two classes norms over these.
     n_clusters_ : int
         Number of clusters.

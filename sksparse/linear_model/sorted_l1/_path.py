@@ -59,8 +59,9 @@ def oscar_path(
         alone. Larger values tie more coefficients.
     ranks : {"auto", "all"} or int, default="auto"
         Over how many of the largest magnitudes the weights fall; further ones share the smallest
-        weight. "auto" is the number of different samples with a weight, at most that of features;
-        "all" that of features, as in the literature.
+        weight. "all" is the number of features, as in the literature; "auto" is the same unless
+        features outnumber the different samples with a weight: the weights then fall by half of
+        ``pairwise`` over the first 10.
     loss : {"squared", "poisson"}, default="squared"
         The loss of a sample: half the squared error, or half the Poisson deviance of counts with
         mean ``exp(x_i w + b)``.

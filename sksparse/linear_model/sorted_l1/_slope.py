@@ -78,7 +78,7 @@ class SLOPE(SortedRegressorMixin, SortedEstimator):
         Number of features in use.
     clusters_ : list of ndarray
         Positions of the features that share one non-zero magnitude, largest magnitude first.
-    cluster_coef_ : ndarray of shape (n_clusters_,)
+    cluster_coef_ : ndarray of shape (`n_clusters_`,)
         The magnitudes.
     n_clusters_ : int
         Number of clusters.
@@ -120,6 +120,7 @@ class SLOPE(SortedRegressorMixin, SortedEstimator):
     GrOWL : Several targets.
     slope_path : Many strengths.
     sksparse.penalties.slope_weights : The weights by name.
+    sksparse.inspection.ClusterDisplay : Draws clusters beside the correlations of features.
 
     Notes
     -----
@@ -130,9 +131,8 @@ class SLOPE(SortedRegressorMixin, SortedEstimator):
     the number of samples n, repetitions counted once. The weights are those of all samples in a
     fold of cross-validation too.
 
-    The solver alternates coordinate descent over clusters [2]_, accelerated proximal gradient
-    steps, whose proximal operator is exact, and the exact solution of the linear system that holds
-    while signs, order and ties stay, inside proximal
+    The solver alternates coordinate descent over clusters [2]_, proximal gradient steps, and Newton
+    steps while zeros, signs, order and ties stay, over a working set of features, inside proximal
     Newton steps for counts.
 
     References

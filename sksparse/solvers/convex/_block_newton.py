@@ -212,7 +212,7 @@ def newton_descent(
         history.append((found[0], (found[0].coef - place.coef).ravel()))
         del history[: -TUNING.memory]
         place, value = found
-        combined = _combination(working, history)
+        combined = _combination(working, columns, history)
         if combined is not None:
             reached = _value(problem, working, combined)
             if reached < value:
@@ -253,7 +253,9 @@ def _line_search(
     return None
 
 
-def _combination(working: WorkingSet, history: list[tuple[Place, Array]]) -> Place | None:
+def _combination(
+    working: WorkingSet, columns: CentredColumns, history: list[tuple[Place, Array]]
+) -> Place | None:
     """The affine combination of ends in which their steps cancel best, if it is feasible.
 
     Each end comes with the step that led there.
@@ -266,7 +268,10 @@ def _combination(working: WorkingSet, history: list[tuple[Place, Array]]) -> Pla
     system[np.diag_indices_from(system)] += TUNING.jitter * trace
     weights = np.linalg.solve(system, np.ones(len(system)))
     place = _combined([end for end, _ in history], weights / weights.sum())
-    return place if working.admits(place.coef, history[-1][0].coef) else None
+    coef = working.admitted(place.coef, history[-1][0].coef)
+    if coef is None or coef is place.coef:
+        return None if coef is None else place
+    return Place(coef, place.z + columns.matvec(coef - place.coef), place.level)
 
 
 def _combined(places: list[Place], weights: Array) -> Place:

@@ -77,9 +77,12 @@ class WorkingSet(ABC):
         """Penalty and ridge."""
         return self.penalty.cost(coef, alpha)
 
-    def admits(self, combined: Array, end: Array) -> bool:
-        """Whether an affine combination of iterates may take the place of the last of them."""
-        return np.array_equal(self.penalty.feasible(combined), combined)
+    def admitted(self, combined: Array, end: Array) -> Array | None:
+        """What may take the place of an iterate: an affine combination with those before it.
+
+        None where that is not feasible; what is near to it where ties have to be kept.
+        """
+        return combined if np.array_equal(self.penalty.feasible(combined), combined) else None
 
     @abstractmethod
     def violation_unit(self) -> float:

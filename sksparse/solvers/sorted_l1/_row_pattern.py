@@ -31,6 +31,12 @@ _JITTER = 1e-13
 _INEXACT, _MOST_PRODUCTS = 1e-3, 200
 # Curvatures below this share of the mean are taken for it where they scale a force.
 _FLAT = 1e-6
+# Least share of the mean weight of its cluster that a feature takes: less might be indefinite.
+_LEAST_SHARE = 1e-3
+# Shares of a Newton step that are tried, and multiples of the one that leads to a border.
+_SHARES, _BORDERS = (1.0, 0.5, 0.25, 0.0625), (64.0, 16.0, 4.0, 1.0 + 1e-9)
+# Times the curvature of H at which the norm's own is infinite.
+_SHARPEST = 1e10
 # Objectives this close, as a share, are equal; then violations this much smaller are better.
 _ROUNDING, _BETTER = 1e-14, 0.9
 
@@ -96,18 +102,17 @@ class RowsPoint:
     @classmethod
     def at(cls, problem: RowsProblem, coef: Array) -> RowsPoint:
         """Coefficients of which only values are known."""
-        labels, lengths = cluster_labels(coef), magnitudes(coef)
-        used = np.flatnonzero(labels >= 0)
-        _, first = np.unique(labels[used], return_index=True)
-        lengths[used] = lengths[used[first]][labels[used]]
-        return cls(problem, coef, lengths)
+        return cls(problem, coef, tied_lengths(coef))
 
     @cached_property
     def value(self) -> float:
         """Quadratic plus penalty, up to a constant."""
-        problem = self.problem
-        smooth = problem.quadratic.value(self.coef, self.state)
-        return smooth + problem.alpha * problem.penalty.value(self.lengths)
+        return self.problem.quadratic.value(self.coef, self.state) + self.cost
+
+    @cached_property
+    def cost(self) -> float:
+        """The penalty at its strength."""
+        return self.problem.alpha * self.problem.penalty.value(self.lengths)
 
     @cached_property
     def descent(self) -> Array:
@@ -133,11 +138,20 @@ class RowsPoint:
         return self.coef * divide(self.lengths, magnitudes(self.coef))
 
 
-class _Pattern:
+def tied_lengths(coef: Array) -> Array:
+    """Lengths of the features' coefficients, equal bit for bit where they are tied."""
+    labels, lengths = cluster_labels(coef), magnitudes(coef)
+    used = np.flatnonzero(labels >= 0)
+    _, first = np.unique(labels[used], return_index=True)
+    lengths[used] = lengths[used[first]][labels[used]]
+    return lengths
+
+
+class Pattern:
     """What is in use, in clusters from the largest length on."""
 
     def __init__(self, lengths: Array) -> None:
-        used = np.flatnonzero(lengths)
+        self._n, used = len(lengths), np.flatnonzero(lengths)
         self.used: Indices = used[np.argsort(-lengths[used], kind="stable")]
         ranked = lengths[self.used]
         self.starts = np.flatnonzero(np.diff(ranked, prepend=np.inf))
@@ -157,35 +171,70 @@ class _Pattern:
 
     def in_order(self, levels: Array) -> Array:
         """The nearest lengths in the order of the clusters, of which those that meet are tied."""
+        if not len(levels):
+            return levels
         fit = isotonic_regression(levels, weights=self.sizes, increasing=False).x
         return np.maximum(fit, 0.0)
 
-    def placed(self, problem: RowsProblem, moved: Array, levels: Array) -> RowsPoint:
-        """Coefficients in use along those that were ``moved``, with the lengths of clusters."""
-        coef, lengths = np.zeros((len(moved), len(problem.scales))), np.zeros(len(problem.scales))
+    def border(self, along: Array) -> float:
+        """Share of moves of the lengths at which the first clusters meet or become zero."""
+        gaps, closing = np.diff(-self.levels, append=0.0), np.diff(along, append=0.0)
+        meeting = closing > 0.0
+        return float(np.min(gaps[meeting] / closing[meeting], initial=np.inf))
+
+    def placed(self, moved: Array, levels: Array | None = None) -> tuple[Array, Array]:
+        """Coefficients and lengths along those in use that were ``moved``.
+
+        Without the lengths of clusters, those nearest to the ones of what was moved.
+        """
+        if levels is None:
+            levels = self.in_order(self.sums(magnitudes(moved)) / self.sizes)
+        coef, lengths = np.zeros((len(moved), self._n)), np.zeros(self._n)
         lengths[self.used] = self.members(levels)
         coef[:, self.used] = moved * divide(lengths[self.used], magnitudes(moved))
-        return RowsPoint(problem, coef, lengths)
+        return coef, lengths
 
 
-def newton_ends(point: RowsPoint, shares: tuple[float, ...], largest: int) -> Iterator[RowsPoint]:
-    """Ends of shares of a Newton step, those in the order of the pattern after those as they are.
+def newton_ends(
+    point: RowsPoint, damping: float, largest: int
+) -> Iterator[tuple[float, RowsPoint]]:
+    """Shares of a Newton step and their ends, those in the order of the pattern last.
 
-    Systems with more features in use than ``largest`` are solved by conjugate gradients. There is
-    no end where a system is singular.
+    The last one is where the pattern ends, and clusters meet or become zero.
+
+    Parameters
+    ----------
+    point : RowsPoint
+        Where to begin.
+    damping : float
+        Share by which the diagonal of H is raised, which shortens steps where it is flat.
+    largest : int
+        Features in use above which the system is solved by conjugate gradients.
     """
-    problem, pattern = point.problem, _Pattern(point.lengths)
+    problem, pattern = point.problem, Pattern(_in_smooth_part(point))
     used = pattern.used
-    frame = _Frame(point, pattern)
+    if not used.size:
+        return
+    frame = _Frame(point, pattern, damping)
     step = frame.exact_step() if len(used) <= largest else frame.approximate_step()
     if step is None:
         return
     along, move = step
-    for share in shares:
+    border = pattern.border(along)
+    multiples = [border * multiple for multiple in _BORDERS]
+    for share in [*_SHARES, *(share for share in multiples if share < _SHARES[-1])]:
         levels, moved = pattern.levels + share * along, point.coef[:, used] + share * move
-        yield pattern.placed(problem, moved, np.maximum(levels, 0.0))
-        if (np.diff(levels) > 0.0).any():
-            yield pattern.placed(problem, moved, pattern.in_order(levels))
+        if share >= _SHARES[-1]:
+            yield share, RowsPoint(problem, *pattern.placed(moved, np.maximum(levels, 0.0)))
+        if share > border:
+            yield share, RowsPoint(problem, *pattern.placed(moved, pattern.in_order(levels)))
+
+
+def _in_smooth_part(point: RowsPoint) -> Array:
+    """Lengths, zero where they are so small that the norm has a corner there in any digit."""
+    along = np.sum(point.coef * point.descent, axis=0)
+    flat = along <= _SHARPEST * point.problem.diagonal * point.lengths**2
+    return np.where(flat, point.lengths, 0.0)
 
 
 def combination(history: list[RowsPoint]) -> RowsPoint | None:
@@ -193,7 +242,7 @@ def combination(history: list[RowsPoint]) -> RowsPoint | None:
 
     It keeps the ties and zeros of the last one.
     """
-    last, pattern = history[-1], _Pattern(history[-1].lengths)
+    last, pattern = history[-1], Pattern(history[-1].lengths)
     coefs = np.array([point.coef[:, pattern.used] for point in history])
     steps = np.diff(coefs, axis=0).reshape(len(coefs) - 1, -1)
     system = steps @ steps.T
@@ -203,27 +252,29 @@ def combination(history: list[RowsPoint]) -> RowsPoint | None:
     system[np.diag_indices_from(system)] += _JITTER * trace
     weights = np.linalg.solve(system, np.ones(len(system)))
     found = np.tensordot(weights / weights.sum(), coefs[1:], axes=1)
-    levels = pattern.sums(magnitudes(found)) / pattern.sizes
-    return pattern.placed(last.problem, found, pattern.in_order(levels))
+    return RowsPoint(last.problem, *pattern.placed(found))
 
 
 class _Frame:
     """The Newton system at a point."""
 
-    def __init__(self, point: RowsPoint, pattern: _Pattern) -> None:
+    def __init__(self, point: RowsPoint, pattern: Pattern, damping: float) -> None:
         problem, used = point.problem, pattern.used
         self._pattern, self._stored = pattern, problem.quadratic.gram is not None
         self._rows = problem.rows[used]
         if self._stored:
             self._rows = np.ascontiguousarray(self._rows[:, used])
         self._diagonal = problem.diagonal[used]
+        self._raised = damping * self._diagonal
         self._pull = point.descent[:, used]
         coef = point.coef[:, used]
         self._directions = coef / magnitudes(coef)
-        # a pull against its direction would make the system indefinite
-        along = np.maximum(self._along(self._pull), 0.0)
-        self._bend = along / point.lengths[used]
-        self._weights = problem.alpha * pattern.sums(problem.penalty.weights[: len(used)])
+        # what of its cluster's weights each feature takes, which its pull tells
+        weights = problem.alpha * pattern.sums(problem.penalty.weights[: len(used)])
+        along = self._along(self._pull)
+        shares = along + pattern.members((weights - pattern.sums(along)) / pattern.sizes)
+        least = _LEAST_SHARE * pattern.members(weights / pattern.sizes)
+        self._weights, self._bend = weights, np.maximum(shares, least) / point.lengths[used]
 
     def _along(self, values: Array) -> Array:
         return np.asarray(np.sum(self._directions * values, axis=0))
@@ -232,13 +283,11 @@ class _Frame:
         """Moves of the lengths of clusters and of the coefficients in use; None if singular."""
         pattern = self._pattern
         system = self._rows.copy() if self._stored else self._rows @ self._rows.T
-        system[np.diag_indices_from(system)] += self._bend + _JITTER * self._diagonal
+        system[np.diag_indices_from(system)] += self._bend + self._raised
         inverse = _inverse(system)
         if inverse is None:
             return None
-        radial = inverse * (self._directions.T @ self._directions)
-        radial[np.diag_indices_from(radial)] *= 1.0 + _JITTER
-        resistance = _inverse(radial)
+        resistance = _inverse(inverse * (self._directions.T @ self._directions))
         if resistance is None:
             return None
         # where lengths are free to move, and the forces that move them elsewhere
@@ -279,7 +328,8 @@ class _Frame:
         product = move @ self._rows
         if not self._stored:
             product = product @ self._rows.T
-        return np.asarray(product + self._bend * (move - self._directions * self._along(move)))
+        across = move - self._directions * self._along(move)
+        return np.asarray(product + self._raised * move + self._bend * across)
 
     def _keeping(self, move: Array) -> Array:
         """The nearest move that keeps the ties."""
@@ -302,6 +352,7 @@ class _Frame:
                 total += pattern.sums(own * row)
             else:
                 total += np.einsum("ij,ij->i", sums, sums)
+        total += pattern.sums(self._raised)
         return np.maximum(total / pattern.sizes, _FLAT * self._diagonal.mean())
 
     def _preconditioned(self, rest: Array, curvatures: Array) -> Array:
@@ -311,11 +362,17 @@ class _Frame:
 
 def _inverse(matrix: Array) -> Array | None:
     """Inverse of a positive definite matrix, None where it is not."""
-    factor, failed = scipy.linalg.lapack.dpotrf(matrix, lower=1)
+    roots = np.sqrt(np.maximum(np.diag(matrix), 0.0))
+    if not (roots > 0.0).all():
+        return None
+    units = np.outer(roots, roots)
+    scaled = matrix / units
+    scaled[np.diag_indices_from(scaled)] += _JITTER
+    factor, failed = scipy.linalg.lapack.dpotrf(scaled, lower=1)
     if failed:
         return None
     lower, failed = scipy.linalg.lapack.dpotri(factor, lower=1)
     if failed:
         return None
     lower = np.tril(lower)
-    return np.asarray(lower + np.tril(lower, -1).T)
+    return np.asarray((lower + np.tril(lower, -1).T) / units)

@@ -8,21 +8,24 @@ Newton steps are made.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 
 from sksparse._interrupts import check
 from sksparse._typing import Array, Indices
-from sksparse.penalties import SortedL1, cluster_labels
+from sksparse.penalties import SortedL1
 from sksparse.solvers.convex._quadratic_model import GramQuadratic, Quadratic
 from sksparse.solvers.convex._scaled_solve import scaled_solve
 from sksparse.solvers.convex._working_set import WorkingModel
 from sksparse.solvers.sorted_l1._row_pattern import (
+    Pattern,
     RowsPoint,
     RowsProblem,
     combination,
     newton_ends,
+    tied_lengths,
 )
 from sksparse.solvers.sorted_l1._working import SortedWorking
 
@@ -42,14 +45,14 @@ class Tuning:
         are at the level of rounding.
     better : float
         Share of the violations that counts as progress.
+    lower : float
+        Share of the penalty by which the objective falls that counts as well.
     system_share : float
         Time that Newton steps may take, relative to that of the sweeps so far: a step on a pattern
         far from the final one is wasted.
     system, update : float
         Nanoseconds for the cube of the size of a Newton system, and for a multiplication of a
         sweep.
-    shares : tuple of float
-        Shares of a Newton step that are tried.
     largest_system : int
         Features in use up to which Newton systems are factorised.
     products : float
@@ -62,13 +65,17 @@ class Tuning:
     max_rounds: int = 2000
     patience: int = 20
     better: float = 0.9
+    lower: float = 1e-8
     system_share: float = 2.0
     system: float = 0.4
     update: float = 0.3
-    shares: tuple[float, ...] = (1.0, 0.5, 0.25, 0.0625)
     largest_system: int = 400
     products: float = 5.0
     memory: int = 5
+    haste: float = 0.25
+    short: float = 0.0625
+    least_damping: float = 1e-4
+    most_damping: float = 1e2
     most_caution: float = 16.0
     per_sample: float = 1.5
 
@@ -79,8 +86,14 @@ TUNING = Tuning()
 class RowsWorking(SortedWorking):
     """Features with the largest weights, whose coefficients have a row for each output."""
 
-    def admits(self, combined: Array, end: Array) -> bool:
-        return bool(cluster_labels(combined).max() <= cluster_labels(end).max())
+    needs_gram: ClassVar[bool] = False
+
+    def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
+        return float(self.violations(coef, gradient, alpha).max(initial=0.0))
+
+    def admitted(self, combined: Array, end: Array) -> Array | None:
+        pattern = Pattern(tied_lengths(end))
+        return pattern.placed(combined[:, pattern.used])[0]
 
     def model(self, quadratic: Quadratic, curvature: float) -> RowsModel:
         return RowsModel(quadratic, self)
@@ -121,8 +134,11 @@ def _stored(quadratic: Quadratic) -> Quadratic:
     columns = quadratic.columns
     if columns is not None and n_columns > TUNING.per_sample * len(columns):
         return quadratic
-    every = sp.eye_array(n_columns, format="csc")
-    matrix = np.ascontiguousarray(quadratic.reduced(every))
+    if columns is not None:
+        matrix = columns.T @ columns
+    else:
+        every = sp.eye_array(n_columns, format="csc")
+        matrix = np.ascontiguousarray(quadratic.reduced(every))
     return GramQuadratic(matrix, quadratic.descent(quadratic.origin), np.zeros(n_columns))
 
 
@@ -136,36 +152,48 @@ def minimise_rows(problem: RowsProblem, coef: Array, tol: float) -> Array:
     if problem.alpha == 0.0 or not problem.penalty.weights.any():
         return _least_squares(problem, coef)
     point, history = RowsPoint.at(problem, coef), list[RowsPoint]()
-    best, stale, budget, caution = np.inf, 0, 0.0, 1.0
+    best, stale, budget, caution, damping = np.inf, 0, 0.0, 1.0, 0.0
     for _ in range(TUNING.max_rounds):
         check()
-        point = _swept(point)
+        before, point = point, _swept(point)
         used = int(np.count_nonzero(point.lengths))
-        budget += TUNING.system_share * TUNING.update * TUNING.sweeps * used * point.state.size
-        cost = _newton_cost(used, point.state.size)
+        sweeps = TUNING.update * TUNING.sweeps * used * point.state.size
+        gained, budget = (before.value - point.value) / max(sweeps, 1.0), budget + sweeps
         history = [*history[-TUNING.memory :], point]
         if point.worst > tol and len(history) > TUNING.memory:
             combined = combination(history)
             if combined is not None and combined.is_better(point):
                 point, history = combined, [combined]
-        if point.worst > tol and 0.0 < caution * cost <= budget:
+        cost = _newton_cost(used, point.state.size)
+        due = caution * cost <= TUNING.system_share * budget or stale == TUNING.patience // 2
+        if point.worst > tol and used and due:
+            end, damping = _newton(point, damping)
             budget = 0.0
-            point, full = _newton(point)
-            history = [point]
-            caution = 1.0 if full else min(2.0 * caution, TUNING.most_caution)
-        stale = 0 if point.worst < TUNING.better * best else stale + 1
+            # steps that gain less than sweeps in the same time become rare
+            useful = point.value - end.value > gained * cost
+            caution = TUNING.haste if useful else min(2.0 * caution, TUNING.most_caution)
+            if end is not point:
+                point, history = end, [end]
+        lower = before.value - point.value > TUNING.lower * point.cost
+        stale = 0 if lower or point.worst < TUNING.better * best else stale + 1
         best = min(best, point.worst)
         if point.worst <= tol or stale > TUNING.patience:
             break
     return point.exact()
 
 
-def _newton(point: RowsPoint) -> tuple[RowsPoint, bool]:
-    """The first end of a Newton step that is better, and whether it was the full step."""
-    for k, end in enumerate(newton_ends(point, TUNING.shares, TUNING.largest_system)):
+def _newton(point: RowsPoint, damping: float) -> tuple[RowsPoint, float]:
+    """The first end of a Newton step that is better, or the point itself, and the next damping."""
+    reached, share = point, 0.0
+    for tried, end in newton_ends(point, damping, TUNING.largest_system):
         if end.is_better(point):
-            return end, k < 2
-    return point, False
+            reached, share = end, tried
+            break
+    if share == 1.0:
+        return reached, 0.1 * damping if damping > TUNING.least_damping else 0.0
+    if share < TUNING.short:
+        damping = max(10.0 * damping, TUNING.least_damping)
+    return reached, min(damping, TUNING.most_damping)
 
 
 def _newton_cost(used: int, state: int) -> float:
