@@ -110,6 +110,11 @@ class RowsPoint:
         return self.problem.quadratic.value(self.coef, self.state) + self.cost
 
     @cached_property
+    def n_used(self) -> int:
+        """Number of features that are not zero."""
+        return int(np.count_nonzero(self.lengths))
+
+    @cached_property
     def cost(self) -> float:
         """The penalty at its strength."""
         return self.problem.alpha * self.problem.penalty.value(self.lengths)

@@ -36,48 +36,54 @@ class Tuning:
 
     Parameters
     ----------
+    per_sample : float
+        Columns per sample up to which H takes the place of dense columns.
     sweeps : int
         Sweeps over single features in a round.
+    memory : int
+        Steps of rounds that are combined.
+    system_share : float
+        Time that Newton steps may take, relative to that of the sweeps so far: a step on a pattern
+        far from the final one is wasted.
+    system, products, update : float
+        Nanoseconds for the cube of the size of a Newton system; for one that is solved by conjugate
+        gradients, per feature in use and number of a state; and for a multiplication in a sweep.
+    largest_system : int
+        Features in use up to which Newton systems are factorised.
+    haste, most_caution : float
+        Share of that time that is waited for once a Newton step has gained more than sweeps do in
+        the same time. It doubles with each that has not, up to the second number.
+    short : float
+        Share of a Newton step below which the next one is damped ten times as much,
+    least_damping, most_damping : float
+        from the first of these on, up to the second, as a share of the diagonal of H.
     max_rounds : int
         Rounds over one working set.
     patience : int
         Rounds in which the violations have not become ``better`` times smaller, after which they
         are at the level of rounding.
-    better : float
-        Share of the violations that counts as progress.
-    lower : float
-        Share of the penalty by which the objective falls that counts as well.
-    system_share : float
-        Time that Newton steps may take, relative to that of the sweeps so far: a step on a pattern
-        far from the final one is wasted.
-    system, update : float
-        Nanoseconds for the cube of the size of a Newton system, and for a multiplication of a
-        sweep.
-    largest_system : int
-        Features in use up to which Newton systems are factorised.
-    products : float
-        Nanoseconds of a step by conjugate gradients, per feature in use and number of a state.
-    per_sample : float
-        Columns per sample up to which H takes the place of the columns.
+    better, lower : float
+        Share of the violations that counts as progress, and share of the penalty by which the
+        objective falls that counts as well.
     """
 
+    per_sample: float = 1.5
     sweeps: int = 3
+    memory: int = 5
+    system_share: float = 2.0
+    system: float = 0.4
+    products: float = 5.0
+    update: float = 0.3
+    largest_system: int = 400
+    haste: float = 0.25
+    most_caution: float = 16.0
+    short: float = 0.0625
+    least_damping: float = 1e-4
+    most_damping: float = 1e2
     max_rounds: int = 2000
     patience: int = 20
     better: float = 0.9
     lower: float = 1e-8
-    system_share: float = 2.0
-    system: float = 0.4
-    update: float = 0.3
-    largest_system: int = 400
-    products: float = 5.0
-    memory: int = 5
-    haste: float = 0.25
-    short: float = 0.0625
-    least_damping: float = 1e-4
-    most_damping: float = 1e2
-    most_caution: float = 16.0
-    per_sample: float = 1.5
 
 
 TUNING = Tuning()
@@ -151,56 +157,92 @@ def minimise_rows(problem: RowsProblem, coef: Array, tol: float) -> Array:
         return coef
     if problem.alpha == 0.0 or not problem.penalty.weights.any():
         return _least_squares(problem, coef)
-    point, history = RowsPoint.at(problem, coef), list[RowsPoint]()
-    best, stale, budget, caution, damping = np.inf, 0, 0.0, 1.0, 0.0
+    descent = _Descent(RowsPoint.at(problem, coef))
+    best, stale = np.inf, 0
     for _ in range(TUNING.max_rounds):
         check()
-        before, point = point, _swept(point)
-        used = int(np.count_nonzero(point.lengths))
-        sweeps = TUNING.update * TUNING.sweeps * used * point.state.size
-        gained, budget = (before.value - point.value) / max(sweeps, 1.0), budget + sweeps
-        history = [*history[-TUNING.memory :], point]
-        if point.worst > tol and len(history) > TUNING.memory:
-            combined = combination(history)
-            if combined is not None and combined.is_better(point):
-                point, history = combined, [combined]
-        cost = _newton_cost(used, point.state.size)
-        due = caution * cost <= TUNING.system_share * budget or stale == TUNING.patience // 2
-        if point.worst > tol and used and due:
-            end, damping = _newton(point, damping)
-            budget = 0.0
-            # steps that gain less than sweeps in the same time become rare
-            useful = point.value - end.value > gained * cost
-            caution = TUNING.haste if useful else min(2.0 * caution, TUNING.most_caution)
-            if end is not point:
-                point, history = end, [end]
+        before = descent.point
+        descent.sweep()
+        if descent.point.worst > tol:
+            descent.combine()
+        if descent.point.worst > tol:
+            descent.newton(stalled=stale == TUNING.patience // 2)
+        point = descent.point
         lower = before.value - point.value > TUNING.lower * point.cost
         stale = 0 if lower or point.worst < TUNING.better * best else stale + 1
         best = min(best, point.worst)
         if point.worst <= tol or stale > TUNING.patience:
             break
-    return point.exact()
+    return descent.point.exact()
 
 
-def _newton(point: RowsPoint, damping: float) -> tuple[RowsPoint, float]:
-    """The first end of a Newton step that is better, or the point itself, and the next damping."""
-    reached, share = point, 0.0
-    for tried, end in newton_ends(point, damping, TUNING.largest_system):
-        if end.is_better(point):
-            reached, share = end, tried
-            break
-    if share == 1.0:
-        return reached, 0.1 * damping if damping > TUNING.least_damping else 0.0
-    if share < TUNING.short:
-        damping = max(10.0 * damping, TUNING.least_damping)
-    return reached, min(damping, TUNING.most_damping)
+class _Descent:
+    """The steps of a round, and how often it is time for a Newton step."""
 
+    def __init__(self, point: RowsPoint) -> None:
+        self.point = point
+        self._history = [point]
+        # nanoseconds of sweeps since the last Newton step, and what they gain in each
+        self._waited, self._gain = 0.0, 0.0
+        self._caution, self._damping = 1.0, 0.0
 
-def _newton_cost(used: int, state: int) -> float:
-    """Nanoseconds of a Newton step."""
-    if used <= TUNING.largest_system:
-        return TUNING.system * used**3
-    return TUNING.products * used * state
+    def sweep(self) -> None:
+        """Sweeps over clusters and features."""
+        from sksparse._kernels.sorted_rows import sorted_rows
+
+        before, problem = self.point, self.point.problem
+        coef, lengths = before.coef.copy(), before.lengths.copy()
+        sorted_rows(
+            problem.rows,
+            problem.quadratic.gram is not None,
+            problem.diagonal,
+            before.state.copy(),
+            coef,
+            lengths,
+            np.argsort(-lengths, kind="stable"),
+            problem.sums,
+            problem.alpha,
+            TUNING.sweeps,
+        )
+        self.point = RowsPoint(problem, coef, lengths)
+        self._history = [*self._history[-TUNING.memory :], self.point]
+        took = TUNING.update * TUNING.sweeps * max(self.point.n_used, 1) * before.state.size
+        self._waited += took
+        self._gain = (before.value - self.point.value) / took
+
+    def combine(self) -> None:
+        """The combination of the last points, where that is better."""
+        if len(self._history) <= TUNING.memory:
+            return
+        combined = combination(self._history)
+        if combined is not None and combined.is_better(self.point):
+            self._restart(combined)
+
+    def newton(self, *, stalled: bool) -> None:
+        """A Newton step, if it is time for one or nothing else helps."""
+        used, size = self.point.n_used, self.point.state.size
+        factorised = used <= TUNING.largest_system
+        cost = TUNING.system * used**3 if factorised else TUNING.products * used * size
+        early = self._caution * cost > TUNING.system_share * self._waited
+        if not used or (early and not stalled):
+            return
+        before, share, self._waited = self.point, 0.0, 0.0
+        for tried, end in newton_ends(before, self._damping, TUNING.largest_system):
+            if end.is_better(before):
+                share = tried
+                self._restart(end)
+                break
+        useful = before.value - self.point.value > self._gain * cost
+        self._caution = TUNING.haste if useful else min(2.0 * self._caution, TUNING.most_caution)
+        if share == 1.0:
+            damped = self._damping > TUNING.least_damping
+            self._damping = 0.1 * self._damping if damped else 0.0
+        elif share < TUNING.short:
+            damping = max(10.0 * self._damping, TUNING.least_damping)
+            self._damping = min(damping, TUNING.most_damping)
+
+    def _restart(self, point: RowsPoint) -> None:
+        self.point, self._history = point, [point]
 
 
 def _least_squares(problem: RowsProblem, coef: Array) -> Array:
@@ -209,24 +251,3 @@ def _least_squares(problem: RowsProblem, coef: Array) -> Array:
     matrix = rows if quadratic.gram is not None else rows @ rows.T
     found = [scaled_solve(matrix, row) for row in quadratic.descent(quadratic.origin)]
     return np.array([old if new is None else new for old, new in zip(coef, found, strict=True)])
-
-
-def _swept(point: RowsPoint) -> RowsPoint:
-    """A point after some sweeps over clusters and features."""
-    from sksparse._kernels.sorted_rows import sorted_rows
-
-    problem = point.problem
-    coef, lengths = point.coef.copy(), point.lengths.copy()
-    sorted_rows(
-        problem.rows,
-        problem.quadratic.gram is not None,
-        problem.diagonal,
-        point.state.copy(),
-        coef,
-        lengths,
-        np.argsort(-lengths, kind="stable"),
-        problem.sums,
-        problem.alpha,
-        TUNING.sweeps,
-    )
-    return RowsPoint(problem, coef, lengths)
