@@ -44,6 +44,8 @@ class Tuning(NamedTuple):
         certificate that is aimed at.
     sharper : float
         Share of the violations that are aimed at where the duality gap is still too large.
+    gained : float
+        Share of the square of the largest violation that an answer is at least above the minimum.
     proved : float
         Violations this share of the tolerance have the gap computed, whatever is expected of it.
     """
@@ -60,6 +62,7 @@ class Tuning(NamedTuple):
     inner: float = 1e-2
     inner_target: float = 0.3
     sharper: float = 0.1
+    gained: float = 0.05
     proved: float = 1e-3
 
 
@@ -222,7 +225,9 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
         tol = self.tolerance(problem)
         largest = self._largest_gap(problem, state, tol)
         unsure = not state.stale and certificate.value > tol * TUNING.proved
-        if unsure and self._estimated_gap(problem, state) > largest:
+        # moving what violates most gains half the square of the violation, up to what it meets
+        gain = TUNING.gained * (certificate.value * state.residual) ** 2
+        if unsure and (gain > largest or self._estimated_gap(problem, state) > largest):
             return False
         gap = self.gap(problem, state.coef, state.intercept)
         if np.isnan(gap):

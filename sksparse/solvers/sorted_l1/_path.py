@@ -17,7 +17,7 @@ TUNING = Tuning()
 # where the tolerance is not below the second number: smaller ones are met all at once.
 _STAGES, _LARGE = (30.0, 10.0, 3.0), 1e-5
 # Share of the tolerance that the gap over the candidates may take.
-_SHARE = 0.7
+_SHARE = 0.95
 
 
 class SortedPath(BatchedPath):
