@@ -11,6 +11,8 @@ from sksparse._typing import Array
 from sksparse.penalties._base import check_factors
 
 KINDS = ("bh", "gaussian", "lasso")
+#: Ranks over which the first half of the fall is spent where features outnumber samples.
+STEEP_RANKS = 10
 
 
 def oscar_weights(n_features: int, pairwise: float, ranks: int | None = None) -> Array:
@@ -59,6 +61,33 @@ def oscar_weights(n_features: int, pairwise: float, ranks: int | None = None) ->
     last = (n_features if ranks is None else min(ranks, n_features)) - 1
     below = np.maximum(last - np.arange(n_features, dtype=np.float64), 0.0)
     return (1.0 - pairwise) + pairwise * below / max(last, 1)
+
+
+def steep_oscar_weights(n_features: int, pairwise: float) -> Array:
+    """Weights of OSCAR for features that outnumber samples: most of the fall is at the first ranks.
+
+    What is tied depends on the fall from rank to rank. Evenly over many ranks that is next to
+    nothing, and OSCAR is the lasso; but the fall in all is bias, and a long steep one admits many
+    small coefficients in one cluster. So half of the fall is spent on the ten largest magnitudes.
+    The other half, over the rest, still ties equal columns wherever they rank.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of features.
+    pairwise : float
+        How far the weights fall in all, from 0 to 1.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_features,)
+        Non-increasing from 1 to ``1 - pairwise``; for up to 21 features those of
+        :func:`oscar_weights`.
+    """
+    last = n_features - 1
+    knots = [0.0, min(STEEP_RANKS, last / 2), float(last)]
+    heights = [1.0, 1.0 - pairwise / 2, 1.0 - pairwise]
+    return np.asarray(np.interp(np.arange(n_features), knots, heights))
 
 
 def slope_weights(

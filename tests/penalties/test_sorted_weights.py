@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import norm
 
 from sksparse.penalties import SortedL1, oscar_weights, slope_weights
+from sksparse.penalties._sorted_weights import steep_oscar_weights
 
 
 @pytest.mark.parametrize("p", [1, 2, 7, 60])
@@ -27,6 +28,21 @@ def test_oscar_weights_fall_evenly_over_the_ranks() -> None:
     np.testing.assert_allclose(weights, [1.0, 0.8, 0.6, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4], rtol=1e-15)
     np.testing.assert_array_equal(oscar_weights(9, 0.6, ranks=20), oscar_weights(9, 0.6))
     np.testing.assert_array_equal(oscar_weights(4, 0.0, ranks=2), np.ones(4))
+
+
+@pytest.mark.parametrize("p", [2, 3, 20, 21, 22, 500])
+def test_half_of_the_fall_is_at_the_first_ranks(p: int) -> None:
+    weights = steep_oscar_weights(p, 0.8)
+    falls = -np.diff(weights)
+    assert weights[0] == 1.0
+    assert weights[-1] == pytest.approx(0.2)
+    assert (falls > 0.0).all()
+    if p <= 21:
+        np.testing.assert_allclose(weights, oscar_weights(p, 0.8), rtol=1e-14)
+    else:
+        np.testing.assert_allclose(falls[:10], 0.04, rtol=1e-12)
+        np.testing.assert_allclose(falls[10:], 0.4 / (p - 11), rtol=1e-9)
+    np.testing.assert_array_equal(steep_oscar_weights(p, 0.0), np.ones(p))
 
 
 def test_thresholds_of_benjamini_and_hochberg() -> None:

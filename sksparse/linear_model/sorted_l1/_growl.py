@@ -77,7 +77,7 @@ class GrOWL(SortedRegressorMixin, SortedEstimator):
         Number of features in use.
     clusters_ : list of ndarray
         Positions of the features that share one non-zero magnitude, largest magnitude first.
-    cluster_coef_ : ndarray of shape (n_clusters_,)
+    cluster_coef_ : ndarray of shape (`n_clusters_`,)
         The magnitudes, norms over the targets.
     n_clusters_ : int
         Number of clusters.
@@ -119,6 +119,7 @@ class GrOWL(SortedRegressorMixin, SortedEstimator):
     GroupLassoRegressor : Several targets without ties: the multi-task lasso.
     alpha_max : The smallest strength that selects nothing.
     sksparse.sparsifiers.GrOWL : The same penalty on the layers of a network.
+    sksparse.inspection.ClusterDisplay : Draws clusters beside the correlations of features.
 
     Notes
     -----

@@ -14,6 +14,7 @@ from sksparse._validation import _short, warn_if_more_than_all
 from sksparse.linear_model._base import FIT_CONSTRAINTS
 from sksparse.losses import Loss
 from sksparse.penalties import oscar_weights, slope_weights
+from sksparse.penalties._sorted_weights import steep_oscar_weights
 from sksparse.solvers import Design
 from sksparse.solvers._distinct import distinct_samples
 
@@ -21,11 +22,6 @@ from sksparse.solvers._distinct import distinct_samples
 REGRESSION_LOSSES = ("squared", "poisson")
 #: Sequences of weights by name.
 SEQUENCES = ("bh", "oscar", "lasso", "gaussian")
-
-#: Ranks over which the weights of OSCAR fall where features outnumber samples, and by which share
-#: of `pairwise`. What is tied depends on the fall from rank to rank, the bias on the fall in all:
-#: long falls admit many small coefficients in one cluster, deep ones shrink the largest too much.
-WIDE_RANKS, WIDE_SHARE = 10, 0.5
 
 #: How the weights of OSCAR fall.
 OSCAR_CONSTRAINTS: dict[str, list[Any]] = {
@@ -107,7 +103,7 @@ class Sequence:
         if self.ranks == "auto":
             if _distinct(design, loss, p) == p:
                 return oscar_weights(p, self.pairwise)
-            return oscar_weights(p, WIDE_SHARE * self.pairwise, WIDE_RANKS)
+            return steep_oscar_weights(p, self.pairwise)
         warn_if_more_than_all("ranks", self.ranks, p)
         return oscar_weights(p, self.pairwise, int(self.ranks))
 

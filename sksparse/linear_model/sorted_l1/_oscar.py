@@ -82,7 +82,7 @@ class OSCAR(SortedRegressorMixin, SortedEstimator):
         Number of features in use.
     clusters_ : list of ndarray
         Positions of the features that share one non-zero magnitude, largest magnitude first.
-    cluster_coef_ : ndarray of shape (n_clusters_,)
+    cluster_coef_ : ndarray of shape (`n_clusters_`,)
         The magnitudes.
     n_clusters_ : int
         Number of clusters.
@@ -125,6 +125,7 @@ class OSCAR(SortedRegressorMixin, SortedEstimator):
     GrOWL : Several targets.
     oscar_path : Many strengths.
     sksparse.feature_selection.GroupLassoSelector : Groups known beforehand.
+    sksparse.inspection.ClusterDisplay : Draws clusters beside the correlations of features.
 
     Notes
     -----

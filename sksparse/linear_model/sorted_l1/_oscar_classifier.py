@@ -88,7 +88,7 @@ class OSCARClassifier(SortedClassifierMixin, SortedEstimator):
         Number of features in use.
     clusters_ : list of ndarray
         Positions of the features that share one non-zero magnitude, largest magnitude first.
-    cluster_coef_ : ndarray of shape (n_clusters_,)
+    cluster_coef_ : ndarray of shape (`n_clusters_`,)
         The magnitudes, for more than two classes norms over these.
     n_clusters_ : int
         Number of clusters.
@@ -130,6 +130,7 @@ class OSCARClassifier(SortedClassifierMixin, SortedEstimator):
     OSCAR : The same for quantities and counts.
     SLOPEClassifier : Other weights.
     slope_path : Many strengths.
+    sksparse.inspection.ClusterDisplay : Draws clusters beside the correlations of features.
 
     Notes
     -----

@@ -75,7 +75,7 @@ class OSCARCV(LossSearchMixin, SortedRegressorMixin, SortedSearch):
         Number of features in use.
     clusters_ : list of ndarray
         Positions of the features that share one non-zero magnitude, largest magnitude first.
-    cluster_coef_ : ndarray of shape (n_clusters_,)
+    cluster_coef_ : ndarray of shape (`n_clusters_`,)
         The magnitudes.
     n_clusters_ : int
         Number of clusters.

@@ -78,7 +78,7 @@ class SLOPE(SortedRegressorMixin, SortedEstimator):
         Number of features in use.
     clusters_ : list of ndarray
         Positions of the features that share one non-zero magnitude, largest magnitude first.
-    cluster_coef_ : ndarray of shape (n_clusters_,)
+    cluster_coef_ : ndarray of shape (`n_clusters_`,)
         The magnitudes.
     n_clusters_ : int
         Number of clusters.
@@ -120,6 +120,7 @@ class SLOPE(SortedRegressorMixin, SortedEstimator):
     GrOWL : Several targets.
     slope_path : Many strengths.
     sksparse.penalties.slope_weights : The weights by name.
+    sksparse.inspection.ClusterDisplay : Draws clusters beside the correlations of features.
 
     Notes
     -----

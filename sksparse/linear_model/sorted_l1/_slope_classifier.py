@@ -84,7 +84,7 @@ class SLOPEClassifier(SortedClassifierMixin, SortedEstimator):
         Number of features in use.
     clusters_ : list of ndarray
         Positions of the features that share one non-zero magnitude, largest magnitude first.
-    cluster_coef_ : ndarray of shape (n_clusters_,)
+    cluster_coef_ : ndarray of shape (`n_clusters_`,)
         The magnitudes, for more than two classes norms over these.
     n_clusters_ : int
         Number of clusters.
@@ -126,6 +126,7 @@ class SLOPEClassifier(SortedClassifierMixin, SortedEstimator):
     SLOPE : The same for quantities and counts.
     OSCARClassifier : Weights that fall evenly.
     slope_path : Many strengths.
+    sksparse.inspection.ClusterDisplay : Draws clusters beside the correlations of features.
 
     Notes
     -----

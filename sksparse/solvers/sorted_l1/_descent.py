@@ -26,6 +26,7 @@ from sksparse.solvers.convex._working_set import enlarge
 from sksparse.solvers.sorted_l1._path import SortedPath
 from sksparse.solvers.sorted_l1._rows import TUNING as ROWS
 from sksparse.solvers.sorted_l1._rows import RowsWorking
+from sksparse.solvers.sorted_l1._rows_path import RowsPath
 from sksparse.solvers.sorted_l1._working import SortedWorking
 
 
@@ -107,18 +108,10 @@ class SortedDescent(ConvexSolver[SortedIterate]):
         self.check(problem)
         known_gap = isinstance(problem.loss, ConjugateLoss)
         unpenalised = problem.penalty_as(SortedL1).unpenalised().size > 0
-        several = problem.loss.n_outputs > 1
-        if (
-            several
-            or not known_gap
-            or unpenalised
-            or alphas[-1] == 0.0
-            or moderate(problem)[1] != 0
-        ):
+        if not known_gap or unpenalised or alphas[-1] == 0.0 or moderate(problem)[1] != 0:
             return one_by_one
-        return solve_in_batches(
-            self, SortedPath(problem, alphas, self.tolerance(problem)), one_by_one
-        )
+        kind = SortedPath if problem.loss.n_outputs == 1 else RowsPath
+        return solve_in_batches(self, kind(problem, alphas, self.tolerance(problem)), one_by_one)
 
     def step(self, problem: Problem, state: SortedIterate) -> None:
         known, n_features = len(state.features), problem.design.n_features

@@ -6,6 +6,7 @@ import numpy as np
 
 from sksparse._typing import Array, Indices, Mask
 from sksparse.penalties import SortedL1
+from sksparse.penalties._sorted_l1 import magnitudes
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._path import BatchedPath, Tuning
 from sksparse.solvers.convex._path_candidates import SquaredCandidates
@@ -39,17 +40,17 @@ class SortedPath(BatchedPath):
         return SortedWorking(self.problem.penalty_as(SortedL1), units, self.problem.centred.scales)
 
     def _in_use(self, coef: Array) -> Mask:
-        return coef != 0.0
+        return magnitudes(coef) > 0.0
 
     def _foreseen(self, gradient: Array, alpha: float, live: Mask) -> Indices:
         rest = np.flatnonzero(~live)
         weights = alpha * self._weights[len(live) - len(rest) :]
-        return rest[over_full(np.abs(gradient[rest]), weights)]
+        return rest[over_full(magnitudes(gradient[..., rest]), weights)]
 
     def _excess(self, gradients: Array, alphas: Array) -> tuple[Array, Mask]:
         largest = np.zeros(len(alphas))
         for k, alpha in enumerate(alphas.tolist()):
-            pull = np.abs(gradients[k])
+            pull = magnitudes(gradients[k])
             order = over_full(pull, alpha * self._weights)
             norms = np.cumsum(pull[order]) / self._totals[: len(order)]
             largest[k] = max(norms.max(initial=0.0) - alpha, 0.0)
@@ -57,11 +58,11 @@ class SortedPath(BatchedPath):
         return largest, np.zeros(len(alphas), dtype=np.bool_)
 
     def _at_fault(self, coefs: Array, gradients: Array, alphas: Array) -> Indices:
-        wrong = np.zeros(coefs.shape[1], dtype=np.bool_)
+        wrong = np.zeros(coefs.shape[-1], dtype=np.bool_)
         for coef, gradient, alpha in zip(coefs, gradients, alphas.tolist(), strict=True):
-            zero = np.flatnonzero(coef == 0.0)
-            weights = alpha * self._weights[len(coef) - len(zero) :]
-            wrong[zero[over_full(np.abs(gradient[zero]), weights)]] = True
+            zero = np.flatnonzero(~self._in_use(coef))
+            weights = alpha * self._weights[len(wrong) - len(zero) :]
+            wrong[zero[over_full(magnitudes(gradient[..., zero]), weights)]] = True
         return np.flatnonzero(wrong)
 
     def _minimise(self, alpha: float, start: Array, goal: float, live: Mask) -> Array:
@@ -78,9 +79,9 @@ class SortedPath(BatchedPath):
 
     def _ahead(self, coef: Array, move: Array) -> Array:
         """The end of a move of clusters, but for those at zero or that would change their sign."""
-        magnitudes, cluster = np.unique(np.abs(coef), return_inverse=True)
+        levels, cluster = np.unique(np.abs(coef), return_inverse=True)
         along = np.bincount(cluster, np.sign(coef) * move) / np.bincount(cluster)
-        ahead = np.where(magnitudes > 0.0, np.maximum(magnitudes + along, 0.0), 0.0)
+        ahead = np.where(levels > 0.0, np.maximum(levels + along, 0.0), 0.0)
         return np.copysign(ahead[cluster], coef)
 
 

@@ -171,6 +171,8 @@ class Pattern:
 
     def in_order(self, levels: Array) -> Array:
         """The nearest lengths in the order of the clusters, of which those that meet are tied."""
+        if not len(levels):
+            return levels
         fit = isotonic_regression(levels, weights=self.sizes, increasing=False).x
         return np.maximum(fit, 0.0)
 

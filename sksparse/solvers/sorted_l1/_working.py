@@ -35,11 +35,23 @@ class SortedWorking(WorkingSet):
     def __init__(self, penalty: SortedL1, features: Indices, scales: Array) -> None:
         inner = SortedL1(penalty.weights[: len(features)])
         super().__init__(features, features, inner, scales[features])
+        self._cumulative = np.append(0.0, np.cumsum(inner.weights))
 
     def admitted(self, combined: Array, end: Array) -> Array | None:
         """A combination of iterates, if it has the ties and zeros of the last of them."""
         tied = len(np.unique(np.abs(combined))) <= len(np.unique(np.abs(end)))
         return combined if tied else None
+
+    def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
+        from sksparse._kernels.sorted_descent import descend
+
+        if not len(coef):
+            return 0.0
+        # a round says what was violated before it, and where all is tolerated does no more
+        size, none = len(coef), np.empty((0, 0))
+        memory = np.empty((4, size), dtype=np.intp), np.empty((4, size))
+        about = self.scales, self._cumulative, alpha, np.inf, 1.0, 0
+        return float(descend(none, -gradient, np.ascontiguousarray(coef), *about, *memory)[0])
 
     def violation_unit(self) -> float:
         lengths = np.cumsum(np.sort(self.scales)[::-1])
@@ -65,12 +77,14 @@ class SortedModel(WorkingModel):
 
     def __init__(self, quadratic: Quadratic, working: SortedWorking, curvature: float) -> None:
         self.quadratic, self._working = quadratic, working
+        # weights of a squared loss have sum one, and its models are to be minimised far down
+        self._nearby = TUNING.limits if curvature == 1.0 else NEARBY
         self._part: tuple[Indices, SortedModel] | None = None
 
     def minimise(
         self, alpha: float, coef: Array, tol: float, visited: Indices | None = None
     ) -> Array:
-        working, limits = self._working, NEARBY if coef.any() else TUNING.limits
+        working, limits = self._working, self._nearby if coef.any() else TUNING.limits
         if visited is None or len(visited) == len(coef):
             return minimise_sorted(
                 self.quadratic, working.penalty, alpha, coef, working.scales, tol, limits

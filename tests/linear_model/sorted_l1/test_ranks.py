@@ -9,31 +9,33 @@ import pytest
 
 from sksparse.linear_model import SLOPE, oscar_path
 from sksparse.penalties import oscar_weights
+from sksparse.penalties._sorted_weights import steep_oscar_weights
 
 
 def weights_of(X: np.ndarray, y: np.ndarray, **options: Any) -> np.ndarray:
     return oscar_path(X, y, alphas=[1e6], **options).weights
 
 
-@pytest.mark.parametrize("shape", [(40, 5), (12, 12), (12, 13), (12, 300), (5, 7)])
+@pytest.mark.parametrize("shape", [(40, 5), (30, 30), (30, 31), (12, 300), (5, 7)])
 def test_auto_is_all_ranks_until_features_outnumber_samples(
     shape: tuple[int, int], rng: np.random.Generator
 ) -> None:
     n, p = shape
     X, y = rng.standard_normal(shape), rng.standard_normal(n)
-    expected = oscar_weights(p, 0.6) if p <= n else oscar_weights(p, 0.3, ranks=10)
+    expected = oscar_weights(p, 0.6) if p <= n else steep_oscar_weights(p, 0.6)
     np.testing.assert_array_equal(weights_of(X, y, pairwise=0.6), expected)
+    assert np.isclose(expected, oscar_weights(p, 0.6)).all() == (p <= max(n, 21))
     np.testing.assert_array_equal(weights_of(X, y, ranks="all"), oscar_weights(p, 0.5))
     np.testing.assert_array_equal(weights_of(X, y, ranks=3), oscar_weights(p, 0.5, ranks=3))
 
 
 def test_copies_and_samples_without_weight_do_not_count(rng: np.random.Generator) -> None:
-    X, y = rng.standard_normal((12, 8)), rng.standard_normal(12)
-    all_ranks, few_ranks = oscar_weights(8, 0.5), oscar_weights(8, 0.25, ranks=10)
-    used = np.arange(12) < 7
+    X, y = rng.standard_normal((40, 30)), rng.standard_normal(40)
+    all_ranks, few_ranks = oscar_weights(30, 0.5), steep_oscar_weights(30, 0.5)
+    used = np.arange(40) < 29
     np.testing.assert_array_equal(weights_of(X, y), all_ranks)
     np.testing.assert_array_equal(weights_of(X, y, sample_weight=1.0 * used), few_ranks)
-    copies = np.r_[np.arange(7), np.arange(7)]
+    copies = np.r_[np.arange(29), np.arange(29)]
     np.testing.assert_array_equal(weights_of(X[copies], y[copies]), few_ranks)
 
 
