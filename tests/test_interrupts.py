@@ -17,12 +17,6 @@ FITS = {
         y = X[:, :200].sum(axis=1) + rng.standard_normal(1200)
         model = OSCAR(0.05, tol=1e-13, verbose=2)
     """,
-    "OSCARClassifier": """
-        from sksparse import OSCARClassifier
-        X = rng.standard_normal((1200, 800)) + rng.standard_normal((1200, 1))
-        y = (X[:, :200].sum(axis=1) > 0).astype(int)
-        model = OSCARClassifier(0.02, tol=1e-13, verbose=2)
-    """,
     "GroupLassoSelector": """
         from sksparse import GroupLassoSelector
         X = rng.standard_normal((1200, 800)) + rng.standard_normal((1200, 1))

@@ -62,7 +62,7 @@ SOLVED = {
     "CoordinateDescentL0": COORDINATES,
     "ForwardSelection": LEAST_SQUARES,
     "IterativeHardThresholding": COORDINATES,
-    "SortedDescent": ({"squared"}, {"sorted"}),
+    "SortedDescent": (set(LOSSES), {"sorted"}),
     "Splicing": LEAST_SQUARES,
     "StepwiseNewton": ANY_LOSS,
     "SubsetDescent": LEAST_SQUARES,
