@@ -12,7 +12,9 @@ from sksparse.solvers.convex._quadratic_model import Quadratic
 from sksparse.solvers.convex._working_set import WorkingModel, WorkingSet
 from sksparse.solvers.sorted_l1._subproblem import TUNING, Limits, minimise_sorted
 
-#: From near the minimum a few sweeps are enough, and few systems are worth their while.
+#: From near the minimum a few sweeps are enough,
+NEARBY_SQUARED = Limits(sweeps=3)
+#: and of curved losses, whose models change, few systems are worth their while.
 NEARBY = Limits(sweeps=2, system_share=1.0)
 
 
@@ -77,8 +79,8 @@ class SortedModel(WorkingModel):
 
     def __init__(self, quadratic: Quadratic, working: SortedWorking, curvature: float) -> None:
         self.quadratic, self._working = quadratic, working
-        # weights of a squared loss have sum one, and its models are to be minimised far down
-        self._nearby = TUNING.limits if curvature == 1.0 else NEARBY
+        # the weights of a squared loss have sum one
+        self._nearby = NEARBY_SQUARED if curvature == 1.0 else NEARBY
         self._part: tuple[Indices, SortedModel] | None = None
 
     def minimise(
