@@ -44,8 +44,8 @@ class OSCAR(SortedRegressorMixin, SortedEstimator):
     ranks : {"auto", "all"} or int, default="auto"
         Over how many of the largest magnitudes the weights fall; further ones share the smallest
         weight. "all" is the number of features, as in the literature; "auto" is the same unless
-        features outnumber the different samples with a weight: the weights then fall by half of
-        ``pairwise`` over the first 10. See the notes.
+        features outnumber the different samples with a weight: then half of the fall is over the
+        first 10, and half over the rest. See the notes.
     loss : {"squared", "poisson"}, default="squared"
         The loss of a sample: half the squared error, or half the Poisson deviance of counts with
         mean ``exp(x_i w + b)``.
@@ -134,8 +134,9 @@ class OSCAR(SortedRegressorMixin, SortedEstimator):
 
     What ties coefficients is by how much the weight of one rank exceeds that of the next. Over all
     ranks that is ``pairwise / (p - 1)``, which is next to nothing where features outnumber samples:
-    OSCAR is then the lasso. "auto" makes the fall short and steep there. Longer falls admit many
-    small coefficients to one cluster, deeper ones shrink the largest too much.
+    OSCAR is then the lasso. "auto" spends half of the fall on the ten largest magnitudes there. A
+    longer steep fall admits many small coefficients to one cluster, a deeper one shrinks the
+    largest too much. The other half ties equal columns wherever they rank.
 
     The solver alternates coordinate descent over clusters [3]_, proximal gradient steps, and Newton
     steps while zeros, signs, order and ties stay, over a working set of features, inside proximal

@@ -29,8 +29,8 @@ class OSCARClassifierCV(ClassSearchMixin, SortedClassifierMixin, SortedSearch):
     ranks : {"auto", "all"} or int, default="auto"
         Over how many of the largest magnitudes the weights fall; further ones share the smallest
         weight. "all" is the number of features, as in the literature; "auto" is the same unless
-        features outnumber the different samples with a weight: the weights then fall by half of
-        ``pairwise`` over the first 10.
+        features outnumber the different samples with a weight: then half of the fall is over the
+        first 10, and half over the rest.
     class_weight : dict or "balanced", default=None
         Factors on the sample weights by class; "balanced" gives all classes the same total.
     alphas : int or array-like of float, default=100

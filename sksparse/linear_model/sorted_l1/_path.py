@@ -60,8 +60,8 @@ def oscar_path(
     ranks : {"auto", "all"} or int, default="auto"
         Over how many of the largest magnitudes the weights fall; further ones share the smallest
         weight. "all" is the number of features, as in the literature; "auto" is the same unless
-        features outnumber the different samples with a weight: the weights then fall by half of
-        ``pairwise`` over the first 10.
+        features outnumber the different samples with a weight: then half of the fall is over the
+        first 10, and half over the rest.
     loss : {"squared", "poisson"}, default="squared"
         The loss of a sample: half the squared error, or half the Poisson deviance of counts with
         mean ``exp(x_i w + b)``.

@@ -113,10 +113,14 @@ def test_weights_of_samples_are_repetitions_where_features_outnumber_them(
 def test_ranks(problem: Any, rng: np.random.Generator) -> None:
     X, y = rng.standard_normal((8, 30)), rng.standard_normal(8)
     i = np.arange(30)
-    falls = {"auto": (10, 0.2), "all": (30, 0.4), 5: (5, 0.4)}
-    for ranks, (last, fall) in falls.items():
-        weights = oscar_path(X, y, ranks=ranks, pairwise=0.4, alphas=[1.0]).weights
-        np.testing.assert_allclose(weights, 1 - fall * np.minimum(i / (last - 1), 1))
+    expected = {
+        "auto": 1 - 0.2 * np.minimum(i / 10, 1) - 0.2 * np.maximum((i - 10) / 19, 0),
+        "all": 1 - 0.4 * i / 29,
+        5: 1 - 0.4 * np.minimum(i / 4, 1),
+    }
+    for ranks, weights in expected.items():
+        path = oscar_path(X, y, ranks=ranks, pairwise=0.4, alphas=[1.0])
+        np.testing.assert_allclose(path.weights, weights)
     X, y = problem
     with pytest.warns(UserWarning, match="ranks=11 is more than X has, n_features=10"):
         more = OSCAR(0.1, ranks=11).fit(X, y)
