@@ -177,7 +177,7 @@ def _best_share(coef, step, pull, curvature, order, n_used, keys, cumulative, al
 
 
 @njit(cache=True)
-def newton_step(matrix, origin, descent, coef, n_used, cumulative, alpha, budget, places, work):
+def newton_step(matrix, origin, descent, coef, cumulative, alpha, budget, crosses, places, work):
     """A Newton step in place, as long as is best.
 
     Parameters
@@ -186,16 +186,16 @@ def newton_step(matrix, origin, descent, coef, n_used, cumulative, alpha, budget
         H, symmetric.
     origin, descent, coef : ndarrays of shape (n,)
         q, minus the gradient, and the coefficients.
-    n_used : int
-        Coefficients in use.
     cumulative : ndarray of shape (n + 1,)
         Sums of the first weights, from zero on.
     alpha : float
         Strength.
     budget : float
         Multiplications that the step may take.
+    crosses : bool
+        Whether the step may cross borders of the pattern, or ends at the first.
     places : ndarray of shape (4, n)
-        Memory for positions; the first row lists the coefficients by magnitude.
+        Memory for positions.
     work : ndarray of shape (4, n)
         Memory for numbers.
 
@@ -203,18 +203,27 @@ def newton_step(matrix, origin, descent, coef, n_used, cumulative, alpha, budget
     -------
     cost : float
         Multiplications that were spent.
+    share : float
+        How much of the step was made: below one, another step on the new pattern may follow.
     """
     order, ranked, labels, p = places[0], places[2], places[3], coef.shape[0]
     keys, trial, step, after = work[0], work[1], work[2], work[3]
+    n_used = 0
+    for j in range(p):
+        keys[j] = abs(coef[j])
+        if coef[j] != 0.0:
+            order[n_used] = j
+            n_used += 1
+    _sort(order, n_used, keys)
     n_levels = _label(coef, order, n_used, labels)
     cost = n_used * (n_used + p) + n_levels**3 / 6.0
     levels = np.zeros(n_levels)
     if n_used == 0 or cost > budget:
-        return 0.0
+        return 0.0, 0.0
     if not _best_on_pattern(
         matrix, descent, coef, order, labels, n_used, cumulative, alpha, levels
     ):
-        return cost
+        return cost, 0.0
     border, closing = _first_border(coef, order, labels, n_used, levels)
     for j in range(p):
         step[j], after[j] = 0.0, origin[j]
@@ -234,9 +243,11 @@ def newton_step(matrix, origin, descent, coef, n_used, cumulative, alpha, budget
     if border <= 1.0:
         for r in range(n_used):
             ranked[r] = order[r]
-        share = _best_share(
-            coef, step, pull, curvature, ranked, n_used, keys, cumulative, alpha, border
-        )
+        share = border
+        if crosses:
+            share = _best_share(
+                coef, step, pull, curvature, ranked, n_used, keys, cumulative, alpha, border
+            )
     for r in range(n_used - 1, -1, -1):
         i = order[r]
         ranked[r], trial[i] = i, coef[i] + share * step[i]
@@ -249,9 +260,10 @@ def newton_step(matrix, origin, descent, coef, n_used, cumulative, alpha, budget
     change = share * (0.5 * share * curvature - pull) - before
     for r in range(n_used):
         change += alpha * (cumulative[r + 1] - cumulative[r]) * keys[ranked[r]]
-    if change <= _ROUNDING * size:
-        for r in range(n_used):
-            coef[order[r]] = trial[order[r]]
-        for j in range(p):
-            descent[j] += share * (after[j] - descent[j])
-    return cost
+    if change > _ROUNDING * size:
+        return cost, 0.0
+    for r in range(n_used):
+        coef[order[r]] = trial[order[r]]
+    for j in range(p):
+        descent[j] += share * (after[j] - descent[j])
+    return cost, share

@@ -71,12 +71,12 @@ def test_rounds_never_raise_the_objective_and_know_the_gradient(rng: np.random.G
         for k in range(6):
             sums = cumulative(weights)
             expected = SortedL1(weights).violations(coef, -descent, 1.0, scales).max()
-            found, curvature, n_used, _ = descend(
+            found, curvature, _, _ = descend(
                 gram, descent, coef, scales, sums, 1.0, 0.0, curvature, 3, *places
             )
             assert found == pytest.approx(expected, rel=1e-9, abs=1e-9)
             if k % 2:
-                newton_step(gram, q, descent, coef, n_used, sums, 1.0, np.inf, *places)
+                newton_step(gram, q, descent, coef, sums, 1.0, np.inf, True, *places)
             after = value(coef, gram, q, weights)
             assert after <= before + 1e-9 * (1.0 + abs(before))
             before = after
@@ -99,9 +99,8 @@ def test_newton_step_on_the_right_pattern_is_the_solution(rng: np.random.Generat
     q = gram @ solution + subgradient
     coef = np.array([5.0, -5.0, 4.0, 0.0, -0.5, 0.0])
     places, work = memory(6)
-    places[0, :4] = [0, 1, 2, 4]
     descent = q - gram @ coef
-    newton_step(gram, q, descent, coef, 4, cumulative(weights), 1.0, np.inf, places, work)
+    newton_step(gram, q, descent, coef, cumulative(weights), 1.0, np.inf, True, places, work)
     np.testing.assert_allclose(coef, solution, atol=1e-9)
     assert coef[0] == -coef[1]
 

@@ -60,6 +60,9 @@ class Tuning:
         are at the level of rounding.
     better : float
         Share of the violations that counts as progress.
+    stuck : int
+        Rounds without progress from which accelerated gradient steps are made as well, and Newton
+        steps from border to border of the pattern.
     power_steps : int
         Power iterations for the largest curvature; backtracking corrects an estimate that is too
         low.
@@ -71,6 +74,7 @@ class Tuning:
     max_rounds: int = 1000
     patience: int = 20
     better: float = 0.9
+    stuck: int = 6
     power_steps: int = 10
 
 
@@ -124,7 +128,7 @@ def _on_gram(
     cumulative = np.append(0.0, np.cumsum(penalty.weights))
     memory = np.empty((4, size), dtype=np.intp), np.empty((4, size))
     curvature, budget = float(matrix.diagonal().max()), 0.0
-    best, stale = np.inf, 0
+    best, stale, lipschitz = np.inf, 0, 0.0
     for _ in range(TUNING.max_rounds):
         check()
         violation, curvature, n_used, n_moves = descend(
@@ -144,9 +148,22 @@ def _on_gram(
         if violation <= tol or stale > TUNING.patience:
             break
         budget += limits.system_share * size * (n_moves + n_used)
-        budget -= newton_step(
-            matrix, origin, descent, coef, n_used, cumulative, alpha, budget, *memory
+        spent, share = newton_step(
+            matrix, origin, descent, coef, cumulative, alpha, budget, True, *memory
         )
+        budget -= spent
+        if stale >= TUNING.stuck:
+            # columns that are hardly different: steps along all of them, then from tie to tie
+            lipschitz = lipschitz or _curvature_estimate(quadratic, size)
+            point = coef, quadratic.state(coef)
+            (coef, descent), lipschitz = _accelerated(quadratic, penalty, alpha, point, lipschitz)
+            coef, descent = coef.copy(), descent.copy()
+            for _ in range(size):
+                share = newton_step(
+                    matrix, origin, descent, coef, cumulative, alpha, np.inf, False, *memory
+                )[1]
+                if share in (0.0, 1.0):
+                    break
     return coef
 
 
