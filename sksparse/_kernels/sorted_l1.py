@@ -1,4 +1,4 @@
-"""Pooling for the proximal operator of the sorted L1 norm."""
+"""The sorted L1 norm: pooling for its proximal operator, violations of optimality, and the gap."""
 
 import numpy as np
 
@@ -108,3 +108,47 @@ def sorted_violations(levels, pull, weights, alpha, scales, result):
             if scales[order[r]] > 0.0:
                 result[order[r]] = worst
         at = stop
+
+
+@njit(cache=True)
+def quadratic_gap(origin, descent, coef, cumulative, alpha, constant):
+    """Duality gap of half a squared length plus a sorted L1 norm, relative to the objective.
+
+    Parameters
+    ----------
+    origin, descent, coef : ndarrays of shape (n,)
+        Minus the gradient at zero and at the coefficients, and these.
+    cumulative : ndarray of shape (n + 1,)
+        Sums of the first weights, from zero on.
+    alpha : float
+        Strength.
+    constant : float
+        Half the squared length at zero.
+    """
+    p = coef.shape[0]
+    order, keys = np.empty(p, dtype=np.intp), np.empty(p)
+    along, loss, n = 0.0, constant, 0
+    for j in range(p):
+        along += coef[j] * descent[j]
+        loss -= 0.5 * coef[j] * (origin[j] + descent[j])
+        keys[j] = abs(coef[j])
+        if keys[j] > 0.0:
+            order[n] = j
+            n += 1
+    _sort(order, 0, n, keys)
+    penalty = 0.0
+    for r in range(n):
+        penalty += alpha * (cumulative[r + 1] - cumulative[r]) * keys[order[r]]
+    for j in range(p):
+        keys[j] = abs(descent[j])
+        if coef[j] == 0.0:
+            order[n] = j
+            n += 1
+    _sort(order, 0, n, keys)
+    total, share = 0.0, 1.0
+    for r in range(n):
+        total += keys[order[r]]
+        if share * total > alpha * cumulative[r + 1]:
+            share = alpha * cumulative[r + 1] / total
+    gap = max(penalty - share * along, 0.0) + (1.0 - share) ** 2 * loss
+    return gap / (loss + penalty) if loss + penalty > 0.0 else 0.0

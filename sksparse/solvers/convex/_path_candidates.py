@@ -167,17 +167,6 @@ class SquaredCandidates(Candidates):
         visited = np.flatnonzero(live[self._working.units])
         return self._subproblem.minimise(alpha, coef, tol, visited)
 
-    def relative_gap(self, alpha: float, coef: Array) -> float:
-        """Duality gap over the candidates alone, without bounds, as a share of the objective."""
-        quadratic, penalty = self._subproblem.quadratic, self._working.penalty
-        state = quadratic.state(coef)
-        loss = self._null_loss + quadratic.value(coef, state)
-        smooth = penalty.ridge * coef - quadratic.descent(state)
-        share = min(1.0, alpha / max(penalty.dual_norm(smooth), float(np.finfo(float).tiny)))
-        slack = alpha * penalty.value(coef) + share * float(np.vdot(coef, smooth))
-        gap = max(slack, 0.0) + (1.0 - share) ** 2 * loss
-        return gap / max(loss + penalty.cost(coef, alpha), float(np.finfo(float).tiny))
-
     @abstractmethod
     def _quadratic(self) -> Quadratic:
         """The loss over the candidates."""

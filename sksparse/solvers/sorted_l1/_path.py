@@ -9,13 +9,10 @@ from sksparse.penalties import SortedL1
 from sksparse.penalties._sorted_l1 import magnitudes
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._path import BatchedPath, Tuning
-from sksparse.solvers.convex._path_candidates import SquaredCandidates
+from sksparse.solvers.sorted_l1._subproblem import GapAim
 from sksparse.solvers.sorted_l1._working import SortedWorking
 
 TUNING = Tuning()
-# Multiples of the violations that a gap allows for certain, at which it most often is small enough
-# where the tolerance is not below the second number: smaller ones are met all at once.
-_STAGES, _LARGE = (30.0, 10.0, 3.0), 1e-5
 # Share of the tolerance that the gap over the candidates may take.
 _SHARE = 0.95
 
@@ -34,10 +31,13 @@ class SortedPath(BatchedPath):
     def __init__(self, problem: Problem, alphas: Array, tol: float) -> None:
         self._weights = problem.penalty_as(SortedL1).weights
         self._totals = np.cumsum(self._weights)
+        self._aim = GapAim(problem.loss.value(problem.null_predictor))
         super().__init__(problem, alphas, tol, TUNING)
 
     def _working(self, units: Indices) -> SortedWorking:
-        return SortedWorking(self.problem.penalty_as(SortedL1), units, self.problem.centred.scales)
+        problem = self.problem
+        aim = self._aim if problem.loss.quadratic else None
+        return SortedWorking(problem.penalty_as(SortedL1), units, problem.centred.scales, aim)
 
     def _in_use(self, coef: Array) -> Mask:
         return magnitudes(coef) > 0.0
@@ -66,16 +66,9 @@ class SortedPath(BatchedPath):
         return np.flatnonzero(wrong)
 
     def _minimise(self, alpha: float, start: Array, goal: float, live: Mask) -> Array:
-        """Coefficients of the candidates; a large tolerance is met long before it is certain."""
-        candidates, coef = self._candidates, start
-        if self._tol >= _LARGE and isinstance(candidates, SquaredCandidates):
-            for stage in (0.0, *_STAGES):
-                if stage > 0.0:
-                    tol = stage * self._inner_tolerance(alpha, goal)
-                    coef = candidates.minimise(alpha, coef, tol, live)
-                if candidates.relative_gap(alpha, coef) <= _SHARE * goal * self._tol:
-                    return coef
-        return super()._minimise(alpha, coef, goal, live)
+        """Coefficients of the candidates; the gap is met long before its bound by violations."""
+        self._aim.gap = _SHARE * goal * self._tol
+        return super()._minimise(alpha, start, goal, live)
 
     def _ahead(self, coef: Array, move: Array) -> Array:
         """The end of a move of clusters, but for those at zero or that would change their sign."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from sksparse._typing import Array, Indices, Mask
+from sksparse._typing import Array, Indices
 from sksparse.penalties import SortedL1
-from sksparse.solvers.convex._path import BatchedPath
 from sksparse.solvers.sorted_l1._path import SortedPath
 from sksparse.solvers.sorted_l1._row_pattern import Pattern, tied_lengths
 from sksparse.solvers.sorted_l1._rows import RowsWorking
@@ -21,9 +20,6 @@ class RowsPath(SortedPath):
 
     def _working(self, units: Indices) -> RowsWorking:
         return RowsWorking(self.problem.penalty_as(SortedL1), units, self.problem.centred.scales)
-
-    def _minimise(self, alpha: float, start: Array, goal: float, live: Mask) -> Array:
-        return BatchedPath._minimise(self, alpha, start, goal, live)
 
     def _ahead(self, coef: Array, move: Array) -> Array:
         """The end of a move, with the ties and zeros of its beginning."""

@@ -79,6 +79,24 @@ class Tuning:
 
 
 TUNING = Tuning()
+
+
+@dataclass
+class GapAim:
+    """A duality gap of a squared loss that is small enough, over one working set.
+
+    Parameters
+    ----------
+    constant : float
+        The loss without features.
+    gap : float
+        Relative to the objective.
+    """
+
+    constant: float
+    gap: float = 0.0
+
+
 # Coefficients and the state of the quadratic there.
 _Point = tuple[Array, Array]
 
@@ -91,11 +109,13 @@ def minimise_sorted(
     scales: Array,
     tol: float,
     limits: Limits = TUNING.limits,
+    aim: GapAim | None = None,
 ) -> Array:
     """Coordinates of the working set that minimise ``quadratic + alpha * penalty``.
 
     Stops when the optimality conditions over the working set, for columns of the given lengths,
-    hold up to ``tol``, or violations no longer fall. Rounds on a Gram matrix keep to ``limits``.
+    hold up to ``tol``, or violations no longer fall. Rounds on a Gram matrix keep to ``limits``,
+    and may stop at a gap that is aimed at before that.
     """
     if not len(coef):
         return coef
@@ -106,7 +126,7 @@ def minimise_sorted(
         # without a penalty there is no pattern to find
         exact = scaled_solve(quadratic.gram, quadratic.descent(quadratic.origin))
     start = coef if exact is None else exact
-    return _on_gram(quadratic, quadratic.gram, penalty, alpha, start, scales, tol, limits)
+    return _on_gram(quadratic, quadratic.gram, penalty, alpha, start, scales, tol, limits, aim)
 
 
 def _on_gram(
@@ -118,10 +138,18 @@ def _on_gram(
     scales: Array,
     tol: float,
     limits: Limits = TUNING.limits,
+    aim: GapAim | None = None,
 ) -> Array:
     """By the compiled loop; the state of a Gram matrix is minus the gradient."""
     from sksparse._kernels.sorted_descent import descend
+    from sksparse._kernels.sorted_l1 import quadratic_gap
     from sksparse._kernels.sorted_newton import newton_step
+
+    def reached() -> bool:
+        if aim is None or not aim.gap > 0.0:
+            return False
+        place = origin, descent, coef, cumulative
+        return bool(quadratic_gap(*place, alpha, aim.constant) <= aim.gap)
 
     origin, size = quadratic.origin, len(coef)
     coef, descent = coef.copy(), quadratic.state(coef)
@@ -131,6 +159,8 @@ def _on_gram(
     best, stale, lipschitz = np.inf, 0, 0.0
     for _ in range(TUNING.max_rounds):
         check()
+        if reached():
+            break
         violation, curvature, n_used, n_moves = descend(
             matrix,
             descent,
@@ -145,7 +175,7 @@ def _on_gram(
         )
         stale = 0 if violation < TUNING.better * best else stale + 1
         best = min(best, violation)
-        if violation <= tol or stale > TUNING.patience:
+        if violation <= tol or stale > TUNING.patience or reached():
             break
         budget += limits.system_share * size * (n_moves + n_used)
         spent, share = newton_step(

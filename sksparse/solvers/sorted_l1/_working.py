@@ -10,7 +10,7 @@ from sksparse._typing import Array, Indices
 from sksparse.penalties import SortedL1
 from sksparse.solvers.convex._quadratic_model import Quadratic
 from sksparse.solvers.convex._working_set import WorkingModel, WorkingSet
-from sksparse.solvers.sorted_l1._subproblem import TUNING, Limits, minimise_sorted
+from sksparse.solvers.sorted_l1._subproblem import TUNING, GapAim, Limits, minimise_sorted
 
 #: From near the minimum a few sweeps are enough,
 NEARBY_SQUARED = Limits(sweeps=3)
@@ -29,12 +29,17 @@ class SortedWorking(WorkingSet):
         Features of the working set.
     scales : ndarray of shape (n_features,)
         Length of each column.
+    aim : GapAim or None, default=None
+        A gap of a squared loss that is small enough, if any.
     """
 
     needs_gram: ClassVar[bool] = True
     penalty: SortedL1
 
-    def __init__(self, penalty: SortedL1, features: Indices, scales: Array) -> None:
+    def __init__(
+        self, penalty: SortedL1, features: Indices, scales: Array, aim: GapAim | None = None
+    ) -> None:
+        self.aim = aim
         inner = SortedL1(penalty.weights[: len(features)])
         super().__init__(features, features, inner, scales[features])
         self._cumulative = np.append(0.0, np.cumsum(inner.weights))
@@ -88,9 +93,8 @@ class SortedModel(WorkingModel):
     ) -> Array:
         working, limits = self._working, self._nearby if coef.any() else TUNING.limits
         if visited is None or len(visited) == len(coef):
-            return minimise_sorted(
-                self.quadratic, working.penalty, alpha, coef, working.scales, tol, limits
-            )
+            about = working.penalty, alpha, coef, working.scales, tol, limits, working.aim
+            return minimise_sorted(self.quadratic, *about)
         found = coef.copy()
         found[visited] = self._over(visited).minimise(alpha, coef[visited], tol)
         return found
@@ -98,6 +102,7 @@ class SortedModel(WorkingModel):
     def _over(self, visited: Indices) -> SortedModel:
         """The model where all other coefficients are zero, kept for the next strength."""
         if self._part is None or not np.array_equal(self._part[0], visited):
-            inner = SortedWorking(self._working.penalty, visited, self._working.scales)
+            outer = self._working
+            inner = SortedWorking(outer.penalty, visited, outer.scales, outer.aim)
             self._part = visited, SortedModel(self.quadratic.over(visited), inner, 1.0)
         return self._part[1]
