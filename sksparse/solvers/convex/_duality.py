@@ -167,27 +167,30 @@ def _gap(
 ) -> float:
     penalty = problem.penalty_as(ConvexPenalty)
     ridge = penalty.ridge
-    free = np.zeros(coef.shape[-1], dtype=np.bool_)
-    free[penalty.unpenalised() if alpha > 0.0 else slice(None)] = True
-    shrunk = soft_threshold(correlation, _rounding(problem, point))
-    pull = -(np.where(free, correlation, shrunk) + ridge * coef)
+    everywhere = np.arange(coef.shape[-1])
+    free = (..., penalty.unpenalised() if alpha > 0.0 else everywhere)
+    pull = -(soft_threshold(correlation, _rounding(problem, point)) + ridge * coef)
+    pull[free] = -(correlation[free] + ridge * coef[free])
     held = penalty.held(coef, pull, alpha)
-    left = np.where(free, pull - held, 0.0)
-    inside = np.where(free, 0.0, pull - held)
+    inside = pull - held
+    left = inside[free]
+    inside[free] = 0.0
     shrink = 1.0
     if alpha > 0.0:
         shrink = max(1.0, penalty.dual_norm(-inside) / alpha)
     slack = max(alpha * penalty.value(coef) - float(np.sum(coef * inside)) / shrink, 0.0)
-    lower, upper = penalty.bounds
-    room = np.where(held > 0.0, upper - coef, np.where(held < 0.0, coef - lower, 0.0))
-    slack += float(np.sum(np.abs(room * held))) / shrink
+    if held.any():
+        lower, upper = penalty.bounds
+        room = np.where(held > 0.0, upper - coef, np.where(held < 0.0, coef - lower, 0.0))
+        slack += float(np.sum(np.abs(room * held))) / shrink
     if ridge > 0.0:
         # the dual point of the ridge takes what is left of features that nothing else penalises
-        missed = (1.0 - 1.0 / shrink) * ridge * coef - left / shrink
+        missed = (1.0 - 1.0 / shrink) * ridge * coef
+        missed[free] -= left / shrink
         slack += 0.5 * float(np.sum(missed * missed)) / ridge
     else:
         # an inner product that is not quite zero adds at most twice itself times its coefficient
-        slack += 2.0 * float(np.sum(np.abs(coef * left)))
+        slack += 2.0 * float(np.sum(np.abs(coef[free] * left)))
     return max(loss.fenchel_gap(point.z, point.u / shrink), 0.0) + slack
 
 
