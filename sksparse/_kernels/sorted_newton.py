@@ -44,6 +44,19 @@ def _dot(left, right, n):
     return total
 
 
+@njit(cache=True, inner=True, fastmath={"reassoc", "contract"})
+def _four_dots(rows, start, right, n):
+    """Products of four rows, from ``start`` on, with one vector: faster than one by one."""
+    row0, row1, row2, row3 = rows[start], rows[start + 1], rows[start + 2], rows[start + 3]
+    dot0, dot1, dot2, dot3 = 0.0, 0.0, 0.0, 0.0
+    for i in range(n):
+        dot0 += row0[i] * right[i]
+        dot1 += row1[i] * right[i]
+        dot2 += row2[i] * right[i]
+        dot3 += row3[i] * right[i]
+    return dot0, dot1, dot2, dot3
+
+
 @njit(cache=True, inner=True)
 def _solve(system, right):
     """Solve a positive definite system in place, by Cholesky; returns whether it is one."""
@@ -54,16 +67,27 @@ def _solve(system, right):
             return False
         roots[i] = np.sqrt(system[i, i])
     for i in range(k):
-        row = system[i]
+        right[i] /= roots[i]
         for j in range(i):
-            row[j] /= roots[i] * roots[j]
-        for j in range(i):
-            row[j] = (row[j] - _dot(row, system[j], j)) / system[j, j]
-        left = 1.0 + _JITTER - _dot(row, row, i)
-        if not left > 0.0:
-            return False
-        row[i] = np.sqrt(left)
-        right[i] = (right[i] / roots[i] - _dot(row, right, i)) / row[i]
+            system[i, j] /= roots[i] * roots[j]
+    for start in range(0, k, 4):
+        # four rows up to their common part, then each to its end
+        common = start if start + 4 <= k else 0
+        for j in range(common):
+            dots = _four_dots(system, start, system[j], j)
+            system[start, j] = (system[start, j] - dots[0]) / system[j, j]
+            system[start + 1, j] = (system[start + 1, j] - dots[1]) / system[j, j]
+            system[start + 2, j] = (system[start + 2, j] - dots[2]) / system[j, j]
+            system[start + 3, j] = (system[start + 3, j] - dots[3]) / system[j, j]
+        for i in range(start, min(start + 4, k)):
+            row = system[i]
+            for j in range(common, i):
+                row[j] = (row[j] - _dot(row, system[j], j)) / system[j, j]
+            left = 1.0 + _JITTER - _dot(row, row, i)
+            if not left > 0.0:
+                return False
+            row[i] = np.sqrt(left)
+            right[i] = (right[i] - _dot(row, right, i)) / row[i]
     for i in range(k - 1, -1, -1):
         right[i] /= system[i, i]
         for j in range(i):
@@ -80,15 +104,20 @@ def _best_on_pattern(matrix, descent, coef, order, labels, n_used, cumulative, a
     The system is one for their changes, so that repeated steps correct its rounding.
     """
     k = levels.shape[0]
-    system = np.zeros((k, k))
+    system, signs, first = np.zeros((k, k)), np.empty(n_used), 0
     for r in range(n_used):
         i = order[r]
-        sign, row = np.sign(coef[i]), system[labels[r]]
+        sign, row, along = np.sign(coef[i]), system[labels[r]], matrix[i]
+        signs[r] = sign
+        if r > 0 and labels[r] != labels[r - 1]:
+            first = r
         levels[labels[r]] += sign * descent[i] - alpha * (cumulative[r + 1] - cumulative[r])
-        for s in range(r):
-            both = sign * np.sign(coef[order[s]]) * matrix[i, order[s]]
-            row[labels[s]] += 2.0 * both if labels[s] == labels[r] else both
-        row[labels[r]] += matrix[i, i]
+        for s in range(first):
+            row[labels[s]] += sign * signs[s] * along[order[s]]
+        within = along[i]
+        for s in range(first, r):
+            within += 2.0 * sign * signs[s] * along[order[s]]
+        row[labels[r]] += within
     if not _solve(system, levels):
         return False
     for r in range(n_used):

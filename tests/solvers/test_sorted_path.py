@@ -222,3 +222,19 @@ def test_over_full_pulls(rng: np.random.Generator) -> None:
         found = path_module.over_full(pull, weights)
         assert len(found) == expected
         np.testing.assert_array_equal(np.sort(pull)[::-1][:expected], pull[found])
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.5, 50.0])
+def test_the_gap_over_candidates_is_that_of_fenchel(rng: np.random.Generator, alpha: float) -> None:
+    from sksparse._kernels.sorted_l1 import quadratic_gap
+
+    A, b = rng.standard_normal((12, 8)), rng.standard_normal(12)
+    coef = np.array([0.3, -0.3, 0.0, 0.1, 0.0, -0.7, 0.0, 0.2])
+    weights = np.array([2.0, 1.5, 1.5, 1.0, 0.4, 0.1, 0.0, 0.0])
+    penalty, residual = SortedL1(weights), b - A @ coef
+    # a residual that is shrunk to be feasible is a dual point
+    dual = residual * min(1.0, alpha / penalty.dual_norm(A.T @ residual))
+    objective = 0.5 * residual @ residual + alpha * penalty.value(coef)
+    expected = (objective - (b @ dual - 0.5 * dual @ dual)) / objective
+    about = A.T @ b, A.T @ residual, coef, np.append(0.0, np.cumsum(weights)), alpha
+    assert quadratic_gap(*about, 0.5 * b @ b) == pytest.approx(expected, rel=1e-10)

@@ -13,7 +13,7 @@ from sksparse.solvers.sorted_l1._subproblem import GapAim
 from sksparse.solvers.sorted_l1._working import SortedWorking
 
 # Over a Gram matrix a few candidates too many cost less than another check.
-SQUARED, CURVED = Tuning(first_units=20, growth=0.6, most=10), Tuning()
+TUNING, CURVED = Tuning(first_units=20, growth=0.6, most=10), Tuning()
 # Share of the tolerance that the gap over the candidates may take.
 _SHARE = 0.95
 
@@ -33,7 +33,7 @@ class SortedPath(BatchedPath):
         self._weights = problem.penalty_as(SortedL1).weights
         self._totals = np.cumsum(self._weights)
         self._aim = GapAim(problem.loss.value(problem.null_predictor))
-        super().__init__(problem, alphas, tol, SQUARED if problem.loss.quadratic else CURVED)
+        super().__init__(problem, alphas, tol, TUNING if problem.loss.quadratic else CURVED)
 
     def _working(self, units: Indices) -> SortedWorking:
         problem = self.problem
