@@ -16,6 +16,8 @@ TUNING = Tuning()
 # Multiples of the violations that a gap allows for certain, at which it most often is small enough
 # where the tolerance is not below the second number: smaller ones are met all at once.
 _STAGES, _LARGE = (30.0, 10.0, 3.0), 1e-5
+# Strengths so many times weaker than the first are reached in steps of about such a factor.
+_FAR, _STEP = 30.0, 3.0
 # Share of the tolerance that the gap over the candidates may take.
 _SHARE = 0.95
 
@@ -32,9 +34,12 @@ class SortedPath(BatchedPath):
     """
 
     def __init__(self, problem: Problem, alphas: Array, tol: float) -> None:
-        self._weights = problem.penalty_as(SortedL1).weights
+        penalty = problem.penalty_as(SortedL1)
+        self._weights = penalty.weights
         self._totals = np.cumsum(self._weights)
         super().__init__(problem, alphas, tol, TUNING)
+        before = leading(penalty.dual_norm(self._gradient), float(alphas[0]))
+        self._alphas = np.concatenate((before, alphas))
 
     def _working(self, units: Indices) -> SortedWorking:
         return SortedWorking(self.problem.penalty_as(SortedL1), units, self.problem.centred.scales)
@@ -83,6 +88,18 @@ class SortedPath(BatchedPath):
         along = np.bincount(cluster, np.sign(coef) * move) / np.bincount(cluster)
         ahead = np.where(levels > 0.0, np.maximum(levels + along, 0.0), 0.0)
         return np.copysign(ahead[cluster], coef)
+
+
+def leading(highest: float, alpha: float) -> Array:
+    """Strengths on the way from the largest one at which something is selected to a weak one.
+
+    Without a start near by, descent on many more features than samples can be used goes from
+    pattern to pattern.
+    """
+    if alpha * _FAR >= highest:
+        return np.empty(0)
+    n_steps = int(np.ceil(np.log(highest / alpha) / np.log(_STEP)))
+    return np.geomspace(highest, alpha, n_steps + 1)[1:-1]
 
 
 def over_full(pull: Array, weights: Array) -> Indices:

@@ -216,10 +216,10 @@ def test_progress_is_printed_when_asked(
 
 
 def test_fits_that_do_not_converge_warn_once(rng: np.random.Generator) -> None:
-    X = rng.standard_normal((100, 1000))
-    y = X[:, :50].sum(axis=1)
+    X = rng.standard_normal((100, 20))
+    y = rng.poisson(np.exp(X[:, 0]))
     with pytest.warns(ConvergenceWarning, match="increase max_iter=1") as caught:
-        OSCARCV(alphas=[1e-4], max_iter=1, cv=2).fit(X, y)
+        OSCARCV(alphas=[0.0], max_iter=1, cv=2, tol=1e-12, loss="poisson").fit(X, y)
     assert len(caught) == 1
 
 
