@@ -35,7 +35,7 @@ def oscar_weights(n_features: int, pairwise: float, ranks: int | None = None) ->
     Returns
     -------
     weights : ndarray of shape (n_features,)
-        Non-increasing from 1 to ``1 - pairwise``; with a single rank all are ``1 - pairwise``.
+        Non-increasing from 1 to ``1 - pairwise``; the weight of a single feature is 1.
 
     Raises
     ------
@@ -58,9 +58,9 @@ def oscar_weights(n_features: int, pairwise: float, ranks: int | None = None) ->
     _check_count("ranks", 1 if ranks is None else ranks)
     if not (isinstance(pairwise, Real) and 0.0 <= pairwise <= 1.0):
         raise ValueError(f"pairwise must be a number from 0 to 1; got {pairwise!r}.")
-    last = (n_features if ranks is None else min(ranks, n_features)) - 1
+    last = max((n_features if ranks is None else min(ranks, n_features)) - 1, 1)
     below = np.maximum(last - np.arange(n_features, dtype=np.float64), 0.0)
-    return (1.0 - pairwise) + pairwise * below / max(last, 1)
+    return (1.0 - pairwise) + pairwise * below / last
 
 
 def steep_oscar_weights(n_features: int, pairwise: float) -> Array:

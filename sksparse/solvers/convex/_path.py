@@ -311,12 +311,15 @@ def solve_in_batches(
 
     def solve(alpha: float, before: Solution | None) -> Solution:
         nonlocal in_batches
-        if alpha not in known and in_batches:
+        if alpha not in known:
             known.clear()
+        while alpha not in known and in_batches:
             points = path.next_batch()
+            in_batches = len(points) > 0
+            # strengths that only lead to those asked for have no answer
+            points = [point for point in points if point.alpha <= alpha]
             solutions = _solutions(solver, path.problem, points, probe)
             known.update(zip((p.alpha for p in points), solutions, strict=True))
-            in_batches = alpha in known
         found = known.get(alpha)
         if found is not None and found.status is Status.CONVERGED:
             return found

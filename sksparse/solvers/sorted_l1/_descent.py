@@ -23,7 +23,7 @@ from sksparse.solvers.convex._block_newton import NewtonModels, models_of, solve
 from sksparse.solvers.convex._path import solve_in_batches
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
-from sksparse.solvers.sorted_l1._path import SortedPath
+from sksparse.solvers.sorted_l1._path import SortedPath, leading
 from sksparse.solvers.sorted_l1._rows import TUNING as ROWS
 from sksparse.solvers.sorted_l1._rows import RowsWorking
 from sksparse.solvers.sorted_l1._rows_path import RowsPath
@@ -86,7 +86,7 @@ class SortedDescent(ConvexSolver[SortedIterate]):
 
     def start(self, problem: Problem, coef: Array | None) -> SortedIterate:
         level = problem.null_intercept
-        coef = self.first_coef(problem, coef)
+        coef = self.first_coef(problem, self._led(problem) if coef is None else coef)
         per_sample = np.inf if problem.loss.n_outputs == 1 else ROWS.per_sample
         state = SortedIterate(
             coef,
@@ -106,12 +106,28 @@ class SortedDescent(ConvexSolver[SortedIterate]):
         """Whole batches are solved ahead of what is asked."""
         one_by_one = super().along(problem, alphas)
         self.check(problem)
-        known_gap = isinstance(problem.loss, ConjugateLoss)
-        unpenalised = problem.penalty_as(SortedL1).unpenalised().size > 0
-        if not known_gap or unpenalised or alphas[-1] == 0.0 or moderate(problem)[1] != 0:
+        if not _has_batches(problem, float(alphas[-1])):
             return one_by_one
+        return solve_in_batches(self, self._path(problem, alphas), one_by_one)
+
+    def _path(self, problem: Problem, alphas: Array) -> SortedPath:
         kind = SortedPath if problem.loss.n_outputs == 1 else RowsPath
-        return solve_in_batches(self, kind(problem, alphas, self.tolerance(problem)), one_by_one)
+        return kind(problem, alphas, self.tolerance(problem))
+
+    def _led(self, problem: Problem) -> Array | None:
+        """Coefficients at a strength that is so weak that stronger ones lead to it faster."""
+        if not _has_batches(problem, problem.alpha):
+            return None
+        derivatives = problem.loss.gradient(problem.null_predictor)
+        gradient = problem.gradient_over(problem.null_coef, derivatives)
+        highest = problem.penalty_as(SortedL1).dual_norm(gradient)
+        if not leading(highest, problem.alpha).size:
+            return None
+        path = self._path(problem, np.array([problem.alpha]))
+        while not path.points or path.points[-1].alpha > problem.alpha:
+            if not path.next_batch():
+                break
+        return path.points[-1].coef if path.points else None
 
     def step(self, problem: Problem, state: SortedIterate) -> None:
         known, n_features = len(state.features), problem.design.n_features
@@ -151,3 +167,10 @@ class SortedDescent(ConvexSolver[SortedIterate]):
         worst = float(state.violations.max(initial=0.0))
         allowed = self.tolerance(problem) * state.objective / cost
         return max(share * worst, TUNING.goal * state.sharper * allowed)
+
+
+def _has_batches(problem: Problem, weakest: float) -> bool:
+    """Whether strengths down to one can be solved in batches."""
+    known_gap = isinstance(problem.loss, ConjugateLoss)
+    unpenalised = problem.penalty_as(SortedL1).unpenalised().size > 0
+    return known_gap and not unpenalised and weakest > 0.0 and moderate(problem)[1] == 0

@@ -14,6 +14,9 @@ from sksparse.solvers.sorted_l1._working import SortedWorking
 
 # Over a Gram matrix a few candidates too many cost less than another check.
 TUNING, CURVED = Tuning(first_units=20, growth=0.6, most=10), Tuning()
+# Strengths so many times weaker than the first are reached in steps of about such a factor, unless
+# they are as good as zero.
+_FAR, _FURTHEST, _STEP = 30.0, 1e8, 3.0
 # Share of the tolerance that the gap over the candidates may take.
 _SHARE = 0.95
 
@@ -30,10 +33,13 @@ class SortedPath(BatchedPath):
     """
 
     def __init__(self, problem: Problem, alphas: Array, tol: float) -> None:
-        self._weights = problem.penalty_as(SortedL1).weights
+        penalty = problem.penalty_as(SortedL1)
+        self._weights = penalty.weights
         self._totals = np.cumsum(self._weights)
         self._aim = GapAim(problem.loss.value(problem.null_predictor))
         super().__init__(problem, alphas, tol, TUNING if problem.loss.quadratic else CURVED)
+        before = leading(penalty.dual_norm(self._gradient), float(alphas[0]))
+        self._alphas = np.concatenate((before, alphas))
 
     def _working(self, units: Indices) -> SortedWorking:
         problem = self.problem
@@ -77,6 +83,18 @@ class SortedPath(BatchedPath):
         along = np.bincount(cluster, np.sign(coef) * move) / np.bincount(cluster)
         ahead = np.where(levels > 0.0, np.maximum(levels + along, 0.0), 0.0)
         return np.copysign(ahead[cluster], coef)
+
+
+def leading(highest: float, alpha: float) -> Array:
+    """Strengths on the way from the largest one at which something is selected to a weak one.
+
+    Without a start near by, descent on many more features than samples can be used goes from
+    pattern to pattern.
+    """
+    if not _FAR * alpha < highest < _FURTHEST * alpha:
+        return np.empty(0)
+    n_steps = int(np.ceil(np.log(highest / alpha) / np.log(_STEP)))
+    return np.geomspace(highest, alpha, n_steps + 1)[1:-1]
 
 
 def over_full(pull: Array, weights: Array) -> Indices:

@@ -216,10 +216,10 @@ def test_progress_is_printed_when_asked(
 
 
 def test_fits_that_do_not_converge_warn_once(rng: np.random.Generator) -> None:
-    X = rng.standard_normal((100, 1000))
-    y = X[:, :50].sum(axis=1)
+    X = rng.standard_normal((100, 20))
+    y = rng.poisson(np.exp(X[:, 0]))
     with pytest.warns(ConvergenceWarning, match="increase max_iter=1") as caught:
-        OSCARCV(alphas=[1e-4], max_iter=1, cv=2).fit(X, y)
+        OSCARCV(alphas=[0.0], max_iter=1, cv=2, tol=1e-12, loss="poisson").fit(X, y)
     assert len(caught) == 1
 
 
@@ -250,3 +250,11 @@ def test_what_is_no_number_of_strengths_is_refused(
         for search in (L0RegressorCV, L0ClassifierCV):
             with pytest.raises(ValueError, match=r"alphas=.*True.*must be a list of strengths"):
                 search(alphas=alphas).fit(problem[0], problem[1] > 0.0)
+
+
+def test_constant_counts_select_nothing_and_prove_it(rng: np.random.Generator) -> None:
+    X, y = rng.standard_normal((40, 5)), np.full(40, 3.0)
+    model = OSCARCV(loss="poisson", alphas=3, cv=2).fit(X, y)
+    assert not model.coef_.any()
+    assert model.dual_gap_ == pytest.approx(0.0, abs=1e-20)
+    np.testing.assert_allclose(model.predict(X), 3.0)
