@@ -16,7 +16,7 @@ from sksparse.solvers.sorted_l1._working import SortedWorking
 TUNING, CURVED = Tuning(first_units=20, growth=0.6, most=10), Tuning()
 # Strengths so many times weaker than the first are reached in steps of about such a factor, unless
 # they are as good as zero.
-_FAR, _FURTHEST, _STEP = 30.0, 1e8, 3.0
+_FAR, _FURTHEST, _STEP = 1e3, 1e8, 3.0
 # Share of the tolerance that the gap over the candidates may take.
 _SHARE = 0.95
 
