@@ -105,7 +105,7 @@ def clusters(coef: Array) -> dict[str, Any]:
     first = coef[..., order[starts]].astype(np.float64)
     sizes = np.abs(first) if first.ndim == 1 else np.linalg.norm(first, axis=0)
     return {
-        "clusters_": np.split(order, starts[1:]) if n_clusters else [],
+        "clusters_": [order[a:b] for a, b in zip(starts, [*starts[1:], len(order)], strict=True)],
         "cluster_coef_": sizes.astype(coef.dtype),
         "n_clusters_": n_clusters,
         "n_features_": len(used),
