@@ -30,7 +30,7 @@ from sksparse.linear_model._scoring import CountedFeatures, Readout
 from sksparse.penalties import ConvexPenalty
 from sksparse.solvers import GramCache, Problem, Solution, Solver
 from sksparse.solvers._dense_design import DenseDesign
-from sksparse.solvers.convex._base import moderate
+from sksparse.solvers.convex._base import moderate, nothing_left
 
 #: A grid by default ends at this share of its largest strength.
 EPS = 1e-3
@@ -104,6 +104,8 @@ class ConvexTask(PathTask):
     def alpha_max(self) -> float:
         """The smallest strength at which nothing that is penalised is selected."""
         problem, exponent = moderate(self._unit_problem)
+        if nothing_left(problem):
+            return 0.0
         coef, intercept = self._null_fit()
         gradient = problem.gradient_at(np.ldexp(coef, exponent), intercept)
         return strength(self.penalty.dual_norm(gradient) * (1.0 + _ROUNDING), exponent)

@@ -130,7 +130,8 @@ class OSCAR(SortedRegressorMixin, SortedEstimator):
     Notes
     -----
     Standardise the features first: clusters are formed by magnitude. Equal columns get equal
-    coefficients, opposite columns opposite ones, constant columns zero.
+    coefficients, opposite columns opposite ones (unless `pairwise` is 0, or `ranks` a number and
+    they rank beyond it), constant columns zero.
 
     What ties coefficients is by how much the weight of one rank exceeds that of the next. Over all
     ranks that is ``pairwise / (p - 1)``, which is next to nothing where features outnumber samples:

@@ -328,12 +328,25 @@ def _null_residual(problem: Problem) -> float:
     Where it is rounding, as of constant counts, it is that of what is rounded.
     """
     loss, z = problem.loss, problem.null_predictor
-    residual = root_mean_square(loss.gradient(z), loss.weights)
+    if nothing_left(problem):
+        return _null_magnitude(problem)
+    return root_mean_square(loss.gradient(z), loss.weights)
+
+
+def nothing_left(problem: Problem) -> bool:
+    """Whether the derivatives without features are rounding, as of constant counts."""
+    loss, z = problem.loss, problem.null_predictor
     if loss.quadratic:
-        return residual
+        return False
+    residual = root_mean_square(loss.gradient(z), loss.weights)
+    return not residual > TUNING.rounding * _null_magnitude(problem)
+
+
+def _null_magnitude(problem: Problem) -> float:
+    """Root mean square of what is rounded in the derivatives without features."""
+    loss, z = problem.loss, problem.null_predictor
     size = np.abs(z) + (0.0 if loss.predicts_targets else 1.0)
-    magnitude = root_mean_square((loss.curvature(z) * size.T).T, loss.weights)
-    return residual if residual > TUNING.rounding * magnitude else magnitude
+    return root_mean_square((loss.curvature(z) * size.T).T, loss.weights)
 
 
 def root_mean_square(derivatives: Array, weights: Array) -> float:

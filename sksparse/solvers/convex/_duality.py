@@ -319,7 +319,9 @@ def _refitted(
     # what is left of the slope is rounding, or there is no optimum
     u = _orthogonal(u, basis, exact, loss.curvature(z))
     off = np.abs(_slope(u, basis, exact)).max()
-    return u if off <= TUNING.orthogonal * np.abs(u).sum() else None
+    # where nothing is left to explain, all of u is rounding
+    rounding = TUNING.digits * float(np.sum(loss.curvature(z)))
+    return u if off <= max(TUNING.orthogonal * np.abs(u).sum(), rounding) else None
 
 
 def _slope(u: Array, basis: Array, kept: Mask) -> Array:

@@ -16,8 +16,9 @@ TUNING = Tuning()
 # Multiples of the violations that a gap allows for certain, at which it most often is small enough
 # where the tolerance is not below the second number: smaller ones are met all at once.
 _STAGES, _LARGE = (30.0, 10.0, 3.0), 1e-5
-# Strengths so many times weaker than the first are reached in steps of about such a factor.
-_FAR, _STEP = 30.0, 3.0
+# Strengths so many times weaker than the first are reached in steps of about such a factor, unless
+# they are as good as zero.
+_FAR, _FURTHEST, _STEP = 30.0, 1e8, 3.0
 # Share of the tolerance that the gap over the candidates may take.
 _SHARE = 0.95
 
@@ -96,7 +97,7 @@ def leading(highest: float, alpha: float) -> Array:
     Without a start near by, descent on many more features than samples can be used goes from
     pattern to pattern.
     """
-    if alpha * _FAR >= highest:
+    if not _FAR * alpha < highest < _FURTHEST * alpha:
         return np.empty(0)
     n_steps = int(np.ceil(np.log(highest / alpha) / np.log(_STEP)))
     return np.geomspace(highest, alpha, n_steps + 1)[1:-1]

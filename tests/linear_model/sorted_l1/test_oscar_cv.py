@@ -250,3 +250,11 @@ def test_what_is_no_number_of_strengths_is_refused(
         for search in (L0RegressorCV, L0ClassifierCV):
             with pytest.raises(ValueError, match=r"alphas=.*True.*must be a list of strengths"):
                 search(alphas=alphas).fit(problem[0], problem[1] > 0.0)
+
+
+def test_constant_counts_select_nothing_and_prove_it(rng: np.random.Generator) -> None:
+    X, y = rng.standard_normal((40, 5)), np.full(40, 3.0)
+    model = OSCARCV(loss="poisson", alphas=3, cv=2).fit(X, y)
+    assert not model.coef_.any()
+    assert model.dual_gap_ == pytest.approx(0.0, abs=1e-20)
+    np.testing.assert_allclose(model.predict(X), 3.0)
