@@ -50,7 +50,7 @@ class Tuning:
 
     first_features: int = 100
     per_root: float = 2.0
-    inner: float = 0.1
+    inner: float = 0.01
     deeper: float = 1e-4
     goal: float = 0.3
     settled: float = 1.1

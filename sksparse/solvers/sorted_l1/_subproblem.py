@@ -63,9 +63,6 @@ class Tuning:
     stuck : int
         Rounds without progress from which accelerated gradient steps are made as well, and Newton
         steps from border to border of the pattern.
-    wasted, dearer : float
-        A Newton step of less than this share shows that the pattern is far from the final one, and
-        its system counts so many times.
     power_steps : int
         Power iterations for the largest curvature; backtracking corrects an estimate that is too
         low.
@@ -78,8 +75,6 @@ class Tuning:
     patience: int = 20
     better: float = 0.9
     stuck: int = 6
-    wasted: float = 0.01
-    dearer: float = 5.0
     power_steps: int = 10
 
 
@@ -156,7 +151,7 @@ def _on_gram(
         spent, share = newton_step(
             matrix, origin, descent, coef, cumulative, alpha, budget, True, *memory
         )
-        budget -= spent * (TUNING.dearer if share < TUNING.wasted else 1.0)
+        budget -= spent
         if stale >= TUNING.stuck:
             # columns that are hardly different: steps along all of them, then from tie to tie
             lipschitz = lipschitz or _curvature_estimate(quadratic, size)
