@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -102,10 +103,11 @@ def clusters(coef: Array) -> dict[str, Any]:
     used = np.flatnonzero(labels >= 0)
     order = used[np.argsort(labels[used], kind="stable")]
     starts = np.searchsorted(labels[order], np.arange(n_clusters))
+    bounds = np.append(starts, len(order))
     first = coef[..., order[starts]].astype(np.float64)
     sizes = np.abs(first) if first.ndim == 1 else np.linalg.norm(first, axis=0)
     return {
-        "clusters_": np.split(order, starts[1:]) if n_clusters else [],
+        "clusters_": [order[a:b] for a, b in pairwise(bounds)],
         "cluster_coef_": sizes.astype(coef.dtype),
         "n_clusters_": n_clusters,
         "n_features_": len(used),

@@ -42,23 +42,11 @@ class SortedWorking(WorkingSet):
         self.aim = aim
         inner = SortedL1(penalty.weights[: len(features)])
         super().__init__(features, features, inner, scales[features])
-        self._cumulative = np.append(0.0, np.cumsum(inner.weights))
 
     def admitted(self, combined: Array, end: Array) -> Array | None:
         """A combination of iterates, if it has the ties and zeros of the last of them."""
         tied = len(np.unique(np.abs(combined))) <= len(np.unique(np.abs(end)))
         return combined if tied else None
-
-    def violation(self, coef: Array, gradient: Array, alpha: float) -> float:
-        from sksparse._kernels.sorted_descent import descend
-
-        if not len(coef):
-            return 0.0
-        # a round says what was violated before it, and where all is tolerated does no more
-        size, none = len(coef), np.empty((0, 0))
-        memory = np.empty((4, size), dtype=np.intp), np.empty((4, size))
-        about = self.scales, self._cumulative, alpha, np.inf, 1.0, 0
-        return float(descend(none, -gradient, np.ascontiguousarray(coef), *about, *memory)[0])
 
     def violation_unit(self) -> float:
         lengths = np.cumsum(np.sort(self.scales)[::-1])
