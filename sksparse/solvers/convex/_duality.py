@@ -210,10 +210,8 @@ def excess_of_least_squares(problem: Problem, coef: Array, intercept: Any) -> fl
 
 
 def _rounding(problem: Problem, point: _DualPoint) -> Array:
-    """Magnitude of errors in ``X^T u``; at strengths far below no dual point is feasible.
-
-    A predictor's error moves its derivative by so many times its curvature.
-    """
+    """Magnitude of errors in ``X^T u``; at strengths far below no dual point is feasible."""
+    # an error of a predictor moves its derivative by so many times its curvature
     weights = problem.loss.weights
     used, curvature = weights > 0, problem.loss.curvature(point.z)
     moved = curvature[used] ** 2 / weights[used]
