@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sksparse.solvers import BlockDescent, Status
+from sksparse.losses import Logistic
+from sksparse.penalties import SortedL1
+from sksparse.solvers import BlockDescent, Design, Problem, SortedDescent, Status
 from sksparse.solvers.convex._duality import Known, duality_gap, duality_gaps
 from sksparse.solvers.convex._probe import Probe
 
@@ -62,3 +64,17 @@ def test_products_that_are_wrong_are_not_believed(rng: np.random.Generator) -> N
         known = Known([products], probe)
         found = duality_gaps(problem, [problem.alpha], [coef], [intercept], known)
         assert found[0] == pytest.approx(expected, rel=1e-6, abs=1e-13)
+
+
+def test_gap_of_nearly_weightless_classes_is_no_rounding_of_large_predictors(
+    rng: np.random.Generator,
+) -> None:
+    # the objective is next to zero, as is what an error of a predictor does to the derivatives
+    X, y = rng.standard_normal((60, 2)), np.repeat([0.0, 1.0], 30)
+    loss = Logistic(y, np.where(y == 0.0, 1.0, 1e-7) / 30.0)
+    problem = Problem(Design(X), loss, SortedL1(np.ones(2)), 1e-9, True)
+    solution = SortedDescent(tol=1e-9, max_iter=100).solve(problem)
+    z = problem.predictor(solution.coef, solution.intercept)
+    assert solution.status is Status.CONVERGED
+    assert solution.coef.any()
+    assert solution.gap <= 1e-9 * problem.objective(solution.coef, z)

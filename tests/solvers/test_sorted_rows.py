@@ -331,3 +331,22 @@ def test_newton_steps_end_at_the_minimum_of_the_pattern(largest: int) -> None:
         _, point = next(newton_ends(point, 0.0, largest))
     assert point.value == pytest.approx(best.value, rel=1e-12)
     np.testing.assert_allclose(point.coef, best.coef, atol=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("shape", [(15, 4), (101, 2), (8, 3)])
+@pytest.mark.parametrize("alpha", [1e-4, 1e-2])
+def test_few_samples_of_several_classes_converge(
+    alpha: float, shape: tuple[int, int], seed: int
+) -> None:
+    # nearly separable classes, whose curvature differs much between directions of the outputs
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal(shape)
+    y = (3.0 * X[:, 0] + 0.3 * rng.standard_normal(len(X)) > np.array([[-1.0], [1.0]])).sum(axis=0)
+    weights = np.full(len(X), 1.0 / len(X))
+    for penalty in (SortedL1(oscar_weights(shape[1], 0.7)), SortedL1(np.eye(shape[1])[0])):
+        problem = Problem(Design(X), Multinomial(y.astype(float), weights), penalty, alpha, True)
+        solution = SortedDescent(tol=1e-6, max_iter=100).solve(problem)
+        found = problem.predictor(solution.coef, solution.intercept)
+        assert solution.status is Status.CONVERGED
+        assert solution.gap <= 1e-6 * problem.objective(solution.coef, found)

@@ -10,7 +10,6 @@ bounds, iterates are combined (Anderson, 1965).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from sksparse.solvers._column_store import ColumnStore
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._base import ConvexIterate
 from sksparse.solvers.convex._quadratic_model import quadratic_from_columns
-from sksparse.solvers.convex._working_set import WorkingModel, WorkingSet
+from sksparse.solvers.convex._working_set import Place, WorkingModel, WorkingSet
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,6 @@ class Tuning:
 
 
 TUNING = Tuning()
-
-
-class Place(NamedTuple):
-    """Coefficients of a working set, with the predictor and the level that belong to them."""
-
-    coef: Array
-    z: Array
-    level: Any
 
 
 class NewtonModels:
@@ -217,6 +208,12 @@ def newton_descent(
             reached = _value(problem, working, combined)
             if reached < value:
                 place, value = combined, reached
+        ahead = working.newton_end(problem, columns, place)
+        if ahead is not None:
+            reached = _value(problem, working, ahead)
+            if reached < value:
+                place, value = ahead, reached
+                history.clear()
     return place
 
 

@@ -214,8 +214,11 @@ def excess_of_least_squares(problem: Problem, coef: Array, intercept: Any) -> fl
 
 def _rounding(problem: Problem, point: _DualPoint) -> Array:
     """Magnitude of errors in ``X^T u``; at strengths far below no dual point is feasible."""
-    used, weights = problem.loss.weights > 0, problem.loss.weights
-    spread = np.sqrt(np.sum(weights @ (point.z - weights @ point.z) ** 2))
+    # an error of a predictor moves its derivative by so many times its curvature
+    weights = problem.loss.weights
+    used, curvature = weights > 0, problem.loss.curvature(point.z)
+    moved = curvature[used] ** 2 / weights[used]
+    spread = np.sqrt(np.sum(moved @ (point.z - weights @ point.z)[used] ** 2))
     squares = (point.u**2).reshape(len(weights), -1).sum(axis=1)
     residual = np.sqrt(np.sum(squares[used] / weights[used]))
     return np.asarray(TUNING.digits * (spread + residual) * problem.centred.scales)

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from sksparse._typing import Array, Indices
 from sksparse.penalties import ConvexPenalty
+from sksparse.solvers._centred import CentredColumns
+from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._quadratic_model import Quadratic
+
+
+class Place(NamedTuple):
+    """Coefficients of a working set, with the predictor and the level that belong to them."""
+
+    coef: Array
+    z: Array
+    level: Any
 
 
 class WorkingModel(ABC):
@@ -83,6 +93,10 @@ class WorkingSet(ABC):
         None where that is not feasible; what is near to it where ties have to be kept.
         """
         return combined if np.array_equal(self.penalty.feasible(combined), combined) else None
+
+    def newton_end(self, problem: Problem, columns: CentredColumns, place: Place) -> Place | None:
+        """Where a Newton step of the objective itself leads, where one is known to be worth it."""
+        return None
 
     @abstractmethod
     def violation_unit(self) -> float:

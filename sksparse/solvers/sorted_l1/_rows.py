@@ -16,9 +16,12 @@ import scipy.sparse as sp
 from sksparse._interrupts import check
 from sksparse._typing import Array, Indices
 from sksparse.penalties import SortedL1
+from sksparse.solvers._centred import CentredColumns
+from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._quadratic_model import GramQuadratic, Quadratic
 from sksparse.solvers.convex._scaled_solve import scaled_solve
-from sksparse.solvers.convex._working_set import WorkingModel
+from sksparse.solvers.convex._working_set import Place, WorkingModel
+from sksparse.solvers.sorted_l1._class_newton import class_newton_end
 from sksparse.solvers.sorted_l1._row_pattern import (
     Pattern,
     RowsPoint,
@@ -100,6 +103,9 @@ class RowsWorking(SortedWorking):
     def admitted(self, combined: Array, end: Array) -> Array | None:
         pattern = Pattern(tied_lengths(end))
         return pattern.placed(combined[:, pattern.used])[0]
+
+    def newton_end(self, problem: Problem, columns: CentredColumns, place: Place) -> Place | None:
+        return class_newton_end(problem, self.penalty.weights, columns, place)
 
     def model(self, quadratic: Quadratic, curvature: float) -> RowsModel:
         return RowsModel(quadratic, self)
