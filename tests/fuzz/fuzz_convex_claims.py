@@ -54,7 +54,9 @@ def check_oscar(report: Report, rng: np.random.Generator) -> None:
     norm = SortedNorm.documented(problem.X.shape[1], pairwise)
     intercept = bool(rng.random() < 0.8)
     data = _data(problem, "squared", intercept)
-    model = OSCAR(_strength(rng, data, norm), pairwise=pairwise, fit_intercept=intercept)
+    model = OSCAR(
+        _strength(rng, data, norm), pairwise=pairwise, ranks="all", fit_intercept=intercept
+    )
     _check(report, rng, problem, data, norm, model)
     magnitudes = np.abs(model.coef_)
     clusters = [

@@ -213,8 +213,7 @@ def excess_of_least_squares(problem: Problem, coef: Array, intercept: Any) -> fl
 
 
 def _rounding(problem: Problem, point: _DualPoint) -> Array:
-    """Magnitude of errors in ``X^T u``; at strengths far below no dual point is feasible."""
-    # an error of a predictor moves its derivative by so many times its curvature
+    """Errors in ``X^T u``, of predictors times curvatures; far below no dual point is feasible."""
     weights = problem.loss.weights
     used, curvature = weights > 0, problem.loss.curvature(point.z)
     moved = curvature[used] ** 2 / weights[used]
@@ -324,10 +323,9 @@ def _refitted(
         return None
     # what is left of the slope is rounding, or there is no optimum
     u = _orthogonal(u, basis, exact, loss.curvature(z))
-    off = np.abs(_slope(u, basis, exact)).max()
     # where nothing is left to explain, all of u is rounding
-    rounding = TUNING.digits * float(np.sum(loss.curvature(z)))
-    return u if off <= max(TUNING.orthogonal * np.abs(u).sum(), rounding) else None
+    most = max(TUNING.orthogonal * np.abs(u).sum(), TUNING.digits * np.sum(loss.curvature(z)))
+    return u if np.abs(_slope(u, basis, exact)).max() <= most else None
 
 
 def _slope(u: Array, basis: Array, kept: Mask) -> Array:
