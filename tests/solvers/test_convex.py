@@ -33,7 +33,7 @@ from sksparse.solvers import (
     Status,
 )
 from sksparse.solvers.convex import _block_descent as block_module
-from sksparse.solvers.convex import _block_newton as newton_module
+from sksparse.solvers.convex import _proximal_newton as newton_module
 from sksparse.solvers.convex import _squared_quadratics as gram_module
 from sksparse.solvers.sorted_l1 import _descent as sorted_module
 

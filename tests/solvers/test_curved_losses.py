@@ -13,8 +13,8 @@ import scipy.sparse as sp
 
 from sksparse.penalties import Blocks, GroupL2
 from sksparse.solvers import BlockDescent, Design, Problem, Status
-from sksparse.solvers.convex import _block_newton as newton_module
 from sksparse.solvers.convex import _block_subproblem as block_module
+from sksparse.solvers.convex import _proximal_newton as newton_module
 
 sys.path.insert(0, str(Path(__file__).parent))
 from convex_problems import BLOCKS, FORMS, KINDS, PENALTIES, N, P, make_loss, make_problem

@@ -18,10 +18,10 @@ from sksparse.penalties import BlockPenalty
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Solution
 from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver, moderate
-from sksparse.solvers.convex._block_newton import NewtonModels, models_of, solve_newton
 from sksparse.solvers.convex._block_path import BlockPath
 from sksparse.solvers.convex._block_subproblem import TUNING, EigenBlocks, Working
 from sksparse.solvers.convex._path import solve_in_batches
+from sksparse.solvers.convex._proximal_newton import NewtonModels, models_of, solve_newton
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
 

@@ -11,8 +11,8 @@ from sksparse._typing import Array, Indices, Mask
 from sksparse.losses import ConjugateLoss
 from sksparse.solvers._problem import Problem
 from sksparse.solvers.convex._base import root_mean_square
-from sksparse.solvers.convex._block_newton import NewtonModels, newton_descent
 from sksparse.solvers.convex._path_candidates import Candidates
+from sksparse.solvers.convex._proximal_newton import NewtonModels, newton_descent
 from sksparse.solvers.convex._working_set import Place, WorkingSet
 
 

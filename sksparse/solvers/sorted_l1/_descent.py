@@ -19,8 +19,8 @@ from sksparse.solvers._gram_cache import GramCache
 from sksparse.solvers._problem import Problem
 from sksparse.solvers._solution import Solution
 from sksparse.solvers.convex._base import ConvexIterate, ConvexSolver, moderate
-from sksparse.solvers.convex._block_newton import NewtonModels, models_of, solve_newton
 from sksparse.solvers.convex._path import solve_in_batches
+from sksparse.solvers.convex._proximal_newton import NewtonModels, models_of, solve_newton
 from sksparse.solvers.convex._squared_quadratics import SquaredQuadratics
 from sksparse.solvers.convex._working_set import enlarge
 from sksparse.solvers.sorted_l1._path import SortedPath, leading
