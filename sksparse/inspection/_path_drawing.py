@@ -93,4 +93,6 @@ def focus(ax: Axes, heights: Array) -> None:
     low, high = min(seen.min(), 0.0), max(seen.max(), 0.0)
     margin = 0.4 * (high - low)
     bottom, top = ax.get_ylim()
-    ax.set_ylim(max(bottom, low - margin), min(top, high + margin))
+    # magnitudes need no room below zero
+    below = margin if low < 0.0 else 0.1 * margin
+    ax.set_ylim(max(bottom, low - below), min(top, high + margin))
