@@ -21,9 +21,11 @@ import torch
 from torch import Tensor, nn
 
 from sksparse._estimator import Component
+from sksparse.module_graph import ModuleGraph
 from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
 from sksparse.sparsifiers.parameters._probe import Probe
+from sksparse.sparsifiers.structure._module_units import ModuleUnits
 from sksparse.sparsifiers.structure._paths import initialise_revived_units, keep_paths
 from sksparse.sparsifiers.structure._unit_graph import UnitGraph
 
@@ -108,6 +110,8 @@ class SparsifierRun(ABC):
         Its gradient.
     mask : torch.Tensor of shape (n_weights,) or None
         One where a weight is in use, zero where it is pruned; None before any pruning.
+    other_mask : torch.Tensor or None
+        The same for biases and scales, which only removed units lose.
     rate : float
         The learning rate of the epoch, set by the trainer: the step of a proximal method.
     """
@@ -123,6 +127,7 @@ class SparsifierRun(ABC):
         self.parameters = FlatParameters(module)
         self.n_weights = self.parameters.n_weights
         self.mask: Tensor | None = None
+        self.other_mask: Tensor | None = None
         self.others = nn.Parameter(self.parameters.others)
         self.others.grad = self.parameters.other_gradient
         self.unite()
@@ -141,6 +146,23 @@ class SparsifierRun(ABC):
     def graph(self) -> UnitGraph:
         """The units of the module and the layers that they connect."""
         return UnitGraph(self.module, self.parameters)
+
+    @cached_property
+    def units(self) -> ModuleUnits:
+        """The removable units of the module, where everything in it can be followed.
+
+        Raises
+        ------
+        ValueError
+            It names what cannot be followed.
+        """
+        if self.task.example is None:
+            raise ValueError("Units are found from a few rows of features; give Task(example=...).")
+        graph = ModuleGraph(self.module, self.task.example)
+        graph.require_followed(
+            "Removing whole units", "Choose granularity='weight', or change the module."
+        )
+        return ModuleUnits(graph, self.parameters)
 
     @property
     def weights(self) -> Tensor:
@@ -185,13 +207,17 @@ class SparsifierRun(ABC):
 
     def after_step(self) -> None:
         """Project after an update; by default, pruned weights back to exactly zero."""
+        self._apply_masks()
+
+    def _apply_masks(self) -> None:
         if self.mask is not None:
             self.weights.mul_(self.mask)
+        if self.other_mask is not None:
+            self.parameters.others.mul_(self.other_mask)
 
     def before_evaluation(self) -> None:
         """Write the weights of the network as it would be returned now, without noise."""
-        if self.mask is not None:
-            self.weights.mul_(self.mask)
+        self._apply_masks()
 
     def take_over(self, changed: Tensor) -> None:
         """Learn on from weights of the module that a callback has changed, but for pruned ones.
@@ -251,6 +277,18 @@ class SparsifierRun(ABC):
         sizes = [w[0].numel() ** -0.5 for w in self.tensors.values()]
         counts = torch.tensor(self.parameters.sizes, device=self.weights.device)
         return self.weights.new_tensor(sizes).repeat_interleave(counts)
+
+    def freeze_units(self, keep: Tensor) -> None:
+        """Keep only these units, with all that belongs to them, from now on.
+
+        Parameters
+        ----------
+        keep : torch.Tensor of shape (n_units,)
+            Boolean, one for each of ``units``.
+        """
+        mask = self.units.mask(keep).to(self.weights.dtype)
+        self.mask, self.other_mask = mask.tensor_split([self.n_weights])
+        self._apply_masks()
 
     def freeze(self, keep: Tensor) -> None:
         """Keep only the weights where the flat boolean tensor is true, from now on."""

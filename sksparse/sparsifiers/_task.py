@@ -6,6 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
+from sksparse.sparsifiers.structure._target import Target
+
 #: Adam trains the weights of common networks stably up to about this learning rate.
 LARGEST_WEIGHT_RATE = 0.02
 
@@ -68,6 +72,13 @@ class Task:
         Distinct training rows.
     scheduled : bool, default=False
         Whether the estimator prescribes the learning rates of all epochs.
+    target_flops, target_units : float, default=None
+        Share of the multiplications, or of the units, that is to be left; for methods that remove
+        whole units. At most one target is given.
+    example : torch.Tensor of shape (n_rows, ...), default=None
+        A few rows of features, from which the units of a module are found.
+    is_adaptive : bool, default=True
+        Whether the optimiser divides gradients by their root mean square, as Adam does.
     """
 
     alpha: float | None
@@ -78,6 +89,21 @@ class Task:
     steps_per_epoch: int
     n_samples: int
     scheduled: bool = False
+    target_flops: float | None = None
+    target_units: float | None = None
+    example: Tensor | None = None
+    is_adaptive: bool = True
+
+    @property
+    def target(self) -> Target | None:
+        """What is to be left, whichever way the user asked for it; None where `alpha` governs."""
+        if self.target_sparsity is not None:
+            return Target("weights", 1 - self.target_sparsity)
+        if self.target_flops is not None:
+            return Target("flops", self.target_flops)
+        if self.target_units is not None:
+            return Target("units", self.target_units)
+        return None
 
     def rate_for_displacement(
         self, displacement: float, epochs: int, *, largest_rate: float = math.inf

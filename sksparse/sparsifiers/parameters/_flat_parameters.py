@@ -51,6 +51,8 @@ class FlatParameters:
     ----------
     values : torch.Tensor of shape (n_parameters,)
         All of them, prunable weights first.
+    names : list of str
+        The names of all parameters, in the order of ``values``.
     tensors : dict of str to torch.nn.Parameter
         The prunable tensors, by name.
     weights, weight_gradient : torch.Tensor of shape (n_weights,)
@@ -67,8 +69,9 @@ class FlatParameters:
                 "dimensions, so there is nothing to make sparse; give a module with weights."
             )
         prunable = set(self.tensors)
-        rest = [p for n, p in module.named_parameters() if p.requires_grad and n not in prunable]
-        self._parameters = [*self.tensors.values(), *rest]
+        rest = {n: p for n, p in module.named_parameters() if p.requires_grad and n not in prunable}
+        self.names = [*self.tensors, *rest]
+        self._parameters = [*self.tensors.values(), *rest.values()]
         types = {(p.dtype, p.device) for p in self._parameters}
         if len(types) > 1:
             raise ValueError(
@@ -125,6 +128,14 @@ class FlatParameters:
         return {
             name: part.view(w.shape)
             for (name, w), part in zip(self.tensors.items(), parts, strict=True)
+        }
+
+    def all_by_name(self, flat: Tensor) -> dict[str, Tensor]:
+        """Views of a flat tensor over all parameters, in their shapes and by their names."""
+        parts = flat.split([p.numel() for p in self._parameters])
+        return {
+            name: part.view(p.shape)
+            for name, p, part in zip(self.names, self._parameters, parts, strict=True)
         }
 
     def flatten(self, tensors: dict[str, Tensor]) -> Tensor:

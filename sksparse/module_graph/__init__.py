@@ -1,0 +1,6 @@
+"""One picture of a module: which output units of which layer are which inputs of which others."""
+
+from __future__ import annotations
+
+from sksparse.module_graph._graph import ModuleGraph as ModuleGraph
+from sksparse.module_graph._walk import Slot as Slot
