@@ -53,6 +53,8 @@ class ModuleGraph:
         Which positions of which parameters and buffers belong to which units.
     input_units : ndarray
         The units of the features, in their order on the axis of features.
+    output_units : ndarray
+        The units of what the module returns, in their order.
     removable : ndarray of shape (n_units,)
         Boolean: units between the layers, which may be removed. Features and outputs are not.
     kept_whole : dict of int to str
@@ -91,6 +93,7 @@ class ModuleGraph:
         )
         self.kept_whole = {int(number[u]): why for u, why in walk.kept_whole.items()}
         self.input_units = number[np.array(walk.input_units, dtype=np.intp)]
+        self.output_units = number[np.array(walk.output_units, dtype=np.intp)]
         self.unit_numbers = number
         removable = np.zeros(self.n_units, dtype=bool)
         for slot in self.slots:
@@ -156,6 +159,7 @@ def _follow(walk: Walk, graph: fx.Graph) -> Iterator[Step]:
         if node.op == "output":
             for value in args if isinstance(args[0], Value) else args[0]:
                 walk.keep_whole(value.units, "they are outputs of the module")
+                walk.output_units += value.units.tolist()
             continue
         layer = walk.module.get_submodule(node.target) if node.op == "call_module" else None
         table: dict[Any, Any] = FUNCTION_RULES if layer is None else LAYER_RULES

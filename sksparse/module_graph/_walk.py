@@ -124,6 +124,8 @@ class Walk:
         Units that cannot be removed, and why.
     input_units : list of int
         The units of the features that enter.
+    output_units : list of int
+        The units of what leaves.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -133,6 +135,7 @@ class Walk:
         self.obstacles: list[Obstacle] = []
         self.kept_whole: dict[int, str] = {}
         self.input_units: list[int] = []
+        self.output_units: list[int] = []
         self._parents: list[int] = []
         tensors = [*module.named_parameters(), *module.named_buffers()]
         self._names: dict[int, str] = {id(tensor): name for name, tensor in tensors}
