@@ -39,7 +39,7 @@ def test_a_panel_for_each_measure_on_given_axes_and_scales() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layers", "measures", "message"),
+    "layers, measures, message",
     [
         ({}, ["units"], "at least one layer"),
         ({"a": {"units": (1, 2)}}, ["flops"], "'a' has no 'flops'"),
