@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sksparse.compression._compact import compact
+from sksparse.compression._recurrent_stack import RecurrentStack
 from sksparse.compression._result import CompactResult
 
-__all__ = ["CompactResult", "compact"]
+__all__ = ["CompactResult", "RecurrentStack", "compact"]

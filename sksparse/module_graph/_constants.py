@@ -270,6 +270,18 @@ def _product(run: Constants, step: Step, layer: Any, x: Tensor) -> None:
     run._emit(step, torch.where(depends.flatten(), torch.nan, emitted))
 
 
+def _transposed(run: Constants, step: Step, layer: Any, x: Tensor) -> None:
+    """Kernels overlap otherwise from position to position: only zeros pass."""
+    links = (layer.weight.detach().cpu() != 0).flatten(2).any(2).unflatten(0, (layer.groups, -1))
+    run._note(step, layer.weight, x.view(1, -1))
+    pairs = zip(links, x.view(layer.groups, -1) != 0, strict=True)
+    depends = torch.cat([link[is_open].any(0) for link, is_open in pairs])
+    emitted = torch.zeros(len(depends), dtype=torch.float64)
+    if layer.bias is not None:
+        emitted = emitted + layer.bias.detach().double().cpu()
+    run._emit(step, torch.where(depends, torch.nan, emitted))
+
+
 def _batch_norm(run: Constants, step: Step, layer: Any, x: Tensor) -> None:
     """A scale of zero leaves the shift; statistics of the batch are not constant."""
     weight, bias, mean, var = (
@@ -356,6 +368,7 @@ def _zero_states(layer: Any, ends: str, x: Tensor) -> Tensor:
 
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _ALONG_LAST = (nn.Linear, nn.LayerNorm, nn.LSTM, nn.GRU, nn.RNN)
 _MEANS = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
 _MEAN_FUNCTIONS = (functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)
@@ -364,6 +377,7 @@ _OTHER_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 
 _RULES: dict[type, Callable[[Constants, Step, Any, Tensor], None]] = {
     **dict.fromkeys((nn.Linear, *_CONVOLUTIONS), _product),
+    **dict.fromkeys(_TRANSPOSED, _transposed),
     **dict.fromkeys(_NORMS, _batch_norm),
     **dict.fromkeys((*_OTHER_NORMS, nn.GroupNorm, nn.LayerNorm), _scaled),
     nn.Embedding: _embedding,
