@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sksparse._typing import Indices, Mask
+from sksparse.compression._branches import remove_dead_branches
 from sksparse.compression._folding import fold_constants
 from sksparse.compression._result import CompactResult
 from sksparse.compression._splitting import split_uneven
@@ -66,6 +67,8 @@ def compact(module: nn.Module, example: Tensor, *, inputs: bool | None = None) -
     graph = _followed(small, example)
     dense_layers = _layers(graph)
     dense_sizes = _parameters(small), _multiply_adds(graph)
+    small = remove_dead_branches(small, graph, example)
+    graph = _followed(small, example)
     fold_constants(graph, _removable(graph, inputs))
     # biases may have been added
     graph = _followed(small, example)
