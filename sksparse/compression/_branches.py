@@ -65,7 +65,11 @@ def _attempts(module: nn.Module, graph: ModuleGraph) -> Iterator[nn.Module]:
             constants, other = sum_.constants[dead], sum_.constants[1 - dead]
             if constants is None or other is None or sum_.step.options:
                 continue
-            if constants.shape == other.shape and constants.isfinite().all() and other.isnan().any():
+            if (
+                constants.shape == other.shape
+                and constants.isfinite().all()
+                and other.isnan().any()
+            ):
                 made = _without(module, graph, sum_, dead, constants)
                 if made is not None:
                     yield made
@@ -226,11 +230,12 @@ class _Part:
             elif call.op == "call_module" and is_chain and "." not in name and name not in layers:
                 layers[name] = part.get_submodule(name)
             else:
-                made = fx.GraphModule(part, self._graph, type(part).__name__)
-                return made.train(part.training)
-        made = nn.Sequential(layers) if layers else nn.Identity()
-        made.training = part.training
-        return made
+                whole = fx.GraphModule(part, self._graph, type(part).__name__)
+                whole.training = part.training
+                return whole
+        chain = nn.Sequential(layers) if layers else nn.Identity()
+        chain.training = part.training
+        return chain
 
 
 def _add_to_bias(layer: Any, constants: Tensor) -> bool:

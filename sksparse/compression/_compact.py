@@ -16,8 +16,8 @@ from sksparse.compression._result import CompactResult
 from sksparse.compression._splitting import split_uneven
 from sksparse.module_graph import ModuleGraph
 from sksparse.module_graph._live_units import find_links, live_units, one_each
-from sksparse.module_graph._surgery import resize
-from sksparse.module_graph._walk import Value
+from sksparse.module_graph._surgery import even, resize
+from sksparse.module_graph._value import Value
 
 
 def compact(module: nn.Module, example: Tensor, *, inputs: bool | None = None) -> CompactResult:
@@ -73,9 +73,10 @@ def compact(module: nn.Module, example: Tensor, *, inputs: bool | None = None) -
     # biases may have been added
     graph = _followed(small, example)
     keep = _kept(graph, inputs)
-    small, split = split_uneven(small, graph, keep, example)
+    small, split, apart = split_uneven(small, graph, keep, example)
+    keep = even(graph, keep, apart)
     left = {name: int(keep[units].sum()) for name, units in _layers(graph).items()}
-    if split is not graph:
+    if apart:
         graph, keep = split, _kept(split, inputs)
     n_inputs = len(graph.input_units) or example.shape[-1]
     kept_inputs = np.arange(n_inputs)
@@ -117,11 +118,15 @@ def _removable(graph: ModuleGraph, inputs: bool) -> Mask:
 
 def _axis_of_features(graph: ModuleGraph) -> int:
     """The axis of the example on which the features stand."""
-    for step in graph.steps:
-        for value in step.inputs:
-            if isinstance(value, Value) and value.is_input and value.axis is not None:
-                return value.axis
-    raise AssertionError("the features have units, so something has read them")
+    values = [v for step in graph.steps for v in step.inputs if isinstance(v, Value) and v.is_input]
+    axes = {axes for value in values for part in value.parts for axes in part.source.units}
+    if len(axes) != 1 or len(min(axes)) != 1:
+        raise ValueError(
+            "inputs=True drops features on one axis of the example, but the module reads "
+            "several axes of them as one (a flattened image, for example); use inputs=False, or "
+            "give features with two dimensions."
+        )
+    return min(axes)[0]
 
 
 def _layers(graph: ModuleGraph) -> dict[str, Indices]:

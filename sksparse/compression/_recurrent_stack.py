@@ -39,6 +39,8 @@ class RecurrentStack(nn.Module):
         The layers that run forwards, each of the type `kind`.
     reverse : torch.nn.ModuleList
         Those that run backwards; empty where there are none.
+    input_size, num_layers, bidirectional, batch_first : object
+        As for the layers of torch.
 
     Notes
     -----
@@ -79,6 +81,9 @@ class RecurrentStack(nn.Module):
                 "each layer that runs in both directions."
             )
         self.is_lstm = kind is nn.LSTM
+        self.input_size = input_size
+        self.num_layers = len(sizes)
+        self.bidirectional = len(sizes[0]) == 2
         self.batch_first = batch_first
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList()
@@ -149,7 +154,7 @@ class RecurrentStack(nn.Module):
         for number, layer in enumerate(self.layers):
             output, last = layer(input, self._start(state, len(states)))
             states.append(last)
-            if len(self.reverse):
+            if self.bidirectional:
                 start = self._start(state, len(states))
                 backwards, last = self.reverse[number](input.flip(steps), start)
                 states.append(last)

@@ -12,7 +12,7 @@ from sksparse.module_graph._surgery import recurrent_states
 
 def split_uneven(
     module: nn.Module, graph: ModuleGraph, keep: Mask, example: Tensor
-) -> tuple[nn.Module, ModuleGraph]:
+) -> tuple[nn.Module, ModuleGraph, set[str]]:
     """Put stacks of single layers, in place, where one layer of torch would need several widths.
 
     Where the module uses the states in a way that only one tensor allows, its layers stay.
@@ -34,22 +34,26 @@ def split_uneven(
         The module; another one only where it is itself such a layer.
     graph : ModuleGraph
         Its picture now.
+    names : set of str
+        The layers that were replaced.
     """
     uneven = [
-        module.get_submodule(name)
+        (name, module.get_submodule(name))
         for name, states in recurrent_states(graph).items()
         if len({int(keep[units].sum()) for units in states}) > 1
     ]
-    for layer in uneven:
+    names: set[str] = set()
+    for name, layer in uneven:
         assert isinstance(layer, nn.RNNBase)
         stack = RecurrentStack.of(layer)
         split = _replaced(module, layer, stack)
         after = ModuleGraph(split, example)
         if after.is_followed:
             module, graph = split, after
+            names.add(name)
         else:
             module = _replaced(split, stack, layer)
-    return module, graph
+    return module, graph, names
 
 
 def _replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:

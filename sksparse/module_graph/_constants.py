@@ -22,7 +22,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from sksparse.module_graph._graph import ModuleGraph
-from sksparse.module_graph._walk import Slot, Step, Value
+from sksparse.module_graph._value import Slot, Step, Value
 
 #: The largest difference between positions that is put down to rounding, as a share.
 _ROUNDING = 1e-13
@@ -89,6 +89,9 @@ class Constants:
 
     def __init__(self, graph: ModuleGraph) -> None:
         self._graph = graph
+        module = graph.module
+        self._own: dict[str, Tensor] = dict(module.named_parameters(remove_duplicate=False))
+        self._own |= dict(module.named_buffers(remove_duplicate=False))
         self._tensors: dict[fx.Node, Any] = {}
         self.reads: list[Read] = []
         self.sums: list[Sum] = []
@@ -166,15 +169,14 @@ class Constants:
     def _lookup(self, node: fx.Node) -> Any:
         if node in self._tensors:
             return self._tensors[node]
-        if node.op == "get_attr":
-            owner, _, name = str(node.target).rpartition(".")
-            found = getattr(self._graph.module.get_submodule(owner), name)
-            if found.is_floating_point():
-                found = found.detach().double().cpu().clone()
+        found = self._own.get(str(node.target)) if node.op == "get_attr" else None
+        if found is None:
+            result = _unknown(node.meta["shape"])
         else:
-            found = _unknown(node.meta["shape"])
-        self._tensors[node] = found
-        return found
+            result = found.detach().cpu().clone()
+            result = result.double() if result.is_floating_point() else result
+        self._tensors[node] = result
+        return result
 
     def is_zero(self, nodes: list[fx.Node]) -> bool:
         """Whether all these tensors are zero, whatever the features are."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sksparse._typing import Indices, Mask
 from sksparse.module_graph._graph import ModuleGraph
-from sksparse.module_graph._walk import Slot
+from sksparse.module_graph._value import Slot
 
 
 @dataclass(frozen=True)

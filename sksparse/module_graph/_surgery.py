@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -106,7 +106,7 @@ def flat_positions(shapes: Mapping[str, tuple[int, ...]], kept: Mapping[str, Kep
     return np.concatenate(parts)
 
 
-def even(graph: ModuleGraph, keep: Mask) -> Mask:
+def even(graph: ModuleGraph, keep: Mask, apart: Collection[str] = ()) -> Mask:
     """Keep as many units in all layers and directions of a recurrent layer as in the widest.
 
     The layers of an ``nn.LSTM`` have one width. The units that are kept for that are the first of
@@ -118,18 +118,21 @@ def even(graph: ModuleGraph, keep: Mask) -> Mask:
         The picture of a module.
     keep : ndarray of shape (graph.n_units,)
         Boolean.
+    apart : collection of str, default=()
+        Names of recurrent layers that are left out.
 
     Returns
     -------
     keep : ndarray of shape (graph.n_units,)
         Boolean: these and perhaps some more.
     """
+    layers = {name: s for name, s in recurrent_states(graph).items() if name not in apart}
     keep = keep.copy()
     before = -1
     while before != keep.sum():
         # a unit that is kept in one layer may belong to another one as well
         before = keep.sum()
-        for states in recurrent_states(graph).values():
+        for states in layers.values():
             width = max(int(keep[units].sum()) for units in states)
             for units in states:
                 removed = units[~keep[units]]
