@@ -21,7 +21,7 @@ from sksparse.sparsifiers.pruning._schedule import (
     phases_in_rounds,
 )
 from sksparse.sparsifiers.structure._target import Target
-from sksparse.sparsifiers.units._choice import keep_shares, least_left, shares_for
+from sksparse.sparsifiers.units._choice import counts_for, keep_of_layers, layer_sizes, least_left
 
 #: The logarithm of the compression in FLOPs where neither a strength nor a target is given.
 DEFAULT_LOG_COMPRESSION = math.log(2.0)
@@ -93,19 +93,28 @@ class UnitPruningRun(GradualRun):
     Attributes
     ----------
     alive : torch.Tensor of shape (n_units,)
-        Boolean: the units that are left.
+        Boolean: the units of the module that are left.
+    dense_sizes : list of int
+        The units of each layer of the dense network.
     """
 
     phase_name = "remove"
     shares_displacement = True
+    compacts = True
 
     _options: UnitPruning
 
     def __init__(self, options: UnitPruning, module: nn.Module, task: Task) -> None:
         super().__init__(module, task)
         self._options = options
+        self.dense_sizes = layer_sizes(self.units)
         self.target = self._resolve_target()
-        self.alive = torch.ones(self.units.n_units, dtype=torch.bool, device=self.weights.device)
+        self.alive = self._all_units()
+        # shares of the dense network: of the module as it stands, and of what is alive in it
+        self._module_share = self._alive_share = 1.0
+
+    def _all_units(self) -> Tensor:
+        return torch.ones(self.units.n_units, dtype=torch.bool, device=self.weights.device)
 
     def _resolve_target(self) -> Target:
         """What is to be left; `alpha` is the logarithm of the compression in FLOPs."""
@@ -157,19 +166,36 @@ class UnitPruningRun(GradualRun):
 
     def remove(self, strength: float) -> None:
         """Remove the units of least score until what is left is the target to this power."""
-        target = Target(self.target.measure, self.target.left**strength)
-        if self.units.left(self.alive, target.measure) <= target.left:
+        share = self.target.left**strength
+        if self._alive_share <= share:
             return
         scores = torch.where(self.alive, self.scores(self._probe), -math.inf)
-        self.alive &= self.chosen(scores, target)
+        self.alive &= self.chosen(scores, strength)
         self.freeze_units(self.alive)
+        left = self.units.left(self.alive, self.target.measure)
+        self._alive_share = self._module_share * left
 
-    def chosen(self, scores: Tensor, target: Target) -> Tensor:
+    def target_at(self, strength: float) -> Target:
+        """What may be left, as a share of the module as it stands."""
+        share = self.target.left**strength / self._module_share
+        return Target(self.target.measure, min(1.0, share))
+
+    def chosen(self, scores: Tensor, strength: float) -> Tensor:
         """The units to keep; those that are removed already have the score minus infinity."""
+        target = self.target_at(strength)
         if self._options.scope == "global":
             return self.units.choose(scores, target)
-        return keep_shares(self.units, scores, shares_for(self.units, target))
+        return keep_of_layers(self.units, scores, counts_for(self.units, target, self.dense_sizes))
 
     @abstractmethod
     def scores(self, probe: Probe) -> Tensor:
         """The score of each unit as the network is now, the larger the better."""
+
+    def gone(self) -> Tensor:
+        return ~self.alive
+
+    def rebuild(self, kept: Tensor) -> list[Tensor]:
+        positions = super().rebuild(kept)
+        self.alive = self._all_units()
+        self._module_share = self._alive_share
+        return positions

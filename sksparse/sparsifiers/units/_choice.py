@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from sksparse.sparsifiers.masks._keep import keep_counts
 from sksparse.sparsifiers.structure._module_units import ModuleUnits
 from sksparse.sparsifiers.structure._target import Target
 
@@ -57,45 +58,55 @@ def flops_of_units(units: ModuleUnits, mask: Tensor | None = None) -> Tensor:
     return units.sums(counts if mask is None else counts * mask) / total
 
 
+def layer_sizes(units: ModuleUnits) -> list[int]:
+    """The number of removable units of each layer."""
+    sizes: list[int] = torch.bincount(units.layer, minlength=len(units.layer_names)).tolist()
+    return sizes
+
+
+def keep_of_layers(units: ModuleUnits, scores: Tensor, counts: Sequence[int]) -> Tensor:
+    """The given number of units of largest score of each layer; equal ones by index."""
+    if not len(scores):
+        return torch.ones_like(scores, dtype=torch.bool)
+    return keep_counts(scores, layer_sizes(units), counts)
+
+
 def least_left(units: ModuleUnits, measure: str) -> float:
-    """What is left with one unit in each layer."""
-    one_each = keep_shares(units, torch.zeros(units.n_units), [0.0] * len(units.layer_names))
-    return units.left(one_each, measure)
+    """What is left of a network with one unit in each layer."""
+    return _left(units, [1] * len(units.layer_names), measure)
 
 
-def keep_shares(units: ModuleUnits, scores: Tensor, shares: Sequence[float]) -> Tensor:
-    """The units of largest score of each layer, a share of it and one at least.
+def counts_for(units: ModuleUnits, target: Target, sizes: Sequence[int]) -> list[int]:
+    """The units that each layer keeps when all keep the same share, as many as a target allows.
 
     Parameters
     ----------
     units : ModuleUnits
         The units of a network.
-    scores : torch.Tensor of shape (n_units,)
-        The larger, the better; equal ones are kept in their order.
-    shares : sequence of float
-        The share that is kept of each layer.
+    target : Target
+        What may be left of it.
+    sizes : sequence of int
+        The units of each layer that shares refer to: those of the dense network, of which the
+        present one may be a part.
 
     Returns
     -------
-    keep : torch.Tensor of shape (n_units,)
-        Boolean.
+    counts : list of int
+        One at least.
     """
-    keep = torch.zeros(units.n_units, dtype=torch.bool, device=units.layer.device)
-    for number, share in enumerate(shares):
-        members = (units.layer == number).nonzero().squeeze(1)
-        order = torch.argsort(scores[members], descending=True, stable=True)
-        keep[members[order[: max(1, round(share * len(members)))]]] = True
-    return keep
-
-
-def shares_for(units: ModuleUnits, target: Target) -> list[float]:
-    """The largest common share of all layers with which no more is left than a target allows."""
-    equal = torch.zeros(units.n_units, device=units.layer.device)
-    n_layers = len(units.layer_names)
     low, high = 0.0, 1.0
     for _ in range(_N_HALVINGS):
         middle = 0.5 * (low + high)
-        kept = keep_shares(units, equal, [middle] * n_layers)
-        fits = units.left(kept, target.measure) <= target.left + 1e-12
+        fits = _left(units, _of_shares(units, middle, sizes), target.measure) <= target.left + 1e-12
         low, high = (middle, high) if fits else (low, middle)
-    return [low] * n_layers
+    return _of_shares(units, low, sizes)
+
+
+def _of_shares(units: ModuleUnits, share: float, sizes: Sequence[int]) -> list[int]:
+    present = layer_sizes(units)
+    return [min(m, max(1, round(share * n))) for n, m in zip(sizes, present, strict=True)]
+
+
+def _left(units: ModuleUnits, counts: Sequence[int], measure: str) -> float:
+    equal = torch.zeros(units.n_units, device=units.layer.device)
+    return units.left(keep_of_layers(units, equal, counts), measure)

@@ -16,10 +16,10 @@ from sksparse.sparsifiers.structure._module_units import ModuleUnits
 from sksparse.sparsifiers.structure._target import Target
 from sksparse.sparsifiers.units._base import UnitPruning, UnitPruningRun
 from sksparse.sparsifiers.units._choice import (
+    counts_for,
     flops_of_units,
-    keep_shares,
+    keep_of_layers,
     layer_normalised,
-    shares_for,
 )
 
 
@@ -169,12 +169,6 @@ class FilterPruning(UnitPruning):
 class _FilterRun(UnitPruningRun):
     _options: FilterPruning
 
-    def __init__(self, options: FilterPruning, module: nn.Module, task: Task) -> None:
-        super().__init__(options, module, task)
-        self._writers = None
-        if options.coupled == "shortcut":
-            self._writers = shallowest_writers(self.units).to(self.weights.dtype)
-
     def _resolve_target(self) -> Target:
         ratios = self._options.ratios
         if ratios is None:
@@ -191,19 +185,101 @@ class _FilterRun(UnitPruningRun):
                 f"ratios={ratios!r} must be one share, at least 0 and below 1, for each of the "
                 f"{len(names)} layers whose units can be removed: {', '.join(names)}."
             )
-        equal = torch.zeros(self.units.n_units, device=self.weights.device)
-        keep = keep_shares(self.units, equal, self._shares)
-        return Target("units", self.units.left(keep, "units"))
+        return Target("units", sum(self._counts(1.0)) / sum(self.dense_sizes))
 
-    def chosen(self, scores: Tensor, target: Target) -> Tensor:
+    def _counts(self, strength: float) -> list[int]:
+        """The units that each layer keeps where the user says so."""
+        return [
+            max(1, round(share**strength * n))
+            for share, n in zip(self._shares, self.dense_sizes, strict=True)
+        ]
+
+    def chosen(self, scores: Tensor, strength: float) -> Tensor:
         options = self._options
         if options.scope == "global":
-            return super().chosen(self._comparable(scores), target)
+            return super().chosen(self._comparable(scores), strength)
         if options.ratios is None:
-            shares = shares_for(self.units, target)
+            counts = counts_for(self.units, self.target_at(strength), self.dense_sizes)
         else:
-            done = self.strength_of(target)
-            shares = [share**done for share in self._shares]
+            counts = self._counts(strength)
         if options.order == "greedy":
-            return self._greedily(scores, shares)
-        return keep_shares(self.units, scores, shares)
+            return self._greedily(counts)
+        return keep_of_layers(self.units, scores, counts)
+
+    def scores(self, probe: Probe) -> Tensor:
+        return self._norms(self.weights)
+
+    def _norms(self, weights: Tensor) -> Tensor:
+        """The norm over the weights that make each unit."""
+        squared = self._options.norm == "l2"
+        sizes = weights.square() if squared else weights.abs()
+        if self._options.coupled == "shortcut":
+            sizes *= shallowest_writers(self.units)
+        sums = self.units.sums(sizes, ("writes",))
+        return sums.sqrt() if squared else sums
+
+    def _comparable(self, scores: Tensor) -> Tensor:
+        """Norms that can be compared between layers; those of removed units are infinite."""
+        norms = scores.clamp(min=0.0)
+        if self._options.normalise == "layer":
+            norms = layer_normalised(norms, self.units.layer)
+        else:
+            norms = norms / flops_of_units(self.units, self.mask)
+        return torch.where(self.alive, norms, -math.inf)
+
+    def _greedily(self, counts: Sequence[int]) -> Tensor:
+        """Layer after layer, each without the weights of the inputs that were just removed."""
+        keep = self.alive.clone()
+        for number, count in enumerate(counts):
+            mask = self.units.mask(keep)[: self.n_weights]
+            norms = self._norms(self.weights * mask)
+            members = (self.units.layer == number).nonzero().squeeze(1)
+            scores = torch.where(self.alive[members], norms[members], -math.inf)
+            order = torch.argsort(scores, descending=True, stable=True)
+            keep[members[order[count:]]] = False
+        return keep
+
+
+def shallowest_writers(units: ModuleUnits) -> Tensor:
+    """Which weights belong to that writer of their unit which has the fewest layers before it.
+
+    Parameters
+    ----------
+    units : ModuleUnits
+        The units of a network.
+
+    Returns
+    -------
+    chosen : torch.Tensor of shape (n_weights,)
+        One for these weights, and for all of the outputs; zero for those of other writers.
+    """
+    graph = units.graph
+    depth = layer_depths(graph)
+    shallowest = torch.full((graph.n_units,), float("inf"))
+    writers = [slot for slot in graph.slots if slot.role == "writes"]
+    for slot in writers:
+        members = torch.from_numpy(slot.units)
+        depths = torch.full((len(members),), float(depth[slot.layer]))
+        shallowest.scatter_reduce_(0, members, depths, "amin")
+    chosen = torch.ones_like(units.parameters.weights)
+    by_name = units.parameters.by_tensor(chosen)
+    for slot in writers:
+        if slot.tensor in by_name:
+            first = shallowest[torch.from_numpy(slot.units)] == depth[slot.layer]
+            tensor = by_name[slot.tensor]
+            shape = [1] * tensor.ndim
+            shape[slot.axis] = -1
+            tensor.mul_(first.to(tensor).view(shape))
+    return chosen
+
+
+def layer_depths(graph: ModuleGraph) -> dict[str, int]:
+    """The number of layers that write units on the longest way to each of them, itself included."""
+    writers = {slot.layer for slot in graph.slots if slot.role == "writes"}
+    depth: dict[fx.Node, int] = {}
+    found: dict[str, int] = {}
+    for step in graph.steps:
+        before = max((depth.get(node, 0) for node in step.node.all_input_nodes), default=0)
+        depth[step.node] = before + (step.name in writers)
+        found.setdefault(step.name, depth[step.node])
+    return found
