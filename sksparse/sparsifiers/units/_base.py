@@ -20,8 +20,9 @@ from sksparse.sparsifiers.pruning._schedule import (
     GradualSparsifier,
     phases_in_rounds,
 )
+from sksparse.sparsifiers.structure._module_units import ModuleUnits
 from sksparse.sparsifiers.structure._target import Target
-from sksparse.sparsifiers.units._choice import counts_for, keep_of_layers, layer_sizes, least_left
+from sksparse.sparsifiers.units._choice import least_left
 
 #: The logarithm of the compression in FLOPs where neither a strength nor a target is given.
 DEFAULT_LOG_COMPRESSION = math.log(2.0)
@@ -49,6 +50,8 @@ TUNING = Tuning()
 
 class UnitPruning(GradualSparsifier):
     """The options that all methods with a score for each unit have."""
+
+    granularities = ("unit",)
 
     _parameter_constraints: dict = {
         **GradualSparsifier._parameter_constraints,
@@ -94,20 +97,18 @@ class UnitPruningRun(GradualRun):
     ----------
     alive : torch.Tensor of shape (n_units,)
         Boolean: the units of the module that are left.
-    dense_sizes : list of int
-        The units of each layer of the dense network.
     """
 
     phase_name = "remove"
     shares_displacement = True
     compacts = True
+    measures = ModuleUnits.measures
 
     _options: UnitPruning
 
     def __init__(self, options: UnitPruning, module: nn.Module, task: Task) -> None:
         super().__init__(module, task)
         self._options = options
-        self.dense_sizes = layer_sizes(self.units)
         self.target = self._resolve_target()
         self.alive = self._all_units()
         # shares of the dense network: of the module as it stands, and of what is alive in it
@@ -120,7 +121,7 @@ class UnitPruningRun(GradualRun):
         """What is to be left; `alpha` is the logarithm of the compression in FLOPs."""
         target = self.task.target
         if target is not None:
-            self.units.check_target(target)
+            self.require_target()
             return target
         alpha = DEFAULT_LOG_COMPRESSION if self.task.alpha is None else self.task.alpha
         asked = math.exp(-alpha)
@@ -185,7 +186,7 @@ class UnitPruningRun(GradualRun):
         target = self.target_at(strength)
         if self._options.scope == "global":
             return self.units.choose(scores, target)
-        return keep_of_layers(self.units, scores, counts_for(self.units, target, self.dense_sizes))
+        return self.units.choose(self.units.ranks_in_layers(scores), target)
 
     @abstractmethod
     def scores(self, probe: Probe) -> Tensor:

@@ -1,18 +1,18 @@
-"""Which units are kept for a target: the best of all, or the same share of each layer."""
+"""What scores of units are compared by, and which of each layer are kept."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from sksparse.sparsifiers.masks._keep import keep_counts
+from sksparse.sparsifiers.masks._keep import keep_largest
 from sksparse.sparsifiers.structure._module_units import ModuleUnits
 from sksparse.sparsifiers.structure._target import Target
 
-#: Halvings of the interval of shares: beyond the number of units of any layer.
-_N_HALVINGS = 40
+Measure = Literal["weights", "flops", "units"]
 
 
 def layer_normalised(scores: Tensor, layer: Tensor) -> Tensor:
@@ -58,55 +58,15 @@ def flops_of_units(units: ModuleUnits, mask: Tensor | None = None) -> Tensor:
     return units.sums(counts if mask is None else counts * mask) / total
 
 
-def layer_sizes(units: ModuleUnits) -> list[int]:
-    """The number of removable units of each layer."""
-    sizes: list[int] = torch.bincount(units.layer, minlength=len(units.layer_names)).tolist()
-    return sizes
-
-
 def keep_of_layers(units: ModuleUnits, scores: Tensor, counts: Sequence[int]) -> Tensor:
     """The given number of units of largest score of each layer; equal ones by index."""
-    if not len(scores):
-        return torch.ones_like(scores, dtype=torch.bool)
-    return keep_counts(scores, layer_sizes(units), counts)
+    keep = torch.zeros(units.n_units, dtype=torch.bool, device=units.layer.device)
+    for members, count in zip(units.by_layer(), counts, strict=True):
+        keep[members] = keep_largest(scores[members], min(count, len(members)))
+    return keep
 
 
-def least_left(units: ModuleUnits, measure: str) -> float:
+def least_left(units: ModuleUnits, measure: Measure) -> float:
     """What is left of a network with one unit in each layer."""
-    return _left(units, [1] * len(units.layer_names), measure)
-
-
-def counts_for(units: ModuleUnits, target: Target, sizes: Sequence[int]) -> list[int]:
-    """The units that each layer keeps when all keep the same share, as many as a target allows.
-
-    Parameters
-    ----------
-    units : ModuleUnits
-        The units of a network.
-    target : Target
-        What may be left of it.
-    sizes : sequence of int
-        The units of each layer that shares refer to: those of the dense network, of which the
-        present one may be a part.
-
-    Returns
-    -------
-    counts : list of int
-        One at least.
-    """
-    low, high = 0.0, 1.0
-    for _ in range(_N_HALVINGS):
-        middle = 0.5 * (low + high)
-        fits = _left(units, _of_shares(units, middle, sizes), target.measure) <= target.left + 1e-12
-        low, high = (middle, high) if fits else (low, middle)
-    return _of_shares(units, low, sizes)
-
-
-def _of_shares(units: ModuleUnits, share: float, sizes: Sequence[int]) -> list[int]:
-    present = layer_sizes(units)
-    return [min(m, max(1, round(share * n))) for n, m in zip(sizes, present, strict=True)]
-
-
-def _left(units: ModuleUnits, counts: Sequence[int], measure: str) -> float:
     equal = torch.zeros(units.n_units, device=units.layer.device)
-    return units.left(keep_of_layers(units, equal, counts), measure)
+    return units.left(units.choose(equal, Target(measure, 0.0)), measure)

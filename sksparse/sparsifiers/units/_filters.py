@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -11,15 +12,14 @@ from torch import Tensor, fx, nn
 from sksparse.module_graph import ModuleGraph
 from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._task import Task
+from sksparse.sparsifiers.masks._keep import keep_largest
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.structure._module_units import ModuleUnits
 from sksparse.sparsifiers.structure._target import Target
 from sksparse.sparsifiers.units._base import UnitPruning, UnitPruningRun
 from sksparse.sparsifiers.units._choice import (
-    counts_for,
     flops_of_units,
     keep_of_layers,
-    layer_normalised,
 )
 
 
@@ -185,26 +185,24 @@ class _FilterRun(UnitPruningRun):
                 f"ratios={ratios!r} must be one share, at least 0 and below 1, for each of the "
                 f"{len(names)} layers whose units can be removed: {', '.join(names)}."
             )
-        return Target("units", sum(self._counts(1.0)) / sum(self.dense_sizes))
+        self._dense_sizes = [len(members) for members in self.units.by_layer()]
+        return Target("units", sum(self._counts(1.0)) / self.units.n_units)
 
     def _counts(self, strength: float) -> list[int]:
         """The units that each layer keeps where the user says so."""
         return [
             max(1, round(share**strength * n))
-            for share, n in zip(self._shares, self.dense_sizes, strict=True)
+            for share, n in zip(self._shares, self._dense_sizes, strict=True)
         ]
 
     def chosen(self, scores: Tensor, strength: float) -> Tensor:
         options = self._options
-        if options.scope == "global":
-            return super().chosen(self._comparable(scores), strength)
         if options.ratios is None:
-            counts = counts_for(self.units, self.target_at(strength), self.dense_sizes)
+            comparable = self._comparable(scores) if options.scope == "global" else scores
+            keep = super().chosen(comparable, strength)
         else:
-            counts = self._counts(strength)
-        if options.order == "greedy":
-            return self._greedily(counts)
-        return keep_of_layers(self.units, scores, counts)
+            keep = keep_of_layers(self.units, scores, self._counts(strength))
+        return self._greedily(keep) if options.order == "greedy" else keep
 
     def scores(self, probe: Probe) -> Tensor:
         return self._norms(self.weights)
@@ -219,24 +217,21 @@ class _FilterRun(UnitPruningRun):
         return sums.sqrt() if squared else sums
 
     def _comparable(self, scores: Tensor) -> Tensor:
-        """Norms that can be compared between layers; those of removed units are infinite."""
+        """Norms that can be compared between layers; removed units stay the last ones."""
         norms = scores.clamp(min=0.0)
         if self._options.normalise == "layer":
-            norms = layer_normalised(norms, self.units.layer)
+            norms = self.units.relative(norms)
         else:
             norms = norms / flops_of_units(self.units, self.mask)
         return torch.where(self.alive, norms, -math.inf)
 
-    def _greedily(self, counts: Sequence[int]) -> Tensor:
-        """Layer after layer, each without the weights of the inputs that were just removed."""
+    def _greedily(self, usual: Tensor) -> Tensor:
+        """As many of each layer, by norms without the weights of inputs that are just removed."""
         keep = self.alive.clone()
-        for number, count in enumerate(counts):
+        for members in self.units.by_layer():
             mask = self.units.mask(keep)[: self.n_weights]
-            norms = self._norms(self.weights * mask)
-            members = (self.units.layer == number).nonzero().squeeze(1)
-            scores = torch.where(self.alive[members], norms[members], -math.inf)
-            order = torch.argsort(scores, descending=True, stable=True)
-            keep[members[order[count:]]] = False
+            norms = torch.where(self.alive, self._norms(self.weights * mask), -math.inf)
+            keep[members] = keep_largest(norms[members], int(usual[members].sum()))
         return keep
 
 

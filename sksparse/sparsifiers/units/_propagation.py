@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, fx
 
@@ -55,6 +55,11 @@ class Propagation:
         self._slots: dict[str, list[Slot]] = {}
         for slot in graph.slots:
             self._slots.setdefault(slot.layer, []).append(slot)
+        self._values = {step.node: step.output for step in graph.steps}
+        self._tensors = {
+            name: tensor.detach().cpu().double()
+            for name, tensor in (*graph.module.named_parameters(), *graph.module.named_buffers())
+        }
 
     def scores(self, responses: Mapping[fx.Node, Tensor]) -> Tensor:
         """The importance of each unit of the graph.
@@ -70,37 +75,49 @@ class Propagation:
         scores : torch.Tensor of shape (n_units,)
             For each unit the sum over all that reads it.
         """
-        total = sum(responses.values(), torch.zeros(self._graph.n_units, dtype=torch.float64))
+        n_units = self._graph.n_units
+        total = torch.zeros(n_units, dtype=torch.float64)
         at: dict[fx.Node, Tensor] = {}
         for step in reversed(self._graph.steps):
             if step.node in responses:
-                before = responses[step.node]
+                before = read = responses[step.node]
             elif step.node not in at:
                 continue
             else:
-                after = at.pop(step.node)
-                before = self._through(step, after)
-                if self._matrices(step):
-                    total = total + before - after
-            for node, value in zip(_nodes_of(step), _values_of(step), strict=True):
-                if value.axis is not None:
-                    entering = _only(before, self._graph.units_of(value))
-                    at[node] = at[node] + entering if node in at else entering
+                before, read = self._through(step, at.pop(step.node))
+            total += read
+            for node in step.node.all_input_nodes:
+                entering = self._in_value(node, before)
+                at[node] = at[node] + entering if node in at else entering
         return total
 
-    def _through(self, step: Step, after: Tensor) -> Tensor:
-        """Scores of what enters a call, added to those of what leaves it where units are new."""
+    def _in_value(self, node: fx.Node, scores: Tensor) -> Tensor:
+        """Scores of the units in the result of a call alone."""
+        value = self._values.get(node)
+        if not isinstance(value, Value) or value.axis is None:
+            return scores
+        units = torch.from_numpy(self._graph.units_of(value))
+        return torch.zeros_like(scores).index_copy_(0, units, scores[units])
+
+    def _through(self, step: Step, after: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores of what enters a call, and of what a layer of weights reads in it."""
         matrices = self._matrices(step)
-        scores = after.clone()
-        for tensor, writes, reads in reversed(matrices):
-            sizes = _as_matrix(self._tensor(tensor), writes.axis, reads.axis)
-            scores.index_add_(
-                0, torch.from_numpy(reads.units), scores[torch.from_numpy(writes.units)] @ sizes
-            )
         if not matrices:
+            before = after.clone()
             for units, factor in self._scales(step):
-                scores[units] *= factor
-        return scores
+                before[units] *= factor
+            return before, torch.zeros_like(after)
+        entering = self._graph.units_of(step.inputs[0])
+        own, read, before = after.clone(), torch.zeros_like(after), torch.zeros_like(after)
+        for name, writes, reads in reversed(matrices):
+            sizes = _as_matrix(self._tensors[name], writes.axis, reads.axis)
+            scores = own[torch.from_numpy(writes.units)] @ sizes
+            units = torch.from_numpy(reads.units)
+            read.index_add_(0, units, scores)
+            # a recurrent layer reads states of its own, and layers within it
+            inside = not np.array_equal(reads.units, entering)
+            (own if inside else before).index_add_(0, units, scores)
+        return before, read
 
     def _matrices(self, step: Step) -> list[tuple[str, Slot, Slot]]:
         """The weights of a layer between units that it writes and units that it reads."""
@@ -112,16 +129,14 @@ class Propagation:
     def _scales(self, step: Step) -> Iterator[tuple[Tensor, Tensor]]:
         """Units and the magnitudes of what multiplies each of them."""
         for slot in self._slots.get(step.name, []):
-            values = self._tensor(slot.tensor)
-            units = torch.from_numpy(slot.units)
+            values, units = self._tensors[slot.tensor], torch.from_numpy(slot.units)
             if slot.tensor.endswith("running_var"):
                 yield units, (values + step.layer.eps).rsqrt()  # type: ignore[union-attr,operator]
             elif slot.role == "scales" and slot.tensor.endswith("weight"):
-                yield units, _as_matrix(values, slot.axis, slot.axis)[:, 0]
+                yield units, values.abs().movedim(slot.axis, 0).reshape(len(units), -1).sum(1)
 
-    def _tensor(self, name: str) -> Tensor:
-        module = self._graph.module
-        tensor = dict(module.named_parameters()).get(name)
-        if tensor is None:
-            tensor = dict(module.named_buffers())[name]
-        return tensor.detach().cpu().double()
+
+def _as_matrix(weight: Tensor, writes: int, reads: int) -> Tensor:
+    """The magnitudes between each output and input, summed over the positions of a kernel."""
+    matrix = weight.abs().movedim((writes, reads), (0, 1))
+    return matrix.reshape(*matrix.shape[:2], -1).sum(2)

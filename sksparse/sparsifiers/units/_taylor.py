@@ -48,7 +48,7 @@ class TaylorPruning(UnitPruning):
     Parameters
     ----------
     flops_penalty : float, default=0.0
-        The factor :math:`\lambda`: how much score a unit loses for its share of the multiplications.
+        The factor :math:`\lambda`: score that a unit loses for its share of the multiplications.
     schedule : {"gradual", "iterative", "one_shot"}, default="gradual"
         When units are removed: few every some batches, in rounds with retraining after each, or
         all at once. The last two take the score from up to 2048 training rows.
