@@ -54,7 +54,7 @@ def spread(X: Array, weights: Array | None = None) -> Array:
     scaled = X / unit
     scaled -= np.average(scaled, axis=0, weights=weights)
     deviation = unit * np.sqrt(np.average(scaled**2, axis=0, weights=weights))
-    deviation[(X == X[0]).all(axis=0)] = 0.0
+    deviation[(X[0] == X).all(axis=0)] = 0.0
     return np.asarray(deviation)
 
 

@@ -231,8 +231,10 @@ class InfFS(FeatureSelectorMixin, SparseEstimator):
 def _classes(y: Array, weights: Array) -> Indices:
     """The class of each sample, counted from 0; quantities are cut into some."""
     if type_of_target(y, input_name="y", raise_unknown=True) == "continuous":
-        y = equal_bins(y.astype(np.float64), weights)
-    values, labels = np.unique(y, return_inverse=True)
+        labels = equal_bins(y.astype(np.float64), weights)
+        values, labels = np.unique(labels, return_inverse=True)
+    else:
+        values, labels = np.unique(y, return_inverse=True)
     if len(values) < 2:
         raise ValueError(
             "supervised=True needs y with at least two values among the samples with positive "
