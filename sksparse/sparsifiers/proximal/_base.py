@@ -26,8 +26,15 @@ from sksparse.sparsifiers._strength_control import StrengthControl
 from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.masks._keep import layer_quotas, n_kept, ranks_of, ranks_with_quotas
 from sksparse.sparsifiers.parameters._probe import Probe
-from sksparse.sparsifiers.proximal._groups import LEAST_DIVISOR
+from sksparse.sparsifiers.proximal._groups import (
+    LEAST_DIVISOR,
+    UNIT_ROLES,
+    PenaltyGroups,
+    UnitGroups,
+    WeightGroups,
+)
 from sksparse.sparsifiers.structure._dead_units import keep_alive, remove_dead_units
+from sksparse.sparsifiers.structure._target import Target
 
 
 @dataclass(frozen=True)
@@ -143,6 +150,27 @@ class ProximalRun(SparsifierRun):
             self._strength, self._final_share, self._n_updates, TUNING.log_range
         )
 
+    def groups_of(self, kind: str) -> PenaltyGroups:
+        """The groups of one kind.
+
+        Parameters
+        ----------
+        kind : {"weight", "input", "shape", "unit", "state"}
+            Single weights, the columns or the positions of the filters of each tensor, or the
+            units of the module with what makes them, or with all that belongs to them.
+
+        Raises
+        ------
+        ValueError
+            When the module does not have such groups, or they are not known.
+        """
+        if kind in UNIT_ROLES:
+            return UnitGroups(self.units, kind)
+        option = f"{type(self._options).__name__} with groups of the kind {kind!r}"
+        remedy = "Choose a sparsifier of single weights, such as 'oscar'."
+        self.graph.require_axis(kind, option, remedy)
+        return WeightGroups(self.parameters, kind)
+
     @abstractmethod
     def penalty_value(self) -> float:
         """The penalty of the weights at unit strength."""
@@ -154,6 +182,16 @@ class ProximalRun(SparsifierRun):
     @abstractmethod
     def group_scores(self) -> Tensor:
         """For every weight the score of its groups; those of least score are removed first."""
+
+    def units_in_use(self) -> Tensor:
+        """Which units are made by a weight that is not zero, and read by one."""
+        return self.units.in_use(self.weights)
+
+    def share_left(self) -> float:
+        target = self.task.target
+        if target is None or not self._whole:
+            return self.density()
+        return self.units.left(self.units_in_use(), target.measure)
 
     def unit_scores(self) -> Tensor:
         """For every removable unit its score, where whole units are removed."""
@@ -254,14 +292,16 @@ class ProximalRun(SparsifierRun):
     def _is_beyond_target(self) -> bool:
         if self._whole:
             return self.share_left() <= self._final_share
-        left = [int(torch.count_nonzero(part)) for part in self.weights.split(self.parameters.sizes)]
+        left = [
+            int(torch.count_nonzero(part)) for part in self.weights.split(self.parameters.sizes)
+        ]
         too_few = any(n < least for n, least in zip(left, self._quotas, strict=True))
         return sum(left) <= self._n_kept or too_few
 
     def _fix_zeros(self) -> None:
         if self._whole:
-            is_set = (self.weights != 0).to(self.weights.dtype)
-            self.freeze_units(self.choose_units(self.unit_scores(), self.units.in_use(is_set)))
+            is_set = self.weights != 0
+            self.freeze_units(self.choose_units(self.unit_scores(), self.units_in_use()))
             assert self.mask is not None
             self.mask.mul_(is_set)
         elif self._control is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from functools import cached_property
 
 import torch
@@ -15,6 +14,9 @@ from sksparse.sparsifiers.structure._module_units import ModuleUnits
 
 #: Norms are divided by no less.
 LEAST_DIVISOR = 1e-30
+
+#: The roles of the weights that belong to a unit, in each kind of group over units.
+UNIT_ROLES = {"unit": ("writes", "scales"), "state": ("writes", "scales", "reads")}
 
 
 class PenaltyGroups(ABC):
@@ -40,12 +42,8 @@ class PenaltyGroups(ABC):
         """Multiply the weights of each group by its factor, in place."""
 
     @abstractmethod
-    def spread(self, values: Tensor, elsewhere: float) -> Tensor:
-        """At each weight the value of its group, and another where it is in none."""
-
-    @abstractmethod
-    def gather(self, spread: Tensor) -> Tensor:
-        """For each group the number that ``spread`` gave its weights."""
+    def add(self, flat: Tensor, terms: Tensor) -> None:
+        """Add the number of each group to its weights in a flat tensor, in place."""
 
     @cached_property
     def roots(self) -> Tensor:
@@ -74,6 +72,13 @@ class PenaltyGroups(ABC):
         """Scale the groups to these norms, in place; a group of norm zero stays."""
         before = self.norms(flat)
         self.scale(flat, norms / (before + (before == 0)))
+
+    def spread(self, values: Tensor, flat: Tensor) -> Tensor:
+        """At each weight the number of its group, and infinity where it is in none."""
+        spread, covered = torch.zeros_like(flat, dtype=values.dtype), torch.zeros_like(flat)
+        self.add(spread, values)
+        self.add(covered, torch.ones_like(self.sizes))
+        return spread.masked_fill_(covered == 0, torch.inf)
 
     def layer_means(self, values: Tensor) -> Tensor:
         """The mean of numbers of all groups over each layer."""
@@ -116,11 +121,10 @@ class WeightGroups(PenaltyGroups):
         for weights, factor in views:
             weights.mul_(factor)
 
-    def spread(self, values: Tensor, elsewhere: float) -> Tensor:
-        return self._gates.spread(values)
-
-    def gather(self, spread: Tensor) -> Tensor:
-        return self.mean(spread)
+    def add(self, flat: Tensor, terms: Tensor) -> None:
+        views = zip(self._gates.weight_views(flat), self._gates.unit_views(terms), strict=True)
+        for weights, term in views:
+            weights.add_(term)
 
 
 class UnitGroups(PenaltyGroups):
@@ -132,19 +136,17 @@ class UnitGroups(PenaltyGroups):
     ----------
     units : ModuleUnits
         The units.
-    roles : sequence of {"writes", "scales", "reads"}, default=("writes", "scales")
-        Which of their weights belong to a group. A weight between two units belongs to both
-        groups if it is read and written by them, and one between a unit and itself, as in a
+    kind : {"unit", "state"}
+        Whether what makes a unit is a group, or what reads it as well. In the second case a weight
+        between two units belongs to both groups, and one between a unit and itself, as in a
         recurrent layer, counts twice in its group.
     """
 
-    def __init__(self, units: ModuleUnits, roles: Sequence[str] = ("writes", "scales")) -> None:
+    def __init__(self, units: ModuleUnits, kind: str) -> None:
         self._units = units
-        self._roles = roles
-        self._n_weights = units.parameters.n_weights
-        self._like = units.parameters.weights
+        self._roles = UNIT_ROLES[kind]
         self.counts = torch.bincount(units.layer, minlength=len(units.layer_names)).tolist()
-        self.sizes = self.sums(torch.ones_like(self._like))
+        self.sizes = self.sums(torch.ones_like(units.parameters.weights))
         #: The layers whose last unit was kept from vanishing.
         self.rescued: set[str] = set()
 
@@ -154,25 +156,15 @@ class UnitGroups(PenaltyGroups):
     def scale(self, flat: Tensor, factors: Tensor) -> None:
         self._units.scale(flat, factors, self._roles)
 
+    def add(self, flat: Tensor, terms: Tensor) -> None:
+        self._units.add(flat, terms, self._roles)
+
     def shrink(self, flat: Tensor, thresholds: Tensor) -> None:
         norms = self.norms(flat)
         factors = block_factors(norms, thresholds)
-        largest = factors.new_zeros(len(self.counts))
-        largest.index_reduce_(0, self.layer, factors, "amax")
-        if not largest.all():
-            parts = zip(factors.split(self.counts), norms.split(self.counts), strict=True)
-            for name, (factor, norm) in zip(self._units.layer_names, parts, strict=True):
-                if not factor.any():
-                    factor[norm.argmax()] = 1.0
-                    self.rescued.add(name)
+        parts = zip(factors.split(self.counts), norms.split(self.counts), strict=True)
+        for name, (factor, norm) in zip(self._units.layer_names, parts, strict=True):
+            if not factor.any():
+                factor[norm.argmax()] = 1.0
+                self.rescued.add(name)
         self.scale(flat, factors)
-
-    def spread(self, values: Tensor, elsewhere: float) -> Tensor:
-        spread, covered = torch.ones_like(self._like, dtype=values.dtype), torch.ones_like(self._like)
-        self._units.scale(spread, values, ("writes", "scales"))
-        self._units.scale(covered, torch.zeros_like(self.sizes), ("writes", "scales"))
-        return torch.where(covered == 0, spread, elsewhere)
-
-    def gather(self, spread: Tensor) -> Tensor:
-        roles = ("writes", "scales")
-        return self._units.sums(spread, roles) / self._units.sums(torch.ones_like(spread), roles)
