@@ -174,6 +174,7 @@ class TrainedNet(SparseEstimator):
             target_units=self.target_units,
             example=train.first(_EXAMPLE_ROWS),
             is_adaptive=adam,
+            momentum=0.0 if adam else self.momentum,
         )
         moments = {"momentum": self.momentum, "nesterov": self.momentum > 0, "fused": True}
         net = PhasedNet(
