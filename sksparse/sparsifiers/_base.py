@@ -14,10 +14,13 @@ layers are never pruned.
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from functools import cached_property
 
 import torch
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
 from sksparse._estimator import Component
@@ -33,38 +36,43 @@ from sksparse.sparsifiers.structure._unit_graph import UnitGraph
 _LEAST_ADDED = 0.1
 
 
-class LargerSteps:
-    """Lets a tensor take larger steps than the optimiser gives it, or smaller ones.
-
-    One group of parameters with one rate costs the optimiser half of what two do.
-
-    Parameters
-    ----------
-    tensor : torch.Tensor
-        What the optimiser updates.
-    factor : float
-        Factor on each of its steps.
-    """
-
-    def __init__(self, tensor: Tensor, factor: float) -> None:
-        self._tensor = tensor
-        self._before = torch.empty_like(tensor)
-        self._factor = factor
-
-    def remember(self) -> None:
-        """Store the tensor before the step."""
-        self._before.copy_(self._tensor)
-
-    def extend(self) -> None:
-        """Multiply the step by the factor."""
-        torch.lerp(self._before, self._tensor, self._factor, out=self._tensor)
-
-
 class Sparsifier(Component, ABC):
     """The options of one way to make a network sparse; cloned like an estimator.
 
-    A subclass keeps its options in ``__init__`` and makes the run in ``attach``.
+    A subclass keeps its options in ``__init__`` and makes the run in ``attach``. One that has
+    several granularities has a constructor parameter ``granularity``.
     """
+
+    #: What it can remove as a whole, by the names that ``granularity`` takes.
+    granularities: tuple[str, ...] = ("weight",)
+
+    def with_granularity(self, granularity: str) -> Sparsifier:
+        """The same options with another granularity; an estimator asks for its own here.
+
+        Parameters
+        ----------
+        granularity : str
+            One of ``granularities``.
+
+        Returns
+        -------
+        sparsifier : Sparsifier
+            A clone, or itself where there is but one granularity.
+
+        Raises
+        ------
+        ValueError
+            When it does not have this granularity; the message lists those that it has.
+        """
+        if granularity not in self.granularities:
+            names = ", ".join(map(repr, self.granularities))
+            raise ValueError(
+                f"granularity={granularity!r} has no meaning for {type(self).__name__}, which has "
+                f"{names}; choose one of these, or another sparsifier."
+            )
+        if len(self.granularities) == 1:
+            return self
+        return clone(self).set_params(granularity=granularity)
 
     @abstractmethod
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
@@ -118,9 +126,12 @@ class SparsifierRun(ABC):
 
     #: Whether the number of weights to keep is known before training.
     counted = False
+    #: What targets may count, as in ``Target``; "units" only where whole units are removed.
+    measures: tuple[str, ...] = ("weights",)
 
     def __init__(self, module: nn.Module, task: Task) -> None:
         self.task = task
+        self._refuse_other_measures()
         self.counted = self.counted or task.target_sparsity is not None
         self.rate = task.learning_rate
         self.module = module
@@ -163,6 +174,20 @@ class SparsifierRun(ABC):
             "Removing whole units", "Choose granularity='weight', or change the module."
         )
         return ModuleUnits(graph, self.parameters)
+
+    def _refuse_other_measures(self) -> None:
+        """Refuse a target that counts what this run does not remove."""
+        target = self.task.target
+        if target is None or target.measure in self.measures:
+            return
+        if "flops" in self.measures:
+            remedy = "give target_flops or target_sparsity, or remove whole units"
+        else:
+            remedy = "give target_sparsity, or remove whole units"
+        raise ValueError(
+            f"{target.option} counts {target.measure}, which are not what this sparsifier removes "
+            f"with these options; {remedy}: granularity='unit', where a sparsifier has it."
+        )
 
     @property
     def weights(self) -> Tensor:
@@ -277,6 +302,58 @@ class SparsifierRun(ABC):
         sizes = [w[0].numel() ** -0.5 for w in self.tensors.values()]
         counts = torch.tensor(self.parameters.sizes, device=self.weights.device)
         return self.weights.new_tensor(sizes).repeat_interleave(counts)
+
+    def require_target(self) -> None:
+        """Refuse, before training, a target that removing units cannot meet.
+
+        Raises
+        ------
+        ValueError
+            It says the least share that can be left.
+        """
+        if self.task.target is not None:
+            self.units.check_target(self.task.target)
+
+    def choose_units(self, scores: Tensor, is_open: Tensor) -> Tensor:
+        """The units to keep in the end: as the target asks, or those that `alpha` leaves open.
+
+        A layer is never emptied; where `alpha` would do so, the guard warns.
+
+        Parameters
+        ----------
+        scores : torch.Tensor of shape (n_units,)
+            The larger, the longer a unit is kept; comparable between layers.
+        is_open : torch.Tensor of shape (n_units,)
+            Boolean: what is kept where there is no target.
+
+        Returns
+        -------
+        keep : torch.Tensor of shape (n_units,)
+            Boolean.
+        """
+        if self.task.target is not None:
+            return self.units.choose(scores, self.task.target)
+        keep, rescued = self.units.guarded(is_open, scores)
+        if rescued:
+            names = ", ".join(map(repr, rescued))
+            warnings.warn(
+                f"At this strength no unit of {names} would be left; the best one of each was "
+                "kept. Lower alpha, or ask for a target.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return keep
+
+    def share_left(self) -> float:
+        """The share of the dense network that is left now, in the measure of the target.
+
+        Without a target, or where it counts weights, that is ``density``. A unit is left when
+        something that makes it and something that reads it is not zero.
+        """
+        target = self.task.target
+        if target is None or target.measure == "weights":
+            return self.density()
+        return self.units.left(self.units.in_use(self.parameters.values), target.measure)
 
     def freeze_units(self, keep: Tensor) -> None:
         """Keep only these units, with all that belongs to them, from now on.
