@@ -98,8 +98,10 @@ class SparsifierRun(ABC):
     For every phase ``begin_phase``, then ``learned`` for a new optimiser; for
     every batch ``before_batch``, ``after_backward`` and, after the update, ``after_step``;
     before each evaluation ``before_evaluation``; once an epoch ``penalty``; at the very
-    end ``finalize``. Only ``phases`` and ``begin_phase`` must be written; the defaults of
-    the others train the module's own weights under the mask of ``freeze``.
+    end ``finalize``. Between epochs a run that ``compacts`` may be asked for the units that are
+    ``gone``, and to ``rebuild`` itself when they were taken out of the module. Only ``phases`` and
+    ``begin_phase`` must be written; the defaults of the others train the module's own weights
+    under the mask of ``freeze``.
 
     Parameters
     ----------
@@ -129,6 +131,9 @@ class SparsifierRun(ABC):
     #: What targets may count, as in ``Target``; "units" only where whole units are removed.
     measures: tuple[str, ...] = ("weights",)
 
+    #: Whether units that are gone for good may be taken out of the module between epochs.
+    compacts = False
+
     def __init__(self, module: nn.Module, task: Task) -> None:
         self.task = task
         self._refuse_other_measures()
@@ -136,7 +141,7 @@ class SparsifierRun(ABC):
         self.rate = task.learning_rate
         self.module = module
         self.parameters = FlatParameters(module)
-        self.n_weights = self.parameters.n_weights
+        self.n_weights = self.n_dense_weights = self.parameters.n_weights
         self.mask: Tensor | None = None
         self.other_mask: Tensor | None = None
         self.others = nn.Parameter(self.parameters.others)
@@ -261,8 +266,60 @@ class SparsifierRun(ABC):
         return 0.5 * self.task.weight_decay * float(self.weights.square().sum())
 
     def density(self) -> float:
-        """Share of the prunable weights that are in use now."""
-        return int(torch.count_nonzero(self.weights)) / self.n_weights
+        """Share of the prunable weights of the dense network that are in use now."""
+        return int(torch.count_nonzero(self.weights)) / self.n_dense_weights
+
+    def gone(self) -> Tensor:
+        """The units that nothing can bring back; asked between epochs of a run that ``compacts``.
+
+        By default those that no weight reads any more, for methods whose masks only shrink.
+
+        Returns
+        -------
+        gone : torch.Tensor of shape (n_units,)
+            Boolean, one for each of ``units``. What leaves such a unit is zero.
+        """
+        if self.mask is None:
+            return torch.zeros(self.units.n_units, dtype=torch.bool, device=self.weights.device)
+        return self.units.sums(self.mask, ("reads",)) == 0
+
+    def rebuild(self, kept: Tensor) -> list[Tensor]:
+        """Go on with a module whose parameters have become smaller.
+
+        Whatever the run holds for each parameter, weight or unit is cut to what is left. A
+        method with tensors of its own extends this.
+
+        Parameters
+        ----------
+        kept : torch.Tensor of shape (n_parameters,)
+            Positions of the new flat parameters among the old ones, in rising order.
+
+        Returns
+        -------
+        positions : list of torch.Tensor
+            For each tensor of ``learned`` the positions of its new values among its old ones, with
+            which the trainer cuts the state of the optimiser.
+        """
+        n_before = self.n_weights
+        separate = self.latent.data_ptr() != self.weights.data_ptr()
+        self.parameters = self.parameters.renewed(self.module)
+        self.n_weights = self.parameters.n_weights
+        weights, others = kept[: self.n_weights], kept[self.n_weights :] - n_before
+        self.others = nn.Parameter(self.parameters.others)
+        self.others.grad = self.parameters.other_gradient
+        if self.mask is not None:
+            self.mask = self.mask[weights]
+        if self.other_mask is not None:
+            self.other_mask = self.other_mask[others]
+        self._first_weights = self._first_weights[weights]
+        latent = self.latent.data[weights]
+        if separate:
+            self._learn(latent, torch.zeros_like(latent))
+        else:
+            self.unite()
+        for picture in ("graph", "units"):
+            self.__dict__.pop(picture, None)
+        return [weights, others]
 
     def finalize(self) -> None:
         """Leave plain parameters with exact zeros in the module."""
