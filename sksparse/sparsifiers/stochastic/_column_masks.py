@@ -7,11 +7,12 @@ from torch import Tensor
 
 from sksparse.sparsifiers.masks._keep import keep_ranked
 from sksparse.sparsifiers.stochastic._gate_groups import GateGroups
+from sksparse.sparsifiers.structure._groups import Groups
 from sksparse.sparsifiers.structure._module_units import ModuleUnits
 
 
-class ColumnMasks:
-    """Masks over all parameters, from masks over the inputs of the layers.
+class ColumnMasks(Groups):
+    """The inputs of all layers as groups that are removed as a whole.
 
     A unit is removed, with everything that makes it, when all columns that read it are.
 
@@ -24,12 +25,20 @@ class ColumnMasks:
         removed.
     """
 
+    noun = "input"
+
     def __init__(self, gates: GateGroups, units: ModuleUnits | None) -> None:
+        self.n_units, self.layer, self.layer_names = gates.n_groups, gates.layer, gates.layer_names
         self._gates = gates
         self._units = units
         self._parameters = gates.parameters
         self._read = [] if units is None else units.places("reads")
-        self._made = [] if units is None else units.places("writes")
+        self._made = [] if units is None else units.places("writes", "scales")
+
+    def sums(self, values: Tensor) -> Tensor:
+        """For each input the sum over the weights that leave it."""
+        weights = values[: self._parameters.n_weights]
+        return self._gates.sums(self._gates.views(weights)).clone()
 
     def used(self, keep: Tensor) -> Tensor:
         """The units that a kept column reads, or something else than a column."""
@@ -44,38 +53,41 @@ class ColumnMasks:
             columns.index_add_(0, numbers, kept.to(columns))
         return ((columns > 0) | (readers == 0))[:-1]
 
-    def live(self, keep: Tensor) -> Tensor:
-        """All parameters, flat, that are left; biases and scales go with their units.
-
-        Parameters
-        ----------
-        keep : torch.Tensor of shape (n_groups,)
-            Boolean: the columns that are kept.
-
-        Returns
-        -------
-        live : torch.Tensor of shape (n_parameters,)
-            Boolean.
-        """
+    def mask(self, keep: Tensor) -> Tensor:
+        """All parameters, flat, that are left; biases and scales go with their units."""
         live = torch.ones_like(self._parameters.values, dtype=torch.bool)
         live[: self._parameters.n_weights] = self._gates.spread(keep)
         if self._units is not None:
             live &= self._units.mask(self.used(keep))
         return live
 
+    def left(self, keep: Tensor, measure: str) -> float:
+        """The share of the weights or multiplications that is left."""
+        costs = dict.fromkeys(self._parameters.tensors, 1.0)
+        if measure == "flops":
+            assert self._units is not None
+            times = self._units.graph.multiply_adds
+            costs = {name: times.get(name, 0.0) for name in costs}
+        total = sum(costs[name] * w.numel() for name, w in self._parameters.tensors.items())
+        return sum(costs[name] * n for name, n in self._counts(keep).items()) / total
+
     def count(self, keep: Tensor) -> int:
-        """The number of weights that are left, without the mask."""
+        """The number of weights that are left."""
+        return sum(self._counts(keep).values())
+
+    def _counts(self, keep: Tensor) -> dict[str, int]:
+        """The number of weights of each tensor that are left, without a mask."""
         rows: dict[str, Tensor] = {}
         if self._units is not None:
             used = torch.cat([self.used(keep), keep.new_ones(1)])
             rows = {name: used[numbers] for name, axis, numbers in self._made if axis == 0}
-        total = 0
+        counts = {}
         for name, w in self._parameters.tensors.items():
             groups = self._gates.groups_of(name)
             n_columns = w.shape[1] if groups is None else int(keep[groups].sum())
             n_rows = int(rows[name].sum()) if name in rows else len(w)
-            total += n_rows * n_columns * w[0, 0].numel()
-        return total
+            counts[name] = n_rows * n_columns * w[0, 0].numel()
+        return counts
 
     def keep_best(self, removal_scores: Tensor, magnitude: Tensor, count: int) -> Tensor:
         """Keep exactly `count` weights: whole columns, the last one in part.
@@ -100,14 +112,11 @@ class ColumnMasks:
         while low < high:
             middle = (low + high) // 2
             low, high = (middle + 1, high) if self.count(rank < middle) < count else (low, middle)
-        inner, outer = (
-            self.live(rank < n)[: self._parameters.n_weights] for n in (low - 1, low)
-        )
+        inner, outer = (self.mask(rank < n)[: self._parameters.n_weights] for n in (low - 1, low))
         return keep_ranked(inner.to(magnitude.dtype) + outer, magnitude, count)
 
     def _ranks(self, removal_scores: Tensor) -> Tensor:
         score = removal_scores.clone()
-        for number in range(len(self._gates.layer_names)):
-            columns = (self._gates.layer == number).nonzero().squeeze(1)
+        for columns in self.by_layer():
             score[columns[score[columns].argmin()]] = -torch.inf
         return torch.argsort(torch.argsort(score, stable=True))

@@ -98,19 +98,17 @@ def _last(units: ModuleUnits, like: Tensor) -> Tensor:
     return torch.tensor([units.n_units], device=like.device)
 
 
-def expected_size(
-    gates: GateGroups, measure: str, *, units: ModuleUnits | None, factors: Tensor | None = None
+def expected_weights(
+    gates: GateGroups, units: ModuleUnits | None, factors: Tensor | None = None
 ) -> ExpectedSize:
-    """The expected size of a network with gates.
+    """The expected number of weights that are left.
 
     Parameters
     ----------
     gates : GateGroups
         The groups that have gates.
-    measure : {"weights", "flops", "units"}
-        What counts, as in ``Target``.
     units : ModuleUnits or None
-        The units of the module, which multiplications and gates of units need.
+        The units of the module, which gates of units need.
     factors : torch.Tensor of shape (n_tensors,), default=None
         Factors on what a weight of each prunable tensor counts.
 
@@ -119,14 +117,37 @@ def expected_size(
     size : ExpectedSize
     """
     parameters = gates.parameters
-    if measure == "units":
-        return SumOfGates(torch.ones_like(gates.sizes))
-    costs = parameters.weights.new_ones(len(parameters.tensors)) if factors is None else factors
-    if measure == "flops":
-        assert units is not None
-        times = units.graph.multiply_adds
-        costs = costs * costs.new_tensor([times.get(name, 0.0) for name in parameters.tensors])
+    if factors is None:
+        factors = parameters.weights.new_ones(len(parameters.tensors))
     if gates.granularity == "unit":
         assert units is not None
-        return ProductOfUnits(units, parameters, costs)
-    return SumOfGates(gates.sizes * costs[gates.layer])
+        return ProductOfUnits(units, parameters, factors)
+    return SumOfGates(gates.sizes * factors[gates.layer])
+
+
+def expected_share(gates: GateGroups, measure: str, units: ModuleUnits | None) -> ExpectedSize:
+    """The expected share of the dense network that is left.
+
+    Parameters
+    ----------
+    gates : GateGroups
+        The groups that have gates.
+    measure : {"weights", "flops", "units"}
+        What is counted, as in ``Target``.
+    units : ModuleUnits or None
+        The units of the module, which multiplications and gates of units need.
+
+    Returns
+    -------
+    share : ExpectedSize
+    """
+    if measure == "units":
+        return SumOfGates(torch.full_like(gates.sizes, 1 / gates.n_groups))
+    tensors = gates.parameters.tensors
+    costs = dict.fromkeys(tensors, 1.0)
+    if measure == "flops":
+        assert units is not None
+        costs = {name: units.graph.multiply_adds.get(name, 0.0) for name in tensors}
+    total = sum(costs[name] * w.numel() for name, w in tensors.items())
+    factors = [cost / total for cost in costs.values()]
+    return expected_weights(gates, units, gates.sizes.new_tensor(factors))

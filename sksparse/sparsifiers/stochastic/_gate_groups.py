@@ -93,8 +93,9 @@ class GateGroups:
         self._index = torch.cat(parts).to(device)
         self._at = like.new_ones(len(self._index))
         self._factors = self._shaped(self._at)
-        self._padded, self._sums = like.new_ones(self.n_groups + 1), like.new_zeros(
-            self.n_groups + 1
+        self._padded, self._sums = (
+            like.new_ones(self.n_groups + 1),
+            like.new_zeros(self.n_groups + 1),
         )
         self._other_axes = {
             i: [a for a in range(w.ndim) if a != self.axes[name]]
@@ -166,7 +167,7 @@ class GateGroups:
     def per_layer(
         self, name: str, values: Any, *, least: float = 0.0, most: float = math.inf
     ) -> Tensor:
-        """One number for each group, from one for all layers or one for each of them.
+        """One number for each layer, from one for all of them or a sequence.
 
         Parameters
         ----------
@@ -179,14 +180,13 @@ class GateGroups:
 
         Returns
         -------
-        numbers : torch.Tensor of shape (n_groups,)
+        numbers : torch.Tensor of shape (n_layers,)
+            Indexed by ``layer`` they are those of the groups.
         """
         noun = "layers with units" if self.granularity == "unit" else "weight tensors"
-        found = numbers_for(
-            name, values, len(self.layer_names), f"{noun} ({', '.join(self.layer_names)})",
-            least=least, most=most,
-        )
-        return self.parameters.weights.new_tensor(found)[self.layer]
+        n = len(self.layer_names)
+        found = numbers_for(name, values, n, noun, least=least, most=most)
+        return self.parameters.weights.new_tensor(found)
 
 
 def _readers(units: ModuleUnits, parameters: FlatParameters) -> dict[str, tuple[int, Tensor]]:
