@@ -75,7 +75,7 @@ def test_test_gate_is_exact_at_its_ends() -> None:
     assert gates.test_gate(torch.tensor(math.log(4))).item() == pytest.approx(0.86, abs=1e-6)
 
 
-@pytest.mark.parametrize("granularity", ["weight", "input", "output"])
+@pytest.mark.parametrize("granularity", ["weight", "input"])
 def test_penalty_is_that_of_the_expected_weights(module: nn.Module, granularity: str) -> None:
     run = attach(module, HardConcrete(granularity=granularity), alpha=0.5)
     run.log_alpha.data.fill_(0.0)
@@ -98,8 +98,8 @@ def test_layer_strengths_are_factors_of_the_penalty(module: nn.Module) -> None:
         ("weight", "shared"),
         ("input", "shared"),
         ("input", "local"),
-        ("output", "shared"),
-        ("output", "local"),
+        ("unit", "shared"),
+        ("unit", "local"),
     ],
 )
 def test_gradients_are_those_of_the_objective(
