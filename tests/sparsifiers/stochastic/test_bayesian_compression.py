@@ -182,7 +182,7 @@ def close(run: Any, removed: list[int]) -> None:
 
 
 def test_a_removed_unit_takes_the_weights_that_enter_it(module: nn.Module) -> None:
-    run = attach(module, BayesianGroups())
+    run = attach(module, BayesianGroups(), example=torch.rand(2, 6))
     close(run, [1, 6, 8])
     assert run.density() == pytest.approx((5 * 3 + 3 * 3) / 45)
     run.begin_phase(run.phases[-1], NO_PROBE)
@@ -202,7 +202,7 @@ def test_channels_of_convolutions_are_linked_across_pools_and_flattening() -> No
         nn.Softmax(dim=1),
         nn.Linear(4, 2),
     )
-    run = attach(module, BayesianGroups())
+    run = attach(module, BayesianGroups(), example=torch.rand(2, 1, 10, 10))
     # the second channel between the convolutions, the first of two before flattening, and a
     # unit before the last layer, to which a softmax couples all others
     close(run, [2, *range(4, 8), 12])
@@ -216,7 +216,8 @@ def test_channels_of_convolutions_are_linked_across_pools_and_flattening() -> No
 @pytest.mark.parametrize("prior", PRIORS)
 @pytest.mark.parametrize("target", [0.0, 0.3, 0.7, 0.99])
 def test_target_is_met_to_one_weight_by_units(module: nn.Module, prior: str, target: float) -> None:
-    run = attach(module, BayesianGroups(prior=prior), alpha=None, target_sparsity=target)
+    sparsifier, example = BayesianGroups(prior=prior), torch.rand(2, 6)
+    run = attach(module, sparsifier, alpha=None, target_sparsity=target, example=example)
     run.scales.values.data.add_(torch.randn_like(run.scales.values))
     run.begin_phase(run.phases[-1], NO_PROBE)
     run.finalize()
@@ -251,6 +252,7 @@ def test_wrong_options() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
+@pytest.mark.filterwarnings("ignore:At this strength no input")
 @pytest.mark.parametrize("prior", PRIORS)
 def test_digits_at_a_target_and_a_grid_of_strengths(prior: str) -> None:
     X, y = load_digits(return_X_y=True)
