@@ -50,6 +50,11 @@ class GroupRemoval:
         self._columns: ColumnMasks | None = None
         if granularity == "unit":
             self._units = self._groups = run.units
+            if not self._units.n_units:
+                raise ValueError(
+                    f"The module {type(run.module).__name__} has no units between its layers, so "
+                    "that granularity='unit' has nothing to remove; choose another granularity."
+                )
         elif granularity == "input":
             needs_units = self._target is not None and self._target.measure == "flops"
             self._units = run.units if needs_units else units_if_followed(run)

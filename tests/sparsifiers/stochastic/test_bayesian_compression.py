@@ -164,9 +164,7 @@ def test_recurrent_weights_are_drawn_once_a_batch_with_exact_gradients() -> None
     run.after_backward()
     slope = run.parameters.weight_gradient
     shared = run._shared
-    factor = torch.cat(
-        [shared.factors[n].expand_as(w).reshape(-1) for n, w in run.tensors.items()]
-    )
+    factor = torch.cat([shared.factors[n].expand_as(w).reshape(-1) for n, w in run.tensors.items()])
     noise = torch.cat(list(shared.noise.values()))
     torch.testing.assert_close(run.weights, (run.latent.detach() + noise) * factor)
     torch.testing.assert_close(run.latent.grad, slope * factor)

@@ -135,9 +135,9 @@ def test_gradients_are_those_of_the_objective(
         z = concrete(log_alpha, noise)
         p = torch.sigmoid(log_alpha - 2 / 3 * math.log(0.1 / 1.1))
         if granularity == "weight":
-            parts = [part.view(w.shape) for part, w in zip(z.split([30, 15]), (first, second))]
-            h = torch.relu(X @ (first * parts[0]).T + module[0].bias.detach())
-            out = h @ (second * parts[1]).T + module[2].bias.detach()
+            of_first, of_second = z[:30].view(5, 6), z[30:].view(3, 5)
+            h = torch.relu(X @ (first * of_first).T + module[0].bias.detach())
+            out = h @ (second * of_second).T + module[2].bias.detach()
             open_first, open_second = p[:30].view(5, 6), p[30:].view(3, 5)
             size = p.sum()
         else:

@@ -54,7 +54,7 @@ def test_only_targets_are_dropped_at_the_given_rate(
         rates = dropped[dropped > 0] / 2000
         assert ((rates - 0.4).abs() < 0.05).all()
         columns = run.parameters.by_tensor(dropped).values()
-        assert all(((c == c[0]).all() for c in columns))
+        assert all((c == c[0]).all() for c in columns)
 
 
 @pytest.mark.parametrize("granularity", ["weight", "input"])
