@@ -25,6 +25,7 @@ from sksparse._estimator import Component
 from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
 from sksparse.sparsifiers.parameters._probe import Probe
+from sksparse.sparsifiers.structure._groups import Groups
 from sksparse.sparsifiers.structure._module_units import ModuleUnits
 from sksparse.sparsifiers.structure._revived import keep_paths_alive
 from sksparse.sparsifiers.structure._weight_graph import WeightGraph
@@ -349,7 +350,7 @@ class SparsifierRun(ABC):
         if self.task.target is not None:
             self.units.check_target(self.task.target)
 
-    def choose_units(self, scores: Tensor, is_open: Tensor) -> Tensor:
+    def choose_units(self, scores: Tensor, is_open: Tensor, groups: Groups | None = None) -> Tensor:
         """The units to keep in the end: as the target asks, or those that `alpha` leaves open.
 
         A layer is never emptied; where `alpha` would do so, the guard warns.
@@ -360,15 +361,18 @@ class SparsifierRun(ABC):
             The larger, the longer a unit is kept; comparable between layers.
         is_open : torch.Tensor of shape (n_units,)
             Boolean: what is kept where there is no target.
+        groups : Groups, default=None
+            What is removed; None for ``units``.
 
         Returns
         -------
         keep : torch.Tensor of shape (n_units,)
             Boolean.
         """
+        groups = self.units if groups is None else groups
         if self.task.target is not None:
-            return self.units.choose(scores, self.task.target)
-        return self.units.guarded(is_open, scores)
+            return groups.choose(scores, self.task.target)
+        return groups.guarded(is_open, scores)
 
     def share_left(self) -> float:
         """The share of the dense network that is left now, in the measure of the target.
@@ -381,15 +385,17 @@ class SparsifierRun(ABC):
             return self.density()
         return self.units.left(self.units.in_use(self.parameters.values), target.measure)
 
-    def freeze_units(self, keep: Tensor) -> None:
+    def freeze_units(self, keep: Tensor, groups: Groups | None = None) -> None:
         """Keep only these units, with all that belongs to them, from now on.
 
         Parameters
         ----------
         keep : torch.Tensor of shape (n_units,)
             Boolean, one for each of ``units``.
+        groups : Groups, default=None
+            What is removed; None for ``units``.
         """
-        mask = self.units.mask(keep).to(self.weights.dtype)
+        mask = (self.units if groups is None else groups).mask(keep).to(self.weights.dtype)
         self.mask, self.other_mask = mask.tensor_split([self.n_weights])
         self._apply_masks()
 
