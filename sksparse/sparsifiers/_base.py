@@ -131,7 +131,8 @@ class SparsifierRun(ABC):
 
     def __init__(self, module: nn.Module, task: Task) -> None:
         self.task = task
-        self._refuse_other_measures()
+        if task.target is not None:
+            task.target.require_measure(self.measures)
         self.counted = self.counted or task.target_sparsity is not None
         self.rate = task.learning_rate
         self.module = module
@@ -174,20 +175,6 @@ class SparsifierRun(ABC):
             "Removing whole units", "Choose granularity='weight', or change the module."
         )
         return ModuleUnits(picture, self.parameters)
-
-    def _refuse_other_measures(self) -> None:
-        """Refuse a target that counts what this run does not remove."""
-        target = self.task.target
-        if target is None or target.measure in self.measures:
-            return
-        if "flops" in self.measures:
-            remedy = "give target_flops or target_sparsity, or remove whole units"
-        else:
-            remedy = "give target_sparsity, or remove whole units"
-        raise ValueError(
-            f"{target.option} counts {target.measure}, which are not what this sparsifier removes "
-            f"with these options; {remedy}: granularity='unit', where a sparsifier has it."
-        )
 
     @property
     def weights(self) -> Tensor:
