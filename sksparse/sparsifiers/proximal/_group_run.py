@@ -24,7 +24,7 @@ class GroupPenalty:
     Parameters
     ----------
     strengths : dict of str to float
-        Factor on `alpha` for each kind of group, "unit", "input", "shape" or "state".
+        Factor on `alpha` for each kind of group, as in ``groups_of``.
     by_size : bool, default=True
         Whether norms are multiplied by the root of the size of their group.
     l1_ratio : float, default=0.0

@@ -89,7 +89,7 @@ class NetworkSlimming(Sparsifier):
 
     granularities = ("unit",)
     #: Strength where the estimator leaves ``alpha=None``.
-    default_alpha = 1e-3
+    default_alpha = 1e-2
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class NetworkSlimming(Sparsifier):
         module : torch.nn.Module
             The network about to be trained.
         task : Task
-            What the estimator asks for; `alpha` is the strength, 1e-3 by default.
+            What the estimator asks for; `alpha` is the strength, 1e-2 by default.
 
         Returns
         -------
