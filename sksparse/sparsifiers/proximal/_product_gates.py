@@ -190,7 +190,7 @@ class _ProductRun(GroupedRun):
             return
         keep = self.choose_units(scores, is_open) if self.whole else is_open
         groups.scale(self.weights, keep.to(self.weights.dtype))
-        remove_dead_units(self.graph.connections)
+        remove_dead_units(self.graph)
         if self.whole:
             self.fix_units(scores * keep, keep)
         else:
