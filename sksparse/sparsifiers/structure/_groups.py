@@ -133,8 +133,8 @@ class Groups(ABC):
                 low = middle + 1
         return self._without(order[:low])
 
-    def guarded(self, keep: Tensor, scores: Tensor) -> Tensor:
-        """Keep the best group of each layer that would lose all of them, and warn of it.
+    def guarded(self, keep: Tensor, scores: Tensor, *, warns: bool = True) -> Tensor:
+        """Keep the best group of each layer that would lose all of them.
 
         Parameters
         ----------
@@ -142,15 +142,17 @@ class Groups(ABC):
             Boolean: the groups that are to be kept.
         scores : torch.Tensor of shape (n_units,)
             The larger, the better.
+        warns : bool, default=True
+            Whether to warn of it.
 
         Returns
         -------
         kept : torch.Tensor of shape (n_units,)
             Boolean: those, and the rescued ones.
         """
-        kept = keep | self._best_of_emptied(keep, scores)
+        kept = keep | self.best_of_emptied(keep, scores)
         emptied = self.layer[kept & ~keep].tolist()
-        if emptied:
+        if emptied and warns:
             names = ", ".join(repr(self.layer_names[number]) for number in emptied)
             warnings.warn(
                 f"At this strength no {self.noun} of {names} would be left; the best one of each "
@@ -160,7 +162,7 @@ class Groups(ABC):
             )
         return kept
 
-    def _best_of_emptied(self, keep: Tensor, scores: Tensor) -> Tensor:
+    def best_of_emptied(self, keep: Tensor, scores: Tensor) -> Tensor:
         """The best group of each layer of which none is kept, where a layer may not be emptied."""
         best = torch.zeros_like(keep)
         if self.keeps_layers:
@@ -191,6 +193,18 @@ class Groups(ABC):
                 f"{target.remedy(least)}"
             )
 
+    def warn_if_above(self, target: Target, keep: Tensor) -> None:
+        """Warn where a strength asks for less than what is left, since no layer is emptied."""
+        left = self.left(keep, target.measure)
+        if left > target.left + _ROUNDING:
+            warnings.warn(
+                f"A share {target.left:.3g} of the {target.measure} is asked for by alpha, but "
+                f"{left:.3g} are left, since the best {self.noun} of each layer is kept. Lower "
+                "alpha.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
     def by_layer(self) -> list[Tensor]:
         """The numbers of the groups of each layer."""
         return [(self.layer == n).nonzero().squeeze(1) for n in range(len(self.layer_names))]
@@ -203,5 +217,5 @@ class Groups(ABC):
     def _removal_order(self, scores: Tensor) -> Tensor:
         """Groups by rising score, without the best one of each layer that is to be kept."""
         order = torch.argsort(scores, stable=True)
-        best = self._best_of_emptied(torch.zeros_like(scores, dtype=torch.bool), scores)
+        best = self.best_of_emptied(torch.zeros_like(scores, dtype=torch.bool), scores)
         return order[~best[order]]
