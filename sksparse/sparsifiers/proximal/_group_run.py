@@ -23,7 +23,7 @@ class GroupPenalty:
     Parameters
     ----------
     strengths : dict of str to float
-        Factor on `alpha` for each kind of group, "unit", "input", "shape" or "state".
+        Factor on `alpha` for each kind of group, as in ``groups_of``.
     by_size : bool, default=True
         Whether norms are multiplied by the root of the size of their group.
     l1_ratio : float, default=0.0
@@ -45,6 +45,7 @@ class GroupPenalty:
 class _Kind:
     """Groups of one kind, and the factor on the threshold of each."""
 
+    name: str
     groups: PenaltyGroups
     factors: Tensor
 
@@ -91,7 +92,7 @@ class GroupRun(ProximalRun):
         if self._penalty.flops_power > 0:
             flops = groups.sums(self._flops())
             factors *= (flops / flops.mean()) ** self._penalty.flops_power
-        return _Kind(groups, factors)
+        return _Kind(kind, groups, factors)
 
     def _flops(self) -> Tensor:
         """How often each weight is multiplied for one row, flat."""
@@ -100,6 +101,25 @@ class GroupRun(ProximalRun):
         return self.weights.new_tensor([times.get(n, 0.0) for n in self.tensors]).repeat_interleave(
             sizes
         )
+
+    def units_open(self) -> Tensor:
+        """The units in use, but for those that alone were kept from vanishing in their layer."""
+        in_use, layer = self.units_in_use(), self.units.layer
+        rescued = set[str]().union(*(kind.groups.rescued for kind in self._kinds))
+        for number, name in enumerate(self.units.layer_names):
+            if name in rescued and int(in_use[layer == number].sum()) == 1:
+                in_use[layer == number] = False
+        return in_use
+
+    def rebuild(self, kept: Tensor) -> list[Tensor]:
+        spread = [k.groups.spread(k.factors) for k in self._kinds]
+        rescued = [k.groups.rescued for k in self._kinds]
+        positions = super().rebuild(kept)
+        for kind, factors, names in zip(self._kinds, spread, rescued, strict=True):
+            kind.groups = self.groups_of(kind.name)
+            kind.groups.rescued = names
+            kind.factors = kind.groups.own(factors[positions[0]])
+        return positions
 
     def penalty_value(self) -> float:
         l1_ratio = self._penalty.l1_ratio
@@ -112,17 +132,17 @@ class GroupRun(ProximalRun):
             # the subgradients were added to the gradients
             self.weights.masked_fill_(self.weights.abs() < self._penalty.threshold, 0.0)
             return
-        squares, l1_ratio = self.gradient_squares(), self._penalty.l1_ratio
+        squares, l1_ratio = self.metric.squares(), self._penalty.l1_ratio
         if l1_ratio > 0:
             strengths = strength * l1_ratio * self.weight_factors
-            steps = self.prox_step(strengths, squares, step)
+            steps = self.metric.step(strengths, squares, step)
             self.weights.copy_(soft_threshold(self.weights, steps))
         if l1_ratio < 1:
             for kind in self._kinds:
                 groups = kind.groups
                 # strengths per root of a weight compare with gradients
                 strengths = strength * (1 - l1_ratio) * kind.factors / groups.roots
-                steps = self.prox_step(strengths, groups.mean(squares), step)
+                steps = self.metric.step(strengths, groups.mean(squares), step)
                 groups.shrink(self.weights, steps.mul_(groups.roots))
 
     def after_backward(self) -> None:
@@ -138,7 +158,7 @@ class GroupRun(ProximalRun):
         # a weight is removed with the first of its groups
         return torch.stack(
             [
-                k.groups.spread(k.groups.relative_norms(self.weights, k.factors > 0), self.weights)
+                k.groups.spread(k.groups.relative_norms(self.weights, k.factors > 0))
                 for k in self._kinds
             ]
         ).amin(0)

@@ -86,6 +86,20 @@ class ModuleUnits(Groups):
         places = {(p.tensor, p.axis): p for p in self._places if p.role in roles}
         return list(places.values())
 
+    def places(self, *roles: str) -> list[tuple[str, int, Tensor]]:
+        """Tensor, axis and the unit at each position on it, ``n_units`` for none.
+
+        Parameters
+        ----------
+        *roles : {"writes", "scales", "reads"}
+            What the positions are; all by default.
+
+        Returns
+        -------
+        places : list of tuple
+        """
+        return [(p.tensor, p.axis, p.units) for p in self._chosen(roles or ALL_ROLES)]
+
     def sums(self, values: Tensor, roles: Sequence[str] = ALL_ROLES) -> Tensor:
         """For each unit the sum over what belongs to it.
 
@@ -165,6 +179,12 @@ class ModuleUnits(Groups):
         shares = [float(on_axes[axes].prod()) for axes in self._axes]
         sizes = self._costs[measure]
         return sum(s * share for s, share in zip(sizes, shares, strict=True)) / sum(sizes)
+
+    @property
+    def totals(self) -> dict[str, float]:
+        """What the module has of each measure, as in ``Target``."""
+        sums = {measure: sum(sizes) for measure, sizes in self._costs.items()}
+        return {**sums, "units": float(self.n_units)}
 
     def _count_axes(self) -> None:
         """Prepare ``left``: the share of each axis of a weight tensor that a unit stands for."""
