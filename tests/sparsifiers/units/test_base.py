@@ -1,4 +1,4 @@
-"""Removal at once, in rounds and gradually: what is left after each step, and what never returns."""
+"""Removal at once, in rounds and gradually: what is left of each, and what never returns."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_alpha_is_the_logarithm_of_the_compression() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_target_that_cannot_be_met_is_refused(method: Any) -> None:
-    with pytest.raises(ValueError, match="target_flops=0.001 cannot be met.*least"):
+    with pytest.raises(ValueError, match=r"target_flops=0.001 cannot be met.*least"):
         attach(drawn(chain()), method(), example=IMAGES, target_flops=0.001)
 
 
