@@ -143,7 +143,9 @@ class UnitRemoval(ABC):
         groups : Groups, default=None
             What is removed; None for ``units``.
         """
-        mask = (self.units if groups is None else groups).mask(keep).to(self.parameters.values.dtype)
+        mask = (
+            (self.units if groups is None else groups).mask(keep).to(self.parameters.values.dtype)
+        )
         self.mask, self.other_mask = mask.tensor_split([self.n_weights])
         self.apply_masks()
 

@@ -89,7 +89,7 @@ def fitted(digits: Any) -> SparseMLPClassifier:
 
 
 def test_a_perceptron_gets_smaller_and_predicts_the_same(fitted: Any, digits: Any) -> None:
-    X, y = digits
+    X, _ = digits
     small = fitted.compacted()
     assert type(small) is SparseMLPClassifier
     assert small.get_params() == fitted.get_params()
@@ -124,8 +124,8 @@ def test_sparsity_is_that_of_the_dense_network(fitted: Any, digits: Any) -> None
 
 
 def test_sizes_are_the_same_before_and_after(fitted: Any, digits: Any) -> None:
-    small = fitted.compacted()
-    assert fitted.n_units_ == small.n_units_ == dict(zip(("0", "2"), fitted.architecture_[1:3]))
+    small, n_live = fitted.compacted(), fitted.architecture_
+    assert fitted.n_units_ == small.n_units_ == {"0": n_live[1], "2": n_live[2]}
     assert fitted.dense_n_units_ == small.dense_n_units_ == {"0": 30, "2": 20}
     assert fitted.flops_ == small.flops_
     assert fitted.dense_flops_ == small.dense_flops_ == 2 * (64 * 30 + 30 * 20 + 20 * 10)
@@ -308,7 +308,7 @@ def test_sizes_need_a_fit(name: str) -> None:
 @pytest.mark.parametrize("kind", [SparseMLPClassifier, SparseMLPRegressor])
 def test_one_target_at_most(digits: Any, kind: Any) -> None:
     model = kind(target_sparsity=0.5, target_flops=0.5)
-    with pytest.raises(ValueError, match="target_sparsity=0.5 and target_flops=0.5 are several"):
+    with pytest.raises(ValueError, match=r"target_sparsity=0\.5 and target_flops=0\.5 are several"):
         model.fit(*digits)
     for name in ("target_flops", "target_units"):
         for value in (0.0, 1.5, "half"):
