@@ -15,7 +15,7 @@ from sksparse.module_graph._branches import find_branches
 from sksparse.module_graph._costs import LayerCost, layer_costs
 from sksparse.module_graph._function_rules import values_in
 from sksparse.module_graph._rules import FUNCTION_RULES, LAYER_RULES, own_code
-from sksparse.module_graph._shape_rules import number, unknown
+from sksparse.module_graph._shape_rules import number, resize, sizes_in, unknown
 from sksparse.module_graph._trace import Obstacle, trace
 from sksparse.module_graph._value import OpenPart, Size, Slot, Source, Step, Value
 from sksparse.module_graph._walk import Walk
@@ -234,8 +234,15 @@ def _apply(
     table: dict[Any, Any] = FUNCTION_RULES if layer is None else LAYER_RULES
     rule = table.get(node.target if layer is None else type(layer))
     why = "" if layer is None else own_code(layer)
+    if rule is not resize:
+        for size in sizes_in((args, kwargs)):
+            walk.fix(size)
     if rule is not None and not why:
-        return rule(walk, node, name, layer, *args, **kwargs)
+        positional, others = _by_position(args, kwargs)
+        try:
+            return rule(walk, node, name, layer, *positional, **others)
+        except TypeError:
+            why = "is called in a form that is not known"
     values = list(values_in((args, kwargs)))
     has_weights = layer is not None and any(True for _ in layer.parameters())
     kind = "" if layer is None else f", a layer of type {type(layer).__name__},"
@@ -244,6 +251,13 @@ def _apply(
     walk.obstruct(node, what, None if has_weights else read)
     walk.keep_values_whole([v for v in values if v.is_input], f"{name!r} may mix them")
     return unknown(node.meta["shape"])
+
+
+def _by_position(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Arguments with the tensors in front, where they are given by name."""
+    others = dict(kwargs)
+    front = [others.pop(name) for name in ("input", "tensors", "other") if name in others]
+    return [*args, *front], others
 
 
 def _is_number(shape: Any) -> bool:

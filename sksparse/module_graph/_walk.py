@@ -149,9 +149,17 @@ class Walk:
                 self.keep_whole(value.all_units, why)
             for part in value.parts:
                 along = part.along(axis)
-                for axes, units in part.source.units.items():
+                for axes, units in self._units_of(part.source):
                     if along is None or set(axes) & set(along[0]):
                         self.keep_whole(units, why)
+
+    def _units_of(self, source: Source) -> list[tuple[tuple[int, ...], Indices]]:
+        """The units on the axes of features, or on those of a parameter."""
+        slots = self._first_slots.items()
+        of_parameter = [
+            ((axis,), slot.units) for (name, axis), slot in slots if name == source.name
+        ]
+        return [*source.units.items(), *of_parameter]
 
     # parameters
 
