@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -65,42 +66,83 @@ def compact(module: nn.Module, example: Tensor, *, inputs: bool | None = None) -
     inputs = example.ndim == 2 if inputs is None else inputs
     small = copy.deepcopy(module)
     graph = _followed(small, example)
-    dense_layers = [
+    dense = [
         (name, len(units), [name, *_writers(graph, units)])
         for name, units in _layers(graph).items()
     ]
-    dense_sizes = _parameters(small), _multiply_adds(graph)
-    small = remove_dead_branches(small, graph, example)
-    graph = _followed(small, example)
-    fold_constants(graph, _removable(graph, inputs))
-    # biases may have been added
-    graph = _followed(small, example)
-    keep = _kept(graph, inputs)
-    small, split, apart = split_uneven(small, graph, keep, example)
-    keep = even(graph, keep, apart)
-    left = {name: int(keep[units].sum()) for name, units in _layers(graph).items()}
-    widths = {
-        name: (next((left[other] for other in others if other in left), 0), width)
-        for name, width, others in dense_layers
-    }
-    if apart:
-        graph, keep = split, _kept(split, inputs)
+    sizes = _n_parameters(small), graph.flops()
     n_inputs = len(graph.input_units) or example.shape[-1]
     kept_inputs = np.arange(n_inputs)
-    if inputs and len(graph.input_units):
-        kept_inputs = np.flatnonzero(keep[graph.input_units])
-        axis = _axis_of_features(graph)
-        example = example.index_select(axis, torch.from_numpy(kept_inputs).to(example.device))
-    resize(graph, keep)
-    graph = _followed(small, example)
+    changes = True
+    while changes:
+        # what is cut off in one pass may be all that made something else seem alive
+        small = remove_dead_branches(small, example)
+        cut = _cut(small, example, inputs)
+        small, example = cut.module, cut.example
+        if cut.kept_inputs is not None:
+            kept_inputs = kept_inputs[cut.kept_inputs]
+        changes = cut.changed
+    widths = {
+        name: (next((cut.widths[other] for other in others if other in cut.widths), 0), width)
+        for name, width, others in dense
+    }
     return CompactResult(
         module=small,
         kept_inputs=kept_inputs,
         n_inputs=n_inputs,
         widths=widths,
-        parameters=(_parameters(small), dense_sizes[0]),
-        multiply_adds=(_multiply_adds(graph), dense_sizes[1]),
+        parameters=(_n_parameters(small), sizes[0]),
+        multiply_adds=(cut.flops / 2, sizes[1] / 2),
     )
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A module after a pass, and what the next one takes.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The module.
+    example : torch.Tensor
+        The features that it takes.
+    kept_inputs : ndarray or None
+        Their positions among those before; None where none were dropped.
+    widths : dict of str to int
+        Units of each layer.
+    flops : float
+        For one row.
+    changed : bool
+        Whether units were cut.
+    """
+
+    module: nn.Module
+    example: Tensor
+    kept_inputs: Indices | None
+    widths: dict[str, int]
+    flops: float
+    changed: bool
+
+
+def _cut(module: nn.Module, example: Tensor, inputs: bool) -> _Cut:
+    """Fold what dead units emit, and cut them out, in place."""
+    graph = _followed(module, example)
+    fold_constants(graph, _removable(graph, inputs))
+    # biases may have been added
+    graph = _followed(module, example)
+    keep = _kept(graph, inputs)
+    module, split, apart = split_uneven(module, graph, keep, example)
+    keep = even(graph, keep, apart)
+    widths = {name: int(keep[units].sum()) for name, units in _layers(graph).items()}
+    if apart:
+        graph, keep = split, _kept(split, inputs)
+    kept_inputs = None
+    if not keep[graph.input_units].all():
+        kept_inputs = np.flatnonzero(keep[graph.input_units])
+        positions = torch.from_numpy(kept_inputs).to(example.device)
+        example = example.index_select(_axis_of_features(graph), positions)
+    resize(graph, keep)
+    return _Cut(module, example, kept_inputs, widths, graph.flops(), not keep.all())
 
 
 def _followed(module: nn.Module, example: Tensor) -> ModuleGraph:
@@ -153,10 +195,5 @@ def _writers(graph: ModuleGraph, units: Indices) -> list[str]:
     return [s.layer for s in graph.slots if s.role == "writes" and np.isin(units, s.units).any()]
 
 
-def _parameters(module: nn.Module) -> int:
+def _n_parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
-
-
-def _multiply_adds(graph: ModuleGraph) -> float:
-    tensors = dict(graph.module.named_parameters())
-    return float(sum(n * tensors[name].numel() for name, n in graph.multiply_adds.items()))
