@@ -15,7 +15,7 @@ from sksparse.module_graph._branches import find_branches
 from sksparse.module_graph._costs import LayerCost, layer_costs
 from sksparse.module_graph._function_rules import values_in
 from sksparse.module_graph._rules import FUNCTION_RULES, LAYER_RULES, own_code
-from sksparse.module_graph._size_rules import number
+from sksparse.module_graph._shape_rules import number, unknown
 from sksparse.module_graph._trace import Obstacle, trace
 from sksparse.module_graph._value import OpenPart, Size, Slot, Source, Step, Value
 from sksparse.module_graph._walk import Walk
@@ -83,6 +83,10 @@ class ModuleGraph:
         graph, obstacle = trace(module, example)
         if obstacle is not None:
             walk.obstacles.append((obstacle, None))
+        reason = own_code(module)
+        if reason:
+            what = f"the module {type(module).__name__} {reason}"
+            walk.obstacles.append((Obstacle(what, ""), None))
         self.steps: tuple[Step, ...] = () if graph is None else tuple(_follow(walk, graph))
         walk.settle()
         self.multiply_adds = walk.multiply_adds
@@ -102,6 +106,10 @@ class ModuleGraph:
         self.kept_whole: dict[int, str] = {}
         for units, why in reversed(walk.whole):
             self.kept_whole |= dict.fromkeys(np.unique(number[units]).tolist(), why)
+        for obstacle, touched in walk.obstacles:
+            if touched is not None:
+                features = np.intersect1d(number[touched], self.input_units).tolist()
+                self.kept_whole |= dict.fromkeys(features, obstacle.what)
         removable = np.zeros(self.n_units, dtype=bool)
         for slot in self.slots:
             if slot.role == "writes":
@@ -111,8 +119,8 @@ class ModuleGraph:
         self.removable: Mask = removable
         self.obstacles: tuple[Obstacle, ...] = tuple(
             obstacle
-            for obstacle, units in walk.obstacles
-            if units is None or removable[number[units]].any()
+            for obstacle, touched in walk.obstacles
+            if touched is None or removable[number[touched]].any()
         )
 
     def _layers(self) -> Iterator[UnitLayer]:
@@ -215,7 +223,8 @@ def _source(walk: Walk, node: fx.Node) -> Value:
     name = "" if node.op == "placeholder" else str(node.target)
     if name and name not in walk.names:
         return Value(shape)
-    return Value(shape, parts=[OpenPart(Source(walk.names.get(name, name), shape))])
+    first = walk.names.get(name, name)
+    return Value(shape, parts=[OpenPart(Source(first, shape, first in walk.trained))])
 
 
 def _apply(
@@ -227,9 +236,14 @@ def _apply(
     why = "" if layer is None else own_code(layer)
     if rule is not None and not why:
         return rule(walk, node, name, layer, *args, **kwargs)
+    values = list(values_in((args, kwargs)))
+    has_weights = layer is not None and any(True for _ in layer.parameters())
     kind = "" if layer is None else f", a layer of type {type(layer).__name__},"
-    walk.obstruct(node, f"{name!r}{kind} " + (why or "does something unknown with units"))
-    return _unknown(node.meta["shape"])
+    read = np.concatenate([np.empty(0, dtype=np.intp), *[v.all_units for v in values]])
+    what = f"{name!r}{kind} " + (why or "does something unknown with units")
+    walk.obstruct(node, what, None if has_weights else read)
+    walk.keep_values_whole([v for v in values if v.is_input], f"{name!r} may mix them")
+    return unknown(node.meta["shape"])
 
 
 def _is_number(shape: Any) -> bool:
@@ -242,9 +256,3 @@ def _holds_tensors(shape: Any) -> bool:
     return isinstance(shape, torch.Size) or (
         isinstance(shape, tuple) and any(map(_holds_tensors, shape))
     )
-
-
-def _unknown(shape: Any) -> Any:
-    if isinstance(shape, torch.Size):
-        return Value(tuple(shape))
-    return tuple(map(_unknown, shape)) if isinstance(shape, tuple) else shape

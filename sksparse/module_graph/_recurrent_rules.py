@@ -14,6 +14,7 @@ import torch
 from torch import fx, nn
 
 from sksparse._typing import Indices
+from sksparse.module_graph._shape_rules import unknown
 from sksparse.module_graph._value import Value
 from sksparse.module_graph._walk import Walk
 
@@ -24,6 +25,7 @@ def recurrent(
     """Layers of LSTM, GRU or plain recurrent states, in one or both directions."""
     if layer.proj_size:
         walk.obstruct(node, f"{name!r} projects its states (proj_size), which is not followed")
+        return unknown(node.meta["shape"])
     output, last = node.meta["shape"]
     n_positions = math.prod(output[:-1])
     read, stack = walk.read(x, -1), []
@@ -40,8 +42,6 @@ def recurrent(
     labels = torch.from_numpy(np.stack(stack))
     _start(walk, node, name, labels, states)
     lasts = _several(walk, last, labels)
-    if layer.proj_size:
-        return Value(tuple(output)), lasts
     return Value(tuple(output), len(output) - 1, read), lasts
 
 
