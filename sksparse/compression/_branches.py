@@ -28,7 +28,9 @@ _WITH_BIAS = (
 _RELU = (torch.relu, functional.relu, "relu")
 
 
-def remove_dead_branches(module: nn.Module, example: Tensor) -> nn.Module:
+def remove_dead_branches(
+    module: nn.Module, graph: ModuleGraph, example: Tensor
+) -> tuple[nn.Module, ModuleGraph]:
     """Remove, in place, the branches beside shortcuts that emit constants.
 
     The constants are added to the biases on the other side where that has some, and by a ``Shift``
@@ -39,6 +41,8 @@ def remove_dead_branches(module: nn.Module, example: Tensor) -> nn.Module:
     ----------
     module : torch.nn.Module
         The module.
+    graph : ModuleGraph
+        Its picture, which must have been followed.
     example : torch.Tensor
         A few rows of features.
 
@@ -46,15 +50,16 @@ def remove_dead_branches(module: nn.Module, example: Tensor) -> nn.Module:
     -------
     module : torch.nn.Module
         The module; another one only where the sum stands in its own code.
+    graph : ModuleGraph
+        Its picture now.
     """
-    graph = ModuleGraph(module, example)
     while any(step.node.target in ADDITIONS for step in graph.steps):
         for made in _attempts(module, graph):
             module, graph = made, ModuleGraph(made, example)
             break
         else:
             break
-    return module
+    return module, graph
 
 
 def _attempts(module: nn.Module, graph: ModuleGraph) -> Iterator[nn.Module]:
