@@ -14,27 +14,21 @@ layers are never pruned.
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from functools import cached_property
 
 import torch
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
 from sksparse._estimator import Component
-from sksparse.module_graph import ModuleGraph
 from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.structure._groups import Groups
 from sksparse.sparsifiers.structure._module_units import ModuleUnits
-from sksparse.sparsifiers.structure._paths import initialise_revived_units, keep_paths
-from sksparse.sparsifiers.structure._unit_graph import UnitGraph
-
-#: A weight that was added to complete a path is at least this share of a usual initial one.
-_LEAST_ADDED = 0.1
+from sksparse.sparsifiers.structure._revived import keep_paths_alive
+from sksparse.sparsifiers.structure._weight_graph import WeightGraph
 
 
 class Sparsifier(Component, ABC):
@@ -160,9 +154,9 @@ class SparsifierRun(ABC):
         """Prune, freeze or rewind what the phase asks for."""
 
     @cached_property
-    def graph(self) -> UnitGraph:
-        """The units of the module and the layers that they connect."""
-        return UnitGraph(self.module, self.parameters)
+    def graph(self) -> WeightGraph:
+        """The units of the module as nodes, its weights as edges; none where it is not followed."""
+        return WeightGraph(self.module, self.parameters, self.task.example)
 
     @cached_property
     def units(self) -> ModuleUnits:
@@ -173,13 +167,13 @@ class SparsifierRun(ABC):
         ValueError
             It names what cannot be followed.
         """
-        if self.task.example is None:
+        picture = self.graph.picture
+        if picture is None:
             raise ValueError("Units are found from a few rows of features; give Task(example=...).")
-        graph = ModuleGraph(self.module, self.task.example)
-        graph.require_followed(
+        picture.require_followed(
             "Removing whole units", "Choose granularity='weight', or change the module."
         )
-        return ModuleUnits(graph, self.parameters)
+        return ModuleUnits(picture, self.parameters)
 
     def _refuse_other_measures(self) -> None:
         """Refuse a target that counts what this run does not remove."""
@@ -343,23 +337,7 @@ class SparsifierRun(ABC):
         """A mask with paths to all outputs, where the number of weights is given."""
         if not self.counted:
             return keep
-        kept = keep_paths(keep, scores, self.graph)
-        usual = self._usual_weights()
-        # two zeros on a path have no gradient: kept weights that are zero begin anew
-        least = torch.where(kept & ~keep, _LEAST_ADDED * usual, 0.0)
-        empty = kept & (self.weights.abs() <= least)
-        if empty.any():
-            first = torch.where(self._first_weights == 0, usual, self._first_weights)
-            self.weights.copy_(torch.where(empty, first, self.weights))
-        if kept is not keep:
-            initialise_revived_units(keep, kept, self.graph)
-        return kept
-
-    def _usual_weights(self) -> Tensor:
-        """The usual magnitude of initial weights in each layer, in place of zeros of a fit."""
-        sizes = [w[0].numel() ** -0.5 for w in self.tensors.values()]
-        counts = torch.tensor(self.parameters.sizes, device=self.weights.device)
-        return self.weights.new_tensor(sizes).repeat_interleave(counts)
+        return keep_paths_alive(keep, scores, self.graph, self._first_weights)
 
     def require_target(self) -> None:
         """Refuse, before training, a target that removing units cannot meet.
@@ -372,7 +350,7 @@ class SparsifierRun(ABC):
         if self.task.target is not None:
             self.units.check_target(self.task.target)
 
-    def choose_units(self, scores: Tensor, is_open: Tensor, groups: Groups | None = None) -> Tensor:
+    def choose_units(self, scores: Tensor, is_open: Tensor) -> Tensor:
         """The units to keep in the end: as the target asks, or those that `alpha` leaves open.
 
         A layer is never emptied; where `alpha` would do so, the guard warns.
@@ -383,27 +361,15 @@ class SparsifierRun(ABC):
             The larger, the longer a unit is kept; comparable between layers.
         is_open : torch.Tensor of shape (n_units,)
             Boolean: what is kept where there is no target.
-        groups : Groups, default=None
-            What is removed; None for ``units``.
 
         Returns
         -------
         keep : torch.Tensor of shape (n_units,)
             Boolean.
         """
-        groups = self.units if groups is None else groups
         if self.task.target is not None:
-            return groups.choose(scores, self.task.target)
-        keep, rescued = groups.guarded(is_open, scores)
-        if rescued:
-            names = ", ".join(map(repr, rescued))
-            warnings.warn(
-                f"At this strength no {groups.noun} of {names} would be left; the best one was "
-                "kept. Lower alpha, or ask for a target.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        return keep
+            return self.units.choose(scores, self.task.target)
+        return self.units.guarded(is_open, scores)
 
     def share_left(self) -> float:
         """The share of the dense network that is left now, in the measure of the target.

@@ -286,7 +286,7 @@ class ProximalRun(SparsifierRun):
         self._share_seen = kept * self._share_seen + 1 - kept
         if self._strength > 0:
             self.shrink(self._strength, self.rate * self._pending)
-            remove_dead_units(self.graph.connections)
+            remove_dead_units(self.graph)
         self._pending = 0
         if self._control is not None:
             self._follow_target(self._control)

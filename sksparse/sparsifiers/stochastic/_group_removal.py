@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sksparse.module_graph import ModuleGraph
 from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers.masks._keep import keep_ranked, n_kept
 from sksparse.sparsifiers.stochastic._column_masks import ColumnMasks
@@ -140,14 +139,11 @@ class GroupRemoval:
         elif self._groups is None:
             run.fix_mask(is_open)
         elif target is None:
-            run.freeze_units(run.choose_units(scores, is_open, self._groups), self._groups)
+            run.freeze_units(self._groups.guarded(is_open, scores), self._groups)
         else:
             run.freeze_units(self._groups.choose(scores, target), self._groups)
 
 
 def units_if_followed(run: SparsifierRun) -> ModuleUnits | None:
     """The units of a module, or None where it cannot be followed."""
-    if run.task.example is None:
-        return None
-    graph = ModuleGraph(run.module, run.task.example)
-    return ModuleUnits(graph, run.parameters) if graph.is_followed else None
+    return run.units if run.graph.is_known else None

@@ -22,7 +22,7 @@ from sksparse.sparsifiers.stochastic._ising_model import (
     solve,
 )
 from sksparse.sparsifiers.structure._target import Target
-from sksparse.sparsifiers.structure._unit_graph import UnitGraph
+from sksparse.sparsifiers.structure._weight_graph import WeightGraph
 
 
 class IsingDropout(Sparsifier):
@@ -178,10 +178,10 @@ class UnitStatistics:
             handle.remove()
 
 
-def chain_of_linear_layers(graph: UnitGraph) -> list[Any]:
+def chain_of_linear_layers(graph: WeightGraph) -> list[Any]:
     """The layers of a perceptron, or an error for any other module."""
     remedy = "Choose another sparsifier, such as 'targeted' with granularity='unit'."
-    graph.require_chain("IsingDropout", remedy)
+    graph.require_chain("IsingDropout works on linear layers, and", remedy)
     layers = [graph.owner(name) for name in graph.parameters.tensors]
     for name, layer in zip(graph.parameters.tensors, layers, strict=True):
         if type(layer) is not nn.Linear:
