@@ -101,10 +101,10 @@ class ModuleGraph:
             replace(slot, units=number[slot.units]) for slot in walk.slots
         )
         self.input_units = number[walk.input_units]
+        self.output_units = number[walk.output_units]
         self.kept_whole: dict[int, str] = {}
         for units, why in reversed(walk.whole):
             self.kept_whole |= dict.fromkeys(np.unique(number[units]).tolist(), why)
-        self.output_units = number[walk.output_units]
         removable = np.zeros(self.n_units, dtype=bool)
         for slot in self.slots:
             if slot.role == "writes":
@@ -199,8 +199,8 @@ def _follow(walk: Walk, graph: fx.Graph) -> Iterator[Step]:
         args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: values[n])
         if node.op == "output":
             walk.keep_values_whole(values_in(args), "they are outputs of the module")
-            for value in values_in(args):
-                walk.output_units = np.append(walk.output_units, value.units)
+            left = [value.all_units for value in values_in(args)]
+            walk.output_units = np.concatenate([walk.output_units, *left])
             continue
         layer = walk.module.get_submodule(node.target) if node.op == "call_module" else None
         target: Any = node.target

@@ -56,7 +56,7 @@ class GroupRemoval:
                 )
         elif granularity == "input":
             needs_units = self._target is not None and self._target.measure == "flops"
-            self._units = run.units if needs_units else units_if_followed(run)
+            self._units = run.units if needs_units or run.graph.is_known else None
         self.gates = GateGroups(run.parameters, granularity, self._units)
         if granularity == "input":
             self._groups = self._columns = ColumnMasks(self.gates, self._units)
@@ -142,8 +142,3 @@ class GroupRemoval:
             run.freeze_units(self._groups.guarded(is_open, scores), self._groups)
         else:
             run.freeze_units(self._groups.choose(scores, target), self._groups)
-
-
-def units_if_followed(run: SparsifierRun) -> ModuleUnits | None:
-    """The units of a module, or None where it cannot be followed."""
-    return run.units if run.graph.is_known else None

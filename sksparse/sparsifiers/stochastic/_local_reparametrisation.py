@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
-from sksparse.sparsifiers.stochastic._per_sample_gates import RowFactors
-from sksparse.sparsifiers.structure._weight_graph import CONVOLUTIONS
+from sksparse.sparsifiers.stochastic._per_sample_gates import CONVOLUTIONS, RowFactors
 
 #: Under the root, whose slope at zero is infinite.
 _EPSILON = 1e-8

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from sksparse.sparsifiers.stochastic._gate_groups import GateGroups
-from sksparse.sparsifiers.structure._weight_graph import LAYERS
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class RowFactors:
@@ -82,7 +83,7 @@ class LocalGates:
     def __init__(self, module: nn.Module, gates: GateGroups, draw: Callable[..., Tensor]) -> None:
         layers = {name: module.get_submodule(name.rpartition(".")[0]) for name in gates.axes}
         for name, layer in layers.items():
-            if not isinstance(layer, LAYERS) or getattr(layer, "groups", 1) > 1:
+            if not isinstance(layer, (nn.Linear, *CONVOLUTIONS)) or getattr(layer, "groups", 1) > 1:
                 raise ValueError(
                     f"gate_samples='local' cannot gate {name!r} of a {type(layer).__name__}: it "
                     "works on linear layers and ungrouped convolutions; use gate_samples='shared'."

@@ -148,7 +148,7 @@ class Groups(ABC):
         kept : torch.Tensor of shape (n_units,)
             Boolean: those, and the rescued ones.
         """
-        kept = keep | self._best_of_emptied(keep, scores)
+        kept = keep | self.best_of_emptied(keep, scores)
         emptied = self.layer[kept & ~keep].tolist()
         if emptied:
             names = ", ".join(repr(self.layer_names[number]) for number in emptied)
@@ -160,7 +160,7 @@ class Groups(ABC):
             )
         return kept
 
-    def _best_of_emptied(self, keep: Tensor, scores: Tensor) -> Tensor:
+    def best_of_emptied(self, keep: Tensor, scores: Tensor) -> Tensor:
         """The best group of each layer of which none is kept, where a layer may not be emptied."""
         best = torch.zeros_like(keep)
         if self.keeps_layers:
@@ -203,5 +203,5 @@ class Groups(ABC):
     def _removal_order(self, scores: Tensor) -> Tensor:
         """Groups by rising score, without the best one of each layer that is to be kept."""
         order = torch.argsort(scores, stable=True)
-        best = self._best_of_emptied(torch.zeros_like(scores, dtype=torch.bool), scores)
+        best = self.best_of_emptied(torch.zeros_like(scores, dtype=torch.bool), scores)
         return order[~best[order]]
