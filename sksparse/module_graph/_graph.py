@@ -86,7 +86,7 @@ class ModuleGraph:
         if obstacle is not None:
             walk.obstacles.append((obstacle, None))
         self.steps: tuple[Step, ...] = () if graph is None else tuple(_follow(walk, graph))
-        walk.settle_fixed()
+        walk.settle()
         self.multiply_adds = walk.multiply_adds
         self.other_multiply_adds = walk.other_multiply_adds
         self._number_units(walk)
@@ -198,9 +198,9 @@ def _follow(walk: Walk, graph: fx.Graph) -> Iterator[Step]:
             continue
         args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: values[n])
         if node.op == "output":
-            walk.keep_values_whole(values_in(args), "they are outputs of the module")
-            left = [value.all_units for value in values_in(args)]
-            walk.output_units = np.concatenate([walk.output_units, *left])
+            returned = list(values_in(args))
+            walk.keep_values_whole(returned, "they are outputs of the module")
+            walk.output_units = np.concatenate([value.all_units for value in returned])
             continue
         layer = walk.module.get_submodule(node.target) if node.op == "call_module" else None
         target: Any = node.target
