@@ -19,7 +19,7 @@ from sksparse.sparsifiers.masks._keep import layer_quotas, n_kept
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.proximal._grouped import GroupedRun
 from sksparse.sparsifiers.proximal._metric import ProxMetric
-from sksparse.sparsifiers.structure._dead_units import remove_dead_units
+from sksparse.sparsifiers.structure._dead_removal import remove_dead_units
 from sksparse.sparsifiers.structure._target import Target
 
 
@@ -36,11 +36,14 @@ class Tuning:
         adds up over the updates.
     log_range : float
         By how much the logarithm of the strength can change in all updates.
+    worth : float
+        Share of the weights that must read dead units before these are removed in an epoch.
     """
 
     first_strength: float = 1e-3
     n_updates: int = 1000
     log_range: float = 6.0
+    worth: float = 0.02
 
 
 TUNING = Tuning()
@@ -183,6 +186,13 @@ class ProximalRun(GroupedRun):
         super().before_evaluation()
         if self.mask is None and self._pending:
             self._apply_prox()
+        if self.mask is None:
+            # once an epoch: it costs more than a proximal step
+            self._remove_dead(TUNING.worth)
+
+    def _remove_dead(self, worth: float) -> None:
+        if self._strength > 0:
+            remove_dead_units(self.graph, worth)
 
     def rebuild(self, kept: Tensor) -> list[Tensor]:
         positions = super().rebuild(kept)
@@ -205,7 +215,6 @@ class ProximalRun(GroupedRun):
         self.metric.observe(self.latent_gradient, self._pending)
         if self._strength > 0:
             self.shrink(self._strength, self.rate * self._pending)
-            remove_dead_units(self.graph)
         self._pending = 0
         if self._control is not None:
             self._follow_target(self._control)
@@ -232,6 +241,7 @@ class ProximalRun(GroupedRun):
         return sum(left) <= self._n_kept or too_few
 
     def _fix_zeros(self) -> None:
+        self._remove_dead(0.0)
         if self.whole:
             self.fix_units(self.unit_scores(), self.units_open())
         elif self._control is None:
