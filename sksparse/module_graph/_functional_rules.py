@@ -79,12 +79,14 @@ def _weighted(
         walk.obstruct(node, f"{name!r} has weights that are computed")
         return Value(shape)
     units = walk.new_units(shape[axis])
+    owner = weight.parameter.rpartition(".")[0]
+    called = f"{owner}.{node.name}" if owner else node.name  # another name for each call
     for part, (reads, writes) in zip(weight.parts, of_sources, strict=True):
-        walk.note(name, part.source.name, cast("int", reads), read, "reads")
-        walk.note(name, part.source.name, cast("int", writes), units, "writes")
+        walk.note(called, part.source.name, cast("int", reads), read, "reads")
+        walk.note(called, part.source.name, cast("int", writes), units, "writes")
     walk.count(weight.parameter, math.prod(shape) / shape[axis])
     if isinstance(bias, Value):
-        walk.meet(bias, len(bias.shape) - 1, units, name, "writes")
+        walk.meet(bias, len(bias.shape) - 1, units, called, "writes")
     return Value(shape, axis, units)
 
 

@@ -15,7 +15,7 @@ from sksparse.module_graph._branches import find_branches
 from sksparse.module_graph._costs import LayerCost, layer_costs
 from sksparse.module_graph._function_rules import values_in
 from sksparse.module_graph._rules import FUNCTION_RULES, LAYER_RULES, own_code
-from sksparse.module_graph._shape_rules import number, unknown
+from sksparse.module_graph._shape_rules import number, resize, sizes_in, unknown
 from sksparse.module_graph._trace import Obstacle, trace
 from sksparse.module_graph._value import OpenPart, Size, Slot, Source, Step, Value
 from sksparse.module_graph._walk import Walk
@@ -59,6 +59,8 @@ class ModuleGraph:
         Which positions of which parameters and buffers belong to which units.
     input_units : ndarray
         The units of the features, in their order on the axis of features.
+    output_units : ndarray
+        The units of what the module returns, in their order.
     removable : ndarray of shape (n_units,)
         Boolean: units between the layers, which may be removed. Features and outputs are not.
     kept_whole : dict of int to str
@@ -103,6 +105,7 @@ class ModuleGraph:
             replace(slot, units=number[slot.units]) for slot in walk.slots
         )
         self.input_units = number[walk.input_units]
+        self.output_units = number[walk.output_units]
         self.kept_whole: dict[int, str] = {}
         for units, why in reversed(walk.whole):
             self.kept_whole |= dict.fromkeys(np.unique(number[units]).tolist(), why)
@@ -204,6 +207,8 @@ def _follow(walk: Walk, graph: fx.Graph) -> Iterator[Step]:
         args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: values[n])
         if node.op == "output":
             walk.keep_values_whole(values_in(args), "they are outputs of the module")
+            left = [value.all_units for value in values_in(args)]
+            walk.output_units = np.concatenate([walk.output_units, *left])
             continue
         layer = walk.module.get_submodule(node.target) if node.op == "call_module" else None
         target: Any = node.target
@@ -234,8 +239,15 @@ def _apply(
     table: dict[Any, Any] = FUNCTION_RULES if layer is None else LAYER_RULES
     rule = table.get(node.target if layer is None else type(layer))
     why = "" if layer is None else own_code(layer)
+    if rule is not resize:
+        for size in sizes_in((args, kwargs)):
+            walk.fix(size)
     if rule is not None and not why:
-        return rule(walk, node, name, layer, *args, **kwargs)
+        positional, others = _by_position(args, kwargs)
+        try:
+            return rule(walk, node, name, layer, *positional, **others)
+        except TypeError:
+            why = "is called in a form that is not known"
     values = list(values_in((args, kwargs)))
     has_weights = layer is not None and any(True for _ in layer.parameters())
     kind = "" if layer is None else f", a layer of type {type(layer).__name__},"
@@ -244,6 +256,13 @@ def _apply(
     walk.obstruct(node, what, None if has_weights else read)
     walk.keep_values_whole([v for v in values if v.is_input], f"{name!r} may mix them")
     return unknown(node.meta["shape"])
+
+
+def _by_position(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Arguments with the tensors in front, where they are given by name."""
+    others = dict(kwargs)
+    front = [others.pop(name) for name in ("input", "tensors", "other") if name in others]
+    return [*args, *front], others
 
 
 def _is_number(shape: Any) -> bool:

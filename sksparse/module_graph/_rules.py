@@ -34,7 +34,7 @@ LAYER_RULES: dict[type[nn.Module], Rule] = {
     **dict.fromkeys((nn.UpsamplingBilinear2d,), functions.resized),
     nn.GLU: functions.gate,
     nn.Flatten: shapes.move,
-    nn.Unflatten: shapes.unflatten,
+    nn.Unflatten: shapes.resize,
 }
 _POOLING_LAYERS = ("MaxPool", "AvgPool", "AdaptiveMaxPool", "AdaptiveAvgPool", "LPPool")
 _PADDING_LAYERS = ("ZeroPad", "ConstantPad", "ReflectionPad", "ReplicationPad", "CircularPad")

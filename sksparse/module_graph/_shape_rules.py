@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 from torch.fx.node import map_aggregate
 
 from sksparse.module_graph._value import OpenPart, Size, Value, axes_of, line_along
@@ -25,8 +25,8 @@ _PRODUCTS = (operator.mul, operator.imul, math.prod)
 _COPYING = {"view": "reshape", "view_as": "reshape_as"}
 _BY_POSITION = "picks units by their position"
 _HARD_CODED = (
-    "has the number of units in the code; take it from the tensor, as in x.flatten(1) or "
-    "x.view(x.size(0), -1)"
+    "has the number of units in the code; take it from the tensor, as in x.flatten(1), "
+    "x.view(x.size(0), -1) or nn.Unflatten(1, (-1, 7, 7))"
 )
 
 
@@ -58,7 +58,7 @@ def resize(
 ) -> Any:
     """A new shape, in which the axis of units must take its size from the tensor itself."""
     (value,) = _moved(walk, node, layer, x, args, kw)
-    sizes = _sizes(node, x, args, kw)
+    sizes = _sizes(node, layer, x, args, kw)
     if x.axis is None and x.stacked is None:
         if any(type(size) is int and size > 1 for size in sizes):
             walk.keep_values_whole([x], f"{name!r} has their number in the code")
@@ -73,16 +73,6 @@ def resize(
     if value.axis is None:
         walk.obstruct(node, f"{name!r} {_HARD_CODED}", x.all_units)
     return value
-
-
-def unflatten(walk: Walk, node: fx.Node, name: str, layer: nn.Unflatten, x: Value) -> Value:
-    """The axis of units becomes several, of which the first is that of the new units."""
-    (value,) = _moved(walk, node, layer, x, (), {})
-    if value.stacked is None:
-        return value
-    dim = layer.dim if isinstance(layer.dim, int) else -1
-    sizes: list[Any] = [-1 if k == dim % len(x.shape) else 0 for k in range(len(value.shape))]
-    return _split(walk, value, sizes)
 
 
 def _moved(walk: Walk, node: fx.Node, layer: Any, x: Value, args: Any, kw: Any) -> list[Value]:
@@ -168,10 +158,12 @@ def _split(walk: Walk, value: Value, sizes: list[Any]) -> Value:
     return Value(value.shape, axes[0], line_along(labels, axes[0]))
 
 
-def _sizes(node: fx.Node, x: Value, args: Any, kw: Any) -> list[Any]:
+def _sizes(node: fx.Node, layer: Any, x: Value, args: Any, kw: Any) -> list[Any]:
     """The sizes that a call asks for, one for each axis of the result."""
     given = [*args, *kw.values()]
-    if node.target in ("unflatten", torch.unflatten):
+    if layer is not None:
+        given = [layer.dim, layer.unflattened_size]
+    if layer is not None or node.target in ("unflatten", torch.unflatten):
         dim = given[0] % len(x.shape)
         return [-1] * dim + list(given[1]) + [-1] * (len(x.shape) - dim - 1)
     if len(given) == 1 and isinstance(given[0], tuple | list):
@@ -198,7 +190,7 @@ def number(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
         return _asked(walk, args)
     if node.target is operator.getitem:
         return args[0][_fixed(walk, args[1])]
-    sizes = list(_sizes_in(args))
+    sizes = list(sizes_in(args))
     if node.target in _PRODUCTS and sizes:
         return Size(node.meta["shape"], tuple(pair for size in sizes for pair in size.counted))
     for size in sizes:
@@ -217,22 +209,28 @@ def _asked(walk: Walk, args: tuple[Any, ...]) -> Any:
 
 def _size(value: Value, axis: int) -> Any:
     has_rows = axis == 0 and value.is_input
-    follows = value.axis == axis or (value.parts and not has_rows) or value.stacked is not None
+    stands = value.stacked is not None and axis in axes_of(value.stacked)
+    follows = value.axis == axis or stands or (value.parts and not has_rows)
     return Size(value.shape[axis], ((value, axis),)) if follows else value.shape[axis]
 
 
 def _fixed(walk: Walk, item: Any) -> Any:
-    for size in _sizes_in(item):
+    for size in sizes_in(item):
         walk.fix(size)
     return map_aggregate(item, lambda i: i.number if isinstance(i, Size) else i)
 
 
-def _sizes_in(argument: Any) -> Iterator[Size]:
+def sizes_in(argument: Any) -> Iterator[Size]:
+    """All sizes in the arguments of a call."""
     if isinstance(argument, Size):
         yield argument
+    elif isinstance(argument, slice):
+        yield from sizes_in((argument.start, argument.stop, argument.step))
+    elif isinstance(argument, dict):
+        yield from sizes_in(list(argument.values()))
     elif isinstance(argument, tuple | list):
         for item in argument:
-            yield from _sizes_in(item)
+            yield from sizes_in(item)
 
 
 MOVES = (

@@ -176,6 +176,8 @@ class _Tracer(fx.Tracer):
     def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         if self._is_idle():
             return forward(*args, **kwargs)
+        if not args and "input" in kwargs:
+            args = (kwargs.pop("input"),)
         try:
             return super().call_module(m, forward, args, kwargs)
         except Exception:

@@ -53,6 +53,8 @@ class Walk:
         Units that cannot be removed, and why.
     input_units : ndarray
         The units of the features that enter.
+    output_units : ndarray
+        The units of what leaves.
     names : dict of str to str
         For each name of a parameter or buffer its first one.
     trained : frozenset of str
@@ -68,6 +70,7 @@ class Walk:
         self.obstacles: list[tuple[Obstacle, Indices | None]] = []
         self.whole: list[tuple[Indices, str]] = []
         self.input_units: Indices = np.empty(0, dtype=np.intp)
+        self.output_units: Indices = np.empty(0, dtype=np.intp)
         self._n_units = 0
         self._whole_sources: list[tuple[Source, str]] = []
         self._fixed: list[tuple[Value, int]] = []
@@ -149,9 +152,17 @@ class Walk:
                 self.keep_whole(value.all_units, why)
             for part in value.parts:
                 along = part.along(axis)
-                for axes, units in part.source.units.items():
+                for axes, units in self._units_of(part.source):
                     if along is None or set(axes) & set(along[0]):
                         self.keep_whole(units, why)
+
+    def _units_of(self, source: Source) -> list[tuple[tuple[int, ...], Indices]]:
+        """The units on the axes of features, or on those of a parameter."""
+        slots = self._first_slots.items()
+        of_parameter = [
+            ((axis,), slot.units) for (name, axis), slot in slots if name == source.name
+        ]
+        return [*source.units.items(), *of_parameter]
 
     # parameters
 

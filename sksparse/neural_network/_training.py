@@ -16,8 +16,10 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from sksparse._estimator import SparseEstimator
+from sksparse._interrupts import check, worth_keeping
 from sksparse._typing import Array, Indices
 from sksparse.neural_network._targets import in_float32, strip_features
+from sksparse.neural_network.fitted._size import Size
 from sksparse.neural_network.training._adam import FusedAdam
 from sksparse.neural_network.training._callbacks import (
     check_callbacks,
@@ -32,6 +34,7 @@ from sksparse.neural_network.training._data import (
     split_rows,
 )
 from sksparse.neural_network.training._held_out import HeldOut, split_groups
+from sksparse.neural_network.training._layout import Layout, layout_of
 from sksparse.neural_network.training._observed import UserView
 from sksparse.neural_network.training._runtime import draw_seed, resolve_device, training
 from sksparse.neural_network.training._standardisation import Standardisation
@@ -41,7 +44,7 @@ from sksparse.sparsifiers import SPARSIFIERS, Sparsifier, SparsifierRun, Task
 from sksparse.sparsifiers._keep_zeros import KeepZeros
 
 #: Rows from which the shapes between the layers of a module are found.
-_EXAMPLE_ROWS = 2
+_EXAMPLE_ROWS = 3
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,12 @@ class TrainedNet(SparseEstimator):
         self._check_targets()
         device = resolve_device(self.device)
         validates = self.early_stopping and not partial
-        check_callbacks(self.callbacks, self.learning_rate, validates=validates)
+        check_callbacks(
+            self.callbacks,
+            self.learning_rate,
+            validates=validates,
+            shrinks=self.compact_during and not partial,
+        )
         continues = self._continues(partial=partial)
         X, inputs = strip_features(
             X,
@@ -95,6 +103,8 @@ class TrainedNet(SparseEstimator):
             partial=partial,
         )
         seed = draw_seed(self.random_state)
+        size = self._network.size if continues else Size(X.shape[1:])
+        n_features, X = X.shape[1], size.pick(X)
         table = make_table(X, device)
         rows = lambda part, w: make_rows(table, target.y, w, part, device)  # noqa: E731
         valid = None
@@ -104,20 +114,29 @@ class TrainedNet(SparseEstimator):
         else:
             index, weight = merge_equal_rows(X, target.y, weight)
             splits = validates and held_out is None
-            learn, check = self._split(index, target, seed) if splits else (index, None)
+            learn, rest = self._split(index, target, seed) if splits else (index, None)
             train = rows(learn, weight)
-            valid = None if check is None else rows(check, weight)
+            valid = None if rest is None else rows(rest, weight)
         if held_out is not None:
-            valid = _held_out_rows(held_out, inputs, device)
+            valid = _held_out_rows(held_out, inputs, size, device)
         with training(seed, device) as use_threads:
-            module = self._start_module(X.shape[1], target, partial=partial).to(device)
+            module = self._start_module(n_features, target, partial=partial).to(device)
             self._check_module(module, train, target.n_outputs)
             if target.scaling is not None and not continues:
                 self._adopt_standardisation(module, train, target.scaling)
             use_threads(self._resolve_batch_size(len(train)), module)
-            net = self._make_net(module, train, target, inputs, partial=partial)
+            layout = layout_of(module, train.first(_EXAMPLE_ROWS))
+            shrinks = (self.compact or self.compact_during) and not partial
+            if shrinks:
+                # what cannot be followed is refused here
+                size = size.measured(module)
+            net = self._make_net(module, train, target, inputs, size, layout, partial=partial)
             interrupted = net.train_phases(train, valid)
             constant = [] if partial else self._constant_outputs(module.eval(), train, target)
+        module = module.cpu().eval()
+        if shrinks:
+            module, size = size.compacted(module)
+            interrupted |= self._was_interrupted()
         if interrupted:
             warnings.warn(
                 f"Training was interrupted after {len(net.history)} epochs; the network was "
@@ -125,13 +144,25 @@ class TrainedNet(SparseEstimator):
                 ConvergenceWarning,
                 stacklevel=5,
             )
+        if shrinks or device.type != "cpu":
+            layout = layout_of(module, size.example())
         self._set_input_scaling(inputs)
-        self._take_over(module.cpu().eval(), net, target.scaling, partial=partial)
+        self._take_over(module, net, target.scaling, size, layout, partial=partial)
         self._adopt(target.attributes)
         if constant:
             self._warn_of_constants(constant, target.n_outputs)
         elif not (partial or interrupted or self.early_stopping):
             self._warn_if_still_falling()
+
+    def _was_interrupted(self) -> bool:
+        """Whether a signal has arrived since training ended, and the network is to be kept."""
+        try:
+            check()
+        except KeyboardInterrupt:
+            if not worth_keeping():
+                raise
+            return True
+        return False
 
     def _split(self, index: Indices, target: TrainingTarget, seed: int) -> tuple[Indices, Indices]:
         labels = None if target.labels is None else target.labels[index]
@@ -152,6 +183,8 @@ class TrainedNet(SparseEstimator):
         train: Rows,
         target: TrainingTarget,
         inputs: Standardisation | None,
+        size: Size,
+        layout: Layout,
         *,
         partial: bool,
     ) -> PhasedNet:
@@ -160,19 +193,20 @@ class TrainedNet(SparseEstimator):
         adam = self.solver == "adam"
         task = Task(
             alpha=self.alpha,
-            target_sparsity=self.target_sparsity,
             weight_decay=self.weight_decay,
             learning_rate=self.learning_rate_init,
             max_iter=1 if partial else self.max_iter,
             steps_per_epoch=math.ceil(len(train) / batch_size),
             n_samples=len(train),
             scheduled=self.learning_rate != "auto" or rates_given,
-            target_flops=self.target_flops,
-            target_units=self.target_units,
+            **self._targets(module, size, partial=partial),
             example=train.first(_EXAMPLE_ROWS),
             is_adaptive=adam,
+            momentum=0.0 if adam else self.momentum,
         )
         moments = {"momentum": self.momentum, "nesterov": self.momentum > 0, "fused": True}
+        run = KeepZeros().attach(module, task) if partial else self._attach(module, task)
+        run.n_dense_weights = sum(size.weights(module).values())
         net = PhasedNet(
             module,
             criterion=target.criterion,
@@ -186,10 +220,12 @@ class TrainedNet(SparseEstimator):
             callbacks=copied_callbacks(self.callbacks),
             max_epochs=task.max_iter,
             view=target.view,
+            layout=layout,
             name=type(self).__name__,
             rates_given=rates_given,
-            attributes=functools.partial(self._attributes_of, target, inputs),
-            run=KeepZeros().attach(module, task) if partial else self._attach(module, task),
+            compacts=self.compact_during and not partial,
+            attributes=functools.partial(self._attributes_of, target, inputs, size),
+            run=run,
             score=target.score,
             stopping=Stopping(self.n_iter_no_change, self.tol),
             updates=Updates(
@@ -202,19 +238,37 @@ class TrainedNet(SparseEstimator):
         return net.initialize()
 
     def _attributes_of(
-        self, target: TrainingTarget, inputs: Standardisation | None, net: PhasedNet
+        self, target: TrainingTarget, inputs: Standardisation | None, size: Size, net: PhasedNet
     ) -> dict[str, Any]:
         """The fitted attributes, if training ended with the weights that the module has now."""
         fitted = copy.copy(self)
         fitted._set_input_scaling(inputs)
-        fitted._take_over(
-            copy.deepcopy(net.module_).cpu().eval(), net, target.scaling, partial=False
-        )
+        module = copy.deepcopy(net.module_).cpu().eval()
+        fitted._take_over(module, net, target.scaling, size, net.layout, partial=False)
         fitted._adopt(target.attributes)
         return dict(vars(fitted))
 
+    def _targets(self, module: nn.Module, size: Size, *, partial: bool) -> dict[str, float | None]:
+        """What is to be left, as shares of the module that is trained."""
+        sparsity, flops, units = self.target_sparsity, self.target_flops, self.target_units
+        if self._continues(partial=partial) and not partial:
+            left = size.left(module)
+            sparsity = None if sparsity is None else max(0.0, 1 - (1 - sparsity) / left["weights"])
+            flops = None if flops is None else min(1.0, flops / left["flops"])
+            units = None if units is None else min(1.0, units / left["units"])
+        return {"target_sparsity": sparsity, "target_flops": flops, "target_units": units}
+
     def _attach(self, module: nn.Module, task: Task) -> SparsifierRun:
-        return self._configured_sparsifier().attach(module, task)
+        sparsifier = self._configured_sparsifier()
+        run = sparsifier.attach(module, task)
+        if self.compact_during and not run.compacts:
+            raise ValueError(
+                "compact_during=True needs a method that takes whole units away while it trains, "
+                f"which {sparsifier!r} does not; choose one that does, such as "
+                "sparsifier='filters' or 'group' with granularity='unit', or compact=True, which "
+                "waits for the end."
+            )
+        return run
 
     def _configured_sparsifier(self) -> Sparsifier:
         given = isinstance(self.sparsifier, Sparsifier)
@@ -239,11 +293,13 @@ class TrainedNet(SparseEstimator):
         return min(n_rows, self.batch_size)
 
 
-def _held_out_rows(held_out: HeldOut, inputs: Standardisation | None, device: torch.device) -> Rows:
+def _held_out_rows(
+    held_out: HeldOut, inputs: Standardisation | None, size: Size, device: torch.device
+) -> Rows:
     """Validation rows of the user, standardised as the training rows are."""
     X = held_out.X
     if inputs is not None:
         X = inputs.standardise(X.toarray() if sparse.issparse(X) else X)
-    X = in_float32(X)
+    X = size.pick(in_float32(X))
     index, weight = merge_equal_rows(X, held_out.y, held_out.weight)
     return make_rows(make_table(X, device), held_out.y, weight, index, device)

@@ -14,26 +14,18 @@ layers are never pruned.
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
-from functools import cached_property
 
 import torch
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
 from sksparse._estimator import Component
-from sksparse.module_graph import ModuleGraph
 from sksparse.sparsifiers._task import Phase, Task
+from sksparse.sparsifiers._unit_removal import UnitRemoval
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
 from sksparse.sparsifiers.parameters._probe import Probe
-from sksparse.sparsifiers.structure._module_units import ModuleUnits
-from sksparse.sparsifiers.structure._paths import initialise_revived_units, keep_paths
-from sksparse.sparsifiers.structure._unit_graph import UnitGraph
-
-#: A weight that was added to complete a path is at least this share of a usual initial one.
-_LEAST_ADDED = 0.1
+from sksparse.sparsifiers.structure._revived import keep_paths_alive
 
 
 class Sparsifier(Component, ABC):
@@ -92,7 +84,7 @@ class Sparsifier(Component, ABC):
         """
 
 
-class SparsifierRun(ABC):
+class SparsifierRun(UnitRemoval, ABC):
     """One sparsified training: the methods that the trainer calls, in this order.
 
     For every phase ``begin_phase``, then ``learned`` for a new optimiser; for
@@ -135,15 +127,14 @@ class SparsifierRun(ABC):
     compacts = False
 
     def __init__(self, module: nn.Module, task: Task) -> None:
-        self.task = task
-        self._refuse_other_measures()
+        super().__init__(task)
+        if task.target is not None:
+            task.target.require_measure(self.measures)
         self.counted = self.counted or task.target_sparsity is not None
         self.rate = task.learning_rate
         self.module = module
         self.parameters = FlatParameters(module)
         self.n_weights = self.n_dense_weights = self.parameters.n_weights
-        self.mask: Tensor | None = None
-        self.other_mask: Tensor | None = None
         self.others = nn.Parameter(self.parameters.others)
         self.others.grad = self.parameters.other_gradient
         self.unite()
@@ -157,42 +148,6 @@ class SparsifierRun(ABC):
     @abstractmethod
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         """Prune, freeze or rewind what the phase asks for."""
-
-    @cached_property
-    def graph(self) -> UnitGraph:
-        """The units of the module and the layers that they connect."""
-        return UnitGraph(self.module, self.parameters)
-
-    @cached_property
-    def units(self) -> ModuleUnits:
-        """The removable units of the module, where everything in it can be followed.
-
-        Raises
-        ------
-        ValueError
-            It names what cannot be followed.
-        """
-        if self.task.example is None:
-            raise ValueError("Units are found from a few rows of features; give Task(example=...).")
-        graph = ModuleGraph(self.module, self.task.example)
-        graph.require_followed(
-            "Removing whole units", "Choose granularity='weight', or change the module."
-        )
-        return ModuleUnits(graph, self.parameters)
-
-    def _refuse_other_measures(self) -> None:
-        """Refuse a target that counts what this run does not remove."""
-        target = self.task.target
-        if target is None or target.measure in self.measures:
-            return
-        if "flops" in self.measures:
-            remedy = "give target_flops or target_sparsity, or remove whole units"
-        else:
-            remedy = "give target_sparsity, or remove whole units"
-        raise ValueError(
-            f"{target.option} counts {target.measure}, which are not what this sparsifier removes "
-            f"with these options; {remedy}: granularity='unit', where a sparsifier has it."
-        )
 
     @property
     def weights(self) -> Tensor:
@@ -220,7 +175,7 @@ class SparsifierRun(ABC):
         """What the optimiser updates in this phase."""
         return [self.latent, self.others]
 
-    def before_batch(self) -> None:  # noqa: B027, most methods need nothing here
+    def before_batch(self) -> None:
         """Write the weights that the next batch is to see."""
 
     def after_backward(self) -> None:
@@ -237,17 +192,11 @@ class SparsifierRun(ABC):
 
     def after_step(self) -> None:
         """Project after an update; by default, pruned weights back to exactly zero."""
-        self._apply_masks()
-
-    def _apply_masks(self) -> None:
-        if self.mask is not None:
-            self.weights.mul_(self.mask)
-        if self.other_mask is not None:
-            self.parameters.others.mul_(self.other_mask)
+        self.apply_masks()
 
     def before_evaluation(self) -> None:
         """Write the weights of the network as it would be returned now, without noise."""
-        self._apply_masks()
+        self.apply_masks()
 
     def take_over(self, changed: Tensor) -> None:
         """Learn on from weights of the module that a callback has changed, but for pruned ones.
@@ -300,6 +249,8 @@ class SparsifierRun(ABC):
             For each tensor of ``learned`` the positions of its new values among its old ones, with
             which the trainer cuts the state of the optimiser.
         """
+        if self._dense_totals is None:
+            self._dense_totals = self.units.totals
         n_before = self.n_weights
         separate = self.latent.data_ptr() != self.weights.data_ptr()
         self.parameters = self.parameters.renewed(self.module)
@@ -342,87 +293,7 @@ class SparsifierRun(ABC):
         """A mask with paths to all outputs, where the number of weights is given."""
         if not self.counted:
             return keep
-        kept = keep_paths(keep, scores, self.graph)
-        usual = self._usual_weights()
-        # two zeros on a path have no gradient: kept weights that are zero begin anew
-        least = torch.where(kept & ~keep, _LEAST_ADDED * usual, 0.0)
-        empty = kept & (self.weights.abs() <= least)
-        if empty.any():
-            first = torch.where(self._first_weights == 0, usual, self._first_weights)
-            self.weights.copy_(torch.where(empty, first, self.weights))
-        if kept is not keep:
-            initialise_revived_units(keep, kept, self.graph)
-        return kept
-
-    def _usual_weights(self) -> Tensor:
-        """The usual magnitude of initial weights in each layer, in place of zeros of a fit."""
-        sizes = [w[0].numel() ** -0.5 for w in self.tensors.values()]
-        counts = torch.tensor(self.parameters.sizes, device=self.weights.device)
-        return self.weights.new_tensor(sizes).repeat_interleave(counts)
-
-    def require_target(self) -> None:
-        """Refuse, before training, a target that removing units cannot meet.
-
-        Raises
-        ------
-        ValueError
-            It says the least share that can be left.
-        """
-        if self.task.target is not None:
-            self.units.check_target(self.task.target)
-
-    def choose_units(self, scores: Tensor, is_open: Tensor) -> Tensor:
-        """The units to keep in the end: as the target asks, or those that `alpha` leaves open.
-
-        A layer is never emptied; where `alpha` would do so, the guard warns.
-
-        Parameters
-        ----------
-        scores : torch.Tensor of shape (n_units,)
-            The larger, the longer a unit is kept; comparable between layers.
-        is_open : torch.Tensor of shape (n_units,)
-            Boolean: what is kept where there is no target.
-
-        Returns
-        -------
-        keep : torch.Tensor of shape (n_units,)
-            Boolean.
-        """
-        if self.task.target is not None:
-            return self.units.choose(scores, self.task.target)
-        keep, rescued = self.units.guarded(is_open, scores)
-        if rescued:
-            names = ", ".join(map(repr, rescued))
-            warnings.warn(
-                f"At this strength no unit of {names} would be left; the best one of each was "
-                "kept. Lower alpha, or ask for a target.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        return keep
-
-    def share_left(self) -> float:
-        """The share of the dense network that is left now, in the measure of the target.
-
-        Without a target, or where it counts weights, that is ``density``. A unit is left when
-        something that makes it and something that reads it is not zero.
-        """
-        target = self.task.target
-        if target is None or target.measure == "weights":
-            return self.density()
-        return self.units.left(self.units.in_use(self.parameters.values), target.measure)
-
-    def freeze_units(self, keep: Tensor) -> None:
-        """Keep only these units, with all that belongs to them, from now on.
-
-        Parameters
-        ----------
-        keep : torch.Tensor of shape (n_units,)
-            Boolean, one for each of ``units``.
-        """
-        mask = self.units.mask(keep).to(self.weights.dtype)
-        self.mask, self.other_mask = mask.tensor_split([self.n_weights])
-        self._apply_masks()
+        return keep_paths_alive(keep, scores, self.graph, self._first_weights)
 
     def freeze(self, keep: Tensor) -> None:
         """Keep only the weights where the flat boolean tensor is true, from now on."""

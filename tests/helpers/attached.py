@@ -27,14 +27,23 @@ def make_task(**changes: object) -> Task:
 
 
 def attach(module: nn.Module, sparsifier: Sparsifier, **changes: object) -> Any:
-    return sparsifier.attach(module, make_task(**changes))
+    options = {"example": example_of(module), **changes}
+    return sparsifier.attach(module, make_task(**options))
+
+
+def example_of(module: nn.Module) -> torch.Tensor | None:
+    """Rows of features for a module that begins with a linear layer; None for others."""
+    layers = [part for part in module.modules() if isinstance(part, nn.Linear | nn.Conv1d)]
+    if not layers or not isinstance(layers[0], nn.Linear):
+        return None
+    return torch.zeros(2, layers[0].in_features, dtype=layers[0].weight.dtype)
 
 
 def attach_with_unit_squares(module: nn.Module, sparsifier: Sparsifier, **changes: object) -> Any:
     run = attach(module, sparsifier, **changes)
     # gradients of mean square 1 make the step in the metric of Adam the step itself
-    run._squares.fill_(1.0)
-    run._share_seen = 1.0
+    run.metric._sums.fill_(1.0)
+    run.metric._share_seen = 1.0
     return run
 
 

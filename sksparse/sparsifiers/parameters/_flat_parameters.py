@@ -38,6 +38,46 @@ def prunable_tensors(module: nn.Module) -> dict[str, nn.Parameter]:
     return {n: p for n, p in module.named_parameters() if p.ndim >= 2 and p.requires_grad}
 
 
+def numbers_for(
+    name: str, values: Any, n: int, noun: str, *, least: float = 0.0, most: float = math.inf
+) -> list[float]:
+    """Several numbers, from one for all of them or a sequence.
+
+    Parameters
+    ----------
+    name : str
+        The option that is read, for the message.
+    values : float or sequence of float
+        What the user gave.
+    n : int
+        How many numbers there are to be.
+    noun : str
+        What they are for, in the plural, for the message.
+    least, most : float
+        The range of what is accepted.
+
+    Returns
+    -------
+    numbers : list of float
+    """
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except ValueError:
+        # what is no number is out of range
+        numbers = np.array(math.nan)
+    if numbers.ndim == 0:
+        numbers = numbers.repeat(n)
+    in_range = (numbers >= least) & (numbers <= most)
+    if numbers.shape != (n,) or not in_range.all():
+        bounds = f" of at least {least}" if math.isinf(most) else f" from {least} to {most}"
+        if math.isinf(least):
+            bounds = ""
+        raise ValueError(
+            f"{name}={values!r} must be one number{bounds}, or one for each of the {n} {noun}."
+        )
+    return [float(number) for number in numbers]
+
+
 class FlatParameters:
     """All trainable parameters of a module, prunable weights first, as one flat tensor.
 
@@ -172,23 +212,10 @@ class FlatParameters:
         numbers : torch.Tensor of shape (n_tensors,)
             In the order of ``tensors``.
         """
-        try:
-            numbers = np.asarray(values, dtype=np.float64)
-        except ValueError:
-            # what is no number is out of range
-            numbers = np.array(math.nan)
-        if numbers.ndim == 0:
-            numbers = numbers.repeat(len(self.tensors))
-        in_range = (numbers >= least) & (numbers <= most)
-        if numbers.shape != (len(self.tensors),) or not in_range.all():
-            bounds = f" of at least {least}" if math.isinf(most) else f" from {least} to {most}"
-            if math.isinf(least):
-                bounds = ""
-            raise ValueError(
-                f"{name}={values!r} must be one number{bounds}, or one for each of the "
-                f"{len(self.tensors)} weight tensors."
-            )
-        return self.weights.new_tensor(numbers.tolist())
+        found = numbers_for(
+            name, values, len(self.tensors), "weight tensors", least=least, most=most
+        )
+        return self.weights.new_tensor(found)
 
     def release(self) -> None:
         """Give every parameter memory of its own again, trainable and without a gradient."""
@@ -206,9 +233,10 @@ class UnitGates:
     ----------
     parameters : FlatParameters
         The weights.
-    granularity : {"weight", "input", "output"}
+    granularity : {"weight", "input", "output", "shape"}
         Whether a unit is a single weight, an input unit (channel) of a tensor with all
-        weights that leave it, or an output unit with all weights that enter it.
+        weights that leave it, an output unit with all weights that enter it, or one position of
+        the filters of a convolution, the same as an input unit where there are no positions.
 
     Attributes
     ----------
@@ -220,7 +248,10 @@ class UnitGates:
 
     def __init__(self, parameters: FlatParameters, granularity: str) -> None:
         self._parameters = parameters
-        self._axis = {"weight": None, "input": 1, "output": 0}[granularity]
+        self._is_single = granularity == "weight"
+        self._summed = {"weight": (), "input": (0, 2, 3, 4), "output": (1, 2, 3, 4), "shape": (0,)}[
+            granularity
+        ]
         tensors = list(parameters.tensors.values())
         self._shapes = [self._unit_shape(w) for w in tensors]
         self.counts = [math.prod(shape) for shape in self._shapes]
@@ -237,20 +268,20 @@ class UnitGates:
 
     def weight_views(self, weights: Tensor) -> list[Tensor]:
         """Views of a flat tensor over all weights with which ``unit_views`` broadcast."""
-        if self._axis is None:
+        if self._is_single:
             return [weights]
         return list(self._parameters.by_tensor(weights).values())
 
     def unit_views(self, units: Tensor) -> list[Tensor]:
         """Views of a tensor over all units that broadcast against ``weight_views``."""
-        if self._axis is None:
+        if self._is_single:
             return [units]
         parts = units.split(self.counts)
         return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
     def spread(self, units: Tensor) -> Tensor:
         """The number of its unit at each weight, flat."""
-        if self._axis is None:
+        if self._is_single:
             return units
         tensors = self._parameters.tensors.values()
         views = zip(self.unit_views(units), tensors, strict=True)
@@ -259,16 +290,14 @@ class UnitGates:
     def gather(self, weights: Sequence[Tensor], *, out: Sequence[Tensor]) -> None:
         """Write the sum over the weights of each unit; both are views from above."""
         for source, target in zip(weights, out, strict=True):
-            if self._axis is None:
+            if self._is_single:
                 target.copy_(source)
             else:
-                axes = [i for i in range(source.ndim) if i != self._axis]
+                axes = [i for i in self._summed if i < source.ndim]
                 torch.sum(source, axes, keepdim=True, out=target)
 
     def _unit_shape(self, weight: Tensor) -> tuple[int, ...]:
-        if self._axis is None:
-            return tuple(weight.shape)
-        return tuple(n if i == self._axis else 1 for i, n in enumerate(weight.shape))
+        return tuple(1 if i in self._summed else n for i, n in enumerate(weight.shape))
 
 
 def multiply(a: Sequence[Tensor], b: Sequence[Tensor], *, out: Sequence[Tensor]) -> None:

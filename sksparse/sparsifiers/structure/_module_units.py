@@ -6,7 +6,7 @@ it (columns of the layers behind).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -86,6 +86,20 @@ class ModuleUnits(Groups):
         places = {(p.tensor, p.axis): p for p in self._places if p.role in roles}
         return list(places.values())
 
+    def places(self, *roles: str) -> list[tuple[str, int, Tensor]]:
+        """Tensor, axis and the unit at each position on it, ``n_units`` for none.
+
+        Parameters
+        ----------
+        *roles : {"writes", "scales", "reads"}
+            What the positions are; all by default.
+
+        Returns
+        -------
+        places : list of tuple
+        """
+        return [(p.tensor, p.axis, p.units) for p in self._chosen(roles or ALL_ROLES)]
+
     def sums(self, values: Tensor, roles: Sequence[str] = ALL_ROLES) -> Tensor:
         """For each unit the sum over what belongs to it.
 
@@ -113,14 +127,26 @@ class ModuleUnits(Groups):
 
     def scale(self, values: Tensor, factors: Tensor, roles: Sequence[str] = ALL_ROLES) -> None:
         """Multiply what belongs to each unit by its factor, in place."""
+        for tensor, numbers in self._at_places(values, factors, 1.0, roles):
+            tensor.mul_(numbers)
+
+    def add(self, values: Tensor, terms: Tensor, roles: Sequence[str] = ALL_ROLES) -> None:
+        """Add a number of each unit to what belongs to it, in place."""
+        for tensor, numbers in self._at_places(values, terms, 0.0, roles):
+            tensor.add_(numbers)
+
+    def _at_places(
+        self, values: Tensor, numbers: Tensor, elsewhere: float, roles: Sequence[str]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Views of a flat tensor, and the numbers of the units that broadcast against them."""
         by_name = self._views(values)
-        padded = torch.cat([factors, factors.new_ones(1)])
+        padded = torch.cat([numbers, numbers.new_full((1,), elsewhere)])
         for place in self._chosen(roles):
             if place.tensor in by_name:
                 tensor = by_name[place.tensor]
                 shape = [1] * tensor.ndim
                 shape[place.axis] = -1
-                tensor.mul_(padded[place.units].view(shape).to(tensor.dtype))
+                yield tensor, padded[place.units].view(shape).to(tensor.dtype)
 
     def mask(self, keep: Tensor) -> Tensor:
         """What is left of all parameters when only some units are kept."""
@@ -153,6 +179,12 @@ class ModuleUnits(Groups):
         shares = [float(on_axes[axes].prod()) for axes in self._axes]
         sizes = self._costs[measure]
         return sum(s * share for s, share in zip(sizes, shares, strict=True)) / sum(sizes)
+
+    @property
+    def totals(self) -> dict[str, float]:
+        """What the module has of each measure, as in ``Target``."""
+        sums = {measure: sum(sizes) for measure, sizes in self._costs.items()}
+        return {**sums, "units": float(self.n_units)}
 
     def _count_axes(self) -> None:
         """Prepare ``left``: the share of each axis of a weight tensor that a unit stands for."""
