@@ -18,6 +18,7 @@ from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.masks._keep import layer_quotas, n_kept
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.proximal._grouped import GroupedRun
+from sksparse.sparsifiers.proximal._groups import LEAST_DIVISOR
 from sksparse.sparsifiers.proximal._metric import ProxMetric
 from sksparse.sparsifiers.structure._dead_units import remove_dead_units
 from sksparse.sparsifiers.structure._target import Target
@@ -36,11 +37,15 @@ class Tuning:
         adds up over the updates.
     log_range : float
         By how much the logarithm of the strength can change in all updates.
+    falling : float
+        Share of the updates in which the share of whole units that is asked for falls to the
+        target, where it stays.
     """
 
     first_strength: float = 1e-3
     n_updates: int = 1000
     log_range: float = 6.0
+    falling: float = 0.8
 
 
 TUNING = Tuning()
@@ -128,11 +133,19 @@ class ProximalRun(GroupedRun):
         per_epoch = math.ceil(task.steps_per_epoch / self._options.prox_every)
         self._n_updates = max(1, epochs * per_epoch)
         self._n_done = 0
-        excess = epochs * task.steps_per_epoch / TUNING.n_updates
-        self._strength = TUNING.first_strength / max(1.0, excess)
+        self._strength = self._first_strength(max(1, epochs * task.steps_per_epoch))
         self._control = StrengthControl(
             self._strength, self._final_share, self._n_updates, TUNING.log_range
         )
+
+    def _first_strength(self, n_updates: int) -> float:
+        """The strength with which the control begins, where it is adapted for so many updates."""
+        if self.task.is_adaptive:
+            return TUNING.first_strength / max(1.0, n_updates / TUNING.n_updates)
+        # it would bring a usual weight without other gradients to zero in the end
+        reach = n_updates * self.task.learning_rate / (1 - self.task.momentum)
+        usual = float(self.weights.square().mean().sqrt())
+        return max(usual, LEAST_DIVISOR) / reach
 
     @abstractmethod
     def penalty_value(self) -> float:
@@ -212,8 +225,9 @@ class ProximalRun(GroupedRun):
 
     def _follow_target(self, control: StrengthControl) -> None:
         self._n_done += 1
-        # the share asked for falls by the same factor in each update
-        ahead = self._final_share ** max(0.0, 1 - self._n_done / self._n_updates)
+        # the share asked for falls by the same factor in each update; units go late, in steps
+        n_falling = (TUNING.falling if self.whole else 1.0) * self._n_updates
+        ahead = self._final_share ** max(0.0, 1 - self._n_done / n_falling)
         self._strength = control.update(self.share_left() * ahead)
         if self._is_beyond_target():
             # too many zeros, in all or in one tensor: the weights before this step are ranked

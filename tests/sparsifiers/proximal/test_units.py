@@ -79,9 +79,9 @@ def test_prox_and_gradient_descent_with_momentum_settle_at_the_group_lasso() -> 
     module = nn.Linear(6, 1, bias=False).double()
     options = GroupShrinkage(granularity="input", prox_every=1)
     run = attach(module, options, alpha=0.2, is_adaptive=False, momentum=0.9)
-    optimizer = torch.optim.SGD(run.learned()[:1], lr=0.01, momentum=0.9)
-    run.rate = 0.01
-    for _ in range(3000):
+    optimizer = torch.optim.SGD(run.learned()[:1], lr=0.02, momentum=0.9)
+    run.rate = 0.02
+    for _ in range(600):
         run.parameters.weight_gradient.copy_(X.T @ (X @ run.weights - y) / 40)
         optimizer.step()
         run.after_step()
