@@ -82,7 +82,9 @@ class ProximalRun(GroupedRun):
     task : Task
         What the estimator asks for.
     whole : bool, default=False
-        Whether whole units of the module are removed in the end, not single weights.
+        Whether whole groups are removed in the end, not single weights.
+    removed_kind : {"unit", "input", "shape", "layer"}, default="unit"
+        What these groups are.
 
     Attributes
     ----------
@@ -98,10 +100,18 @@ class ProximalRun(GroupedRun):
     density_margin = 1.0
 
     def __init__(
-        self, options: ProximalSparsifier, module: nn.Module, task: Task, *, whole: bool = False
+        self,
+        options: ProximalSparsifier,
+        module: nn.Module,
+        task: Task,
+        *,
+        whole: bool = False,
+        removed_kind: str = "unit",
     ) -> None:
+        self.removed_kind = removed_kind
         if whole:
-            self.measures = ("weights", "flops", "units")
+            units = ("units",) if removed_kind == "unit" else ()
+            self.measures = ("weights", "flops", *units)
         super().__init__(module, task)
         self._options = options
         self.whole = whole
@@ -161,10 +171,10 @@ class ProximalRun(GroupedRun):
 
     def units_open(self) -> Tensor:
         """The units that are left where there is no target."""
-        return self.units_in_use()
+        return self.in_use()
 
     def unit_scores(self) -> Tensor:
-        """For every removable unit its score, where whole units are removed."""
+        """For every unit, or other group, its score, where groups are removed as wholes."""
         raise NotImplementedError
 
     @property
