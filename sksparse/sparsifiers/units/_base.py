@@ -110,12 +110,11 @@ class UnitPruningRun(GradualRun):
         super().__init__(module, task)
         self._options = options
         self.target = self._resolve_target()
-        self.alive = self._all_units()
+        n_layers = len(self.units.layer_names)
+        self._dense_sizes = torch.bincount(self.units.layer, minlength=n_layers)
+        self.alive = torch.ones(self.units.n_units, dtype=torch.bool, device=self.weights.device)
         # shares of the dense network: of the module as it stands, and of what is alive in it
         self._module_share = self._alive_share = 1.0
-
-    def _all_units(self) -> Tensor:
-        return torch.ones(self.units.n_units, dtype=torch.bool, device=self.weights.device)
 
     def _resolve_target(self) -> Target:
         """What is to be left; `alpha` is the logarithm of the compression in FLOPs."""
@@ -186,7 +185,13 @@ class UnitPruningRun(GradualRun):
         target = self.target_at(strength)
         if self._options.scope == "global":
             return self.units.choose(scores, target)
-        return self.units.choose(self.units.ranks_in_layers(scores), target)
+        return self.units.choose(self._shares_of_layers(scores), target)
+
+    def _shares_of_layers(self, scores: Tensor) -> Tensor:
+        """For each unit the share of its dense layer that has no larger score."""
+        present = torch.bincount(self.units.layer, minlength=len(self._dense_sizes))
+        part = (present / self._dense_sizes)[self.units.layer]
+        return 1.0 - part * (1.0 - self.units.ranks_in_layers(scores))
 
     @abstractmethod
     def scores(self, probe: Probe) -> Tensor:
@@ -197,6 +202,8 @@ class UnitPruningRun(GradualRun):
 
     def rebuild(self, kept: Tensor) -> list[Tensor]:
         positions = super().rebuild(kept)
-        self.alive = self._all_units()
-        self._module_share = self._alive_share
+        # states of several recurrent layers in one have one number, so that some may still be dead
+        self.alive = ~super().gone()
+        left = self.units.left(self.alive, self.target.measure)
+        self._module_share = self._alive_share / left
         return positions
