@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from attached import make_task
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 from torch.nn import functional
@@ -25,7 +26,6 @@ from sksparse.sparsifiers import (
     TopK,
 )
 from sksparse.sparsifiers.parameters._probe import Probe
-from tests.helpers.attached import make_task
 
 METHODS: list[Sparsifier] = [
     Magnitude(),
