@@ -89,9 +89,7 @@ plt.show()
 # With ``compact=True`` the fitted ``module_`` has only what is left. A grey bar is a layer of the dense
 # network, the coloured one what remains of it.
 
-network = SparseNetClassifier(
-    module, sparsifier="taylor", target_flops=0.1, compact=True, **common
-)
+network = SparseNetClassifier(module, sparsifier="taylor", target_flops=0.1, compact=True, **common)
 network.fit(train, y_train)
 print(network.module_)
 LayerSizesDisplay.from_estimator(network)
