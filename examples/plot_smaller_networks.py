@@ -86,8 +86,8 @@ plt.show()
 # The small network
 # -----------------
 #
-# With ``compact=True`` the fitted ``module_`` has only what is left. A grey bar is a layer of the dense
-# network, the coloured one what remains of it.
+# With ``compact=True`` the fitted ``module_`` has only what is left. A grey bar is a layer of the
+# dense network, the coloured one what remains of it.
 
 network = SparseNetClassifier(module, sparsifier="taylor", target_flops=0.1, compact=True, **common)
 network.fit(train, y_train)
