@@ -109,7 +109,7 @@ class _Symbol(fx.Proxy):
 class _Number(_Symbol):
     """A symbol for a size: functions of torch that take no other symbol read it as a number."""
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
 
 class _Tracer(fx.Tracer):
