@@ -123,6 +123,7 @@ class ProximalRun(GroupedRun):
         self.weight_factors = self.factors.repeat_interleave(sizes)
         self.metric = ProxMetric(task, self.weights)
         self._pending = 0
+        self._n_nonzero = -1
         self._strength = options.default_alpha if task.alpha is None else task.alpha
         self._control: StrengthControl | None = None
         if task.target is not None:
@@ -228,10 +229,16 @@ class ProximalRun(GroupedRun):
         self.metric.observe(self.latent_gradient, self._pending)
         if self._strength > 0:
             self.shrink(self._strength, self.rate * self._pending)
-            remove_dead_units(self.graph)
+            self._remove_dead()
         self._pending = 0
         if self._control is not None:
             self._follow_target(self._control)
+
+    def _remove_dead(self) -> None:
+        """Remove units that have died, if weights have become zero since the last time."""
+        if int(torch.count_nonzero(self.weights)) != self._n_nonzero:
+            remove_dead_units(self.graph)
+            self._n_nonzero = int(torch.count_nonzero(self.weights))
 
     def _follow_target(self, control: StrengthControl) -> None:
         self._n_done += 1
