@@ -124,8 +124,8 @@ def row(model):
 pd.DataFrame({"dense": row(dense), "small": row(network)}).T.round(3)
 
 # %%
-# The module itself is plain torch. Here are the filters that are left of its first layer, the largest
-# first.
+# The module itself is plain torch. Here are the filters that are left of its first layer, the
+# largest first.
 
 print(network.module_)
 FilterDisplay.from_estimator(network)
