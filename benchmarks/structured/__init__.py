@@ -2,44 +2,62 @@
 
 Rows are fitted on all training rows and scored on the test rows once; their settings were chosen
 on training rows held out, which ``STRUCTURED_CHOICE=1`` does again. ``STRUCTURED_SEEDS="0 1"``
-fits these seeds only and leaves the others as they were kept.
+fits these seeds only and leaves the others as they were kept, and ``STRUCTURED_BASES=DIR`` keeps
+the networks that several rows start from.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import Any
 
 import torch
 
 from benchmarks.report import Report
 
-from .data import CHOOSING, Split, load
-from .fitting import fit, seeds_of
+from . import big, oracle, speed
+from .data import CHOOSING, load
+from .describing import describe, describe_big, describe_oracle, describe_speed
+from .fitting import Fits, seeds_of
 from .lenet_rows import DENSE, WEIGHTS
+from .lenet_structures import GROUPS
+from .networks import NETWORKS
+from .residual_rows import FAMILIES, RESIDUAL
+from .rivals import RIVALS
 from .rows import Row
+from .sequence_rows import SEQUENCES
 
-ROWS: dict[str, Row] = {**DENSE, **WEIGHTS}
+ROWS: dict[str, Row] = {**DENSE, **WEIGHTS, **GROUPS, **RESIDUAL, **SEQUENCES, **RIVALS}
+BIG = tuple(f"big, {name}" for name in NETWORKS)
+EVERY = (*ROWS, "oracle", "speed", *BIG)
 
 
 def run(report: Report) -> None:
     """Measure the rows that are asked for, or all."""
     torch.set_num_threads(1)
-    splits: dict[str, Split] = {}
-    for name in ROWS if report.rows is None else report.rows:
-        row = ROWS[name]
-        if row.data not in splits:
-            splits[row.data] = load(row.data, report)
-        measure(name, row, splits[row.data], report)
-    merged = report.merge({}, ROWS)
+    fits = Fits(ROWS, report)
+    for name in EVERY if report.rows is None else report.rows:
+        if name in ROWS:
+            measure(name, fits, report)
+        elif name == "speed":
+            keep(name, speed.measure(load("mnist", report)), report)
+        elif name == "oracle":
+            keep(name, oracle.measure(fits), report)
+        else:
+            keep(name, big.measure(name.removeprefix("big, ")), report)
+    describe(report, report.merge({}, EVERY))
 
 
-def measure(name: str, row: Row, split: Split, report: Report) -> None:
+def measure(name: str, fits: Fits, report: Report) -> None:
     """Fit with each seed, and keep each at once: the whole run takes hours."""
-    for seed in seeds_of(row):
-        result = fit(row, seed, split)
-        print(name, f"seed {seed}", result, row.must(), flush=True)
+    for seed in seeds_of(fits.rows[name]):
+        result = fits.measure(name, seed)
+        print(name, f"seed {seed}", result, fits.rows[name].must(), flush=True)
         if CHOOSING not in os.environ:
-            kept = report.merge({}, ROWS).get(name, {})
-            report.merge({name: {**kept, str(seed): result}}, ROWS)
+            kept = report.merge({}, EVERY).get(name, {})
+            report.merge({name: {**kept, str(seed): result}}, EVERY)
+
+
+def keep(name: str, result: object, report: Report) -> None:
+    """Keep what is no fit."""
+    print(name, result, flush=True)
+    report.merge({name: result}, EVERY)

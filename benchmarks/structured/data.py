@@ -9,9 +9,13 @@ import numpy as np
 
 from benchmarks.report import Report
 
+from .sequences import library_text, windows
+
 #: With it set, rows are scored on the held-out part of the training rows and are not kept.
 CHOOSING = "STRUCTURED_CHOICE"
 N_HELD_OUT = 10_000
+#: Pieces of text to train on.
+N_PIECES = 100_000
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,16 @@ def coil20(report: Report) -> Split:
     return Split(X[order], data["y"][order], X[~train], data["y"][~train])
 
 
+def characters(report: Report) -> Split:
+    """Pieces of the standard library's sources and the characters that follow them."""
+    train, test = library_text()
+    return Split(*windows(train, N_PIECES, 0), *windows(test, N_PIECES // 10, 1))
+
+
 LOADERS = {
     "mnist": mnist,
     "mnist rows": mnist_rows,
     "mnist part": mnist_part,
     "coil20": coil20,
+    "characters": characters,
 }

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import os
+import pickle
 import time
 import warnings
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+from torch import nn
 
-from .data import Split
-from .rows import Row
+from benchmarks.report import Report
+
+from .data import Split, load
+from .rows import Row, Run
+from .sizes import sizes_of
 
 #: With it set to numbers with spaces between, only these seeds are run.
 SEEDS = "STRUCTURED_SEEDS"
+#: Folder in which networks that other rows start from are kept; without it only while this runs.
+BASES = "STRUCTURED_BASES"
 
 
 def seeds_of(row: Row) -> list[int]:
@@ -23,24 +32,84 @@ def seeds_of(row: Row) -> list[int]:
     return list(range(row.n_seeds)) if asked is None else [int(seed) for seed in asked.split()]
 
 
-def fit(row: Row, seed: int, split: Split) -> dict[str, Any]:
-    """Fit once; what is recorded of it."""
-    model = row.make(seed)
-    start = time.perf_counter()
-    processor = time.process_time()
-    with warnings.catch_warnings():
-        # the schedules run to their end, which need not be convergence
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(split.X_train, split.y_train)
-    seconds = {
-        "seconds": round(time.perf_counter() - start, 1),
-        "cpu_seconds": round(time.process_time() - processor, 1),
+class Fits:
+    """Fits of rows, some of which start from the networks of others.
+
+    Parameters
+    ----------
+    rows : dict of str to Row
+        All rows by name.
+    report : Report
+        Where the data are.
+    """
+
+    def __init__(self, rows: Mapping[str, Row], report: Report) -> None:
+        self.rows = rows
+        self.report = report
+        self._splits: dict[str, Split] = {}
+        self._bases: dict[str, nn.Module] = {}
+
+    def measure(self, name: str, seed: int) -> Run:
+        """Fit a row once; what is recorded of it."""
+        row = self.rows[name]
+        split = self.split(row)
+        model, seconds = self._fit(row, seed)
+        return {
+            **scores_of(model, split),
+            **weights_of(model),
+            **(sizes_of(row, model, split.X_test) if row.compacts else {}),
+            **seconds,
+        }
+
+    def split(self, row: Row) -> Split:
+        """The data of a row."""
+        if row.data not in self._splits:
+            self._splits[row.data] = load(row.data, self.report)
+        return self._splits[row.data]
+
+    def _fit(self, row: Row, seed: int) -> tuple[Any, dict[str, float]]:
+        model, split = row.make(seed), self.split(row)
+        if row.base is not None:
+            module = self._base(row.base)
+            if row.shrink is not None:
+                module = row.shrink(module, split.X_train[:2])
+            model.set_params(module=module)
+        start, processor = time.perf_counter(), time.process_time()
+        with warnings.catch_warnings():
+            # the schedules run to their end, which need not be convergence
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(split.X_train, split.y_train)
+        return model, {
+            "seconds": round(time.perf_counter() - start, 1),
+            "cpu_seconds": round(time.process_time() - processor, 1),
+        }
+
+    def _base(self, name: str) -> nn.Module:
+        """The network of a row's first seed, fitted once."""
+        if name not in self._bases:
+            folder = os.environ.get(BASES)
+            file = None if folder is None else Path(folder) / f"{name}.pickle"
+            if file is not None and file.exists():
+                self._bases[name] = pickle.loads(file.read_bytes())
+            else:
+                self._bases[name] = self._fit(self.rows[name], 0)[0].module_
+            if file is not None:
+                file.write_bytes(pickle.dumps(self._bases[name]))
+        return self._bases[name]
+
+
+def scores_of(model: Any, split: Split) -> Run:
+    """The error in per cent, and the exponential of the mean log loss."""
+    shares = model.predict_proba(split.X_test)
+    found = model.classes_[shares.argmax(axis=1)]
+    right = shares[np.arange(len(shares)), np.searchsorted(model.classes_, split.y_test)]
+    return {
+        "error": round(float(100 * np.mean(found != split.y_test)), 2),
+        "perplexity": round(float(np.exp(-np.mean(np.log(np.maximum(right, 1e-12))))), 4),
     }
-    error = 100 * (1 - model.score(split.X_test, split.y_test))
-    return {"error": round(float(error), 2), **weights_of(model), **seconds}
 
 
-def weights_of(model: Any) -> dict[str, Any]:
+def weights_of(model: Any) -> Run:
     """The weights that are left, and their share by tensor in per cent."""
     tensors = model.density_by_layer_
     weights = dict(model.module_.named_parameters())

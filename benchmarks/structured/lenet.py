@@ -9,8 +9,8 @@ from torch import nn
 
 from sksparse.neural_network import SparseNetClassifier
 
-#: Filters and hidden units: with 500 units that of Caffe, with 800 that of Louizos.
-CAFFE, LOUIZOS = (20, 50, 500), (20, 50, 800)
+#: Filters and hidden units; the first linear layer reads 800 inputs, 16 of each filter.
+CAFFE = (20, 50, 500)
 
 
 def lenet5(widths: tuple[int, int, int] = CAFFE) -> nn.Module:
@@ -41,14 +41,17 @@ def channels_last(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
     return (X.new_empty_strided(X.shape, (c * h * w, 1, w * c, c)).copy_(X),)
 
 
-def caffe(n_features: Any = None) -> nn.Module:
+def caffe() -> nn.Module:
     """LeNet-5 of Caffe, drawn anew."""
     return lenet5(CAFFE)
 
 
-def louizos(n_features: Any = None) -> nn.Module:
-    """LeNet-5 with 800 hidden units, drawn anew."""
-    return lenet5(LOUIZOS)
+def widths(module: nn.Module) -> list[int]:
+    """Filters, inputs of the first linear layer that it reads, and hidden units."""
+    weights = [module.get_parameter(f"{name}.weight") for name in ("conv1", "conv2", "fc1")]
+    first, second, linear = weights
+    columns = int((linear != 0).any(dim=0).sum())
+    return [len(first), len(second), columns, len(linear)]
 
 
 def model(seed: int, module: Any = caffe, **changes: Any) -> SparseNetClassifier:
@@ -61,6 +64,5 @@ def model(seed: int, module: Any = caffe, **changes: Any) -> SparseNetClassifier
         "weight_decay": 1e-4,
         # the schedules run to their end
         "n_iter_no_change": 1000,
-        "device": "auto",
-    }
+            }
     return SparseNetClassifier(module, **{**options, **changes}, random_state=seed)

@@ -1,0 +1,71 @@
+"""Networks at full size without trained weights: half of the channels compacted.
+
+``python big.py NAME`` makes one, in double precision, and prints what it took.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from typing import Any
+
+from benchmarks.processes import in_process
+
+
+def measure(name: str) -> dict[str, Any]:
+    """Seconds, memory and the difference of outputs, in a process of its own."""
+    done = in_process(sys.executable, "structured/big.py", name)
+    done.check_returncode()
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main(name: str) -> None:
+    """Print what a network took."""
+    import torch
+
+    from benchmarks.structured.networks import NETWORKS
+    from benchmarks.structured.silencing import silence
+    from sksparse.compression import compact
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    build, shape = NETWORKS[name]
+    module = build().double().eval()
+    example = torch.randn(1, *shape, dtype=torch.float64)
+    silence(module, example, 0.5)
+    before = peak()
+    start = time.perf_counter()
+    result = compact(module, example, inputs=False)
+    seconds = time.perf_counter() - start
+    memory = peak()
+    with torch.no_grad():
+        masked, small = module(example), result.module(example)
+    off = float((masked - small).abs().max() / masked.abs().max())
+    print(
+        json.dumps(
+            {
+                "seconds": round(seconds, 1),
+                "memory": round(memory),
+                "before": round(before),
+                "off": float(f"{off:.1e}"),
+                "parameters": result.parameters,
+                "flops": round(result.multiply_adds[0] / result.multiply_adds[1], 4),
+                "units": round(
+                    sum(kept for kept, _ in result.widths.values())
+                    / sum(dense for _, dense in result.widths.values()),
+                    4,
+                ),
+            }
+        )
+    )
+
+
+def peak() -> float:
+    """The most memory so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

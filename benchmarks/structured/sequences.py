@@ -1,0 +1,82 @@
+"""Recurrent networks: one that reads images row by row, and a model of text."""
+
+from __future__ import annotations
+
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+#: Characters that the model of text knows: those of ASCII that are printed, and the end of a line.
+ALPHABET = "\n" + "".join(map(chr, range(32, 127)))
+#: Characters in a row of the data, of which the last is predicted.
+LENGTH = 33
+
+
+class RowReader(nn.Module):
+    """An LSTM over the rows of an image, and a linear layer on its last state.
+
+    Parameters
+    ----------
+    n_units : int, default=128
+        Units of the LSTM.
+    """
+
+    def __init__(self, n_units: int = 128) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(28, n_units, batch_first=True)
+        self.fc = nn.Linear(n_units, 10)
+
+    def forward(self, X: Tensor) -> Tensor:
+        """The logits."""
+        states, _ = self.lstm(X)
+        return self.fc(states[:, -1])
+
+
+class CharacterModel(nn.Module):
+    """An embedding, an LSTM of two layers, and a linear layer on the last state.
+
+    Parameters
+    ----------
+    n_units : int, default=128
+        Units of each layer of the LSTM.
+    n_embedded : int, default=32
+        Width of the embedding.
+    """
+
+    def __init__(self, n_units: int = 128, n_embedded: int = 32) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(len(ALPHABET), n_embedded)
+        self.lstm = nn.LSTM(n_embedded, n_units, num_layers=2, batch_first=True)
+        self.fc = nn.Linear(n_units, len(ALPHABET))
+
+    def forward(self, X: Tensor) -> Tensor:
+        """The logits of the next character."""
+        states, _ = self.lstm(self.embedding(X.long()))
+        return self.fc(states[:, -1])
+
+
+def library_text() -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the characters of the standard library's sources, and of other files of it.
+
+    Every tenth file, in the order of their names, is among the others.
+    """
+    folder = Path(sysconfig.get_paths()["stdlib"])
+    number = {character: i for i, character in enumerate(ALPHABET)}
+    parts: tuple[list[int], list[int]] = ([], [])
+    for position, file in enumerate(sorted(folder.glob("*.py"))):
+        text = file.read_text(encoding="utf-8", errors="ignore")
+        parts[position % 10 == 9].extend(number[c] for c in text if c in number)
+    train, test = (np.array(part, dtype=np.int64) for part in parts)
+    return train, test
+
+
+def windows(characters: np.ndarray, n_windows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pieces of the text at random places, and the characters that follow them."""
+    starts = np.random.default_rng(seed).choice(
+        len(characters) - LENGTH, min(n_windows, len(characters) - LENGTH), replace=False
+    )
+    pieces = characters[starts[:, None] + np.arange(LENGTH)]
+    return pieces[:, :-1].astype(np.float32), pieces[:, -1]
