@@ -47,7 +47,27 @@ STRENGTH = """sparsifier : str, Sparsifier or None, default="oscar"
         given, `alpha` is not used. Every output keeps a path of weights from an
         input, where the number of weights allows it and the layers are one chain
         (``nn.Sequential``). With `warm_start` some methods keep the zeros of an earlier fit of
-        higher sparsity."""
+        higher sparsity.
+    target_flops : float, default=None
+        Share of the multiplications of the dense network that is left, above 0 up to 1: 0.25 is a
+        quarter. For methods that remove whole units; `alpha` is not used. At most one of
+        `target_sparsity`, `target_flops` and `target_units` is given.
+    target_units : float, default=None
+        Share of the units between the layers (neurons, channels, states of recurrent layers) that
+        is left, above 0 up to 1; otherwise as `target_flops`.
+    granularity : str, default=None
+        What is removed as a whole: "weight" for single weights, "input" for what reads one input
+        of a layer, "unit" for neurons, channels and states with all that belongs to them, "shape"
+        for a position of the filters of a convolution, "layer" for branches beside a shortcut.
+        None is what the sparsifier has; which others it takes is said by its class.
+    compact : bool, default=False
+        Whether units that contribute nothing, or a constant, are taken out of the network at
+        the end of ``fit``, as :meth:`compacted` does: ``module_`` is then smaller and faster, and
+        predicts the same. A module that cannot be followed is refused before training.
+    compact_during : bool, default=False
+        Whether units that are gone for good are taken out while training goes on, so that it
+        gets cheaper as the network gets smaller; the end is that of ``compact=True``. For
+        sparsifiers that remove whole units."""
 
 TRAINING = """solver : {"adam", "sgd"}, default="adam"
         The optimiser; "sgd" is stochastic gradient descent with Nesterov `momentum`.

@@ -89,6 +89,11 @@ class SparseMLPClassifier(NetClassifierMixin, PerceptronMixin):
         sparsifier: str | Sparsifier | None = "oscar",
         alpha: float | None = None,
         target_sparsity: float | None = None,
+        target_flops: float | None = None,
+        target_units: float | None = None,
+        granularity: str | None = None,
+        compact: bool = False,
+        compact_during: bool = False,
         activation: str = "relu",
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
@@ -119,6 +124,11 @@ class SparseMLPClassifier(NetClassifierMixin, PerceptronMixin):
         self.sparsifier = sparsifier
         self.alpha = alpha
         self.target_sparsity = target_sparsity
+        self.target_flops = target_flops
+        self.target_units = target_units
+        self.granularity = granularity
+        self.compact = compact
+        self.compact_during = compact_during
         self.activation = activation
         self.dropout = dropout
         self.batch_norm = batch_norm

@@ -98,6 +98,11 @@ class SparseNetClassifier(NetClassifierMixin, ModuleMixin):
         sparsifier: str | Sparsifier | None = "oscar",
         alpha: float | None = None,
         target_sparsity: float | None = None,
+        target_flops: float | None = None,
+        target_units: float | None = None,
+        granularity: str | None = None,
+        compact: bool = False,
+        compact_during: bool = False,
         solver: str = "adam",
         momentum: float = 0.9,
         weight_decay: float = 1e-4,
@@ -125,6 +130,11 @@ class SparseNetClassifier(NetClassifierMixin, ModuleMixin):
         self.sparsifier = sparsifier
         self.alpha = alpha
         self.target_sparsity = target_sparsity
+        self.target_flops = target_flops
+        self.target_units = target_units
+        self.granularity = granularity
+        self.compact = compact
+        self.compact_during = compact_during
         self.solver = solver
         self.momentum = momentum
         self.weight_decay = weight_decay

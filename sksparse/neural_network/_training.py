@@ -40,6 +40,9 @@ from sksparse.neural_network.training._updates import Stopping, Updates
 from sksparse.sparsifiers import SPARSIFIERS, Sparsifier, SparsifierRun, Task
 from sksparse.sparsifiers._keep_zeros import KeepZeros
 
+#: Rows from which the shapes between the layers of a module are found.
+_EXAMPLE_ROWS = 2
+
 
 @dataclass(frozen=True)
 class TrainingTarget:
@@ -79,6 +82,7 @@ class TrainedNet(SparseEstimator):
         partial: bool = False,
     ) -> None:
         """Train on validated data and set the fitted attributes."""
+        self._check_targets()
         device = resolve_device(self.device)
         validates = self.early_stopping and not partial
         check_callbacks(self.callbacks, self.learning_rate, validates=validates)
@@ -153,6 +157,7 @@ class TrainedNet(SparseEstimator):
     ) -> PhasedNet:
         rates_given = has_schedule(self.callbacks)
         batch_size = self._resolve_batch_size(len(train))
+        adam = self.solver == "adam"
         task = Task(
             alpha=self.alpha,
             target_sparsity=self.target_sparsity,
@@ -162,8 +167,11 @@ class TrainedNet(SparseEstimator):
             steps_per_epoch=math.ceil(len(train) / batch_size),
             n_samples=len(train),
             scheduled=self.learning_rate != "auto" or rates_given,
+            target_flops=self.target_flops,
+            target_units=self.target_units,
+            example=train.first(_EXAMPLE_ROWS),
+            is_adaptive=adam,
         )
-        adam = self.solver == "adam"
         moments = {"momentum": self.momentum, "nesterov": self.momentum > 0, "fused": True}
         net = PhasedNet(
             module,
@@ -206,9 +214,24 @@ class TrainedNet(SparseEstimator):
         return dict(vars(fitted))
 
     def _attach(self, module: nn.Module, task: Task) -> SparsifierRun:
-        if isinstance(self.sparsifier, Sparsifier):
-            return clone(self.sparsifier).attach(module, task)
-        return SPARSIFIERS[self.sparsifier]().attach(module, task)
+        return self._configured_sparsifier().attach(module, task)
+
+    def _configured_sparsifier(self) -> Sparsifier:
+        given = isinstance(self.sparsifier, Sparsifier)
+        sparsifier = clone(self.sparsifier) if given else SPARSIFIERS[self.sparsifier]()
+        if self.granularity is None:
+            return sparsifier
+        return sparsifier.with_granularity(self.granularity)
+
+    def _check_targets(self) -> None:
+        """Refuse more than one target."""
+        names = ("target_sparsity", "target_flops", "target_units")
+        given = [f"{n}={getattr(self, n)!r}" for n in names if getattr(self, n) is not None]
+        if len(given) > 1:
+            raise ValueError(
+                f"{' and '.join(given)} are several targets, which one network may not meet "
+                "together; give one of them and leave the others None."
+            )
 
     def _resolve_batch_size(self, n_rows: int) -> int:
         if self.batch_size == "auto":

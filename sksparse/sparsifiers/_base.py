@@ -14,10 +14,13 @@ layers are never pruned.
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from functools import cached_property
 
 import torch
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
 from sksparse._estimator import Component
@@ -33,38 +36,43 @@ from sksparse.sparsifiers.structure._unit_graph import UnitGraph
 _LEAST_ADDED = 0.1
 
 
-class LargerSteps:
-    """Lets a tensor take larger steps than the optimiser gives it, or smaller ones.
-
-    One group of parameters with one rate costs the optimiser half of what two do.
-
-    Parameters
-    ----------
-    tensor : torch.Tensor
-        What the optimiser updates.
-    factor : float
-        Factor on each of its steps.
-    """
-
-    def __init__(self, tensor: Tensor, factor: float) -> None:
-        self._tensor = tensor
-        self._before = torch.empty_like(tensor)
-        self._factor = factor
-
-    def remember(self) -> None:
-        """Store the tensor before the step."""
-        self._before.copy_(self._tensor)
-
-    def extend(self) -> None:
-        """Multiply the step by the factor."""
-        torch.lerp(self._before, self._tensor, self._factor, out=self._tensor)
-
-
 class Sparsifier(Component, ABC):
     """The options of one way to make a network sparse; cloned like an estimator.
 
-    A subclass keeps its options in ``__init__`` and makes the run in ``attach``.
+    A subclass keeps its options in ``__init__`` and makes the run in ``attach``. One that has
+    several granularities has a constructor parameter ``granularity``.
     """
+
+    #: What it can remove as a whole, by the names that ``granularity`` takes.
+    granularities: tuple[str, ...] = ("weight",)
+
+    def with_granularity(self, granularity: str) -> Sparsifier:
+        """The same options with another granularity; an estimator asks for its own here.
+
+        Parameters
+        ----------
+        granularity : str
+            One of ``granularities``.
+
+        Returns
+        -------
+        sparsifier : Sparsifier
+            A clone, or itself where there is but one granularity.
+
+        Raises
+        ------
+        ValueError
+            When it does not have this granularity; the message lists those that it has.
+        """
+        if granularity not in self.granularities:
+            names = ", ".join(map(repr, self.granularities))
+            raise ValueError(
+                f"granularity={granularity!r} has no meaning for {type(self).__name__}, which has "
+                f"{names}; choose one of these, or another sparsifier."
+            )
+        if len(self.granularities) == 1:
+            return self
+        return clone(self).set_params(granularity=granularity)
 
     @abstractmethod
     def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
@@ -90,8 +98,10 @@ class SparsifierRun(ABC):
     For every phase ``begin_phase``, then ``learned`` for a new optimiser; for
     every batch ``before_batch``, ``after_backward`` and, after the update, ``after_step``;
     before each evaluation ``before_evaluation``; once an epoch ``penalty``; at the very
-    end ``finalize``. Only ``phases`` and ``begin_phase`` must be written; the defaults of
-    the others train the module's own weights under the mask of ``freeze``.
+    end ``finalize``. Between epochs a run that ``compacts`` may be asked for the units that are
+    ``gone``, and to ``rebuild`` itself when they were taken out of the module. Only ``phases`` and
+    ``begin_phase`` must be written; the defaults of the others train the module's own weights
+    under the mask of ``freeze``.
 
     Parameters
     ----------
@@ -118,14 +128,20 @@ class SparsifierRun(ABC):
 
     #: Whether the number of weights to keep is known before training.
     counted = False
+    #: What targets may count, as in ``Target``; "units" only where whole units are removed.
+    measures: tuple[str, ...] = ("weights",)
+
+    #: Whether units that are gone for good may be taken out of the module between epochs.
+    compacts = False
 
     def __init__(self, module: nn.Module, task: Task) -> None:
         self.task = task
+        self._refuse_other_measures()
         self.counted = self.counted or task.target_sparsity is not None
         self.rate = task.learning_rate
         self.module = module
         self.parameters = FlatParameters(module)
-        self.n_weights = self.parameters.n_weights
+        self.n_weights = self.n_dense_weights = self.parameters.n_weights
         self.mask: Tensor | None = None
         self.other_mask: Tensor | None = None
         self.others = nn.Parameter(self.parameters.others)
@@ -163,6 +179,20 @@ class SparsifierRun(ABC):
             "Removing whole units", "Choose granularity='weight', or change the module."
         )
         return ModuleUnits(graph, self.parameters)
+
+    def _refuse_other_measures(self) -> None:
+        """Refuse a target that counts what this run does not remove."""
+        target = self.task.target
+        if target is None or target.measure in self.measures:
+            return
+        if "flops" in self.measures:
+            remedy = "give target_flops or target_sparsity, or remove whole units"
+        else:
+            remedy = "give target_sparsity, or remove whole units"
+        raise ValueError(
+            f"{target.option} counts {target.measure}, which are not what this sparsifier removes "
+            f"with these options; {remedy}: granularity='unit', where a sparsifier has it."
+        )
 
     @property
     def weights(self) -> Tensor:
@@ -236,8 +266,60 @@ class SparsifierRun(ABC):
         return 0.5 * self.task.weight_decay * float(self.weights.square().sum())
 
     def density(self) -> float:
-        """Share of the prunable weights that are in use now."""
-        return int(torch.count_nonzero(self.weights)) / self.n_weights
+        """Share of the prunable weights of the dense network that are in use now."""
+        return int(torch.count_nonzero(self.weights)) / self.n_dense_weights
+
+    def gone(self) -> Tensor:
+        """The units that nothing can bring back; asked between epochs of a run that ``compacts``.
+
+        By default those that no weight reads any more, for methods whose masks only shrink.
+
+        Returns
+        -------
+        gone : torch.Tensor of shape (n_units,)
+            Boolean, one for each of ``units``. What leaves such a unit is zero.
+        """
+        if self.mask is None:
+            return torch.zeros(self.units.n_units, dtype=torch.bool, device=self.weights.device)
+        return self.units.sums(self.mask, ("reads",)) == 0
+
+    def rebuild(self, kept: Tensor) -> list[Tensor]:
+        """Go on with a module whose parameters have become smaller.
+
+        Whatever the run holds for each parameter, weight or unit is cut to what is left. A
+        method with tensors of its own extends this.
+
+        Parameters
+        ----------
+        kept : torch.Tensor of shape (n_parameters,)
+            Positions of the new flat parameters among the old ones, in rising order.
+
+        Returns
+        -------
+        positions : list of torch.Tensor
+            For each tensor of ``learned`` the positions of its new values among its old ones, with
+            which the trainer cuts the state of the optimiser.
+        """
+        n_before = self.n_weights
+        separate = self.latent.data_ptr() != self.weights.data_ptr()
+        self.parameters = self.parameters.renewed(self.module)
+        self.n_weights = self.parameters.n_weights
+        weights, others = kept[: self.n_weights], kept[self.n_weights :] - n_before
+        self.others = nn.Parameter(self.parameters.others)
+        self.others.grad = self.parameters.other_gradient
+        if self.mask is not None:
+            self.mask = self.mask[weights]
+        if self.other_mask is not None:
+            self.other_mask = self.other_mask[others]
+        self._first_weights = self._first_weights[weights]
+        latent = self.latent.data[weights]
+        if separate:
+            self._learn(latent, torch.zeros_like(latent))
+        else:
+            self.unite()
+        for picture in ("graph", "units"):
+            self.__dict__.pop(picture, None)
+        return [weights, others]
 
     def finalize(self) -> None:
         """Leave plain parameters with exact zeros in the module."""
@@ -277,6 +359,58 @@ class SparsifierRun(ABC):
         sizes = [w[0].numel() ** -0.5 for w in self.tensors.values()]
         counts = torch.tensor(self.parameters.sizes, device=self.weights.device)
         return self.weights.new_tensor(sizes).repeat_interleave(counts)
+
+    def require_target(self) -> None:
+        """Refuse, before training, a target that removing units cannot meet.
+
+        Raises
+        ------
+        ValueError
+            It says the least share that can be left.
+        """
+        if self.task.target is not None:
+            self.units.check_target(self.task.target)
+
+    def choose_units(self, scores: Tensor, is_open: Tensor) -> Tensor:
+        """The units to keep in the end: as the target asks, or those that `alpha` leaves open.
+
+        A layer is never emptied; where `alpha` would do so, the guard warns.
+
+        Parameters
+        ----------
+        scores : torch.Tensor of shape (n_units,)
+            The larger, the longer a unit is kept; comparable between layers.
+        is_open : torch.Tensor of shape (n_units,)
+            Boolean: what is kept where there is no target.
+
+        Returns
+        -------
+        keep : torch.Tensor of shape (n_units,)
+            Boolean.
+        """
+        if self.task.target is not None:
+            return self.units.choose(scores, self.task.target)
+        keep, rescued = self.units.guarded(is_open, scores)
+        if rescued:
+            names = ", ".join(map(repr, rescued))
+            warnings.warn(
+                f"At this strength no unit of {names} would be left; the best one of each was "
+                "kept. Lower alpha, or ask for a target.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return keep
+
+    def share_left(self) -> float:
+        """The share of the dense network that is left now, in the measure of the target.
+
+        Without a target, or where it counts weights, that is ``density``. A unit is left when
+        something that makes it and something that reads it is not zero.
+        """
+        target = self.task.target
+        if target is None or target.measure == "weights":
+            return self.density()
+        return self.units.left(self.units.in_use(self.parameters.values), target.measure)
 
     def freeze_units(self, keep: Tensor) -> None:
         """Keep only these units, with all that belongs to them, from now on.

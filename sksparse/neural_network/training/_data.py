@@ -90,6 +90,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.index)
 
+    def first(self, n_rows: int) -> Tensor:
+        """The features of a few rows."""
+        return self.table.take(self.index[:n_rows])
+
     def batches(
         self, size: int, *, shuffle: bool = False
     ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:

@@ -113,6 +113,17 @@ class FlatParameters:
                 slope.copy_(p.grad)
             p.grad = slope
 
+    def renewed(self, module: nn.Module) -> FlatParameters:
+        """The same for a module of which some parameters have become smaller."""
+        frozen = [p for p in self._parameters if not p.requires_grad]
+        for p in self._parameters:
+            p.grad = None
+            p.requires_grad_(True)
+        made = FlatParameters(module)
+        for p in frozen:
+            p.requires_grad_(False)
+        return made
+
     def frozen(self) -> Tensor:
         """Which of all values belong to a parameter that requires no gradient now."""
         return torch.cat(

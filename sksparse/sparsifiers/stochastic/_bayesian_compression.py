@@ -11,7 +11,8 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
-from sksparse.sparsifiers._base import LargerSteps, Sparsifier, SparsifierRun
+from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
+from sksparse.sparsifiers._larger_steps import LargerSteps
 from sksparse.sparsifiers._strength_control import StrengthControl
 from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.masks._keep import n_kept

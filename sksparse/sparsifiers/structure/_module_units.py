@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sksparse.module_graph import ModuleGraph
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
-from sksparse.sparsifiers.structure._target import Target
+from sksparse.sparsifiers.structure._groups import Groups
 
 #: Everything that belongs to a unit; "writes" alone are its rows, "reads" what leaves it.
 ALL_ROLES = ("writes", "scales", "reads")
@@ -30,7 +30,7 @@ class _Place:
     role: str
 
 
-class ModuleUnits:
+class ModuleUnits(Groups):
     """Sums, factors, masks and counts over the units of a module.
 
     Parameters
@@ -51,6 +51,9 @@ class ModuleUnits:
     graph_units : torch.Tensor of shape (n_units,)
         The numbers of the units in the graph.
     """
+
+    measures = ("weights", "flops", "units")
+    noun = "unit"
 
     def __init__(self, graph: ModuleGraph, parameters: FlatParameters) -> None:
         self.graph = graph
@@ -76,9 +79,12 @@ class ModuleUnits:
             for s in graph.slots
             if s.tensor in trained
         ]
+        self._count_axes()
 
     def _chosen(self, roles: Sequence[str]) -> list[_Place]:
-        return [place for place in self._places if place.role in roles]
+        """The places of these roles, those of a tensor that is used several times once."""
+        places = {(p.tensor, p.axis): p for p in self._places if p.role in roles}
+        return list(places.values())
 
     def sums(self, values: Tensor, roles: Sequence[str] = ALL_ROLES) -> Tensor:
         """For each unit the sum over what belongs to it.
@@ -117,114 +123,56 @@ class ModuleUnits:
                 tensor.mul_(padded[place.units].view(shape).to(tensor.dtype))
 
     def mask(self, keep: Tensor) -> Tensor:
-        """What is left of all parameters when only some units are kept.
-
-        Parameters
-        ----------
-        keep : torch.Tensor of shape (n_units,)
-            Boolean.
-
-        Returns
-        -------
-        mask : torch.Tensor of shape (n_parameters,)
-            Boolean.
-        """
+        """What is left of all parameters when only some units are kept."""
         mask = torch.ones_like(self.parameters.values, dtype=torch.bool)
         self.scale(mask, keep)
         return mask
 
-    def left(self, keep: Tensor, measure: str) -> float:
-        """The share of the dense network that is left when only some units are kept.
+    def in_use(self, values: Tensor) -> Tensor:
+        """Which units are made by something that is not zero, and read by something.
 
         Parameters
         ----------
-        keep : torch.Tensor of shape (n_units,)
-            Boolean.
-        measure : {"weights", "flops", "units"}
-            What is counted, as in ``Target``.
+        values : torch.Tensor of shape (n_parameters,)
+            A flat tensor over all parameters.
 
         Returns
         -------
-        share : float
+        in_use : torch.Tensor of shape (n_units,)
+            Boolean.
         """
+        is_set = (values != 0).to(values.dtype)
+        return (self.sums(is_set, ("writes",)) > 0) & (self.sums(is_set, ("reads",)) > 0)
+
+    def left(self, keep: Tensor, measure: str) -> float:
+        """The share of the dense network that is left when only some units are kept."""
         if measure == "units":
             return float(keep.double().mean()) if self.n_units else 1.0
-        total = kept = 0.0
-        for name, tensor in self.parameters.tensors.items():
-            cost = 1.0 if measure == "weights" else self.graph.multiply_adds.get(name, 0.0)
-            total += cost * tensor.numel()
-            kept += cost * self._count(name, tensor, keep)
-        return kept / total
+        on_axes = self._places_on_axes @ torch.cat([keep, keep.new_ones(1)]).double().cpu()
+        # what is left of a tensor is a product over its axes
+        shares = [float(on_axes[axes].prod()) for axes in self._axes]
+        sizes = self._costs[measure]
+        return sum(s * share for s, share in zip(sizes, shares, strict=True)) / sum(sizes)
 
-    def _count(self, name: str, tensor: Tensor, keep: Tensor) -> float:
-        """Weights of a tensor that are left: a product over its axes."""
-        padded = torch.cat([keep, keep.new_ones(1)])
-        shape = list(tensor.shape)
-        seen: set[int] = set()
-        count = float(tensor.numel())
-        for place in self._places:
-            if place.tensor == name and place.axis not in seen:
-                seen.add(place.axis)
-                count *= float(padded[place.units].sum()) / shape[place.axis]
-        return count
-
-    def choose(self, scores: Tensor, target: Target) -> Tensor:
-        """The units of largest scores, as many as a target allows.
-
-        The unit of largest score of each layer is kept in any case, so that no layer is emptied.
-
-        Parameters
-        ----------
-        scores : torch.Tensor of shape (n_units,)
-            The larger, the better.
-        target : Target
-            What may be left.
-
-        Returns
-        -------
-        keep : torch.Tensor of shape (n_units,)
-            Boolean.
-        """
-        order = self._removal_order(scores)
-        low, high = 0, len(order)
-        while low < high:
-            middle = (low + high) // 2
-            if self.left(self._without(order[:middle]), target.measure) <= target.left + 1e-12:
-                high = middle
-            else:
-                low = middle + 1
-        return self._without(order[:low])
-
-    def _without(self, removed: Tensor) -> Tensor:
-        keep = torch.ones(self.n_units, dtype=torch.bool, device=self.layer.device)
-        keep[removed] = False
-        return keep
-
-    def _removal_order(self, scores: Tensor) -> Tensor:
-        """Units by rising score, without the best one of each layer."""
-        best = torch.zeros(self.n_units, dtype=torch.bool, device=scores.device)
-        for number in range(len(self.layer_names)):
-            units = (self.layer == number).nonzero().squeeze(1)
-            best[units[scores[units].argmax()]] = True
-        order = torch.argsort(scores, stable=True)
-        return order[~best[order]]
-
-    def check_target(self, target: Target) -> None:
-        """Refuse a target that cannot be met.
-
-        Raises
-        ------
-        ValueError
-            It says the least share that is possible, one unit in each layer.
-        """
-        one_each = self._without(self._removal_order(torch.zeros(self.n_units)))
-        least = self.left(one_each, target.measure)
-        if least > target.left:
-            raise ValueError(
-                f"{target.option} cannot be met by removing units: with one unit left in each of "
-                f"the {len(self.layer_names)} layers, {least:.3g} of the {target.measure} of the "
-                "dense network are left; ask for at least that share."
-            )
+    def _count_axes(self) -> None:
+        """Prepare ``left``: the share of each axis of a weight tensor that a unit stands for."""
+        rows: list[Tensor] = []
+        self._axes: list[list[int]] = []
+        tensors = self.parameters.tensors
+        for name, tensor in tensors.items():
+            places = {p.axis: p.units for p in self._places if p.tensor == name}
+            self._axes.append(list(range(len(rows), len(rows) + len(places))))
+            rows += [
+                torch.bincount(units, minlength=self.n_units + 1).double().cpu()
+                / tensor.shape[axis]
+                for axis, units in places.items()
+            ]
+        empty = torch.zeros(0, self.n_units + 1, dtype=torch.float64)
+        self._places_on_axes = torch.stack(rows) if rows else empty
+        sizes = [float(w.numel()) for w in tensors.values()]
+        times = [self.graph.multiply_adds.get(name, 0.0) for name in tensors]
+        flops = [n * size for n, size in zip(times, sizes, strict=True)]
+        self._costs = {"weights": sizes, "flops": flops}
 
     def _views(self, values: Tensor) -> dict[str, Tensor]:
         if len(values) == self.parameters.n_weights:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,3 +29,9 @@ class Target:
         if self.measure == "weights":
             return f"target_sparsity={1 - self.left:g}"
         return f"target_{self.measure}={self.left:g}"
+
+    def remedy(self, least: float) -> str:
+        """What to ask for instead where no less than a share can be left, for messages."""
+        if self.measure == "weights":
+            return f"Ask for target_sparsity={math.floor(1e3 * (1 - least)) / 1e3:g} at most."
+        return f"Ask for target_{self.measure}={math.ceil(1e3 * least) / 1e3:g} at least."
