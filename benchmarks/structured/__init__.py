@@ -16,17 +16,24 @@ from benchmarks.report import Report
 
 from . import big, oracle, speed
 from .data import CHOOSING, load
-from .describing import describe, describe_big, describe_oracle, describe_speed
+from .describing import describe
 from .fitting import Fits, seeds_of
-from .lenet_rows import DENSE, WEIGHTS
-from .lenet_structures import GROUPS
+from .lenet_rows import DENSE, GROUPS, WEIGHTS
 from .networks import NETWORKS
-from .residual_rows import FAMILIES, RESIDUAL
+from .residual import RESIDUAL
 from .rivals import RIVALS
 from .rows import Row
-from .sequence_rows import SEQUENCES
+from .sequences import SEQUENCES
 
 ROWS: dict[str, Row] = {**DENSE, **WEIGHTS, **GROUPS, **RESIDUAL, **SEQUENCES, **RIVALS}
+TABLES = {
+    "LeNet-5 (20-50-500), 430 500 weights, single weights removed:": {**DENSE, **WEIGHTS},
+    "LeNet-5, whole filters, inputs and units removed; widths are filters, filters, inputs that "
+    "the first linear layer reads (of 800), hidden units:": GROUPS,
+    "Recurrent networks (an LSTM of 128 units on the 28 rows of an image; two layers of 128 on "
+    "the sources of Python's standard library, the next of 96 characters after 32):": SEQUENCES,
+    "LeNet-5, dense for 10 epochs, then 10 epochs of each:": RIVALS,
+}
 BIG = tuple(f"big, {name}" for name in NETWORKS)
 EVERY = (*ROWS, "oracle", "speed", *BIG)
 
@@ -44,7 +51,7 @@ def run(report: Report) -> None:
             keep(name, oracle.measure(fits), report)
         else:
             keep(name, big.measure(name.removeprefix("big, ")), report)
-    describe(report, report.merge({}, EVERY))
+    describe(report, TABLES, report.merge({}, EVERY))
 
 
 def measure(name: str, fits: Fits, report: Report) -> None:

@@ -8,11 +8,20 @@ from typing import Any
 
 from benchmarks.report import Report
 
-from .residual_rows import FAMILIES, METHODS, SHARES
+from .residual import FAMILIES, METHODS, SHARES
 from .rows import Row, Run, Runs
 from .speed import FASTER
 
 Kept = Mapping[str, Any]
+
+NOTE = (
+    "Error on the test rows (mean and range over the seeds), met once, after training on all "
+    "training rows. Units and FLOPs are shares of the dense network that are left after "
+    "compaction, FLOPs by the counter of torch (by the picture of the module for recurrent "
+    "layers); *faster* is the time of the dense network over that of the compacted one, in turn. "
+    "Training is in seconds of the processor, on one thread. Where several widths are bounded, "
+    "each must hold."
+)
 
 
 def runs_of(name: str | None, kept: Kept) -> Runs:
@@ -167,7 +176,12 @@ def timed(what: str, times: Mapping[str, float], unit: str, must: float | None) 
     asked = ["", "to compare"]
     if must is not None:
         asked = [f"ratio >= {must:g}", "yes" if times["ratio"] >= must else "no"]
-    return [what, *(f"{times[k]:.3g} {unit}" for k in ("dense", "small")), f"{times['ratio']:.2f}", *asked]
+    return [
+        what,
+        *(f"{times[k]:.3g} {unit}" for k in ("dense", "small")),
+        f"{times['ratio']:.2f}",
+        *asked,
+    ]
 
 
 def describe_big(report: Report, kept: Kept) -> None:
@@ -197,3 +211,15 @@ def describe_big(report: Report, kept: Kept) -> None:
     ]
     header = ["network", "parameters", "units", "FLOPs", "compact", "memory", "off", "holds"]
     report.table(header, lines)
+
+
+def describe(report: Report, tables: Mapping[str, Mapping[str, Row]], kept: Kept) -> None:
+    """Everything that was measured."""
+    report.note(NOTE)
+    for note, rows in tables.items():
+        describe_fits(report, rows, kept, note)
+    for data in FAMILIES:
+        describe_family(report, data, kept)
+    describe_oracle(report, kept)
+    describe_speed(report, kept)
+    describe_big(report, kept)

@@ -70,7 +70,7 @@ class Fits:
     def _fit(self, row: Row, seed: int) -> tuple[Any, dict[str, float]]:
         model, split = row.make(seed), self.split(row)
         if row.base is not None:
-            module = self._base(row.base)
+            module = self.network(row.base)
             if row.shrink is not None:
                 module = row.shrink(module, split.X_train[:2])
             model.set_params(module=module)
@@ -84,7 +84,7 @@ class Fits:
             "cpu_seconds": round(time.process_time() - processor, 1),
         }
 
-    def _base(self, name: str) -> nn.Module:
+    def network(self, name: str) -> nn.Module:
         """The network of a row's first seed, fitted once."""
         if name not in self._bases:
             folder = os.environ.get(BASES)

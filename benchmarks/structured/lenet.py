@@ -37,7 +37,7 @@ def lenet5(widths: tuple[int, int, int] = CAFFE) -> nn.Module:
 def channels_last(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """The features with their channels last in memory, which torch convolves faster."""
     X = args[0]
-    n, c, h, w = X.shape
+    _, c, h, w = X.shape
     return (X.new_empty_strided(X.shape, (c * h * w, 1, w * c, c)).copy_(X),)
 
 
@@ -64,5 +64,5 @@ def model(seed: int, module: Any = caffe, **changes: Any) -> SparseNetClassifier
         "weight_decay": 1e-4,
         # the schedules run to their end
         "n_iter_no_change": 1000,
-            }
+    }
     return SparseNetClassifier(module, **{**options, **changes}, random_state=seed)

@@ -1,13 +1,17 @@
-"""Recurrent networks: one that reads images row by row, and a model of text."""
+"""Recurrent networks, one that reads images row by row and one of text, and their rows."""
 
 from __future__ import annotations
 
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
+
+from sksparse.neural_network import SparseNetClassifier
+
+from .rows import Limit, Row
 
 #: Characters that the model of text knows: those of ASCII that are printed, and the end of a line.
 ALPHABET = "\n" + "".join(map(chr, range(32, 127)))
@@ -80,3 +84,44 @@ def windows(characters: np.ndarray, n_windows: int, seed: int) -> tuple[np.ndarr
     )
     pieces = characters[starts[:, None] + np.arange(LENGTH)]
     return pieces[:, :-1].astype(np.float32), pieces[:, -1]
+
+
+def model(seed: int, module: Any, **changes: Any) -> SparseNetClassifier:
+    """The estimator with what the rows have in common."""
+    options: dict[str, Any] = {
+        "sparsifier": None,
+        "batch_size": 100,
+        "learning_rate": "cosine",
+        "learning_rate_init": 2e-3,
+        "max_iter": 8,
+        "max_grad_norm": 1.0,
+        "n_iter_no_change": 1000,
+    }
+    return SparseNetClassifier(module, **{**options, **changes}, random_state=seed)
+
+
+SEQUENCES = {
+    "LSTM, rows of MNIST, dense": Row(
+        lambda seed: model(seed, RowReader), data="mnist rows", n_seeds=1, compacts=True
+    ),
+    "LSTM, rows of MNIST, half of the units": Row(
+        lambda seed: model(seed, RowReader, sparsifier="iss", target_units=0.5, max_iter=8),
+        (Limit("units", 0.5), Limit("loss", 0.2), Limit("speedup_100", 1.0, True)),
+        data="mnist rows",
+        n_seeds=1,
+        compacts=True,
+        against="LSTM, rows of MNIST, dense",
+    ),
+    "LSTM, characters, dense": Row(
+        lambda seed: model(seed, CharacterModel), data="characters", n_seeds=1, compacts=True
+    ),
+    "LSTM, characters, 40 % of the units": Row(
+        lambda seed: model(seed, CharacterModel, sparsifier="iss", target_units=0.4),
+        (Limit("units", 0.4), Limit("ratio", 1.01), Limit("speedup_100", 3.0, True)),
+        data="characters",
+        note="Wen 2018: 10.6x",
+        n_seeds=1,
+        compacts=True,
+        against="LSTM, characters, dense",
+    ),
+}

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
@@ -106,16 +105,18 @@ def training_times(split: Split) -> dict[str, float]:
         1,
         n_times=2,
     )
-    return {name: round(value / 1e3, 2) if name != "ratio" else value for name, value in times.items()}
+    return {
+        name: round(value / 1e3, 2) if name != "ratio" else value for name, value in times.items()
+    }
 
 
 def in_turn(
     dense: Callable[[], Any], small: Callable[[], Any], repeats: int, n_times: int = N_TIMES
 ) -> dict[str, float]:
     """Milliseconds of both, and the median over pairs of the first over the second."""
-    timed = [
-        [milliseconds(work, repeats) for work in (dense, small)] for _ in range(n_times + 1)
-    ][1:]
+    timed = [[milliseconds(work, repeats) for work in (dense, small)] for _ in range(n_times + 1)][
+        1:
+    ]
     firsts, seconds = zip(*timed, strict=True)
     return {
         "dense": round(median(firsts), 3),
