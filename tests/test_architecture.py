@@ -43,6 +43,7 @@ IMPORTS = {
     "sparsifiers.pruning": ("sparsifiers",),
     "sparsifiers.proximal": ("sparsifiers.pruning",),
     "sparsifiers.stochastic": ("sparsifiers",),
+    "sparsifiers.units": ("sparsifiers.pruning",),
     "neural_network.training": ("sparsifiers.*",),
     "neural_network.fitted": ("neural_network.training",),
     "compression": ("sparsifiers.*",),
@@ -53,7 +54,7 @@ IMPORTS = {
 # Single modules that every subpackage may import, lowest first; each may import those before it.
 LEAVES = (
     "_typing", "_progress", "_interrupts", "_scaling", "_fit_tasks", "_validation", "_selection",
-    "_columns", "_groups",
+    "_columns", "_groups", "_infinite_selection",
     "_estimator",
 )  # fmt: skip
 

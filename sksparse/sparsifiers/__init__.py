@@ -28,10 +28,15 @@ from sksparse.sparsifiers.stochastic._ising_dropout import IsingDropout
 from sksparse.sparsifiers.stochastic._learned_gates import LearnedGates
 from sksparse.sparsifiers.stochastic._targeted_dropout import TargetedDropout
 from sksparse.sparsifiers.stochastic._variational_dropout import VariationalDropout
+from sksparse.sparsifiers.units._filters import FilterPruning
+from sksparse.sparsifiers.units._nisp import NISP
+from sksparse.sparsifiers.units._random import RandomUnits
+from sksparse.sparsifiers.units._taylor import TaylorPruning
 
 SPARSIFIERS: dict[str | None, type[Sparsifier]] = {
     None: Dense,
     "bayesian": BayesianGroups,
+    "filters": FilterPruning,
     "gates": LearnedGates,
     "ising": IsingDropout,
     "group": GroupShrinkage,
@@ -41,23 +46,28 @@ SPARSIFIERS: dict[str | None, type[Sparsifier]] = {
     "lottery": LotteryTicket,
     "magnitude": Magnitude,
     "movement": Movement,
+    "nisp": NISP,
     "oscar": OscarShrinkage,
+    "random": RandomUnits,
     "rigl": RigL,
     "snip": SNIP,
     "sparse_group": SparseGroupShrinkage,
     "surgery": DynamicSurgery,
     "synflow": SynFlow,
     "targeted": TargetedDropout,
+    "taylor": TaylorPruning,
     "topk": TopK,
     "variational": VariationalDropout,
 }
 
 __all__ = [
+    "NISP",
     "SNIP",
     "SPARSIFIERS",
     "BayesianGroups",
     "Dense",
     "DynamicSurgery",
+    "FilterPruning",
     "FlatParameters",
     "GrOWL",
     "GroupShrinkage",
@@ -71,6 +81,7 @@ __all__ = [
     "OscarShrinkage",
     "Phase",
     "Probe",
+    "RandomUnits",
     "RigL",
     "SparseGroupShrinkage",
     "Sparsifier",
@@ -78,6 +89,7 @@ __all__ = [
     "SynFlow",
     "TargetedDropout",
     "Task",
+    "TaylorPruning",
     "TopK",
     "VariationalDropout",
     "prunable_tensors",

@@ -85,8 +85,8 @@ def input_sizes(probe: Probe, parameters: FlatParameters) -> Tensor:
         )
     sums: dict[str, Tensor] = {}
     counts = dict.fromkeys(owners, 0)
-    for X, _, _ in _some_batches(probe, MANY_ROWS):
-        with torch.no_grad(), _evaluating(probe.module), _observed(owners) as calls:
+    for X, _, _ in some_batches(probe, MANY_ROWS):
+        with torch.no_grad(), evaluating(probe.module), _observed(owners) as calls:
             probe.module(X)
         for name, layer in owners.items():
             for x, _ in calls[name]:
@@ -143,7 +143,7 @@ def gauss_newton_rows(probe: Probe, parameters: FlatParameters, n_rows: int) -> 
     g : torch.Tensor of shape (n_weights,)
         The columns of ``J^T S`` of one row after the other.
     """
-    with _evaluating(probe.module):
+    with evaluating(probe.module):
         yield from _single_gradients(probe, parameters, n_rows, _hessian_factors)
 
 
@@ -182,7 +182,7 @@ def _mean_over_rows(
     sources: Callable[..., Iterator[Tensor]],
 ) -> Tensor:
     """The mean over rows of a power of the gradients that start from sources at the outputs."""
-    with _evaluating(probe.module):
+    with evaluating(probe.module):
         owners = _owners(probe.module, parameters, (nn.Linear,))
         if owners is not None:
             total = _by_layers(probe, owners, power, sources)
@@ -204,7 +204,7 @@ def _by_layers(
     """
     total: dict[str, Tensor] = {}
     n_rows = 0
-    for X, y, weight in _some_batches(probe, MANY_ROWS):
+    for X, y, weight in some_batches(probe, MANY_ROWS):
         with torch.enable_grad(), _observed(owners) as calls:
             output = probe.module(X)
         if any(len(c) != 1 or c[0][0].ndim != 2 for c in calls.values()):
@@ -237,7 +237,7 @@ def _single_gradients(
     probe: Probe, parameters: FlatParameters, n_rows: int, sources: Callable[..., Iterator[Tensor]]
 ) -> Iterator[Tensor]:
     """The gradients that start from the sources of one row after the other."""
-    for X, y, weight in _single_rows(_some_batches(probe, n_rows)):
+    for X, y, weight in _single_rows(some_batches(probe, n_rows)):
         with torch.enable_grad():
             output = probe.module(X)
         for source in sources(probe, output, y, weight):
@@ -254,7 +254,7 @@ def _n_rows(probe: Probe) -> int:
 Batch = tuple[Tensor, Tensor, Tensor | None]
 
 
-def _some_batches(probe: Probe, n_rows: int) -> Iterator[Batch]:
+def some_batches(probe: Probe, n_rows: int) -> Iterator[Batch]:
     """Batches of at most so many rows; the order of the rows is random already."""
     for X, y, weight in probe.batches():
         n = min(n_rows, len(X))
@@ -307,7 +307,8 @@ def _observed(layers: dict[str, nn.Module]) -> Iterator[dict[str, list[tuple[Ten
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """The module as it predicts, in the block, with gradients where they are asked for."""
     was_training = module.training
     module.eval()
     try:

@@ -15,7 +15,12 @@ from sksparse.sparsifiers.masks._optimal_brain_surgeon import optimal_brain_surg
 from sksparse.sparsifiers.masks._ranking import keep_above_mean_square, relative_ranks
 from sksparse.sparsifiers.masks._saliency import CRITERIA
 from sksparse.sparsifiers.parameters._probe import Probe
-from sksparse.sparsifiers.pruning._schedule import GradualRun, GradualSparsifier, cubic_rise
+from sksparse.sparsifiers.pruning._schedule import (
+    GradualRun,
+    GradualSparsifier,
+    cubic_rise,
+    phases_in_rounds,
+)
 from sksparse.sparsifiers.structure._dead_units import (
     keep_alive,
     live_weights,
@@ -149,22 +154,8 @@ class PruningInRounds(_PruningRun):
     def phases(self) -> tuple[Phase, ...]:
         options = self._options
         rounds = options.n_rounds if options.schedule == "iterative" else 1
-        dense_epochs = round(options.train_fraction * self.task.max_iter)
-        left = self.task.max_iter - dense_epochs
-        # the remainder goes to the last round, which trains at the final sparsity
-        epochs = [left // rounds] * (rounds - 1) + [left // rounds + left % rounds]
-        retrain = [
-            self.task.weight_phase(
-                f"retrain {r}",
-                n,
-                options.min_weight_displacement,
-                rate_epochs=left,
-                anneal=r == rounds,
-                strength=r / rounds,
-            )
-            for r, n in enumerate(epochs, start=1)
-        ]
-        return (Phase("train", dense_epochs, strength=0.0), *retrain)
+        displacement = options.min_weight_displacement
+        return phases_in_rounds(self.task, options.train_fraction, rounds, displacement)
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         if phase.strength == 0:

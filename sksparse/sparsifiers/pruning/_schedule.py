@@ -63,6 +63,45 @@ def cubic_rise(progress: float) -> float:
     return 1.0 - (1.0 - min(1.0, progress)) ** 3
 
 
+def phases_in_rounds(
+    task: Task, train_fraction: float, n_rounds: int, displacement: float
+) -> tuple[Phase, ...]:
+    """A dense phase, and rounds after each of whose prunings the rest is retrained.
+
+    Parameters
+    ----------
+    task : Task
+        What the estimator asks for.
+    train_fraction : float
+        Share of the epochs before the first pruning.
+    n_rounds : int
+        Number of rounds.
+    displacement : float
+        Minimum displacement that a weight can make in all retraining.
+
+    Returns
+    -------
+    phases : tuple of Phase
+        The strength of round r of R is r / R.
+    """
+    dense = round(train_fraction * task.max_iter)
+    left = task.max_iter - dense
+    # the remainder goes to the last round, which trains at the final sparsity
+    epochs = [left // n_rounds] * (n_rounds - 1) + [left // n_rounds + left % n_rounds]
+    retrain = [
+        task.weight_phase(
+            f"retrain {r}",
+            n,
+            displacement,
+            rate_epochs=left,
+            anneal=r == n_rounds,
+            strength=r / n_rounds,
+        )
+        for r, n in enumerate(epochs, start=1)
+    ]
+    return (Phase("train", dense, strength=0.0), *retrain)
+
+
 class GradualSparsifier(Sparsifier):
     """The options of the three phases and of the updates in the second."""
 
