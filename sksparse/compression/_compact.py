@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from sksparse._typing import Mask
+from sksparse.compression._folding import fold_constants
 from sksparse.compression._result import CompactResult
 from sksparse.module_graph import ModuleGraph
-from sksparse.module_graph._constants import read_units
+from sksparse.module_graph._live_units import find_links, live_units, one_each
 from sksparse.module_graph._surgery import resize
+from sksparse.module_graph._walk import Value
 
 
 def compact(module: nn.Module, example: Tensor, *, inputs: bool | None = None) -> CompactResult:
@@ -48,7 +51,7 @@ def compact(module: nn.Module, example: Tensor, *, inputs: bool | None = None) -
     >>> from sksparse.compression import compact
     >>> module = nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 2))
     >>> with torch.no_grad():
-    ...     _ = module[2].weight[:, :4].zero_()
+    ...     _ = module[0].weight[:4].zero_()
     >>> compact(module, torch.randn(2, 8)).module
     Sequential(
       (0): Linear(in_features=8, out_features=2, bias=True)
@@ -58,37 +61,63 @@ def compact(module: nn.Module, example: Tensor, *, inputs: bool | None = None) -
     """
     inputs = example.ndim == 2 if inputs is None else inputs
     small = copy.deepcopy(module)
-    graph = ModuleGraph(small, example)
-    graph.require_followed("compact", "Keep the masked module, or write that part with layers.")
+    graph = _followed(small, example)
+    dense_widths = _widths(graph)
+    dense_sizes = _parameters(small), _multiply_adds(graph)
+    fold_constants(graph, _removable(graph, inputs))
+    # biases may have been added
+    graph = _followed(small, example)
+    keep = _kept(graph, inputs)
     n_inputs = len(graph.input_units) or example.shape[-1]
-    dense = {layer.name: len(layer.units) for layer in graph.layers}
-    before = _parameters(small), _multiply_adds(graph)
-    removable = _removable(graph, inputs)
-    keep = read_units(graph, removable)
-    widths = {
-        layer.name: (int(keep[layer.units].sum()), dense[layer.name]) for layer in graph.layers
-    }
-    kept_inputs = (
-        np.flatnonzero(keep[graph.input_units]) if len(graph.input_units) else np.arange(n_inputs)
-    )
+    kept_inputs = np.arange(n_inputs)
+    if inputs and len(graph.input_units):
+        kept_inputs = np.flatnonzero(keep[graph.input_units])
+        axis = _axis_of_features(graph)
+        example = example.index_select(axis, torch.from_numpy(kept_inputs).to(example.device))
     resize(graph, keep)
-    after = ModuleGraph(small, example[:, kept_inputs] if len(kept_inputs) < n_inputs else example)
+    graph = _followed(small, example)
+    left = _widths(graph)
     return CompactResult(
-        small,
-        kept_inputs,
-        n_inputs,
-        widths,
-        (_parameters(small), before[0]),
-        (_multiply_adds(after), before[1]),
+        module=small,
+        kept_inputs=kept_inputs,
+        n_inputs=n_inputs,
+        widths={name: (left.get(name, 0), n) for name, n in dense_widths.items()},
+        parameters=(_parameters(small), dense_sizes[0]),
+        multiply_adds=(_multiply_adds(graph), dense_sizes[1]),
     )
+
+
+def _followed(module: nn.Module, example: Tensor) -> ModuleGraph:
+    graph = ModuleGraph(module, example)
+    graph.require_followed("compact", "Keep the masked module, or write that part with layers.")
+    return graph
+
+
+def _kept(graph: ModuleGraph, inputs: bool) -> Mask:
+    live = live_units(graph, _removable(graph, inputs), find_links(graph))
+    return one_each(graph, live)
 
 
 def _removable(graph: ModuleGraph, inputs: bool) -> Mask:
+    """The units that may go: hidden ones, and features that only layers read."""
     removable = graph.removable.copy()
     if inputs:
         dropped = [u for u in graph.input_units.tolist() if u not in graph.kept_whole]
         removable[dropped] = True
     return removable
+
+
+def _axis_of_features(graph: ModuleGraph) -> int:
+    """The axis of the example on which the features stand."""
+    for step in graph.steps:
+        for value in step.inputs:
+            if isinstance(value, Value) and value.is_input and value.axis is not None:
+                return value.axis
+    raise AssertionError("the features have units, so something has read them")
+
+
+def _widths(graph: ModuleGraph) -> dict[str, int]:
+    return {layer.name: len(layer.units) for layer in graph.layers}
 
 
 def _parameters(module: nn.Module) -> int:
