@@ -7,7 +7,6 @@ from typing import Any
 
 from sksparse.neural_network import SparseNetClassifier
 from sksparse.sparsifiers import (
-    BayesianGroups,
     DynamicSurgery,
     GroupShrinkage,
     HardConcrete,
@@ -76,7 +75,8 @@ def group(seed: int, alpha: float, strengths: list[float]) -> Any:
     """The group lasso of whole units under SGD, compacted in training."""
     return model(
         seed,
-        sparsifier=GroupShrinkage(granularity="unit", layer_strengths=strengths),
+        sparsifier=GroupShrinkage(layer_strengths=strengths),
+        granularity="unit",
         alpha=alpha,
         solver="sgd",
         learning_rate_init=0.02,
@@ -89,7 +89,8 @@ def gates_of_groups(seed: int, strengths: list[float]) -> Any:
     """Hard-concrete gates of filters, inputs and units."""
     return model(
         seed,
-        sparsifier=HardConcrete(granularity="unit", layer_strengths=strengths),
+        sparsifier=HardConcrete(layer_strengths=strengths),
+        granularity="unit",
         alpha=0.1 / N_TRAIN,
         batch_size=100,
         learning_rate="auto",
@@ -102,7 +103,8 @@ def bayesian(seed: int) -> Any:
     """Posteriors of the scales of filters, inputs and units."""
     return model(
         seed,
-        sparsifier=BayesianGroups(granularity="unit"),
+        sparsifier="bayesian",
+        granularity="unit",
         alpha=1 / N_TRAIN,
         batch_size=100,
         learning_rate="auto",

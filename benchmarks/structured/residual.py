@@ -86,13 +86,16 @@ class ResidualNet(nn.Module):
 #: Shares of the FLOPs that are left.
 SHARES = (0.7, 0.5, 0.3)
 #: What removes channels, by its name in the tables.
-METHODS: dict[str, Any] = {
-    "slimming": "slimming",
-    "filters": "filters",
-    "taylor": "taylor",
-    "nisp": "nisp",
-    "magnitude": Magnitude(granularity="unit", train_fraction=0.1, sparsify_fraction=0.4),
-    "random": "random",
+METHODS: dict[str, dict[str, Any]] = {
+    "slimming": {"sparsifier": "slimming"},
+    "filters": {"sparsifier": "filters"},
+    "taylor": {"sparsifier": "taylor"},
+    "nisp": {"sparsifier": "nisp"},
+    "magnitude": {
+        "sparsifier": Magnitude(train_fraction=0.1, sparsify_fraction=0.4),
+        "granularity": "unit",
+    },
+    "random": {"sparsifier": "random"},
 }
 #: The method whose widths the network from scratch has.
 SHAPE = "filters"
@@ -132,13 +135,13 @@ def family(data: str) -> dict[str, Row]:
     rows = {dense: Row(partial(model, n_classes=n_classes, max_iter=n_dense), **common)}
     for share in SHARES:
         limits = (Limit("flops", share),)
-        for name, sparsifier in METHODS.items():
+        for name, options in METHODS.items():
             make = partial(
                 model,
                 n_classes=n_classes,
                 max_iter=n_further,
-                sparsifier=sparsifier,
                 target_flops=share,
+                **options,
             )
             rows[f"ResNet, {data}, {name}, {share:.0%}"] = Row(make, limits, base=dense, **common)
         rows[f"ResNet, {data}, from scratch, {share:.0%}"] = Row(
