@@ -13,7 +13,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sksparse.feature_selection import GroupLassoSelector
+    from sksparse.feature_selection import GroupLassoSelector, InfFS
     from sksparse.linear_model import (
         OSCAR,
         OSCARCV,
@@ -51,6 +51,7 @@ _MODULE_OF_NAME = {
     "GroupLassoRegressorCV": "linear_model",
     "GroupLassoSelector": "feature_selection",
     "GrOWL": "linear_model",
+    "InfFS": "feature_selection",
     "L0Classifier": "linear_model",
     "L0ClassifierCV": "linear_model",
     "L0PoissonRegressor": "linear_model",
@@ -92,6 +93,7 @@ __all__ = [
     "GroupLassoRegressor",
     "GroupLassoRegressorCV",
     "GroupLassoSelector",
+    "InfFS",
     "L0Classifier",
     "L0ClassifierCV",
     "L0PoissonRegressor",

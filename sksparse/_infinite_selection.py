@@ -1,9 +1,9 @@
 """Infinite feature selection: the value of a feature over all paths in a graph of features.
 
-Roffo, Melzi, Castellani and Vinciarelli, "Infinite latent feature selection" and "Infinite feature
-selection: a graph-based feature filtering approach", 2015 to 2020. A subset of features is a path
-in a complete graph with edges A; the sum of the values of all paths of all lengths through a
-feature is a row sum of :math:`(I - rA)^{-1} - I`.
+G. Roffo, S. Melzi, U. Castellani, A. Vinciarelli and M. Cristani, "Infinite feature selection: a
+graph-based feature filtering approach", 2020. A subset of features is a path in a complete graph
+with edges A; the sum of the values of all paths of all lengths from a feature is a row sum of
+:math:`(I - rA)^{-1} - I`.
 """
 
 from __future__ import annotations
@@ -49,9 +49,12 @@ def weighted_ranks(X: Array, weights: Array | None = None) -> Array:
 
 def spread(X: Array, weights: Array | None = None) -> Array:
     """The standard deviation of each column; exactly 0 where it is constant."""
-    mean = np.average(X, axis=0, weights=weights)
-    deviation = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weights))
-    deviation[np.ptp(X, axis=0) == 0] = 0.0
+    # squares of what is measured in small or large units may leave the range of float64
+    unit = np.abs(X).max(initial=0.0) or 1.0
+    scaled = X / unit
+    scaled -= np.average(scaled, axis=0, weights=weights)
+    deviation = unit * np.sqrt(np.average(scaled**2, axis=0, weights=weights))
+    deviation[(X[0] == X).all(axis=0)] = 0.0
     return np.asarray(deviation)
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sksparse._typing import Mask
+from sksparse._typing import Indices, Mask
+from sksparse.compression._branches import remove_dead_branches
 from sksparse.compression._folding import fold_constants
 from sksparse.compression._result import CompactResult
+from sksparse.compression._splitting import split_uneven
 from sksparse.module_graph import ModuleGraph
 from sksparse.module_graph._live_units import find_links, live_units, one_each
-from sksparse.module_graph._surgery import resize
-from sksparse.module_graph._walk import Value
+from sksparse.module_graph._surgery import even, resize
+from sksparse.module_graph._value import Value
 
 
 def compact(module: nn.Module, example: Tensor, *, inputs: bool | None = None) -> CompactResult:
@@ -62,12 +65,19 @@ def compact(module: nn.Module, example: Tensor, *, inputs: bool | None = None) -
     inputs = example.ndim == 2 if inputs is None else inputs
     small = copy.deepcopy(module)
     graph = _followed(small, example)
-    dense_widths = _widths(graph)
+    dense_layers = _layers(graph)
     dense_sizes = _parameters(small), _multiply_adds(graph)
+    small = remove_dead_branches(small, graph, example)
+    graph = _followed(small, example)
     fold_constants(graph, _removable(graph, inputs))
     # biases may have been added
     graph = _followed(small, example)
     keep = _kept(graph, inputs)
+    small, split, apart = split_uneven(small, graph, keep, example)
+    keep = even(graph, keep, apart)
+    left = {name: int(keep[units].sum()) for name, units in _layers(graph).items()}
+    if apart:
+        graph, keep = split, _kept(split, inputs)
     n_inputs = len(graph.input_units) or example.shape[-1]
     kept_inputs = np.arange(n_inputs)
     if inputs and len(graph.input_units):
@@ -76,12 +86,11 @@ def compact(module: nn.Module, example: Tensor, *, inputs: bool | None = None) -
         example = example.index_select(axis, torch.from_numpy(kept_inputs).to(example.device))
     resize(graph, keep)
     graph = _followed(small, example)
-    left = _widths(graph)
     return CompactResult(
         module=small,
         kept_inputs=kept_inputs,
         n_inputs=n_inputs,
-        widths={name: (left.get(name, 0), n) for name, n in dense_widths.items()},
+        widths={name: (left.get(name, 0), len(units)) for name, units in dense_layers.items()},
         parameters=(_parameters(small), dense_sizes[0]),
         multiply_adds=(_multiply_adds(graph), dense_sizes[1]),
     )
@@ -109,15 +118,27 @@ def _removable(graph: ModuleGraph, inputs: bool) -> Mask:
 
 def _axis_of_features(graph: ModuleGraph) -> int:
     """The axis of the example on which the features stand."""
-    for step in graph.steps:
-        for value in step.inputs:
-            if isinstance(value, Value) and value.is_input and value.axis is not None:
-                return value.axis
-    raise AssertionError("the features have units, so something has read them")
+    values = [v for step in graph.steps for v in step.inputs if isinstance(v, Value) and v.is_input]
+    axes = {axes for value in values for part in value.parts for axes in part.source.units}
+    if len(axes) != 1 or len(min(axes)) != 1:
+        raise ValueError(
+            "inputs=True drops features on one axis of the example, but the module reads "
+            "several axes of them as one (a flattened image, for example); use inputs=False, or "
+            "give features with two dimensions."
+        )
+    return min(axes)[0]
 
 
-def _widths(graph: ModuleGraph) -> dict[str, int]:
-    return {layer.name: len(layer.units) for layer in graph.layers}
+def _layers(graph: ModuleGraph) -> dict[str, Indices]:
+    """The removable units of each layer, by names of which each is another one."""
+    times = Counter(layer.name for layer in graph.layers)
+    seen: Counter[str] = Counter()
+    layers = {}
+    for layer in graph.layers:
+        name = layer.name if times[layer.name] == 1 else f"{layer.name}.{seen[layer.name]}"
+        seen[layer.name] += 1
+        layers[name] = layer.units
+    return layers
 
 
 def _parameters(module: nn.Module) -> int:

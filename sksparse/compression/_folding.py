@@ -20,6 +20,7 @@ from sksparse.module_graph._constants import Constants, Read, pads_with_zeros, w
 from sksparse.module_graph._live_units import Links, find_links, live_units
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _RECURRENT = (nn.LSTM, nn.GRU, nn.RNN)
 
 
@@ -71,8 +72,8 @@ def fold_constants(graph: ModuleGraph, removable: Mask) -> None:
                 fold(graph, reader, gone, live)
         for link in links:
             weight = graph.module.get_parameter(link.slot.tensor)
-            gone = np.flatnonzero(~live[link.slot.units])
-            weight.index_fill_(link.slot.axis, torch.from_numpy(gone).to(weight.device), 0.0)
+            positions = torch.from_numpy(np.flatnonzero(~live[link.slot.units]))
+            weight.index_fill_(link.slot.axis, positions.to(weight.device), 0.0)
 
 
 def _readers(graph: ModuleGraph) -> list[_Reader]:
@@ -91,7 +92,7 @@ def _readers(graph: ModuleGraph) -> list[_Reader]:
         layer = read.step.layer
         assert layer is not None
         uses = (owners[id(graph.module.get_parameter(tensor))], tensors[tensor], len(reads))
-        merges = pads_with_zeros(layer) or (isinstance(layer, _RECURRENT) and not layer.bias)
+        merges = _must_merge(layer)
         bias = _bias(read)
         if merges:
             can_fold = uses == (1, 1, 1) and len(read.constants) == 1
@@ -100,6 +101,13 @@ def _readers(graph: ModuleGraph) -> list[_Reader]:
         closed = same if can_fold else same & (constants == 0).all(0)
         readers.append(_Reader(read, closed.all(0).numpy(), merges))
     return readers
+
+
+def _must_merge(layer: nn.Module) -> bool:
+    """Whether no bias can stand for constants that a layer reads."""
+    if isinstance(layer, _RECURRENT):
+        return not layer.bias
+    return pads_with_zeros(layer) or isinstance(layer, _TRANSPOSED)
 
 
 def _bias(read: Read) -> Tensor | None:
@@ -144,9 +152,9 @@ def _merge(graph: ModuleGraph, reader: _Reader, gone: Mask, live: Mask) -> None:
         return
     positions = torch.from_numpy(np.flatnonzero(gone))
     shares = (constants[positions] / constants[stays]).to(weight.device)
-    kernels = weight[:, positions.to(weight.device)].double()
-    total = weight[:, stays].double() + torch.tensordot(shares, kernels, ([0], [1]))
-    weight[:, stays] = total.to(weight.dtype)
+    kernels = weight.movedim(slot.axis, 0)
+    total = torch.tensordot(shares, kernels[positions.to(weight.device)].double(), 1)
+    kernels[stays] = (kernels[stays].double() + total).to(weight.dtype)
 
 
 def _add_to_bias(graph: ModuleGraph, reader: _Reader, gone: Mask, live: Mask) -> None:
@@ -166,7 +174,7 @@ def _add_to_bias(graph: ModuleGraph, reader: _Reader, gone: Mask, live: Mask) ->
     elif mean is not None:
         mean.copy_(mean.double() - shift)
     else:
-        layer.bias = nn.Parameter(shift.to(weight.dtype), weight.requires_grad)  # type: ignore
+        layer.bias = nn.Parameter(shift.to(weight.dtype), weight.requires_grad)
 
 
 def _running_mean(graph: ModuleGraph, reader: _Reader) -> Tensor | None:
@@ -177,8 +185,6 @@ def _running_mean(graph: ModuleGraph, reader: _Reader) -> Tensor | None:
     if len(followers) != 1 or len(step.node.users) != 1 or calls[id(step.layer)] > 1:
         return None
     layer = followers[0].layer
-    is_norm = isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)
-    if not is_norm or calls[id(layer)] > 1:
+    if not isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
         return None
-    mean = layer.running_mean
-    return mean if isinstance(mean, Tensor) else None
+    return layer.running_mean if calls[id(layer)] == 1 else None

@@ -1,6 +1,7 @@
 """Transformers that keep few features."""
 
 from sksparse.feature_selection._group_lasso import GroupLassoSelector
+from sksparse.feature_selection._infinite import InfFS
 from sksparse.feature_selection._one_hot import one_hot_groups
 
-__all__ = ["GroupLassoSelector", "one_hot_groups"]
+__all__ = ["GroupLassoSelector", "InfFS", "one_hot_groups"]

@@ -3,4 +3,6 @@
 from __future__ import annotations
 
 from sksparse.module_graph._graph import ModuleGraph as ModuleGraph
-from sksparse.module_graph._walk import Slot as Slot
+from sksparse.module_graph._value import Slot as Slot
+from sksparse.module_graph._value import Step as Step
+from sksparse.module_graph._value import Value as Value

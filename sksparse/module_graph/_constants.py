@@ -22,7 +22,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from sksparse.module_graph._graph import ModuleGraph
-from sksparse.module_graph._walk import Slot, Step, Value
+from sksparse.module_graph._value import Slot, Step, Value
 
 #: The largest difference between positions that is put down to rounding, as a share.
 _ROUNDING = 1e-13
@@ -89,6 +89,9 @@ class Constants:
 
     def __init__(self, graph: ModuleGraph) -> None:
         self._graph = graph
+        module = graph.module
+        self._own: dict[str, Tensor] = dict(module.named_parameters(remove_duplicate=False))
+        self._own |= dict(module.named_buffers(remove_duplicate=False))
         self._tensors: dict[fx.Node, Any] = {}
         self.reads: list[Read] = []
         self.sums: list[Sum] = []
@@ -166,15 +169,14 @@ class Constants:
     def _lookup(self, node: fx.Node) -> Any:
         if node in self._tensors:
             return self._tensors[node]
-        if node.op == "get_attr":
-            owner, _, name = str(node.target).rpartition(".")
-            found = getattr(self._graph.module.get_submodule(owner), name)
-            if found.is_floating_point():
-                found = found.detach().double().cpu().clone()
+        found = self._own.get(str(node.target)) if node.op == "get_attr" else None
+        if found is None:
+            result = _unknown(node.meta["shape"])
         else:
-            found = _unknown(node.meta["shape"])
-        self._tensors[node] = found
-        return found
+            result = found.detach().cpu().clone()
+            result = result.double() if result.is_floating_point() else result
+        self._tensors[node] = result
+        return result
 
     def is_zero(self, nodes: list[fx.Node]) -> bool:
         """Whether all these tensors are zero, whatever the features are."""
@@ -270,6 +272,18 @@ def _product(run: Constants, step: Step, layer: Any, x: Tensor) -> None:
     run._emit(step, torch.where(depends.flatten(), torch.nan, emitted))
 
 
+def _transposed(run: Constants, step: Step, layer: Any, x: Tensor) -> None:
+    """Kernels overlap otherwise from position to position: only zeros pass."""
+    links = (layer.weight.detach().cpu() != 0).flatten(2).any(2).unflatten(0, (layer.groups, -1))
+    run._note(step, layer.weight, x.view(1, -1))
+    pairs = zip(links, x.view(layer.groups, -1) != 0, strict=True)
+    depends = torch.cat([link[is_open].any(0) for link, is_open in pairs])
+    emitted = torch.zeros(len(depends), dtype=torch.float64)
+    if layer.bias is not None:
+        emitted = emitted + layer.bias.detach().double().cpu()
+    run._emit(step, torch.where(depends, torch.nan, emitted))
+
+
 def _batch_norm(run: Constants, step: Step, layer: Any, x: Tensor) -> None:
     """A scale of zero leaves the shift; statistics of the batch are not constant."""
     weight, bias, mean, var = (
@@ -356,6 +370,7 @@ def _zero_states(layer: Any, ends: str, x: Tensor) -> Tensor:
 
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _ALONG_LAST = (nn.Linear, nn.LayerNorm, nn.LSTM, nn.GRU, nn.RNN)
 _MEANS = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
 _MEAN_FUNCTIONS = (functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)
@@ -364,6 +379,7 @@ _OTHER_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 
 _RULES: dict[type, Callable[[Constants, Step, Any, Tensor], None]] = {
     **dict.fromkeys((nn.Linear, *_CONVOLUTIONS), _product),
+    **dict.fromkeys(_TRANSPOSED, _transposed),
     **dict.fromkeys(_NORMS, _batch_norm),
     **dict.fromkeys((*_OTHER_NORMS, nn.GroupNorm, nn.LayerNorm), _scaled),
     nn.Embedding: _embedding,

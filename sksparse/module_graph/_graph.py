@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, fx, nn
 
 from sksparse._typing import Indices, Mask
-from sksparse.module_graph._rules import FUNCTION_RULES, LAYER_RULES
+from sksparse.module_graph._function_rules import values_in
+from sksparse.module_graph._rules import FUNCTION_RULES, LAYER_RULES, own_code
+from sksparse.module_graph._size_rules import number
 from sksparse.module_graph._trace import Obstacle, trace
-from sksparse.module_graph._walk import Slot, Step, Value, Walk
+from sksparse.module_graph._value import OpenPart, Size, Slot, Source, Step, Value
+from sksparse.module_graph._walk import Walk
 
 
 @dataclass(frozen=True)
@@ -69,29 +73,28 @@ class ModuleGraph:
 
     def __init__(self, module: nn.Module, example: Tensor) -> None:
         self.module = module
-        self.steps: tuple[Step, ...] = ()
-        walk = Walk(module)
+        walk = Walk(module, len(example))
         graph, obstacle = trace(module, example)
-        if graph is None:
-            assert obstacle is not None
-            walk.obstacles.append(obstacle)
-        else:
-            self.steps = tuple(_follow(walk, graph))
-        self.obstacles: tuple[Obstacle, ...] = tuple(walk.obstacles)
+        if obstacle is not None:
+            walk.obstacles.append((obstacle, None))
+        self.steps: tuple[Step, ...] = () if graph is None else tuple(_follow(walk, graph))
+        walk.settle_fixed()
         self.multiply_adds = walk.multiply_adds
+        self.other_multiply_adds = walk.other_multiply_adds
         self._number_units(walk)
+        self.layers = tuple(self._layers())
 
     def _number_units(self, walk: Walk) -> None:
         """Number units that are one by one number, in the order of their first appearance."""
-        roots = np.array([walk.find(u) for u in range(len(walk._parents))], dtype=np.intp)
-        _, number = np.unique(roots, return_inverse=True)
+        number = self.unit_numbers = walk.numbers()
         self.n_units = int(number.max()) + 1 if len(number) else 0
         self.slots: tuple[Slot, ...] = tuple(
             replace(slot, units=number[slot.units]) for slot in walk.slots
         )
-        self.kept_whole = {int(number[u]): why for u, why in walk.kept_whole.items()}
-        self.input_units = number[np.array(walk.input_units, dtype=np.intp)]
-        self.unit_numbers = number
+        self.input_units = number[walk.input_units]
+        self.kept_whole: dict[int, str] = {}
+        for units, why in reversed(walk.whole):
+            self.kept_whole |= dict.fromkeys(np.unique(number[units]).tolist(), why)
         removable = np.zeros(self.n_units, dtype=bool)
         for slot in self.slots:
             if slot.role == "writes":
@@ -99,7 +102,11 @@ class ModuleGraph:
         removable[list(self.kept_whole)] = False
         removable[self.input_units] = False
         self.removable: Mask = removable
-        self.layers = tuple(self._layers())
+        self.obstacles: tuple[Obstacle, ...] = tuple(
+            obstacle
+            for obstacle, units in walk.obstacles
+            if units is None or removable[number[units]].any()
+        )
 
     def _layers(self) -> Iterator[UnitLayer]:
         found = ~self.removable
@@ -145,29 +152,61 @@ def _follow(walk: Walk, graph: fx.Graph) -> Iterator[Step]:
     """Apply the rules to all calls, in order."""
     values: dict[fx.Node, Any] = {}
     for node in graph.nodes:
-        if node.op == "placeholder":
-            values[node] = Value(tuple(node.meta["shape"]), is_input=True)
+        if node.op in ("placeholder", "get_attr"):
+            values[node] = _source(walk, node)
             continue
-        if node.op == "get_attr":
-            values[node] = Value(tuple(node.meta["shape"]), parameter=str(node.target))
-            continue
-        args = fx.map_arg(node.args, lambda n: values[n])
-        kwargs = fx.map_arg(node.kwargs, lambda n: values[n])
+        args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: values[n])
         if node.op == "output":
-            for value in args if isinstance(args[0], Value) else args[0]:
-                walk.keep_whole(value.units, "they are outputs of the module")
+            walk.keep_values_whole(values_in(args), "they are outputs of the module")
             continue
         layer = walk.module.get_submodule(node.target) if node.op == "call_module" else None
-        table: dict[Any, Any] = FUNCTION_RULES if layer is None else LAYER_RULES
-        rule = table.get(node.target if layer is None else type(layer))
-        name = str(node.target if layer is not None else getattr(node.target, "__name__", node))
-        if rule is None:
-            walk.obstruct(node, f"it is not known what {name!r} does with units")
-            values[node] = _unknown(node.meta["shape"])
+        target: Any = node.target
+        name = str(target if node.op != "call_function" else getattr(target, "__name__", node))
+        if _is_number(node.meta["shape"]):
+            values[node] = number(walk, node, args)
         else:
-            values[node] = rule(walk, node, name, layer, *args, **kwargs)
+            values[node] = _apply(walk, node, name, layer, args, kwargs)
+        if node.meta.get("is_fixed") and isinstance(values[node], Size):
+            walk.fix(values[node])
         yield Step(node, layer, name, args, kwargs, values[node])
 
 
+def _source(walk: Walk, node: fx.Node) -> Value:
+    """Features, a parameter or buffer, or a constant of the code."""
+    shape = tuple(node.meta["shape"])
+    name = "" if node.op == "placeholder" else str(node.target)
+    if name and name not in walk.names:
+        return Value(shape)
+    return Value(shape, parts=[OpenPart(Source(walk.names.get(name, name), shape))])
+
+
+def _apply(
+    walk: Walk, node: fx.Node, name: str, layer: nn.Module | None, args: Any, kwargs: Any
+) -> Any:
+    """The value of a call of a layer or function."""
+    table: dict[Any, Any] = FUNCTION_RULES if layer is None else LAYER_RULES
+    rule = table.get(node.target if layer is None else type(layer))
+    why = "" if layer is None else own_code(layer)
+    if rule is not None and not why:
+        return rule(walk, node, name, layer, *args, **kwargs)
+    kind = "" if layer is None else f", a layer of type {type(layer).__name__},"
+    walk.obstruct(node, f"{name!r}{kind} " + (why or "does something unknown with units"))
+    return _unknown(node.meta["shape"])
+
+
+def _is_number(shape: Any) -> bool:
+    if isinstance(shape, torch.Size):
+        return False
+    return not any(map(_holds_tensors, shape)) if isinstance(shape, tuple) else True
+
+
+def _holds_tensors(shape: Any) -> bool:
+    return isinstance(shape, torch.Size) or (
+        isinstance(shape, tuple) and any(map(_holds_tensors, shape))
+    )
+
+
 def _unknown(shape: Any) -> Any:
-    return Value(tuple(shape)) if isinstance(shape, tuple) else shape
+    if isinstance(shape, torch.Size):
+        return Value(tuple(shape))
+    return tuple(map(_unknown, shape)) if isinstance(shape, tuple) else shape

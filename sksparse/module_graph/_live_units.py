@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 from torch import Tensor
 
 from sksparse._typing import Indices, Mask
 from sksparse.module_graph._graph import ModuleGraph
-from sksparse.module_graph._walk import Slot
+from sksparse.module_graph._value import Slot
 
 
 @dataclass(frozen=True)

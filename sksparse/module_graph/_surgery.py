@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -106,7 +106,7 @@ def flat_positions(shapes: Mapping[str, tuple[int, ...]], kept: Mapping[str, Kep
     return np.concatenate(parts)
 
 
-def even(graph: ModuleGraph, keep: Mask) -> Mask:
+def even(graph: ModuleGraph, keep: Mask, apart: Collection[str] = ()) -> Mask:
     """Keep as many units in all layers and directions of a recurrent layer as in the widest.
 
     The layers of an ``nn.LSTM`` have one width. The units that are kept for that are the first of
@@ -118,18 +118,21 @@ def even(graph: ModuleGraph, keep: Mask) -> Mask:
         The picture of a module.
     keep : ndarray of shape (graph.n_units,)
         Boolean.
+    apart : collection of str, default=()
+        Names of recurrent layers that are left out.
 
     Returns
     -------
     keep : ndarray of shape (graph.n_units,)
         Boolean: these and perhaps some more.
     """
+    layers = {name: s for name, s in recurrent_states(graph).items() if name not in apart}
     keep = keep.copy()
     before = -1
     while before != keep.sum():
         # a unit that is kept in one layer may belong to another one as well
         before = keep.sum()
-        for states in recurrent_states(graph).values():
+        for states in layers.values():
             width = max(int(keep[units].sum()) for units in states)
             for units in states:
                 removed = units[~keep[units]]
@@ -162,11 +165,18 @@ def _linear(layer: Any, width: int) -> None:
 
 
 def _convolution(layer: Any, width: int) -> None:
-    """Of a depthwise one the groups follow, of another one what is in each group."""
-    if layer.groups == layer.in_channels > 1:
+    """Groups go as a whole, so that what stands in each stays."""
+    if layer.groups > 1:
         layer.groups = layer.weight.shape[0] // (layer.out_channels // layer.groups)
     layer.out_channels = layer.weight.shape[0]
     layer.in_channels = layer.weight.shape[1] * layer.groups
+
+
+def _transposed(layer: Any, width: int) -> None:
+    if layer.groups > 1:
+        layer.groups = layer.weight.shape[0] // (layer.in_channels // layer.groups)
+    layer.in_channels = layer.weight.shape[0]
+    layer.out_channels = layer.weight.shape[1] * layer.groups
 
 
 def _normalisation(layer: Any, width: int) -> None:
@@ -189,6 +199,10 @@ def _recurrent(layer: Any, width: int) -> None:
     layer.flatten_parameters()
 
 
+def _cell(layer: Any, width: int) -> None:
+    layer.hidden_size, layer.input_size = layer.weight_hh.shape[1], layer.weight_ih.shape[1]
+
+
 def _prelu(layer: Any, width: int) -> None:
     layer.num_parameters = len(layer.weight)
 
@@ -196,10 +210,12 @@ def _prelu(layer: Any, width: int) -> None:
 _ATTRIBUTES: dict[type, Callable[[Any, int], None]] = {
     nn.Linear: _linear,
     **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), _convolution),
+    **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), _transposed),
     **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _normalisation),
     **dict.fromkeys((nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d), _normalisation),
     nn.GroupNorm: _group_norm,
     nn.Embedding: _embedding,
     **dict.fromkeys((nn.LSTM, nn.GRU, nn.RNN), _recurrent),
+    **dict.fromkeys((nn.LSTMCell, nn.GRUCell, nn.RNNCell), _cell),
     nn.PReLU: _prelu,
 }

@@ -1,13 +1,16 @@
 """A module as a list of calls, with the shapes of their results and the lines that make them.
 
-``torch.fx`` follows the Python code of a module once, with symbols in place of tensors. Layers of
-torch are not looked into. What it cannot follow, such as a branch that depends on the data, is
-an obstacle that names the place in the code.
+``torch.fx`` follows the Python code of a module once, with symbols in place of tensors. Each call
+is also run on a few rows, so that code may ask for shapes and branch on them. Layers of torch are
+not looked into. What cannot be followed, such as a branch that depends on the data, is an obstacle
+that names the part of the module and the line.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,17 @@ import torch
 from torch import Tensor, fx, nn
 
 _OWN_FOLDERS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+
+#: Methods and functions that ask for something else than the data.
+_QUERIES = frozenset(
+    (
+        *("size", "dim", "ndimension", "numel", "nelement", "stride", "is_floating_point"),
+        *("is_contiguous", "is_complex", "get_device", "element_size", "type", "getattr"),
+    )
+)
+
+# fx replaces methods of nn.Module while it traces: one thread at a time
+_TRACING = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -37,16 +51,157 @@ class Obstacle:
         return f"{self.what} ({self.line})" if self.line else self.what
 
 
+class _DependsOnDataError(Exception):
+    """The code takes a number out of the data."""
+
+
+class _Symbol(fx.Proxy):
+    """A symbol that also knows what it stands for in the example."""
+
+    tracer: _Tracer
+
+    @property
+    def _example(self) -> Any:
+        return self.tracer.examples[self.node]
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._example, name)
+        if callable(found):
+            return super().__getattr__(name)
+        if isinstance(found, Tensor | torch.Size):
+            return self.tracer.create_proxy("call_function", getattr, (self, name), {})
+        return found
+
+    def _number(self) -> Any:
+        """The number for which it stands; the code then does not go on with the symbol."""
+        if isinstance(self._example, Tensor):
+            raise _DependsOnDataError("a branch, loop or number depends on the data")
+        self.node.meta["is_fixed"] = True
+        return self._example
+
+    def __bool__(self) -> bool:
+        return bool(self._number())
+
+    def __index__(self) -> int:
+        return int(self._number().__index__())
+
+    def __int__(self) -> int:
+        return int(self._number())
+
+    def __float__(self) -> float:
+        return float(self._number())
+
+    def __len__(self) -> int:
+        if isinstance(self._example, Tensor):
+            return int(self.size(0))
+        return len(self._example)
+
+
 class _Tracer(fx.Tracer):
-    """Notes for each call the line of the user's code that makes it."""
+    """Runs each call on the example, and notes shapes and the lines of the user's code."""
+
+    proxy_buffer_attributes = True
+
+    def __init__(self, example: Tensor) -> None:
+        super().__init__()
+        self.examples: dict[fx.Node, Any] = {}
+        self.failed_part = ""
+        self._example = example
+        self._constants: dict[str, Tensor] = {}
+        self._thread = threading.get_ident()
+        self._is_running = False
+
+    def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> Any:
+        """The features stand for the first argument; the others keep their defaults."""
+        features = self.create_proxy("placeholder", "features", (), {})
+        if self.is_leaf_module(self.root, ""):
+            return lambda _, x: self.create_proxy("call_module", "", (x,), {}), [
+                self.root,
+                features,
+            ]
+        return root_fn, [self.root, features]
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         node = super().create_node(*args, **kwargs)
-        node.meta["line"] = line_of_user()
+        node.meta["line"] = _line_of_user()
+        node.meta["part"] = next(reversed(self.module_stack), "")
+        if node.op != "output":
+            self.examples[node] = result = self._run(node)
+            node.meta["shape"] = _shape_of(result)
         return node
 
+    def proxy(self, node: fx.Node) -> Any:
+        """A symbol for tensors and sizes; other results are plain values for the code."""
+        example = self.examples[node]
+        return _Symbol(node, self) if isinstance(example, Tensor | tuple | list | int) else example
 
-def line_of_user() -> str:
+    def create_arg(self, a: Any) -> Any:
+        """Constant tensors are not added to the module, as fx would do."""
+        if isinstance(a, Tensor) and not isinstance(a, nn.Parameter) and not self._is_held(a):
+            name = f"_constant{len(self._constants)}"
+            self._constants[name] = a
+            return self.create_node("get_attr", name, (), {})
+        return super().create_arg(a)
+
+    def _is_held(self, tensor: Tensor) -> bool:
+        """Whether a tensor is an attribute of the module or of one of its parts."""
+        return tensor in self.tensor_attrs or any(tensor is b for b in self.root.buffers())
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        if self._is_idle():
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        if self._is_idle():
+            return forward(*args, **kwargs)
+        try:
+            return super().call_module(m, forward, args, kwargs)
+        except Exception:
+            self.failed_part = self.failed_part or self.path_of_module(m)
+            raise
+
+    def _is_idle(self) -> bool:
+        """Whether a layer runs on the example, or another thread uses its own modules."""
+        return self._is_running or threading.get_ident() != self._thread
+
+    @torch.no_grad()
+    def _run(self, node: fx.Node) -> Any:
+        self._is_running = True
+        try:
+            return self._result(node)
+        finally:
+            self._is_running = False
+
+    def _result(self, node: fx.Node) -> Any:
+        target: Any = node.target
+        if node.op == "placeholder":
+            return self._example.clone()
+        if node.op == "get_attr":
+            return self._attribute(target)
+        args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: self.examples[n])
+        if node.op == "call_module":
+            return self.root.get_submodule(target)(*args, **kwargs)
+        if node.op == "call_method":
+            result = getattr(args[0], target)(*args[1:], **kwargs)
+        else:
+            result = target(*args, **kwargs)
+        takes_data = any(isinstance(self.examples[n], Tensor) for n in node.all_input_nodes)
+        name = target if isinstance(target, str) else getattr(target, "__name__", "")
+        if takes_data and isinstance(result, bool | int | float | str) and name not in _QUERIES:
+            raise _DependsOnDataError(f"{name!r} takes a value out of the data")
+        return result
+
+    def _attribute(self, name: str) -> Any:
+        if name in self._constants:
+            return self._constants[name]
+        owner, _, attribute = name.rpartition(".")
+        found = getattr(self.root.get_submodule(owner), attribute)
+        is_buffer = isinstance(found, Tensor) and not isinstance(found, nn.Parameter)
+        return found.clone() if is_buffer else found  # the code might change it in place
+
+
+def _line_of_user() -> str:
     """The innermost line of the stack that belongs neither to torch nor to this package."""
     frame: Any = sys._getframe(1)
     while frame is not None:
@@ -57,20 +212,23 @@ def line_of_user() -> str:
     return ""
 
 
-class _Shapes(fx.Interpreter):
-    """Runs the calls on an example and notes the shapes of all results."""
-
-    def run_node(self, n: fx.Node) -> Any:
-        result = super().run_node(n)
-        n.meta["shape"] = _shape_of(result)
-        return result
+def _line_of_error(error: BaseException) -> str:
+    """The innermost line of a traceback that belongs neither to torch nor to this package."""
+    found = ""
+    step = error.__traceback__
+    while step is not None:
+        code = step.tb_frame.f_code
+        if not code.co_filename.startswith((*_OWN_FOLDERS, "<")):
+            found = f"{Path(code.co_filename).name}, line {step.tb_lineno}, in {code.co_name}"
+        step = step.tb_next
+    return found
 
 
 def _shape_of(result: Any) -> Any:
-    """The shape of a tensor, those of a tuple of tensors, or a value that is no tensor."""
+    """The shape of a tensor, those of several, or a value that is no tensor."""
     if isinstance(result, Tensor):
         return torch.Size(result.shape)
-    if type(result) in (tuple, list):
+    if isinstance(result, tuple | list):
         return tuple(_shape_of(item) for item in result)
     return result
 
@@ -88,34 +246,27 @@ def trace(module: nn.Module, example: Tensor) -> tuple[fx.Graph | None, Obstacle
     Returns
     -------
     graph : torch.fx.Graph or None
-        Each node has the shape of its result in ``meta["shape"]`` and its place in the code in
-        ``meta["line"]``. None where the module cannot be followed.
+        Each node has the shape of its result in ``meta["shape"]`` (a ``torch.Size`` for tensors,
+        tuples of them for several tensors, other values as they are) and its place in the code
+        in ``meta["line"]``. None where the module cannot be followed.
     obstacle : Obstacle or None
         Why it cannot.
     """
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
-    try:
-        graph = _Tracer().trace(module)
-        with torch.no_grad():
-            _Shapes(fx.GraphModule(module, graph)).run(example)
-    except Exception as error:
-        reason = str(error).strip().split("\n")[0]
-        what = f"the module {type(module).__name__} cannot be traced: {reason}"
-        return None, Obstacle(what, _line_of(error))
-    finally:
-        for part, mode in modes:
-            part.training = mode
-    return graph, None
+    with _TRACING:
+        tracer = _Tracer(example)
+        try:
+            return tracer.trace(module), None
+        except Exception as error:
+            return None, Obstacle(_reason(module, tracer, error), _line_of_error(error))
+        finally:
+            for part, mode in modes:
+                part.training = mode
 
 
-def _line_of(error: BaseException) -> str:
-    """The innermost line of a traceback that belongs neither to torch nor to this package."""
-    found = ""
-    step = error.__traceback__
-    while step is not None:
-        code = step.tb_frame.f_code
-        if not code.co_filename.startswith((*_OWN_FOLDERS, "<")):
-            found = f"{Path(code.co_filename).name}, line {step.tb_lineno}, in {code.co_name}"
-        step = step.tb_next
-    return found
+def _reason(module: nn.Module, tracer: _Tracer, error: Exception) -> str:
+    name = tracer.failed_part
+    part = f"its part {name!r}" if name else f"the module {type(module).__name__}"
+    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    return f"{part} cannot be traced: {reason}"

@@ -9,108 +9,39 @@ unit of two; everything else carries units on.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor, fx, nn
 
 from sksparse._typing import Indices
 from sksparse.module_graph._trace import Obstacle
+from sksparse.module_graph._value import (
+    OpenPart,
+    Role,
+    Size,
+    Slot,
+    Source,
+    Value,
+    axes_of,
+    line_along,
+)
 
-Role = Literal["writes", "reads", "scales"]
-
-
-@dataclass
-class Value:
-    """A tensor between layers.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Its shape for the example, rows first.
-    axis : int or None
-        The axis of the units; None where there is none, or for an input of the module that no
-        layer has read yet.
-    units : ndarray of shape (shape[axis],)
-        The unit at each position; empty without an axis.
-    is_input : bool
-        Whether it is an input of the module, whose axis of units its first reader decides.
-    parameter : str or None
-        The name of the parameter or buffer that it is, if it is one.
-    """
-
-    shape: tuple[int, ...]
-    axis: int | None = None
-    units: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
-    is_input: bool = False
-    parameter: str | None = None
-
-    def like(self, shape: Any, axis: int | None = None) -> Value:
-        """The same units in a tensor of another shape, by default on the same axis."""
-        return Value(tuple(shape), self.axis if axis is None else axis, self.units, self.is_input)
-
-
-@dataclass(frozen=True)
-class Slot:
-    """The positions along one axis of a parameter or buffer, and the units that they belong to.
-
-    Parameters
-    ----------
-    tensor : str
-        Name of the parameter or buffer.
-    axis : int
-        The axis.
-    units : ndarray of shape (n_positions,)
-        The unit of each position.
-    role : {"writes", "reads", "scales"}
-        Whether the positions make the units, use them, or change each by itself.
-    layer : str
-        Name of the layer.
-    """
-
-    tensor: str
-    axis: int
-    units: Indices
-    role: Role
-    layer: str
-
-
-@dataclass(frozen=True)
-class Step:
-    """One call: a layer or a function, with what it takes and returns.
-
-    Parameters
-    ----------
-    node : torch.fx.Node
-        The call.
-    layer : torch.nn.Module or None
-        The layer that is called, None for functions.
-    name : str
-        Name of the layer, or of the function.
-    inputs : tuple
-        Values in the place of tensors, as given.
-    options : dict
-        The same for arguments by name.
-    output : object
-        A value, or a tuple of values.
-    """
-
-    node: fx.Node
-    layer: nn.Module | None
-    name: str
-    inputs: tuple[Any, ...]
-    options: dict[str, Any]
-    output: Any
+_FIXED_WIDTH = "a tensor of fixed width meets them"
 
 
 class Walk:
     """What a walk through the calls has found so far; the rules write to it.
 
+    Units are numbers from 0; which of them are one is settled at the end (``numbers``).
+
     Parameters
     ----------
     module : torch.nn.Module
         The network.
+    n_rows : int
+        Number of rows of the example.
 
     Attributes
     ----------
@@ -118,88 +49,257 @@ class Walk:
         Units of all parameters.
     multiply_adds : dict of str to float
         For each weight tensor how often each of its weights is multiplied for one row.
-    obstacles : list of Obstacle
-        What could not be followed.
-    kept_whole : dict of int to str
+    other_multiply_adds : float
+        Products of two values that are no parameters, for one row.
+    obstacles : list of (Obstacle, ndarray or None)
+        What could not be followed, and the units that must be removable for it to matter.
+    whole : list of (ndarray, str)
         Units that cannot be removed, and why.
-    input_units : list of int
+    input_units : ndarray
         The units of the features that enter.
+    names : dict of str to str
+        For each name of a parameter or buffer its first one.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, n_rows: int) -> None:
         self.module = module
+        self.n_rows = n_rows
         self.slots: list[Slot] = []
         self.multiply_adds: dict[str, float] = {}
-        self.obstacles: list[Obstacle] = []
-        self.kept_whole: dict[int, str] = {}
-        self.input_units: list[int] = []
-        self._parents: list[int] = []
+        self.other_multiply_adds = 0.0
+        self.obstacles: list[tuple[Obstacle, Indices | None]] = []
+        self.whole: list[tuple[Indices, str]] = []
+        self.input_units: Indices = np.empty(0, dtype=np.intp)
+        self._n_units = 0
+        self._fixed: list[tuple[Value, int]] = []
+        self._pairs: list[tuple[Indices, Indices]] = []
+        self._first_slots: dict[tuple[str, int], Slot] = {}
         tensors = [*module.named_parameters(), *module.named_buffers()]
         self._names: dict[int, str] = {id(tensor): name for name, tensor in tensors}
+        everywhere = [
+            *module.named_parameters(remove_duplicate=False),
+            *module.named_buffers(remove_duplicate=False),
+        ]
+        self.names = {name: self._names[id(tensor)] for name, tensor in everywhere}
+
+    # units
 
     def new_units(self, n: int) -> Indices:
         """Units that are no others so far."""
-        start = len(self._parents)
-        self._parents += range(start, start + n)
-        return np.arange(start, start + n)
+        self._n_units += n
+        return np.arange(self._n_units - n, self._n_units)
 
-    def find(self, unit: int) -> int:
-        """The unit that stands for all those that are one with it."""
-        while self._parents[unit] != unit:
-            self._parents[unit] = self._parents[self._parents[unit]]
-            unit = self._parents[unit]
-        return unit
+    def whole_units(self, n: int, why: str) -> Indices:
+        """New units that cannot be removed."""
+        units = self.new_units(n)
+        self.keep_whole(units, why)
+        return units
 
     def unite(self, first: Indices, second: Indices) -> None:
         """Make pairs of units one."""
-        for a, b in zip(first.tolist(), second.tolist(), strict=True):
-            a, b = self.find(a), self.find(b)
-            self._parents[max(a, b)] = min(a, b)
+        if first is not second:
+            self._pairs.append((first, second))
+
+    def numbers(self) -> Indices:
+        """The final number of each unit: by first appearance, those that are one share it."""
+        if not self._pairs:
+            return np.arange(self._n_units)
+        first = np.concatenate([a for a, _ in self._pairs])
+        second = np.concatenate([b for _, b in self._pairs])
+        shape = (self._n_units, self._n_units)
+        linked = coo_array((np.ones(len(first), dtype=bool), (first, second)), shape=shape)
+        _, label = connected_components(linked, directed=False)
+        _, appears, number = np.unique(label, return_index=True, return_inverse=True)
+        rank = np.empty(len(appears), dtype=np.intp)
+        rank[np.argsort(appears)] = np.arange(len(appears))
+        return rank[number]
+
+    def keep_whole(self, units: Indices, why: str) -> None:
+        """Note that units cannot be removed."""
+        if len(units):
+            self.whole.append((units, why))
+
+    def keep_values_whole(self, values: Iterable[Value], why: str) -> None:
+        """The same for all units of some values, and for features that are not settled yet."""
+        for value in values:
+            self.keep_whole(value.all_units, why)
+            for part in value.parts:
+                if not part.source.name:
+                    self.keep_source_whole(part.source, why)
+
+    def keep_source_whole(self, source: Source, why: str) -> None:
+        """Note that no feature can be left out."""
+        axes = tuple(range(1, len(source.shape)))
+        self.keep_whole(self._input_units(source, axes), why)
+
+    def fix(self, size: Size) -> None:
+        """The code goes on with a number of units: it may not change."""
+        self._fixed += size.counted
+
+    def settle_fixed(self) -> None:
+        """Keep whole the units that stand, at the end, on axes whose sizes were fixed."""
+        why = "the code computes with their number"
+        for value, axis in self._fixed:
+            if value.axis == axis:
+                self.keep_whole(value.units, why)
+            elif value.stacked is not None:
+                self.keep_whole(value.all_units, why)
+            for part in value.parts:
+                along = part.along(axis)
+                for axes, units in part.source.units.items():
+                    if along is None or set(axes) & set(along[0]):
+                        self.keep_whole(units, why)
+
+    # parameters
 
     def name_of(self, tensor: Tensor) -> str:
         """The name of a parameter or buffer: its first one where it has several."""
         return self._names[id(tensor)]
 
     def note(
-        self, layer: str, tensor: Tensor | None, axis: int, units: Indices, role: Role
+        self, layer: str, tensor: Tensor | str | None, axis: int, units: Indices, role: Role
     ) -> None:
         """Note which units the positions of a parameter belong to; tied ones become one."""
         if tensor is None:
             return
-        name = self.name_of(tensor)
-        for slot in self.slots:
-            if (slot.tensor, slot.axis) == (name, axis):
-                self.unite(slot.units, units)
-        self.slots.append(Slot(name, axis, units, role, layer))
+        name = tensor if isinstance(tensor, str) else self.name_of(tensor)
+        slot = Slot(name, axis, units, role, layer)
+        first = self._first_slots.setdefault((name, axis), slot)
+        self.unite(first.units, units)
+        self.slots.append(slot)
 
-    def count(self, tensor: Tensor, times: float) -> None:
-        """Note that each weight of a tensor is multiplied so often for one row."""
-        name = self.name_of(tensor)
+    def count(self, tensor: Tensor | str, positions: float) -> None:
+        """Note that each weight of a tensor is multiplied at so many positions of all rows."""
+        name = tensor if isinstance(tensor, str) else self.name_of(tensor)
+        times = positions / self.n_rows
         self.multiply_adds[name] = self.multiply_adds.get(name, 0.0) + times
+
+    # values
+
+    def value_of(self, labels: Tensor) -> Value:
+        """A tensor by the unit at each of its positions."""
+        axes, shape = axes_of(labels), tuple(labels.shape)
+        if len(axes) == 1:
+            return Value(shape, axes[0], line_along(labels, axes[0]))
+        if not axes and labels.numel():
+            self.keep_whole(labels.flatten()[:1].numpy(), "they are alone on their axis")
+        return Value(shape, stacked=labels) if axes else Value(shape)
 
     def read(self, value: Value, axis: int) -> Indices:
         """The units that a layer reads on an axis; features get units when they are first read."""
+        axis %= len(value.shape)
         if value.is_input and value.axis is None:
-            value.axis = axis % len(value.shape)
-            value.units = self.new_units(value.shape[value.axis])
-            self.input_units += value.units.tolist()
-        if value.axis is None:
-            # nothing that could be removed
-            units = self.new_units(value.shape[axis])
-            self.keep_whole(units, "they stand for no unit of a layer")
-            return units
-        if value.axis != axis % len(value.shape):
-            self.keep_whole(value.units, "they are read along another axis")
-            units = self.new_units(value.shape[axis])
-            self.keep_whole(units, "they stand for no unit of a layer")
-            return units
-        return value.units
+            self._settle(value, axis)
+        if value.axis == axis:
+            return value.units
+        self.keep_values_whole([value], "they are read along another axis")
+        return self.whole_units(value.shape[axis], "they stand for no unit of a layer")
 
-    def keep_whole(self, units: Iterable[int], why: str) -> None:
-        """Note that units cannot be removed."""
-        for unit in units:
-            self.kept_whole.setdefault(int(unit), why)
+    def _settle(self, value: Value, axis: int) -> None:
+        """Decide which axis of features is that of units."""
+        found = value.parts[0].along(axis) if len(value.parts) == 1 else None
+        if found is None:
+            self.keep_values_whole([value], "the module computes with several of them at once")
+            units = self.whole_units(value.shape[axis], "they are made of several features")
+        else:
+            axes, positions = found
+            units = self._input_units(value.parts[0].source, axes)[positions]
+        value.axis, value.units = axis, units
 
-    def obstruct(self, step: fx.Node, what: str) -> None:
-        """Note a call that cannot be followed."""
-        self.obstacles.append(Obstacle(what, str(step.meta.get("line", ""))))
+    def _input_units(self, source: Source, axes: tuple[int, ...]) -> Indices:
+        """The units along some axes of the features."""
+        if axes not in source.units:
+            n = int(np.prod([source.shape[k] for k in axes], dtype=np.intp))
+            others = list(source.units.values())
+            source.units[axes] = self.new_units(n)
+            if others:
+                why = "the features are read along several axes"
+                for units in (*others, source.units[axes]):
+                    self.keep_whole(units, why)
+            else:
+                self.input_units = source.units[axes]
+        return source.units[axes]
+
+    def meet(self, value: Value, axis: int, units: Indices, layer: str, role: Role) -> None:
+        """The positions of a value on an axis stand beside some units: they are the same.
+
+        Parameters and buffers are noted as slots of the units, and what has a width that
+        no unit decides keeps the units whole.
+        """
+        if value.is_input and value.axis is None:
+            self._settle(value, axis)
+        if value.axis == axis:
+            self.unite(value.units, units)
+            return
+        if value.parts and all(part.source.name for part in value.parts):
+            found = [(part.source, part.along(axis)) for part in value.parts]
+            for source, along in found:
+                if along is None or not self._is_whole_axis(source, *along):
+                    self.keep_whole(units, _FIXED_WIDTH)
+                else:
+                    self.note(layer, source.name, along[0][0], units, role)
+            return
+        self.keep_values_whole([value], "they meet those of another axis")
+        self.keep_whole(units, _FIXED_WIDTH)
+
+    @staticmethod
+    def _is_whole_axis(source: Source, axes: tuple[int, ...], positions: Indices) -> bool:
+        n = source.shape[axes[0]]
+        return len(axes) == 1 and len(positions) == n and bool((positions == np.arange(n)).all())
+
+    def combine(self, values: Iterable[Value], shape: tuple[int, ...], layer: str) -> Value:
+        """A function of several tensors at the same positions, with the rules of broadcasting."""
+        values = list(values)
+        with_units = [v for v in values if v.axis is not None]
+        if any(v.stacked is not None for v in values):
+            return self._combine_stacked(values, shape)
+        if not with_units:
+            return Value(shape, parts=[p for v in values for p in self._spread(v, shape)])
+        main = max(with_units, key=lambda v: len(v.units))
+        assert main.axis is not None
+        axis = main.axis + len(shape) - len(main.shape)
+        for other in values:
+            here = axis - (len(shape) - len(other.shape))
+            if other is main:
+                continue
+            if here >= 0 and other.shape[here] == len(main.units):
+                self.meet(other, here, main.units, layer, "scales")
+            else:
+                self.keep_values_whole([other], "they meet units of another axis")
+        return main.like(shape, axis)
+
+    def _combine_stacked(self, values: list[Value], shape: tuple[int, ...]) -> Value:
+        first = next(v for v in values if v.stacked is not None)
+        for other in values:
+            has_units = other.stacked is not None or other.axis is not None
+            if other is first:
+                continue
+            if has_units and first.shape == other.shape == shape:
+                self.unite(first.labels().numpy().ravel(), other.labels().numpy().ravel())
+            else:
+                self.keep_values_whole([first, other], "they meet units of another axis")
+        return Value(shape, stacked=first.labels()) if first.shape == shape else Value(shape)
+
+    @staticmethod
+    def _spread(value: Value, shape: tuple[int, ...]) -> list[OpenPart]:
+        if value.shape == shape:
+            return value.parts
+        return [OpenPart(p.source, p.positions.expand(shape)) for p in value.parts]
+
+    # obstacles
+
+    def obstruct(self, node: fx.Node, what: str, units: Indices | None = None) -> None:
+        """Note a call that cannot be followed.
+
+        Parameters
+        ----------
+        node : torch.fx.Node
+            The call.
+        what : str
+            What it does, for the message.
+        units : ndarray or None
+            The obstacle only matters where one of them could be removed otherwise.
+        """
+        part = str(node.meta.get("part", ""))
+        where = f"in {part!r} " if part and repr(part) not in what else ""
+        self.obstacles.append((Obstacle(where + what, str(node.meta.get("line", ""))), units))

@@ -16,8 +16,8 @@ from sksparse._typing import Array
 from sksparse.neural_network._base import BaseSparseNet
 from sksparse.neural_network._module_checks import call_factory, check_parameters, copy_module
 from sksparse.neural_network.training._data import Rows
+from sksparse.neural_network.training._layout import PREDICT_ROWS
 from sksparse.neural_network.training._standardisation import Standardisation, standardise_outputs
-from sksparse.neural_network.training._trainer import PREDICT_ROWS
 from sksparse.sparsifiers.structure._unit_graph import flat_layers
 
 #: A module whose error is at most this share of the variance predicts the targets.

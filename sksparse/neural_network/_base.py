@@ -26,7 +26,6 @@ from sksparse.neural_network._training import TrainedNet, TrainingTarget
 from sksparse.neural_network.fitted._network import FittedNetwork
 from sksparse.neural_network.fitted._storage import as_arrays, as_tensors
 from sksparse.neural_network.training._data import Rows, row_blocks
-from sksparse.neural_network.training._observed import PREDICT_ROWS
 from sksparse.neural_network.training._runtime import resolve_device
 from sksparse.neural_network.training._standardisation import Standardisation
 from sksparse.neural_network.training._trainer import PhasedNet
@@ -199,7 +198,7 @@ class BaseSparseNet(TrainedNet):
             self._restore_outputs(module, scaling)
         before = getattr(self, "history_", []) if partial else []
         # a callback may have kept the module
-        self._network = FittedNetwork(module, is_shared=bool(self.callbacks))
+        self._network = FittedNetwork(module, is_shared=bool(self.callbacks), layout=net.layout)
         self.history_ = before + [
             {key: value for key, value in epoch.items() if key != "batches"}
             for epoch in net.history.to_list()
@@ -231,7 +230,7 @@ class BaseSparseNet(TrainedNet):
         if double:
             X = X.astype(np.float64, copy=False)
         run = self._network.runner(X.dtype, X.ndim, device)
-        outputs = [run(rows) for rows in row_blocks(X, PREDICT_ROWS)]
+        outputs = [run(rows) for rows in row_blocks(X, self._network.rows_at_once(device))]
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from sksparse.neural_network.training._data import (
     split_rows,
 )
 from sksparse.neural_network.training._held_out import HeldOut, split_groups
+from sksparse.neural_network.training._layout import Layout, layout_of
 from sksparse.neural_network.training._observed import UserView
 from sksparse.neural_network.training._runtime import draw_seed, resolve_device, training
 from sksparse.neural_network.training._standardisation import Standardisation
@@ -41,7 +42,7 @@ from sksparse.sparsifiers import SPARSIFIERS, Sparsifier, SparsifierRun, Task
 from sksparse.sparsifiers._keep_zeros import KeepZeros
 
 #: Rows from which the shapes between the layers of a module are found.
-_EXAMPLE_ROWS = 2
+_EXAMPLE_ROWS = 3
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ class TrainedNet(SparseEstimator):
             if target.scaling is not None and not continues:
                 self._adopt_standardisation(module, train, target.scaling)
             use_threads(self._resolve_batch_size(len(train)), module)
-            net = self._make_net(module, train, target, inputs, partial=partial)
+            layout = layout_of(module, train.first(_EXAMPLE_ROWS))
+            net = self._make_net(module, train, target, inputs, layout, partial=partial)
             interrupted = net.train_phases(train, valid)
             constant = [] if partial else self._constant_outputs(module.eval(), train, target)
         if interrupted:
@@ -152,6 +154,7 @@ class TrainedNet(SparseEstimator):
         train: Rows,
         target: TrainingTarget,
         inputs: Standardisation | None,
+        layout: Layout,
         *,
         partial: bool,
     ) -> PhasedNet:
@@ -171,6 +174,7 @@ class TrainedNet(SparseEstimator):
             target_units=self.target_units,
             example=train.first(_EXAMPLE_ROWS),
             is_adaptive=adam,
+            momentum=0.0 if adam else self.momentum,
         )
         moments = {"momentum": self.momentum, "nesterov": self.momentum > 0, "fused": True}
         net = PhasedNet(
@@ -186,6 +190,7 @@ class TrainedNet(SparseEstimator):
             callbacks=copied_callbacks(self.callbacks),
             max_epochs=task.max_iter,
             view=target.view,
+            layout=layout,
             name=type(self).__name__,
             rates_given=rates_given,
             attributes=functools.partial(self._attributes_of, target, inputs),

@@ -79,6 +79,9 @@ class Task:
         A few rows of features, from which the units of a module are found.
     is_adaptive : bool, default=True
         Whether the optimiser divides gradients by their root mean square, as Adam does.
+    momentum : float, default=0.0
+        The momentum of an optimiser that is not adaptive: a constant gradient makes steps of the
+        learning rate over one minus this.
     """
 
     alpha: float | None
@@ -93,6 +96,7 @@ class Task:
     target_units: float | None = None
     example: Tensor | None = None
     is_adaptive: bool = True
+    momentum: float = 0.0
 
     @property
     def target(self) -> Target | None:
@@ -112,7 +116,8 @@ class Task:
 
         An update of Adam displaces a parameter by about the learning rate. Where small data
         gives few updates, the usual rate may not suffice. A rate of the estimator below the usual
-        one scales the result down.
+        one scales the result down. Steps of gradient descent have no such size, and its rate is
+        left as it is.
 
         Parameters
         ----------
@@ -128,7 +133,7 @@ class Task:
         factor : float
             Factor on the learning rate of the estimator.
         """
-        if self.scheduled:
+        if self.scheduled or not self.is_adaptive:
             return 1.0
         steps = max(1, epochs * self.steps_per_epoch)
         rate = min(displacement / steps, largest_rate)

@@ -43,8 +43,11 @@ GRIDS = {
     "oscar": [1e-5, 1e-4, 1e-3, 1e-2],
 }
 LEVELS = [0.1, 0.5, 1.0, 2.0, 4.0]
-#: Methods of whole units meet a target to one in a hundred weights.
+#: Methods of single weights, rows and columns meet a target to one in a hundred weights.
 TOLERANCE = 0.01
+#: Methods that remove whole units exceed it by less than one of them, and keep one of each layer.
+WHOLE_UNITS = {name for name, kind in SPARSIFIERS.items() if kind.granularities == ("unit",)}
+ONE_UNIT = 0.05
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +69,20 @@ def make(name: str, **changes: Any) -> SparseMLPClassifier:
     return SparseMLPClassifier(sparsifier=name, **{**options, **changes})
 
 
+def assert_met(
+    name: str,
+    found: float,
+    target: float,
+    *,
+    tolerance: float = TOLERANCE,
+    one_unit: float = ONE_UNIT,
+) -> None:
+    if name in WHOLE_UNITS:
+        assert target - 1e-6 <= found <= target + one_unit
+    else:
+        assert found == pytest.approx(target, abs=tolerance)
+
+
 def same(a: Any, b: Any) -> bool:
     return all(
         torch.equal(p, q)
@@ -76,8 +93,12 @@ def same(a: Any, b: Any) -> bool:
 @pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.9, 0.99])
 def test_target_is_met(data: Any, name: str, sparsity: float) -> None:
+    if name in WHOLE_UNITS and sparsity == 0.99:
+        with pytest.raises(ValueError, match="one unit left in each of the 2 layers"):
+            make(name, target_sparsity=sparsity).fit(*data)
+        return
     model = make(name, target_sparsity=sparsity).fit(*data)
-    assert model.sparsity_ == pytest.approx(sparsity, abs=TOLERANCE)
+    assert_met(name, model.sparsity_, sparsity)
     assert model.history_[-1]["sparsity"] == pytest.approx(model.sparsity_, abs=1e-6)
     assert model.predict(data[0]).shape == (N_ROWS,)
     assert model.n_iter_ <= 20
@@ -92,10 +113,11 @@ def test_it_still_learns(data: Any, name: str) -> None:
 @pytest.mark.parametrize("max_iter", [1, 2, 3])
 def test_few_epochs_are_enough_to_meet_the_target(data: Any, name: str, max_iter: int) -> None:
     model = make(name, target_sparsity=0.8, max_iter=max_iter).fit(*data)
-    assert model.sparsity_ == pytest.approx(0.8, abs=TOLERANCE)
+    assert_met(name, model.sparsity_, 0.8)
 
 
 @pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
+@pytest.mark.filterwarnings("ignore:alpha=.* asks for .* of the FLOPs")
 def test_a_larger_alpha_is_never_denser(data: Any, name: str) -> None:
     grid = GRIDS.get(name, LEVELS)
     found = [make(name, alpha=alpha, max_iter=60).fit(*data).sparsity_ for alpha in grid]
@@ -140,7 +162,7 @@ def test_one_seed_is_one_network(data: Any, name: str) -> None:
 def test_early_stopping_returns_the_final_sparsity(data: Any, name: str) -> None:
     options: dict[str, Any] = {"early_stopping": True, "ema_decay": 0.9, "n_iter_no_change": 3}
     model = make(name, target_sparsity=0.8, max_iter=40, **options).fit(*data)
-    assert model.sparsity_ == pytest.approx(0.8, abs=TOLERANCE)
+    assert_met(name, model.sparsity_, 0.8)
 
 
 def test_an_interrupted_training_is_finished(
@@ -158,7 +180,7 @@ def test_an_interrupted_training_is_finished(
     monkeypatch.setattr(PhasedNet, "_update_weights", interrupted)
     with pytest.warns(ConvergenceWarning, match="interrupted after 2 epochs"):
         model = make(name, target_sparsity=0.8).fit(*data)
-    assert model.sparsity_ == pytest.approx(0.8, abs=TOLERANCE)
+    assert_met(name, model.sparsity_, 0.8)
     assert model.predict(data[0]).shape == (N_ROWS,)
 
 
@@ -176,7 +198,7 @@ def test_regression_with_two_targets(data: Any, name: str) -> None:
     model = SparseMLPRegressor(
         (20,), sparsifier=name, target_sparsity=0.5, max_iter=60, random_state=0
     ).fit(X, y)
-    assert model.sparsity_ == pytest.approx(0.5, abs=TOLERANCE)
+    assert_met(name, model.sparsity_, 0.5)
     assert model.score(X, y) > 0.5
 
 
@@ -207,7 +229,7 @@ def test_convolutions_and_recurrent_layers(data: Any, name: str) -> None:
             images.fit(X.reshape(-1, 2, 6), y)
         return
     images.fit(X.reshape(-1, 2, 6), y)
-    assert images.sparsity_ == pytest.approx(0.6, abs=0.02)
+    assert_met(name, images.sparsity_, 0.6, tolerance=0.02, one_unit=0.2)
     series = SparseNetRegressor(Recurrent, sparsifier=name, **options)
     if name in ("group", "sparse_group"):
         # what reads the output units of an LSTM is not known, so those are not removed
@@ -215,4 +237,4 @@ def test_convolutions_and_recurrent_layers(data: Any, name: str) -> None:
             series.fit(X.reshape(-1, 2, 6), X[:, 0])
         series.set_params(sparsifier=SPARSIFIERS[name](granularity="input"))
     series.fit(X.reshape(-1, 2, 6), X[:, 0])
-    assert series.sparsity_ == pytest.approx(0.6, abs=0.02)
+    assert_met(name, series.sparsity_, 0.6, tolerance=0.02, one_unit=0.2)

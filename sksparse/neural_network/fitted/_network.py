@@ -14,6 +14,7 @@ from sksparse._typing import Array
 from sksparse.neural_network.fitted._numpy_layers import numpy_layers
 from sksparse.neural_network.fitted._storage import as_arrays, as_tensors, with_tensors
 from sksparse.neural_network.training._data import shared_tensor
+from sksparse.neural_network.training._layout import PREDICT_ROWS, USUAL, Layout
 
 #: What computes the outputs for a block of rows.
 Runner = Callable[[Array], Array]
@@ -32,10 +33,15 @@ class FittedNetwork:
         The module, on the CPU and in evaluation mode.
     is_shared : bool, default=False
         Whether others hold the module already.
+    layout : Layout, default=USUAL
+        How rows are given to the module on the CPU.
     """
 
-    def __init__(self, module: nn.Module, *, is_shared: bool = False) -> None:
+    def __init__(
+        self, module: nn.Module, *, is_shared: bool = False, layout: Layout = USUAL
+    ) -> None:
         self.module = module
+        self.layout = layout
         self._is_shared = is_shared
         self._runners: dict[tuple[Any, ...], Runner] = {}
 
@@ -65,20 +71,27 @@ class FittedNetwork:
         key = dtype, n_dims, device
         runner = self._runners.get(key)
         if runner is None:
-            runner = _make_runner(self.module, dtype, n_dims, device)
+            layout = self.layout if device.type == "cpu" else USUAL
+            runner = _make_runner(self.module, dtype, n_dims, device, layout)
             if not self._is_shared:
                 self._runners[key] = runner
         return runner
 
+    def rows_at_once(self, device: torch.device) -> int:
+        """Rows for one call of a runner."""
+        return self.layout.n_rows if device.type == "cpu" else PREDICT_ROWS
+
     def __getstate__(self) -> dict[str, Any]:
-        return {"module": as_arrays(self.module)}
+        return {"module": as_arrays(self.module), "layout": self.layout}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(as_tensors(state["module"]))  # type: ignore[misc]
+        self.__init__(  # type: ignore[misc]
+            as_tensors(state["module"]), layout=state["layout"]
+        )
 
 
 def _make_runner(
-    module: nn.Module, dtype: np.dtype[Any], n_dims: int, device: torch.device
+    module: nn.Module, dtype: np.dtype[Any], n_dims: int, device: torch.device, layout: Layout
 ) -> Runner:
     # whoever was handed the module may have trained it further
     module.eval()
@@ -90,12 +103,12 @@ def _make_runner(
 
     def run(rows: Array) -> Array:
         with torch.inference_mode():
-            outputs: Array = converted(shared_tensor(rows).to(device)).cpu().numpy()
+            outputs: Array = converted(layout.arrange(shared_tensor(rows).to(device))).cpu().numpy()
         return outputs
 
     if dtype == np.float32:
         return run
-    single = _make_runner(module, np.dtype(np.float32), n_dims, device)
+    single = _make_runner(module, np.dtype(np.float32), n_dims, device, layout)
 
     def run_or_as_trained(rows: Array) -> Array:
         try:

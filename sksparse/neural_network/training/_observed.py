@@ -19,11 +19,9 @@ from skorch.utils import TeeGenerator
 from torch import Tensor
 
 from sksparse.neural_network.training._data import Rows
+from sksparse.neural_network.training._layout import USUAL, Layout
 from sksparse.neural_network.training._updates import Average
 from sksparse.sparsifiers import SparsifierRun
-
-#: Rows that pass through the network at once when it is only evaluated.
-PREDICT_ROWS = 4096
 
 _EVENTS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
@@ -92,15 +90,25 @@ class ObservedNet(NeuralNet):
         The sparsifier, attached to the module.
     view : UserView
         Targets and outputs in the terms of the user.
+    layout : Layout, default=USUAL
+        How rows are given to the module.
     """
 
     _average: Average | None = None
     _frozen: Tensor | None = None
 
-    def __init__(self, *args: Any, run: SparsifierRun, view: UserView, **kwargs: Any) -> None:
-        super().__init__(*args, iterator_valid__batch_size=PREDICT_ROWS, **kwargs)
+    def __init__(
+        self,
+        *args: Any,
+        run: SparsifierRun,
+        view: UserView,
+        layout: Layout = USUAL,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, iterator_valid__batch_size=layout.n_rows, **kwargs)
         self.run = run
         self.view = view
+        self.layout = layout
         self._best: dict[str, float] = {}
 
     @property

@@ -20,7 +20,6 @@ from sksparse._fit_tasks import fit_tasks
 from sksparse._interrupts import check, signalled, worth_keeping
 from sksparse._progress import Progress
 from sksparse.neural_network.training._data import Rows
-from sksparse.neural_network.training._observed import PREDICT_ROWS as PREDICT_ROWS
 from sksparse.neural_network.training._observed import ObservedNet
 from sksparse.neural_network.training._updates import (
     Average,
@@ -130,8 +129,7 @@ class PhasedNet(ObservedNet):
         self._phases = self.run.phases
         self._total_epochs = sum(phase.epochs for phase in self._phases)
         self._progress = Progress(self.name, "epoch", self._total_epochs, verbose=self.verbose)
-        batches = lambda: train.batches(self.batch_size)  # noqa: E731
-        probe = Probe(self.module_, batches, self.criterion_)
+        probe = Probe(self.module_, lambda: self._probed(train), self.criterion_)
         self._datasets: dict[str, Any] = {"dataset_train": None, "dataset_valid": None}
         if self.callbacks_:
             pair = (self.dataset_of(train), self.dataset_of(valid))
@@ -163,6 +161,11 @@ class PhasedNet(ObservedNet):
         except KeyboardInterrupt:
             interrupted = self._ends_interrupted()
         return interrupted
+
+    def _probed(self, train: Rows) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """The batches that a sparsifier may look at."""
+        for X, y, weight in train.batches(self.batch_size):
+            yield self.layout.arrange(X), y, weight
 
     @contextmanager
     def _zeros_kept(self) -> Iterator[None]:
@@ -288,7 +291,7 @@ class PhasedNet(ObservedNet):
         group = self._group
         run.rate = group["lr"]
         module.train()
-        hears_gradients = self.hears("on_grad_computed")
+        hears_gradients, arrange = self.hears("on_grad_computed"), self.layout.arrange
         total = torch.zeros((), device=train.index.device)
         with torch.no_grad():
             for X, y, weight in train.batches(self.batch_size, shuffle=True):
@@ -299,7 +302,7 @@ class PhasedNet(ObservedNet):
                 run.before_batch()
                 run.parameters.zero_grad()
                 with torch.enable_grad():
-                    output = module(X)
+                    output = module(arrange(X))
                     loss = criterion(output, y, weight)
                     loss.backward()
                 if hears_gradients:
@@ -358,10 +361,10 @@ class PhasedNet(ObservedNet):
         module = self.module_.eval()
         outputs, ys, weights = [], [], []
         n_before = len(self.history[-1]["batches"])
-        for X, y, weight in valid.batches(PREDICT_ROWS):
+        for X, y, weight in valid.batches(self.layout.n_rows):
             if self.callbacks_:
                 self._begin_batch(X, y, training=False)
-            outputs.append(module(X))
+            outputs.append(module(self.layout.arrange(X)))
             ys.append(y)
             weights.append(torch.ones(len(X), device=y.device) if weight is None else weight)
             if self.callbacks_:

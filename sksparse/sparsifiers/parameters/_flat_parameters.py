@@ -206,9 +206,10 @@ class UnitGates:
     ----------
     parameters : FlatParameters
         The weights.
-    granularity : {"weight", "input", "output"}
+    granularity : {"weight", "input", "output", "shape"}
         Whether a unit is a single weight, an input unit (channel) of a tensor with all
-        weights that leave it, or an output unit with all weights that enter it.
+        weights that leave it, an output unit with all weights that enter it, or one position of
+        the filters of a convolution, the same as an input unit where there are no positions.
 
     Attributes
     ----------
@@ -220,7 +221,10 @@ class UnitGates:
 
     def __init__(self, parameters: FlatParameters, granularity: str) -> None:
         self._parameters = parameters
-        self._axis = {"weight": None, "input": 1, "output": 0}[granularity]
+        self._is_single = granularity == "weight"
+        self._summed = {"weight": (), "input": (0, 2, 3, 4), "output": (1, 2, 3, 4), "shape": (0,)}[
+            granularity
+        ]
         tensors = list(parameters.tensors.values())
         self._shapes = [self._unit_shape(w) for w in tensors]
         self.counts = [math.prod(shape) for shape in self._shapes]
@@ -237,20 +241,20 @@ class UnitGates:
 
     def weight_views(self, weights: Tensor) -> list[Tensor]:
         """Views of a flat tensor over all weights with which ``unit_views`` broadcast."""
-        if self._axis is None:
+        if self._is_single:
             return [weights]
         return list(self._parameters.by_tensor(weights).values())
 
     def unit_views(self, units: Tensor) -> list[Tensor]:
         """Views of a tensor over all units that broadcast against ``weight_views``."""
-        if self._axis is None:
+        if self._is_single:
             return [units]
         parts = units.split(self.counts)
         return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
     def spread(self, units: Tensor) -> Tensor:
         """The number of its unit at each weight, flat."""
-        if self._axis is None:
+        if self._is_single:
             return units
         tensors = self._parameters.tensors.values()
         views = zip(self.unit_views(units), tensors, strict=True)
@@ -259,16 +263,14 @@ class UnitGates:
     def gather(self, weights: Sequence[Tensor], *, out: Sequence[Tensor]) -> None:
         """Write the sum over the weights of each unit; both are views from above."""
         for source, target in zip(weights, out, strict=True):
-            if self._axis is None:
+            if self._is_single:
                 target.copy_(source)
             else:
-                axes = [i for i in range(source.ndim) if i != self._axis]
+                axes = [i for i in self._summed if i < source.ndim]
                 torch.sum(source, axes, keepdim=True, out=target)
 
     def _unit_shape(self, weight: Tensor) -> tuple[int, ...]:
-        if self._axis is None:
-            return tuple(weight.shape)
-        return tuple(n if i == self._axis else 1 for i, n in enumerate(weight.shape))
+        return tuple(1 if i in self._summed else n for i, n in enumerate(weight.shape))
 
 
 def multiply(a: Sequence[Tensor], b: Sequence[Tensor], *, out: Sequence[Tensor]) -> None:

@@ -1,10 +1,12 @@
 """Training with a penalty whose proximal operator sets weights to exactly zero.
 
-Adam minimises the loss, and the proximal operator of the penalty is applied every few updates. Adam
-divides the gradient of every weight by its root mean square; the prox is taken in the same metric,
-or the penalty would be stronger for weights with small gradients. The mean squares are estimated
-from the gradients of the batches at which the prox is taken, and averaged over the weights that are
-shrunk together: a group or a tensor.
+An optimiser minimises the loss, and the proximal operator of the penalty is applied every few
+updates. Under gradient descent the step of the prox is that of the gradient, over one minus the
+momentum: only then is the limit stationary for the objective. Adam divides the gradient of every
+weight by its root mean square; the prox is taken in the same metric, or the penalty would be
+stronger for weights with small gradients. The mean squares are estimated from the gradients of the
+batches at which the prox is taken, and averaged over the weights that are shrunk together: a group
+or a tensor.
 """
 
 from __future__ import annotations
@@ -19,14 +21,20 @@ import torch
 from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 
-from sksparse.penalties._operators import block_factors
 from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
 from sksparse.sparsifiers._strength_control import StrengthControl
 from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.masks._keep import layer_quotas, n_kept, ranks_of, ranks_with_quotas
-from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters, UnitGates
 from sksparse.sparsifiers.parameters._probe import Probe
+from sksparse.sparsifiers.proximal._groups import (
+    LEAST_DIVISOR,
+    UNIT_ROLES,
+    PenaltyGroups,
+    UnitGroups,
+    WeightGroups,
+)
 from sksparse.sparsifiers.structure._dead_units import keep_alive, remove_dead_units
+from sksparse.sparsifiers.structure._target import Target
 
 
 @dataclass(frozen=True)
@@ -44,15 +52,12 @@ class Tuning:
         adds up over the updates.
     log_range : float
         By how much the logarithm of the strength can change in all updates.
-    least_divisor : float
-        Norms and root mean squares are divided by no less.
     """
 
     memory: float = 0.999
     first_strength: float = 1e-3
     n_updates: int = 1000
     log_range: float = 6.0
-    least_divisor: float = 1e-30
 
 
 TUNING = Tuning()
@@ -77,64 +82,6 @@ class ProximalSparsifier(Sparsifier):
     min_weight_displacement: float
 
 
-class WeightGroups:
-    """The groups of weights of one kind, such as all rows of all tensors.
-
-    Parameters
-    ----------
-    parameters : FlatParameters
-        The weights.
-    granularity : {"weight", "input", "output"}
-        What a group is, as in ``UnitGates``.
-    """
-
-    def __init__(self, parameters: FlatParameters, granularity: str) -> None:
-        self.units = UnitGates(parameters, granularity)
-        self.roots = self.units.sizes.sqrt()
-        self._flat = parameters.weights
-        self._weights = self.units.weight_views(self._flat)
-
-    def norms(self) -> Tensor:
-        """The Euclidean norm of each group."""
-        return self._sums(self._flat.square()).sqrt_()
-
-    def mean(self, flat: Tensor) -> Tensor:
-        """The mean over each group of a flat tensor."""
-        return self._sums(flat).div_(self.units.sizes)
-
-    def _sums(self, flat: Tensor) -> Tensor:
-        sums = torch.empty_like(self.roots)
-        self.units.gather(self.units.weight_views(flat), out=self.units.unit_views(sums))
-        return sums
-
-    def scale(self, factors: Tensor) -> None:
-        """Multiply the weights of each group by its factor, in place."""
-        for weights, factor in zip(self._weights, self.units.unit_views(factors), strict=True):
-            weights.mul_(factor)
-
-    def shrink(self, thresholds: Tensor) -> None:
-        """Block soft thresholding, in place."""
-        self.scale(block_factors(self.norms(), thresholds))
-
-    def bring_to(self, norms: Tensor) -> None:
-        """Scale the groups to these norms, in place; a group of norm zero stays."""
-        before = self.norms()
-        self.scale(norms / (before + (before == 0)))
-
-    def relative_norms(self, penalised: Tensor) -> Tensor:
-        """At each weight the norm of its group over the mean norm in the tensor, without zeros.
-
-        Ties are broken by position; groups that are not penalised rank above all others.
-        """
-        norms = self.norms().double()
-        for part in norms.split(self.units.counts):
-            part.div_(
-                (part.sum() / (part != 0).sum().clamp(min=1)).clamp_(min=TUNING.least_divisor)
-            )
-            part.mul_(1 + 1e-6 * torch.linspace(0, 1, len(part)).to(part))
-        return self.units.spread(norms.add_(~penalised * (1.0 + norms.max())))
-
-
 class ProximalRun(SparsifierRun):
     """A phase in which the prox is applied, and one that retrains what is left without it.
 
@@ -146,6 +93,8 @@ class ProximalRun(SparsifierRun):
         The network.
     task : Task
         What the estimator asks for.
+    whole : bool, default=False
+        Whether whole units of the module are removed in the end, not single weights.
 
     Attributes
     ----------
@@ -158,9 +107,14 @@ class ProximalRun(SparsifierRun):
     #: The control aims at this multiple of the density asked for; ranking removes the rest.
     density_margin = 1.0
 
-    def __init__(self, options: ProximalSparsifier, module: nn.Module, task: Task) -> None:
+    def __init__(
+        self, options: ProximalSparsifier, module: nn.Module, task: Task, *, whole: bool = False
+    ) -> None:
+        if whole:
+            self.measures = ("weights", "flops", "units")
         super().__init__(module, task)
         self._options = options
+        self._whole = whole
         strengths = options.layer_strengths
         self.factors = self.parameters.per_tensor(
             "layer_strengths", 1.0 if strengths is None else strengths
@@ -172,35 +126,50 @@ class ProximalRun(SparsifierRun):
         self._pending = 0
         self._strength = options.default_alpha if task.alpha is None else task.alpha
         self._control: StrengthControl | None = None
-        if task.target_sparsity is not None:
-            self._last_weights = self.weights.clone()
-            self._n_kept = n_kept(self.n_weights, task.target_sparsity)
-            self._quotas = layer_quotas(self.parameters.sizes, self._n_kept)
-            density = min(1.0, self.density_margin * max(self._n_kept, 1) / self.n_weights)
-            self._final_density = density
-            per_epoch = math.ceil(task.steps_per_epoch / options.prox_every)
-            self._n_updates = max(1, self.phases[0].epochs * per_epoch)
-            self._n_done = 0
-            excess = self.phases[0].epochs * task.steps_per_epoch / TUNING.n_updates
-            self._strength = TUNING.first_strength / max(1.0, excess)
-            self._control = StrengthControl(
-                self._strength, density, self._n_updates, TUNING.log_range
-            )
+        if task.target is not None:
+            self._aim_at(task.target)
 
-    def require_units(self, granularity: str) -> None:
-        """Refuse modules whose units of this kind are not known.
+    def _aim_at(self, target: Target) -> None:
+        """Prepare the control of the strength."""
+        self._last_weights = self.weights.clone()
+        if self._whole:
+            self.require_target()
+            share = target.left
+        else:
+            self._n_kept = n_kept(self.n_weights, 1 - target.left)
+            self._quotas = layer_quotas(self.parameters.sizes, self._n_kept)
+            share = self.density_margin * max(self._n_kept, 1) / self.n_weights
+        self._final_share = min(1.0, share)
+        task, epochs = self.task, self.phases[0].epochs
+        per_epoch = math.ceil(task.steps_per_epoch / self._options.prox_every)
+        self._n_updates = max(1, epochs * per_epoch)
+        self._n_done = 0
+        excess = epochs * task.steps_per_epoch / TUNING.n_updates
+        self._strength = TUNING.first_strength / max(1.0, excess)
+        self._control = StrengthControl(
+            self._strength, self._final_share, self._n_updates, TUNING.log_range
+        )
+
+    def groups_of(self, kind: str) -> PenaltyGroups:
+        """The groups of one kind.
 
         Parameters
         ----------
-        granularity : {"weight", "input", "output", "both"}
-            What a group is.
+        kind : {"weight", "input", "shape", "unit", "state"}
+            Single weights, the columns or the positions of the filters of each tensor, or the
+            units of the module with what makes them, or with all that belongs to them.
+
+        Raises
+        ------
+        ValueError
+            When the module does not have such groups, or they are not known.
         """
-        option = f"{type(self._options).__name__} with granularity={granularity!r}"
-        if granularity in ("output", "both"):
-            remedy = "Set granularity='input', which zeroes the weights that leave a unit."
-            self.graph.require_chain(option, remedy)
+        if kind in UNIT_ROLES:
+            return UnitGroups(self.units, kind)
+        option = f"{type(self._options).__name__} with groups of the kind {kind!r}"
         remedy = "Choose a sparsifier of single weights, such as 'oscar'."
-        self.graph.require_axis(granularity, option, remedy)
+        self.graph.require_axis(kind, option, remedy)
+        return WeightGroups(self.parameters, kind)
 
     @abstractmethod
     def penalty_value(self) -> float:
@@ -214,9 +183,23 @@ class ProximalRun(SparsifierRun):
     def group_scores(self) -> Tensor:
         """For every weight the score of its groups; those of least score are removed first."""
 
+    def units_in_use(self) -> Tensor:
+        """Which units are made by a weight that is not zero, and read by one."""
+        return self.units.in_use(self.weights)
+
+    def share_left(self) -> float:
+        target = self.task.target
+        if target is None or not self._whole:
+            return self.density()
+        return self.units.left(self.units_in_use(), target.measure)
+
+    def unit_scores(self) -> Tensor:
+        """For every removable unit its score, where whole units are removed."""
+        raise NotImplementedError
+
     @property
     def phases(self) -> tuple[Phase, ...]:
-        options, free = self._options, self.task.target_sparsity is None
+        options, free = self._options, self.task.target is None
         return self.task.two_phases(
             "shrink",
             options.sparsify_fraction,
@@ -250,10 +233,11 @@ class ProximalRun(SparsifierRun):
         free = self.mask is None and self._control is None
         return decay + self._strength * self.penalty_value() if free else decay
 
-    def step_in_adam_metric(self, strength: Tensor | float, squares: Tensor, step: float) -> Tensor:
+    def prox_step(self, strength: Tensor | float, squares: Tensor, step: float) -> Tensor:
         """The step of the prox times the strength, where gradients have these mean squares.
 
-        It is divided by the root mean square like the gradient of the loss, but by no less than
+        Under gradient descent that is the step that a constant gradient would make. Under Adam it
+        is divided by the root mean square like the gradient of the loss, but by no less than
         half the strength: a weight without other gradients shrinks by twice the learning rate in
         an update. A zero weight stays zero while its gradients are smaller than the strength,
         because Adam moves it by about the learning rate.
@@ -273,12 +257,14 @@ class ProximalRun(SparsifierRun):
             In the shape of `squares`.
         """
         strength = torch.as_tensor(strength, dtype=squares.dtype, device=squares.device)
-        size = torch.maximum(squares.sqrt(), 0.5 * strength).clamp_(min=TUNING.least_divisor)
+        if not self.task.is_adaptive:
+            return (step / (1 - self.task.momentum) * strength).expand_as(squares).clone()
+        size = torch.maximum(squares.sqrt(), 0.5 * strength).clamp_(min=LEAST_DIVISOR)
         return step * strength / size
 
     def gradient_squares(self) -> Tensor:
         """The mean squared gradient of every weight, flat."""
-        return self._squares / max(self._share_seen, TUNING.least_divisor)
+        return self._squares / max(self._share_seen, LEAST_DIVISOR)
 
     def _apply_prox(self) -> None:
         kept = TUNING.memory**self._pending
@@ -292,27 +278,37 @@ class ProximalRun(SparsifierRun):
             self._follow_target(self._control)
 
     def _follow_target(self, control: StrengthControl) -> None:
-        parts = self.weights.split(self.parameters.sizes)
-        left = [int(torch.count_nonzero(part)) for part in parts]
-        n_left = sum(left)
         self._n_done += 1
-        # the density asked for falls by the same factor in each update
-        ahead = self._final_density ** max(0.0, 1 - self._n_done / self._n_updates)
-        self._strength = control.update(n_left / self.n_weights * ahead)
-        too_few = any(n < least for n, least in zip(left, self._quotas, strict=True))
-        if n_left <= self._n_kept or too_few:
+        # the share asked for falls by the same factor in each update
+        ahead = self._final_share ** max(0.0, 1 - self._n_done / self._n_updates)
+        self._strength = control.update(self.share_left() * ahead)
+        if self._is_beyond_target():
             # too many zeros, in all or in one tensor: the weights before this step are ranked
             self.weights.copy_(self._last_weights)
             self._fix_zeros()
         else:
             self._last_weights.copy_(self.weights)
 
+    def _is_beyond_target(self) -> bool:
+        if self._whole:
+            return self.share_left() <= self._final_share
+        left = [
+            int(torch.count_nonzero(part)) for part in self.weights.split(self.parameters.sizes)
+        ]
+        too_few = any(n < least for n, least in zip(left, self._quotas, strict=True))
+        return sum(left) <= self._n_kept or too_few
+
     def _fix_zeros(self) -> None:
-        if self._control is None:
+        if self._whole:
+            is_set = self.weights != 0
+            self.freeze_units(self.choose_units(self.unit_scores(), self.units_in_use()))
+            assert self.mask is not None
+            self.mask.mul_(is_set)
+        elif self._control is None:
             self.freeze(self.weights != 0)
-            return
-        # zeros have the lowest rank, also those in a group that is kept
-        ranks = ranks_of(self.group_scores(), self.weights.abs())
-        ranks = ranks_with_quotas(ranks, self.parameters.sizes, self._n_kept)
-        ranks.masked_fill_(self.weights == 0, 0)
-        self.fix_mask(keep_alive(ranks, self._n_kept, self.graph), ranks)
+        else:
+            # zeros have the lowest rank, also those in a group that is kept
+            ranks = ranks_of(self.group_scores(), self.weights.abs())
+            ranks = ranks_with_quotas(ranks, self.parameters.sizes, self._n_kept)
+            ranks.masked_fill_(self.weights == 0, 0)
+            self.fix_mask(keep_alive(ranks, self._n_kept, self.graph), ranks)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from numbers import Real
 
-import torch
 from sklearn.utils._param_validation import Interval, StrOptions
-from torch import Tensor, nn
+from torch import nn
 
-from sksparse.penalties._operators import soft_threshold
 from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._task import Task
-from sksparse.sparsifiers.proximal._base import ProximalRun, ProximalSparsifier, WeightGroups
+from sksparse.sparsifiers.proximal._base import ProximalSparsifier
+from sksparse.sparsifiers.proximal._group_run import GroupPenalty, GroupRun
 
 
 class GroupShrinkage(ProximalSparsifier):
@@ -54,8 +53,14 @@ class GroupShrinkage(ProximalSparsifier):
 
     Parameters
     ----------
-    granularity : {"both", "input", "output"}, default="both"
-        Whether groups are columns ("input"), rows ("output") or both.
+    granularity : {"both", "unit", "input", "shape"}, default="both"
+        What a group is: all that makes a unit, such as the rows of a neuron or a filter ("unit"),
+        the weights that leave an input unit of a layer ("input"), units and inputs ("both"), or
+        one position of a channel over all filters of a convolution ("shape").
+    flops_power : float, default=0.0
+        Groups of more FLOPs are shrunk more: their strength is multiplied by the FLOPs of the
+        group over the mean, to this power, from 0 to 1. The FLOPs of a unit are those of all
+        weights that make or read it.
     layer_strengths : sequence of float, default=None
         Factors on `alpha` for the prunable tensors, in the order of the module. None weighs
         all alike; a tensor of factor 0 is pruned last.
@@ -84,21 +89,25 @@ class GroupShrinkage(ProximalSparsifier):
 
     _parameter_constraints: dict = {
         **ProximalSparsifier._parameter_constraints,
-        "granularity": [StrOptions({"both", "input", "output"})],
+        "granularity": [StrOptions({"both", "unit", "input", "shape"})],
+        "flops_power": [Interval(Real, 0, 1, closed="both")],
     }
 
+    granularities = ("both", "unit", "input", "shape")
     default_alpha = 1e-3
 
     def __init__(
         self,
         *,
         granularity: str = "both",
+        flops_power: float = 0.0,
         layer_strengths: Sequence[float] | None = None,
         prox_every: int = 5,
         sparsify_fraction: float = 0.6,
         min_weight_displacement: float = 10.0,
     ) -> None:
         self.granularity = granularity
+        self.flops_power = flops_power
         self.layer_strengths = layer_strengths
         self.prox_every = prox_every
         self.sparsify_fraction = sparsify_fraction
@@ -120,7 +129,7 @@ class GroupShrinkage(ProximalSparsifier):
             A run of a phase that shrinks groups and one that retrains what is left.
         """
         self._validate_params()
-        return _GroupRun(self, module, task, l1_ratio=0.0)
+        return GroupRun(self, module, task, _penalty(self, l1_ratio=0.0))
 
 
 class SparseGroupShrinkage(ProximalSparsifier):
@@ -141,8 +150,14 @@ class SparseGroupShrinkage(ProximalSparsifier):
     ----------
     l1_ratio : float, default=0.5
         Share of the absolute values, from 0 (only groups) to 1 (only weights).
-    granularity : {"both", "input", "output"}, default="both"
-        Whether groups are columns ("input"), rows ("output") or both.
+    granularity : {"both", "unit", "input", "shape"}, default="both"
+        What a group is: all that makes a unit, such as the rows of a neuron or a filter ("unit"),
+        the weights that leave an input unit of a layer ("input"), units and inputs ("both"), or
+        one position of a channel over all filters of a convolution ("shape").
+    flops_power : float, default=0.0
+        Groups of more FLOPs are shrunk more: their strength is multiplied by the FLOPs of the
+        group over the mean, to this power, from 0 to 1. The FLOPs of a unit are those of all
+        weights that make or read it.
     layer_strengths : sequence of float, default=None
         Factors on `alpha` for the prunable tensors, in the order of the module. None weighs
         all alike; a tensor of factor 0 is pruned last.
@@ -178,6 +193,7 @@ class SparseGroupShrinkage(ProximalSparsifier):
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],
     }
 
+    granularities = ("both", "unit", "input", "shape")
     default_alpha = 1e-3
 
     def __init__(
@@ -185,6 +201,7 @@ class SparseGroupShrinkage(ProximalSparsifier):
         *,
         l1_ratio: float = 0.5,
         granularity: str = "both",
+        flops_power: float = 0.0,
         layer_strengths: Sequence[float] | None = None,
         prox_every: int = 5,
         sparsify_fraction: float = 0.6,
@@ -192,6 +209,7 @@ class SparseGroupShrinkage(ProximalSparsifier):
     ) -> None:
         self.l1_ratio = l1_ratio
         self.granularity = granularity
+        self.flops_power = flops_power
         self.layer_strengths = layer_strengths
         self.prox_every = prox_every
         self.sparsify_fraction = sparsify_fraction
@@ -213,51 +231,12 @@ class SparseGroupShrinkage(ProximalSparsifier):
             A run of a phase that shrinks weights and one that retrains what is left.
         """
         self._validate_params()
-        return _GroupRun(self, module, task, l1_ratio=self.l1_ratio)
+        return GroupRun(self, module, task, _penalty(self, l1_ratio=self.l1_ratio))
 
 
-class _GroupRun(ProximalRun):
-    """Soft thresholding, then block soft thresholding of the rows, then of the columns."""
-
-    def __init__(
-        self,
-        options: GroupShrinkage | SparseGroupShrinkage,
-        module: nn.Module,
-        task: Task,
-        *,
-        l1_ratio: float,
-    ) -> None:
-        super().__init__(options, module, task)
-        self.require_units(options.granularity)
-        self._l1_ratio = l1_ratio
-        kinds = ("output", "input") if options.granularity == "both" else (options.granularity,)
-        self._groups = [WeightGroups(self.parameters, kind) for kind in kinds]
-        self._group_factors = []
-        for kind, groups in zip(kinds, self._groups, strict=True):
-            factors = self.factors.clone()
-            if kind == "output":
-                factors[-1] = 0.0
-            self._group_factors.append(factors[groups.units.layer])
-
-    def penalty_value(self) -> float:
-        pairs = zip(self._groups, self._group_factors, strict=True)
-        blocks = sum(float((groups.norms() * groups.roots).dot(f)) for groups, f in pairs)
-        l1 = float(self.weights.abs().dot(self.weight_factors)) if self._l1_ratio else 0.0
-        return self._l1_ratio * l1 + (1 - self._l1_ratio) * blocks
-
-    def shrink(self, strength: float, step: float) -> None:
-        squares = self.gradient_squares()
-        if self._l1_ratio > 0:
-            strengths = strength * self._l1_ratio * self.weight_factors
-            steps = self.step_in_adam_metric(strengths, squares, step)
-            self.weights.copy_(soft_threshold(self.weights, steps))
-        if self._l1_ratio < 1:
-            share = strength * (1 - self._l1_ratio)
-            for groups, factors in zip(self._groups, self._group_factors, strict=True):
-                steps = self.step_in_adam_metric(share * factors, groups.mean(squares), step)
-                groups.shrink(steps.mul_(groups.roots))
-
-    def group_scores(self) -> Tensor:
-        pairs = zip(self._groups, self._group_factors, strict=True)
-        # a weight is removed with the first of its groups
-        return torch.stack([groups.relative_norms(f > 0) for groups, f in pairs]).amin(0)
+def _penalty(options: GroupShrinkage | SparseGroupShrinkage, *, l1_ratio: float) -> GroupPenalty:
+    both = options.granularity == "both"
+    kinds = ("unit", "input") if both else (options.granularity,)
+    return GroupPenalty(
+        dict.fromkeys(kinds, 1.0), l1_ratio=l1_ratio, flops_power=options.flops_power
+    )

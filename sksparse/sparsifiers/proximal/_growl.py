@@ -226,19 +226,19 @@ class _GrOWLRun(SortedRun):
 
     def group_scores(self) -> Tensor:
         """Saliency relative to the tensor: pooled norms are equal and cannot be ranked."""
-        units = self.groups.units
-        saliency = self.groups.norms() * self.groups.mean(self.gradient_squares()).sqrt()
+        groups = self.groups
+        saliency = groups.norms(self.weights) * groups.mean(self.gradient_squares()).sqrt()
         # the best units of each tensor are protected, or one tensor might lose all of them
         share = TUNING.protected_share * (self._n_kept / self.n_weights) ** 0.5
         scores = []
-        for part in saliency.split(units.counts):
+        for part in saliency.split(groups.counts):
             mean = part.sum() / (part != 0).sum().clamp(min=1)
             best = part.argsort().argsort() >= (1 - share) * len(part)
             scores.append(
                 part / mean.clamp(min=torch.finfo(part.dtype).tiny) + TUNING.offset * best
             )
-        unpenalised = self.factors[units.layer] == 0
-        return units.spread(torch.cat(scores) + 2 * TUNING.offset * unpenalised)
+        unpenalised = self.factors[groups.layer] == 0
+        return groups.spread(torch.cat(scores) + 2 * TUNING.offset * unpenalised, self.weights)
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         super().begin_phase(phase, probe)

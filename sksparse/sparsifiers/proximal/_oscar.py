@@ -15,7 +15,7 @@ from sksparse._typing import Array
 from sksparse.penalties import SortedL1, oscar_weights
 from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._task import Task
-from sksparse.sparsifiers.proximal._base import ProximalRun, ProximalSparsifier, WeightGroups
+from sksparse.sparsifiers.proximal._base import ProximalRun, ProximalSparsifier
 
 
 class OscarShrinkage(ProximalSparsifier):
@@ -52,12 +52,11 @@ class OscarShrinkage(ProximalSparsifier):
     ----------
     pairwise : float, default=0.5
         Share of the pairwise term, from 0 (the lasso) to 1.
-    granularity : {"weight", "input", "output"}, default="weight"
+    granularity : {"weight", "input", "unit"}, default="weight"
         Whether single weights are sorted, or the norms of the columns of each tensor, with the
-        weights that leave an input unit, or those of its rows, with the weights that enter an
-        output unit; the rows of the last tensor are not penalised. As in
-        :class:`GroupShrinkage`, dead units are removed, and rows need a module in which it is
-        known what reads the output units.
+        weights that leave an input unit ("input"), or the norms of the units of each layer, with
+        the weights that make a unit ("unit"). As in :class:`GroupShrinkage`, dead units are
+        removed, and units need a module that can be followed.
     layer_strengths : sequence of float, default=None
         Factors on `alpha` for the prunable tensors, in the order of the module. None weighs
         all alike; a tensor of factor 0 is pruned last.
@@ -92,9 +91,10 @@ class OscarShrinkage(ProximalSparsifier):
     _parameter_constraints: dict = {
         **ProximalSparsifier._parameter_constraints,
         "pairwise": [Interval(Real, 0, 1, closed="both")],
-        "granularity": [StrOptions({"weight", "input", "output"})],
+        "granularity": [StrOptions({"weight", "input", "unit"})],
     }
 
+    granularities = ("weight", "input", "unit")
     default_alpha = 2e-3
 
     def __init__(
@@ -144,48 +144,47 @@ class SortedRun(ProximalRun):
         The network.
     task : Task
         What the estimator asks for.
-    granularity : {"weight", "input", "output"}
+    granularity : {"weight", "input", "unit"}
         What a group is.
     """
 
     def __init__(
         self, options: ProximalSparsifier, module: nn.Module, task: Task, *, granularity: str
     ) -> None:
-        super().__init__(options, module, task)
-        self.require_units(granularity)
-        if granularity == "output":
-            # every output of the network is needed
-            self.factors[-1] = 0.0
-        self.groups = WeightGroups(self.parameters, granularity)
-        self._penalties = [SortedL1(self.sorted_weights(n)) for n in self.groups.units.counts]
-        self._tensor_roots = [
-            (w.numel() / n) ** 0.5
-            for w, n in zip(self.tensors.values(), self.groups.units.counts, strict=True)
-        ]
+        super().__init__(options, module, task, whole=granularity == "unit")
+        self.groups = self.groups_of(granularity)
+        self._penalties = [SortedL1(self.sorted_weights(n)) for n in self.groups.counts]
+        self._layer_factors = self.groups.layer_means(self.groups.mean(self.weight_factors))
+        self._layer_roots = self.groups.layer_means(self.groups.roots)
 
     @abstractmethod
     def sorted_weights(self, n: int) -> Array:
         """The factors of n sorted norms, the largest norm first."""
 
     def penalty_value(self) -> float:
-        factors = self.factors.tolist()
-        parts = zip(self._norms(), self._penalties, self._tensor_roots, factors, strict=True)
-        return sum(f * root * penalty.value(norms) for norms, penalty, root, f in parts)
+        factors = (self._layer_factors * self._layer_roots).tolist()
+        parts = zip(self._norms(), self._penalties, factors, strict=True)
+        return sum(factor * penalty.value(norms) for norms, penalty, factor in parts)
 
     def shrink(self, strength: float, step: float) -> None:
-        squares = self.gradient_squares().split(self.parameters.sizes)
-        mean_squares = torch.stack([part.mean() for part in squares])
-        steps = self.step_in_adam_metric(strength * self.factors, mean_squares, step).tolist()
-        parts = zip(self._norms(), self._penalties, self._tensor_roots, steps, strict=True)
-        shrunk = [penalty.prox(norms, s * root) for norms, penalty, root, s in parts]
-        self.groups.bring_to(torch.from_numpy(np.concatenate(shrunk)).to(self.weights))
+        mean_squares = self.groups.layer_means(self.groups.mean(self.gradient_squares()))
+        steps = self.prox_step(strength * self._layer_factors, mean_squares, step)
+        thresholds = (steps * self._layer_roots).tolist()
+        parts = zip(self._norms(), self._penalties, thresholds, strict=True)
+        shrunk = [penalty.prox(norms, threshold) for norms, penalty, threshold in parts]
+        norms = torch.from_numpy(np.concatenate(shrunk)).to(self.weights)
+        self.groups.bring_to(self.weights, norms)
 
     def group_scores(self) -> Tensor:
-        return self.groups.relative_norms(self.factors[self.groups.units.layer] > 0)
+        return self.groups.spread(self.unit_scores(), self.weights)
+
+    def unit_scores(self) -> Tensor:
+        penalised = self._layer_factors[self.groups.layer] > 0
+        return self.groups.relative_norms(self.weights, penalised)
 
     def _norms(self) -> list[Array]:
-        norms = self.groups.norms().cpu().numpy()
-        return np.split(norms, np.cumsum(self.groups.units.counts)[:-1])
+        norms = self.groups.norms(self.weights).cpu().numpy()
+        return np.split(norms, np.cumsum(self.groups.counts)[:-1])
 
 
 class _OscarRun(SortedRun):

@@ -6,7 +6,7 @@ it (columns of the layers behind).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -113,14 +113,26 @@ class ModuleUnits(Groups):
 
     def scale(self, values: Tensor, factors: Tensor, roles: Sequence[str] = ALL_ROLES) -> None:
         """Multiply what belongs to each unit by its factor, in place."""
+        for tensor, numbers in self._at_places(values, factors, 1.0, roles):
+            tensor.mul_(numbers)
+
+    def add(self, values: Tensor, terms: Tensor, roles: Sequence[str] = ALL_ROLES) -> None:
+        """Add a number of each unit to what belongs to it, in place."""
+        for tensor, numbers in self._at_places(values, terms, 0.0, roles):
+            tensor.add_(numbers)
+
+    def _at_places(
+        self, values: Tensor, numbers: Tensor, elsewhere: float, roles: Sequence[str]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Views of a flat tensor, and the numbers of the units that broadcast against them."""
         by_name = self._views(values)
-        padded = torch.cat([factors, factors.new_ones(1)])
+        padded = torch.cat([numbers, numbers.new_full((1,), elsewhere)])
         for place in self._chosen(roles):
             if place.tensor in by_name:
                 tensor = by_name[place.tensor]
                 shape = [1] * tensor.ndim
                 shape[place.axis] = -1
-                tensor.mul_(padded[place.units].view(shape).to(tensor.dtype))
+                yield tensor, padded[place.units].view(shape).to(tensor.dtype)
 
     def mask(self, keep: Tensor) -> Tensor:
         """What is left of all parameters when only some units are kept."""

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from sksparse.module_graph._walk import Value
+from sksparse.module_graph import Value
 from sksparse.sparsifiers.structure._module_units import ModuleUnits
+from sksparse.sparsifiers.units._calls import slots_of
 
 
 def numbers_of_units(units: ModuleUnits) -> Tensor:
@@ -75,9 +76,8 @@ class ReaderProducts:
             entering = graph.units_of(value)
             seen = [
                 slot.tensor
-                for slot in graph.slots
-                if slot.layer == step.name
-                and slot.role == "reads"
+                for slot in slots_of(graph, step)
+                if slot.role == "reads"
                 and slot.tensor in by_name
                 and len(slot.units) == len(entering)
                 and (slot.units == entering).all()

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 import torch
 from sklearn.utils._param_validation import StrOptions
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
-from sksparse.module_graph import ModuleGraph
 from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._task import Task
 from sksparse.sparsifiers.masks._keep import keep_largest
@@ -17,6 +16,7 @@ from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.structure._module_units import ModuleUnits
 from sksparse.sparsifiers.structure._target import Target
 from sksparse.sparsifiers.units._base import UnitPruning, UnitPruningRun
+from sksparse.sparsifiers.units._calls import writer_depths
 from sksparse.sparsifiers.units._choice import (
     flops_of_units,
     keep_of_layers,
@@ -249,32 +249,20 @@ def shallowest_writers(units: ModuleUnits) -> Tensor:
         One for these weights, and for all of the outputs; zero for those of other writers.
     """
     graph = units.graph
-    depth = layer_depths(graph)
-    shallowest = torch.full((graph.n_units,), float("inf"))
+    depth = writer_depths(graph)
+    shallowest = torch.full((graph.n_units,), math.inf)
     writers = [slot for slot in graph.slots if slot.role == "writes"]
     for slot in writers:
         members = torch.from_numpy(slot.units)
-        depths = torch.full((len(members),), float(depth[slot.layer]))
+        depths = torch.full((len(members),), float(depth[slot.tensor]))
         shallowest.scatter_reduce_(0, members, depths, "amin")
     chosen = torch.ones_like(units.parameters.weights)
     by_name = units.parameters.by_tensor(chosen)
     for slot in writers:
         if slot.tensor in by_name:
-            first = shallowest[torch.from_numpy(slot.units)] == depth[slot.layer]
+            first = shallowest[torch.from_numpy(slot.units)] == depth[slot.tensor]
             tensor = by_name[slot.tensor]
             shape = [1] * tensor.ndim
             shape[slot.axis] = -1
             tensor.mul_(first.to(tensor).view(shape))
     return chosen
-
-
-def layer_depths(graph: ModuleGraph) -> dict[str, int]:
-    """The number of layers that write units on the longest way to each of them, itself included."""
-    writers = {slot.layer for slot in graph.slots if slot.role == "writes"}
-    depth: dict[fx.Node, int] = {}
-    found: dict[str, int] = {}
-    for step in graph.steps:
-        before = max((depth.get(node, 0) for node in step.node.all_input_nodes), default=0)
-        depth[step.node] = before + (step.name in writers)
-        found.setdefault(step.name, depth[step.node])
-    return found

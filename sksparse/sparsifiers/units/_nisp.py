@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any
 
 import torch
 from sklearn.utils._param_validation import Interval
@@ -11,13 +10,14 @@ from torch import Tensor, fx, nn
 
 from sksparse._infinite_selection import infinite_scores, unsupervised_graph
 from sksparse._typing import Array
-from sksparse.module_graph._walk import Step
+from sksparse.module_graph import ModuleGraph, Step
 from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._task import Task
 from sksparse.sparsifiers.masks._saliency import MANY_ROWS, evaluating, some_batches
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.units._base import UnitPruning, UnitPruningRun
-from sksparse.sparsifiers.units._propagation import Propagation, response_readers
+from sksparse.sparsifiers.units._calls import response_readers
+from sksparse.sparsifiers.units._propagation import Propagation
 
 
 class NISP(UnitPruning):
@@ -126,7 +126,8 @@ class NISP(UnitPruning):
         Raises
         ------
         ValueError
-            When the module cannot be followed or a target cannot be met.
+            When the module cannot be followed, its last layer is no layer but a function, or a
+            target cannot be met.
         """
         self._check()
         return _NISPRun(self, module, task)
@@ -134,6 +135,10 @@ class NISP(UnitPruning):
 
 class _NISPRun(UnitPruningRun):
     _options: NISP
+
+    def __init__(self, options: NISP, module: nn.Module, task: Task) -> None:
+        super().__init__(options, module, task)
+        response_layers(self.units.graph)
 
     def begin_updates(self, probe: Probe) -> None:
         super().begin_updates(probe)
@@ -143,8 +148,8 @@ class _NISPRun(UnitPruningRun):
         """Scores of the units that enter the last layers, over all units of the graph."""
         graph = self.units.graph
         self._responses: dict[fx.Node, Tensor] = {}
-        for step in response_readers(graph):
-            rows, weights = entering_rows(step, probe)
+        for step, layer in response_layers(graph):
+            rows, weights = entering_rows(layer, step.inputs[0].axis, probe)
             scores = infinite_scores(unsupervised_graph(rows, self._options.mixing, weights))
             of_units = torch.zeros(graph.n_units, dtype=torch.float64)
             units = torch.from_numpy(graph.units_of(step.inputs[0]))
@@ -160,28 +165,34 @@ class _NISPRun(UnitPruningRun):
         return positions
 
 
-class _Until(fx.Interpreter):
-    """Runs a network and notes the result of one call."""
+def response_layers(graph: ModuleGraph) -> list[tuple[Step, nn.Module]]:
+    """The last layers of a network, which read the final responses.
 
-    def __init__(self, module: nn.Module, node: fx.Node) -> None:
-        super().__init__(fx.GraphModule(module, node.graph))
-        self._node = node
-        self.found = torch.empty(0)
+    Raises
+    ------
+    ValueError
+        Where one is a function, so that nobody is told what enters it.
+    """
+    found = []
+    for step in response_readers(graph):
+        if step.layer is None:
+            raise ValueError(
+                f"NISP ranks what enters the last layer, which is the function {step.name!r} "
+                f"({step.node.meta['line']}); make it a layer, or choose another sparsifier."
+            )
+        found.append((step, step.layer))
+    return found
 
-    def run_node(self, n: fx.Node) -> Any:
-        result = super().run_node(n)
-        if n is self._node:
-            self.found = result
-        return result
 
-
-def entering_rows(step: Step, probe: Probe) -> tuple[Array, Array | None]:
-    """What enters a call for some training rows, and the weights of these.
+def entering_rows(layer: nn.Module, axis: int, probe: Probe) -> tuple[Array, Array | None]:
+    """What enters a layer for some training rows, and the weights of these.
 
     Parameters
     ----------
-    step : Step
-        The call, with its units in the first argument.
+    layer : torch.nn.Module
+        The layer.
+    axis : int
+        The axis of the units in its first argument.
     probe : Probe
         The training data.
 
@@ -193,17 +204,24 @@ def entering_rows(step: Step, probe: Probe) -> tuple[Array, Array | None]:
     weights : ndarray of shape (n_rows,) or None
         None where all weigh the same.
     """
-    run = _Until(probe.module, step.node.all_input_nodes[0])
     parts: list[Tensor] = []
     masses: list[Tensor] = []
-    with torch.no_grad(), evaluating(probe.module):
-        for X, _, weight in some_batches(probe, MANY_ROWS):
-            run.run(X)
-            rows = run.found.movedim(step.inputs[0].axis, -1)
-            rows = rows.reshape(-1, rows.shape[-1])
-            parts.append(rows)
-            mass = torch.ones(len(X), device=X.device) if weight is None else weight
-            masses.append(mass.repeat_interleave(len(rows) // len(X)))
+    handle = layer.register_forward_pre_hook(lambda _, inputs: parts.append(inputs[0]))
+    try:
+        with torch.no_grad(), evaluating(probe.module):
+            for X, _, weight in some_batches(probe, MANY_ROWS):
+                n_before = len(parts)
+                probe.module(X)
+                parts[n_before:] = [_as_rows(part, axis) for part in parts[n_before:]]
+                mass = torch.ones(len(X), device=X.device) if weight is None else weight
+                masses += [mass.repeat_interleave(len(part) // len(X)) for part in parts[n_before:]]
+    finally:
+        handle.remove()
     every = max(1, sum(map(len, parts)) // MANY_ROWS)
     rows, mass = (torch.cat(tensors)[::every].cpu().double() for tensors in (parts, masses))
     return rows.numpy(), None if bool((mass == mass[0]).all()) else mass.numpy()
+
+
+def _as_rows(entering: Tensor, axis: int) -> Tensor:
+    rows = entering.movedim(axis, -1)
+    return rows.reshape(-1, rows.shape[-1])

@@ -6,34 +6,15 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
 
-from sksparse.module_graph import ModuleGraph, Slot
-from sksparse.module_graph._walk import Step, Value
+from sksparse.module_graph import ModuleGraph, Slot, Step, Value
+from sksparse.sparsifiers.units._calls import slots_of
 
-
-def response_readers(graph: ModuleGraph) -> list[Step]:
-    """The calls behind which no layer reads units any more: the classifiers of a network.
-
-    Parameters
-    ----------
-    graph : ModuleGraph
-        The picture of a network.
-
-    Returns
-    -------
-    steps : list of Step
-        In the order of the calls; what enters them are the final responses.
-    """
-    readers = {slot.layer for slot in graph.slots if slot.role == "reads"}
-    behind: set[fx.Node] = set()
-    found = []
-    for step in reversed(graph.steps):
-        if step.name in readers and step.node not in behind:
-            found.append(step)
-        if step.name in readers or step.node in behind:
-            behind.update(step.node.all_input_nodes)
-    return found[::-1]
+#: Layers that multiply each unit by a number, or each group of them by a kernel.
+_SCALING = (_NormBase, nn.GroupNorm, nn.LayerNorm, _ConvNd)
 
 
 class Propagation:
@@ -52,9 +33,6 @@ class Propagation:
 
     def __init__(self, graph: ModuleGraph) -> None:
         self._graph = graph
-        self._slots: dict[str, list[Slot]] = {}
-        for slot in graph.slots:
-            self._slots.setdefault(slot.layer, []).append(slot)
         self._values = {step.node: step.output for step in graph.steps}
         self._tensors = {
             name: tensor.detach().cpu().double()
@@ -104,8 +82,8 @@ class Propagation:
         matrices = self._matrices(step)
         if not matrices:
             before = after.clone()
-            for units, factor in self._scales(step):
-                before[units] *= factor
+            for factors in self._scales(step):
+                before *= factors
             return before, torch.zeros_like(after)
         entering = self._graph.units_of(step.inputs[0])
         own, read, before = after.clone(), torch.zeros_like(after), torch.zeros_like(after)
@@ -121,19 +99,28 @@ class Propagation:
 
     def _matrices(self, step: Step) -> list[tuple[str, Slot, Slot]]:
         """The weights of a layer between units that it writes and units that it reads."""
-        slots = self._slots.get(step.name, [])
+        slots = slots_of(self._graph, step)
         writes = {slot.tensor: slot for slot in slots if slot.role == "writes"}
         reads = [slot for slot in slots if slot.role == "reads" and slot.tensor in writes]
         return [(slot.tensor, writes[slot.tensor], slot) for slot in reads]
 
-    def _scales(self, step: Step) -> Iterator[tuple[Tensor, Tensor]]:
-        """Units and the magnitudes of what multiplies each of them."""
-        for slot in self._slots.get(step.name, []):
-            values, units = self._tensors[slot.tensor], torch.from_numpy(slot.units)
+    def _scales(self, step: Step) -> Iterator[Tensor]:
+        """What multiplies each unit of the graph, 1 for others; the mean over its positions."""
+        if not isinstance(step.layer, _SCALING):
+            return
+        for slot in slots_of(self._graph, step):
+            values = self._tensors[slot.tensor]
             if slot.tensor.endswith("running_var"):
-                yield units, (values + step.layer.eps).rsqrt()  # type: ignore[union-attr,operator]
+                factors = (values + step.layer.eps).rsqrt()  # type: ignore[operator]
             elif slot.role == "scales" and slot.tensor.endswith("weight"):
-                yield units, values.abs().movedim(slot.axis, 0).reshape(len(units), -1).sum(1)
+                factors = values.abs().movedim(slot.axis, 0).reshape(len(slot.units), -1).sum(1)
+            else:
+                continue
+            units = torch.from_numpy(slot.units)
+            sums = torch.zeros(self._graph.n_units, dtype=torch.float64)
+            counts = torch.bincount(units, minlength=len(sums))
+            sums.index_add_(0, units, factors)
+            yield torch.where(counts > 0, sums / counts, 1.0)
 
 
 def _as_matrix(weight: Tensor, writes: int, reads: int) -> Tensor:

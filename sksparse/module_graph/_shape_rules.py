@@ -1,0 +1,180 @@
+"""Functions that move positions: what they do to units is found by moving the units' numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.node import map_aggregate
+
+from sksparse.module_graph._value import OpenPart, Size, Value, axes_of, line_along
+from sksparse.module_graph._walk import Walk
+
+#: Units' numbers are expanded, so that they cannot be viewed as the tensor itself.
+_COPYING = {"view": "reshape", "view_as": "reshape_as"}
+_BY_POSITION = "picks units by their position"
+_HARD_CODED = (
+    "has the number of units in the code; take it from the tensor, as in x.flatten(1) or "
+    "x.view(x.size(0), -1)"
+)
+
+
+def move(walk: Walk, node: fx.Node, name: str, layer: Any, x: Value, *args: Any, **kw: Any) -> Any:
+    """A function that moves or copies positions, whatever the number of units."""
+    return _like(node.meta["shape"], iter(_moved(walk, node, layer, x, args, kw)))
+
+
+def pick(walk: Walk, node: fx.Node, name: str, layer: Any, x: Any, *args: Any, **kw: Any) -> Any:
+    """A function that picks positions by their numbers, which may not be those of units."""
+    if not isinstance(x, Value):
+        return x[args[0]]  # one of several results
+    values = _moved(walk, node, layer, x, args, kw)
+    if x.axis is not None or x.stacked is not None:
+        lines = _lines(x)
+        if not all(_lines(value) <= lines for value in values):
+            walk.obstruct(node, f"{name!r} {_BY_POSITION}", x.all_units)
+    for part in x.parts:
+        if not part.source.name and any(_loses(part, value) for value in values):
+            walk.keep_source_whole(part.source, _BY_POSITION)
+    return _like(node.meta["shape"], iter(values))
+
+
+def resize(
+    walk: Walk, node: fx.Node, name: str, layer: Any, x: Value, *args: Any, **kw: Any
+) -> Any:
+    """A new shape, in which the axis of units must take its size from the tensor itself."""
+    (value,) = _moved(walk, node, layer, x, args, kw)
+    sizes = _sizes(node, x, args, kw)
+    if x.axis is None and x.stacked is None:
+        if any(type(size) is int and size > 1 for size in sizes):
+            walk.keep_values_whole([x], f"{name!r} has their number in the code")
+        return value
+    if value.stacked is not None and x.stacked is None:
+        value = _split(walk, value, sizes)
+    for axis, size in enumerate(sizes):
+        if value.axis == axis and size != -1:
+            _take_from(walk, node, name, value, size)
+        elif isinstance(size, Size):
+            walk.fix(size)
+    if value.axis is None:
+        walk.obstruct(node, f"{name!r} {_HARD_CODED}", x.all_units)
+    return value
+
+
+def unflatten(walk: Walk, node: fx.Node, name: str, layer: nn.Unflatten, x: Value) -> Value:
+    """The axis of units becomes several, of which the first is that of the new units."""
+    (value,) = _moved(walk, node, layer, x, (), {})
+    if value.stacked is None:
+        return value
+    dim = layer.dim if isinstance(layer.dim, int) else -1
+    sizes: list[Any] = [-1 if k == dim % len(x.shape) else 0 for k in range(len(value.shape))]
+    return _split(walk, value, sizes)
+
+
+def _moved(walk: Walk, node: fx.Node, layer: Any, x: Value, args: Any, kw: Any) -> list[Value]:
+    """The results, with the units or the positions in their sources."""
+    args, kw = map_aggregate((args, kw), _plain)
+
+    def apply(positions: Tensor) -> list[Tensor]:
+        if layer is not None:
+            moved = layer.forward(positions, *args, **kw)
+        elif isinstance(node.target, str):
+            moved = getattr(positions, _COPYING.get(node.target, node.target))(*args, **kw)
+        else:
+            moved = node.target(positions, *args, **kw)
+        return [moved] if isinstance(moved, Tensor) else list(moved)
+
+    if x.axis is not None or x.stacked is not None:
+        return [walk.value_of(moved) for moved in apply(x.labels())]
+    if not x.parts:
+        return [Value(tuple(moved.shape)) for moved in apply(torch.empty(x.shape))]
+    by_part = [[OpenPart(p.source, moved) for moved in apply(p.positions)] for p in x.parts]
+    return [
+        Value(tuple(parts[0].positions.shape), parts=list(parts))
+        for parts in zip(*by_part, strict=True)
+    ]
+
+
+def _plain(argument: Any) -> Any:
+    """An argument as torch takes it; other tensors stand for their shapes."""
+    if isinstance(argument, Size):
+        return argument.number
+    if isinstance(argument, Value):
+        return torch.zeros(argument.shape, dtype=torch.long)
+    return argument
+
+
+def _like(shapes: Any, values: Iterator[Value]) -> Any:
+    """Values in the structure of the results."""
+    if isinstance(shapes, torch.Size):
+        return next(values)
+    return tuple(_like(shape, values) for shape in shapes)
+
+
+def _lines(value: Value) -> set[tuple[int, ...]]:
+    """The units that stand side by side on the last axis along which they differ."""
+    if value.axis is not None:
+        return {tuple(value.units.tolist())}
+    if value.stacked is None:
+        return {()}
+    axis = axes_of(value.stacked)[-1]
+    rows = value.stacked.movedim(axis, -1).reshape(-1, value.shape[axis])
+    return {tuple(row) for row in torch.unique(rows, dim=0).tolist()}
+
+
+def _loses(part: OpenPart, value: Value) -> bool:
+    """Whether some features are left out of a value."""
+    row = int(np.prod(part.source.shape[1:], dtype=np.intp))
+    found = [p.positions for p in value.parts if p.source is part.source]
+    return any(len(torch.unique(positions % row)) < row for positions in found)
+
+
+def _split(walk: Walk, value: Value, sizes: list[Any]) -> Value:
+    """Couple what stands at one position of the only axis that can follow the units."""
+    labels = value.labels()
+    axes = [k for k in axes_of(labels) if isinstance(sizes[k], Size) or sizes[k] == -1]
+    if len(axes) != 1:
+        return Value(value.shape)
+    lines = labels.movedim(axes[0], -1).reshape(-1, labels.shape[axes[0]]).numpy()
+    for line in lines[1:]:
+        walk.unite(lines[0], line)
+    return Value(value.shape, axes[0], line_along(labels, axes[0]))
+
+
+def _sizes(node: fx.Node, x: Value, args: Any, kw: Any) -> list[Any]:
+    """The sizes that a call asks for, one for each axis of the result."""
+    given = [*args, *kw.values()]
+    if node.target in ("unflatten", torch.unflatten):
+        dim = given[0] % len(x.shape)
+        return [-1] * dim + list(given[1]) + [-1] * (len(x.shape) - dim - 1)
+    if len(given) == 1 and isinstance(given[0], tuple | list):
+        return list(given[0])
+    return given
+
+
+def _take_from(walk: Walk, node: fx.Node, name: str, value: Value, size: Any) -> None:
+    """The size of the axis of units comes from these units, or from units coupled to them."""
+    if not isinstance(size, Size):
+        walk.obstruct(node, f"{name!r} {_HARD_CODED}", value.units)
+    elif np.array_equal(np.sort(size.units), np.sort(value.units)):
+        pass
+    elif len(size.units) == len(value.units):
+        walk.unite(size.units, value.units)
+    else:
+        walk.fix(size)
+        walk.keep_whole(value.units, "their number comes from another tensor")
+
+
+MOVES = (
+    *("permute", "transpose", "transpose_", "swapaxes", "swapdims", "t", "movedim", "moveaxis"),
+    *("squeeze", "squeeze_", "unsqueeze", "unsqueeze_", "flatten", "ravel", "flip", "repeat"),
+    *("tile", "expand_as", "view_as", "reshape_as", "repeat_interleave", "getattr"),
+)
+PICKS = (
+    *("getitem", "narrow", "select", "index_select", "chunk", "split", "tensor_split", "unbind"),
+    *("unfold", "diagonal", "hsplit", "vsplit"),
+)
+RESIZES = ("view", "reshape", "expand", "broadcast_to", "unflatten")

@@ -1,0 +1,170 @@
+"""Groups of weights that a penalty shrinks together: their norms, and block soft thresholding."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from sksparse.penalties._operators import block_factors
+from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters, UnitGates
+from sksparse.sparsifiers.structure._module_units import ModuleUnits
+
+#: Norms are divided by no less.
+LEAST_DIVISOR = 1e-30
+
+#: The roles of the weights that belong to a unit, in each kind of group over units.
+UNIT_ROLES = {"unit": ("writes", "scales"), "state": ("writes", "scales", "reads")}
+
+
+class PenaltyGroups(ABC):
+    """Groups of prunable weights, numbered layer by layer.
+
+    Attributes
+    ----------
+    sizes : torch.Tensor of shape (n_groups,)
+        Weights in each group.
+    counts : list of int
+        Groups in each layer.
+    """
+
+    sizes: Tensor
+    counts: list[int]
+
+    @abstractmethod
+    def sums(self, flat: Tensor) -> Tensor:
+        """For each group the sum over its weights of a flat tensor over all weights."""
+
+    @abstractmethod
+    def scale(self, flat: Tensor, factors: Tensor) -> None:
+        """Multiply the weights of each group by its factor, in place."""
+
+    @abstractmethod
+    def add(self, flat: Tensor, terms: Tensor) -> None:
+        """Add the number of each group to its weights in a flat tensor, in place."""
+
+    @cached_property
+    def roots(self) -> Tensor:
+        """The root of the size of each group."""
+        return self.sizes.sqrt()
+
+    @cached_property
+    def layer(self) -> Tensor:
+        """The number of the layer of each group."""
+        counts = torch.tensor(self.counts, device=self.sizes.device)
+        return torch.arange(len(counts), device=self.sizes.device).repeat_interleave(counts)
+
+    def norms(self, flat: Tensor) -> Tensor:
+        """The Euclidean norm of each group."""
+        return self.sums(flat.square()).sqrt_()
+
+    def mean(self, flat: Tensor) -> Tensor:
+        """The mean over each group of a flat tensor."""
+        return self.sums(flat).div_(self.sizes)
+
+    def shrink(self, flat: Tensor, thresholds: Tensor) -> None:
+        """Block soft thresholding, in place."""
+        self.scale(flat, block_factors(self.norms(flat), thresholds))
+
+    def bring_to(self, flat: Tensor, norms: Tensor) -> None:
+        """Scale the groups to these norms, in place; a group of norm zero stays."""
+        before = self.norms(flat)
+        self.scale(flat, norms / (before + (before == 0)))
+
+    def spread(self, values: Tensor, flat: Tensor) -> Tensor:
+        """At each weight the number of its group, and infinity where it is in none."""
+        spread, covered = torch.zeros_like(flat, dtype=values.dtype), torch.zeros_like(flat)
+        self.add(spread, values)
+        self.add(covered, torch.ones_like(self.sizes))
+        return spread.masked_fill_(covered == 0, torch.inf)
+
+    def layer_means(self, values: Tensor) -> Tensor:
+        """The mean of numbers of all groups over each layer."""
+        return torch.stack([part.mean() for part in values.split(self.counts)])
+
+    def relative_norms(self, flat: Tensor, penalised: Tensor) -> Tensor:
+        """The norm of each group over the mean norm in its layer, without zeros.
+
+        Ties are broken by position; groups that are not penalised rank above all others.
+        """
+        norms = self.norms(flat).double()
+        for part in norms.split(self.counts):
+            part.div_((part.sum() / (part != 0).sum().clamp(min=1)).clamp_(min=LEAST_DIVISOR))
+            part.mul_(1 + 1e-6 * torch.linspace(0, 1, len(part)).to(part))
+        return norms.add_(~penalised * (1.0 + norms.max()))
+
+
+class WeightGroups(PenaltyGroups):
+    """The groups of each tensor by itself, such as its columns.
+
+    Parameters
+    ----------
+    parameters : FlatParameters
+        The weights.
+    granularity : {"weight", "input", "shape"}
+        What a group is, as in ``UnitGates``.
+    """
+
+    def __init__(self, parameters: FlatParameters, granularity: str) -> None:
+        self._gates = UnitGates(parameters, granularity)
+        self.sizes, self.counts = self._gates.sizes, self._gates.counts
+
+    def sums(self, flat: Tensor) -> Tensor:
+        sums = torch.empty_like(self.sizes)
+        self._gates.gather(self._gates.weight_views(flat), out=self._gates.unit_views(sums))
+        return sums
+
+    def scale(self, flat: Tensor, factors: Tensor) -> None:
+        views = zip(self._gates.weight_views(flat), self._gates.unit_views(factors), strict=True)
+        for weights, factor in views:
+            weights.mul_(factor)
+
+    def add(self, flat: Tensor, terms: Tensor) -> None:
+        views = zip(self._gates.weight_views(flat), self._gates.unit_views(terms), strict=True)
+        for weights, term in views:
+            weights.add_(term)
+
+
+class UnitGroups(PenaltyGroups):
+    """The removable units of a module, each with what makes it, or with what reads it as well.
+
+    The last unit of a layer with a norm is not thresholded to zero: no layer is emptied.
+
+    Parameters
+    ----------
+    units : ModuleUnits
+        The units.
+    kind : {"unit", "state"}
+        Whether what makes a unit is a group, or what reads it as well. In the second case a weight
+        between two units belongs to both groups, and one between a unit and itself, as in a
+        recurrent layer, counts twice in its group.
+    """
+
+    def __init__(self, units: ModuleUnits, kind: str) -> None:
+        self._units = units
+        self._roles = UNIT_ROLES[kind]
+        self.counts = torch.bincount(units.layer, minlength=len(units.layer_names)).tolist()
+        self.sizes = self.sums(torch.ones_like(units.parameters.weights))
+        #: The layers whose last unit was kept from vanishing.
+        self.rescued: set[str] = set()
+
+    def sums(self, flat: Tensor) -> Tensor:
+        return self._units.sums(flat, self._roles)
+
+    def scale(self, flat: Tensor, factors: Tensor) -> None:
+        self._units.scale(flat, factors, self._roles)
+
+    def add(self, flat: Tensor, terms: Tensor) -> None:
+        self._units.add(flat, terms, self._roles)
+
+    def shrink(self, flat: Tensor, thresholds: Tensor) -> None:
+        norms = self.norms(flat)
+        factors = block_factors(norms, thresholds)
+        parts = zip(factors.split(self.counts), norms.split(self.counts), strict=True)
+        for name, (factor, norm) in zip(self._units.layer_names, parts, strict=True):
+            if not factor.any():
+                factor[norm.argmax()] = 1.0
+                self.rescued.add(name)
+        self.scale(flat, factors)
