@@ -110,12 +110,9 @@ class UnitPruningRun(GradualRun):
         super().__init__(module, task)
         self._options = options
         self.target = self._resolve_target()
-        self.alive = self._all_units()
+        self.alive = torch.ones(self.units.n_units, dtype=torch.bool, device=self.weights.device)
         # shares of the dense network: of the module as it stands, and of what is alive in it
         self._module_share = self._alive_share = 1.0
-
-    def _all_units(self) -> Tensor:
-        return torch.ones(self.units.n_units, dtype=torch.bool, device=self.weights.device)
 
     def _resolve_target(self) -> Target:
         """What is to be left; `alpha` is the logarithm of the compression in FLOPs."""
@@ -197,6 +194,8 @@ class UnitPruningRun(GradualRun):
 
     def rebuild(self, kept: Tensor) -> list[Tensor]:
         positions = super().rebuild(kept)
-        self.alive = self._all_units()
-        self._module_share = self._alive_share
+        # states of several recurrent layers in one have one number, so that some may still be dead
+        self.alive = ~super().gone()
+        left = self.units.left(self.alive, self.target.measure)
+        self._module_share = self._alive_share / left
         return positions
