@@ -8,6 +8,8 @@ coefficient, so that they form clusters. A cluster is a finding only if other im
 shown it too. So fit again on resamples, and count which ties come back.
 """
 
+from textwrap import shorten
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -42,7 +44,7 @@ search = OSCARClassifierCV(
 model = search.fit(X, y)
 print(f"{model.n_features_} of {X.shape[1]} features in {model.n_clusters_} clusters")
 for cluster, size in zip(model.clusters_, model.cluster_coef_, strict=True):
-    print(f"{size:.3f}  {', '.join(X.columns[cluster])}")
+    print(shorten(f"{size:.3f}  {', '.join(X.columns[cluster])}", 90, placeholder=" ..."))
 
 # %%
 # From strong penalties on the left to weak ones on the right, clusters break up. A line is the

@@ -188,5 +188,11 @@ def check_predictions(report: Report, drawn: Problem, y: Any, model: Any, loss: 
         np.all(np.abs(predicted - z) <= slack), "predictions are not X @ coef_ + intercept_"
     )
     if loss == "cox" or len(np.unique(drawn.y)) > 1:
-        score = model.score(drawn.X, y, drawn.weights)
+        try:
+            score = model.score(drawn.X, y, drawn.weights)
+        except ValueError as error:
+            # few samples with weight may have no two survival times to compare
+            if "No two samples can be compared" not in str(error):
+                raise
+            return
         report.claim(np.isnan(score) or score <= 1.0, f"score {score}")

@@ -292,7 +292,9 @@ class Subproblem(WorkingModel):
             return []
         system.flat[:: len(system) + 1] += 1e-12 * system.trace()
         weights = np.linalg.solve(system, np.ones(len(system)))
-        found = (weights / weights.sum()) @ iterates[1:]
+        # from the last one, so that coefficients at a bound stay exactly there
+        last = iterates[-1]
+        found = last + (weights / weights.sum()) @ (iterates[1:] - last)
         return [self.working.penalty.feasible(found.reshape(history.shape[1:]))]
 
 

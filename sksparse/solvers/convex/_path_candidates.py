@@ -188,7 +188,8 @@ class SquaredCandidates(Candidates):
         return float((1.0 - share) ** 2 * self._losses[point])
 
     def residual(self, point: int) -> float:
-        return float(np.sqrt(2.0 * self._losses[point]))
+        # what is left of a target that is fitted exactly may round below zero
+        return float(np.sqrt(2.0 * max(self._losses[point], 0.0)))
 
     def level(self, point: int) -> Any:
         return self.problem.null_intercept

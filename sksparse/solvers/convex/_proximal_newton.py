@@ -273,9 +273,15 @@ def _combination(
 
 def _combined(places: list[Place], weights: Array) -> Place:
     """Affine combination of iterates: coefficients, predictors and levels move together."""
-    # number by number, so that coefficients that are tied in all of them stay so in every bit
-    parts = zip(*places, strict=True)
-    return Place(*(sum(w * x for w, x in zip(weights, part, strict=True)) for part in parts))
+    # from the first one, number by number: coefficients that are tied in all of them stay so in
+    # every bit, and those at a bound stay exactly there
+    first, *others = places
+    moves = [
+        [w * (x - start) for x, start in zip(place, first, strict=True)]
+        for w, place in zip(weights[1:], others, strict=True)
+    ]
+    parts = zip(first, *moves, strict=True)
+    return Place(*(start + sum(moved) for start, *moved in parts))
 
 
 def _forms_gram(n_samples: int, n_columns: int) -> bool:
