@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from sksparse._typing import Indices, Mask
+from sksparse.module_graph._branches import find_branches
+from sksparse.module_graph._costs import LayerCost, layer_costs
 from sksparse.module_graph._function_rules import values_in
 from sksparse.module_graph._rules import FUNCTION_RULES, LAYER_RULES, own_code
 from sksparse.module_graph._size_rules import number
@@ -65,8 +67,12 @@ class ModuleGraph:
         The removable units by the layer that writes them, in the order of the calls.
     multiply_adds : dict of str to float
         For each weight tensor how often each of its weights is multiplied for one row.
+    other_multiply_adds : float
+        Products of tensors that are no parameters, such as in attention, for one row.
     steps : tuple of Step
         The calls of the module, in order.
+    branches : tuple of Branch
+        Residual branches that may be left out as a whole.
     obstacles : tuple of Obstacle
         What could not be followed; the other attributes are then incomplete.
     """
@@ -83,6 +89,7 @@ class ModuleGraph:
         self.other_multiply_adds = walk.other_multiply_adds
         self._number_units(walk)
         self.layers = tuple(self._layers())
+        self.branches = find_branches(self.steps, walk.names)
 
     def _number_units(self, walk: Walk) -> None:
         """Number units that are one by one number, in the order of their first appearance."""
@@ -125,6 +132,37 @@ class ModuleGraph:
     def units_of(self, value: Value) -> Indices:
         """The numbers of the units of a value of a step."""
         return self.unit_numbers[value.units]
+
+    def costs(self, keep: Mask | None = None) -> tuple[LayerCost, ...]:
+        """Units, parameters and FLOPs of each layer when only some units are kept.
+
+        Parameters
+        ----------
+        keep : ndarray of shape (n_units,), default=None
+            Boolean, over all units of the graph. None for all.
+
+        Returns
+        -------
+        costs : tuple of LayerCost
+            One for each layer with parameters, in their order in the module.
+        """
+        tensors = dict(self.module.named_parameters())
+        return layer_costs(tensors, self.slots, self.multiply_adds, keep)
+
+    def flops(self, keep: Mask | None = None) -> float:
+        """Multiplications and additions of matrices and convolutions for one row.
+
+        Parameters
+        ----------
+        keep : ndarray of shape (n_units,), default=None
+            Boolean, over all units of the graph. None for all.
+
+        Returns
+        -------
+        flops : float
+            Two for each product of a weight, as ``torch.utils.flop_counter`` counts them.
+        """
+        return sum(cost.flops for cost in self.costs(keep)) + 2 * self.other_multiply_adds
 
     def require_followed(self, option: str, remedy: str) -> None:
         """Refuse a module that cannot be followed.

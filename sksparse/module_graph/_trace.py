@@ -140,7 +140,9 @@ class _Tracer(fx.Tracer):
         if isinstance(a, Tensor) and not isinstance(a, nn.Parameter) and not self._is_held(a):
             name = f"_constant{len(self._constants)}"
             self._constants[name] = a
-            return self.create_node("get_attr", name, (), {})
+            node = self.create_node("get_attr", name, (), {})
+            node.meta["constant"] = a
+            return node
         return super().create_arg(a)
 
     def _is_held(self, tensor: Tensor) -> bool:
@@ -247,8 +249,10 @@ def trace(module: nn.Module, example: Tensor) -> tuple[fx.Graph | None, Obstacle
     -------
     graph : torch.fx.Graph or None
         Each node has the shape of its result in ``meta["shape"]`` (a ``torch.Size`` for tensors,
-        tuples of them for several tensors, other values as they are) and its place in the code
-        in ``meta["line"]``. None where the module cannot be followed.
+        tuples of them for several tensors, other values as they are), its place in the code in
+        ``meta["line"]`` and the part of the module in ``meta["part"]``. Constant tensors of the
+        code are ``get_attr`` nodes with the tensor in ``meta["constant"]``. None where the
+        module cannot be followed.
     obstacle : Obstacle or None
         Why it cannot.
     """

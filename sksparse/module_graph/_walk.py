@@ -17,16 +17,10 @@ from torch import Tensor, fx, nn
 
 from sksparse._typing import Indices
 from sksparse.module_graph._trace import Obstacle
-from sksparse.module_graph._value import (
-    OpenPart,
-    Role,
-    Size,
-    Slot,
-    Source,
-    Value,
-    axes_of,
-    line_along,
-)
+from sksparse.module_graph._value import OpenPart, Role, Size, Source, axes_of, line_along
+from sksparse.module_graph._value import Slot as Slot
+from sksparse.module_graph._value import Step as Step
+from sksparse.module_graph._value import Value as Value
 
 _FIXED_WIDTH = "a tensor of fixed width meets them"
 
