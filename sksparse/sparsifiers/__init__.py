@@ -12,8 +12,12 @@ from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters, pru
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.proximal._group_lasso import GroupShrinkage, SparseGroupShrinkage
 from sksparse.sparsifiers.proximal._growl import GrOWL, stored_weights
+from sksparse.sparsifiers.proximal._intrinsic_structures import IntrinsicSparseStructures
 from sksparse.sparsifiers.proximal._l1 import L1Shrinkage
 from sksparse.sparsifiers.proximal._oscar import OscarShrinkage
+from sksparse.sparsifiers.proximal._product_gates import ProductGates
+from sksparse.sparsifiers.proximal._slimming import NetworkSlimming
+from sksparse.sparsifiers.proximal._structured_sparsity import StructuredSparsity
 from sksparse.sparsifiers.pruning._dynamic_surgery import DynamicSurgery
 from sksparse.sparsifiers.pruning._lottery_ticket import LotteryTicket
 from sksparse.sparsifiers.pruning._magnitude import Magnitude
@@ -41,6 +45,7 @@ SPARSIFIERS: dict[str | None, type[Sparsifier]] = {
     "ising": IsingDropout,
     "group": GroupShrinkage,
     "growl": GrOWL,
+    "iss": IntrinsicSparseStructures,
     "l0": HardConcrete,
     "l1": L1Shrinkage,
     "lottery": LotteryTicket,
@@ -48,10 +53,13 @@ SPARSIFIERS: dict[str | None, type[Sparsifier]] = {
     "movement": Movement,
     "nisp": NISP,
     "oscar": OscarShrinkage,
+    "product_gates": ProductGates,
     "random": RandomUnits,
     "rigl": RigL,
+    "slimming": NetworkSlimming,
     "snip": SNIP,
     "sparse_group": SparseGroupShrinkage,
+    "ssl": StructuredSparsity,
     "surgery": DynamicSurgery,
     "synflow": SynFlow,
     "targeted": TargetedDropout,
@@ -72,20 +80,24 @@ __all__ = [
     "GrOWL",
     "GroupShrinkage",
     "HardConcrete",
+    "IntrinsicSparseStructures",
     "IsingDropout",
     "L1Shrinkage",
     "LearnedGates",
     "LotteryTicket",
     "Magnitude",
     "Movement",
+    "NetworkSlimming",
     "OscarShrinkage",
     "Phase",
     "Probe",
+    "ProductGates",
     "RandomUnits",
     "RigL",
     "SparseGroupShrinkage",
     "Sparsifier",
     "SparsifierRun",
+    "StructuredSparsity",
     "SynFlow",
     "TargetedDropout",
     "Task",

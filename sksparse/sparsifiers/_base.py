@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Collection
+from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -30,6 +32,7 @@ from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.structure._module_units import ModuleUnits
 from sksparse.sparsifiers.structure._paths import initialise_revived_units, keep_paths
+from sksparse.sparsifiers.structure._target import Target
 from sksparse.sparsifiers.structure._unit_graph import UnitGraph
 
 #: A weight that was added to complete a path is at least this share of a usual initial one.
@@ -142,6 +145,8 @@ class SparsifierRun(ABC):
         self.module = module
         self.parameters = FlatParameters(module)
         self.n_weights = self.n_dense_weights = self.parameters.n_weights
+        # what the dense network has, once units were taken out of it
+        self._dense_totals: dict[str, float] | None = None
         self.mask: Tensor | None = None
         self.other_mask: Tensor | None = None
         self.others = nn.Parameter(self.parameters.others)
@@ -300,6 +305,8 @@ class SparsifierRun(ABC):
             For each tensor of ``learned`` the positions of its new values among its old ones, with
             which the trainer cuts the state of the optimiser.
         """
+        if self._dense_totals is None:
+            self._dense_totals = self.units.totals
         n_before = self.n_weights
         separate = self.latent.data_ptr() != self.weights.data_ptr()
         self.parameters = self.parameters.renewed(self.module)
@@ -389,17 +396,46 @@ class SparsifierRun(ABC):
             Boolean.
         """
         if self.task.target is not None:
-            return self.units.choose(scores, self.task.target)
+            return self.units.choose(scores, self.relative_to_now(self.task.target))
         keep, rescued = self.units.guarded(is_open, scores)
-        if rescued:
-            names = ", ".join(map(repr, rescued))
+        self.warn_of_rescued(rescued)
+        return keep
+
+    def warn_of_rescued(self, layers: Collection[str]) -> None:
+        """Say that the last units of some layers were kept against `alpha`, if any were."""
+        if layers:
+            names = ", ".join(map(repr, layers))
             warnings.warn(
                 f"At this strength no unit of {names} would be left; the best one of each was "
                 "kept. Lower alpha, or ask for a target.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        return keep
+
+    def share_of_units(self, keep: Tensor, measure: str) -> float:
+        """The share of the dense network that is left when only some units are kept.
+
+        Parameters
+        ----------
+        keep : torch.Tensor of shape (n_units,)
+            Boolean, one for each of ``units``, some of which may have been taken out before.
+        measure : {"weights", "flops", "units"}
+            What is counted, as in ``Target``.
+
+        Returns
+        -------
+        share : float
+        """
+        return self.units.left(keep, measure) * self._share_of_dense(measure)
+
+    def relative_to_now(self, target: Target) -> Target:
+        """A target as a share of the module as it is, of which units may have been taken out."""
+        return replace(target, left=min(1.0, target.left / self._share_of_dense(target.measure)))
+
+    def _share_of_dense(self, measure: str) -> float:
+        if self._dense_totals is None:
+            return 1.0
+        return self.units.totals[measure] / self._dense_totals[measure]
 
     def share_left(self) -> float:
         """The share of the dense network that is left now, in the measure of the target.
@@ -410,7 +446,7 @@ class SparsifierRun(ABC):
         target = self.task.target
         if target is None or target.measure == "weights":
             return self.density()
-        return self.units.left(self.units.in_use(self.parameters.values), target.measure)
+        return self.share_of_units(self.units.in_use(self.parameters.values), target.measure)
 
     def freeze_units(self, keep: Tensor) -> None:
         """Keep only these units, with all that belongs to them, from now on.

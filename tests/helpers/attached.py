@@ -33,8 +33,8 @@ def attach(module: nn.Module, sparsifier: Sparsifier, **changes: object) -> Any:
 def attach_with_unit_squares(module: nn.Module, sparsifier: Sparsifier, **changes: object) -> Any:
     run = attach(module, sparsifier, **changes)
     # gradients of mean square 1 make the step in the metric of Adam the step itself
-    run._squares.fill_(1.0)
-    run._share_seen = 1.0
+    run.metric._sums.fill_(1.0)
+    run.metric._share_seen = 1.0
     return run
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from sksparse.penalties._operators import soft_threshold
-from sksparse.sparsifiers._task import Task
+from sksparse.sparsifiers._task import Phase, Task
+from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.proximal._base import ProximalRun, ProximalSparsifier
 from sksparse.sparsifiers.proximal._groups import UNIT_ROLES, PenaltyGroups, UnitGroups
 
@@ -45,6 +46,7 @@ class GroupPenalty:
 class _Kind:
     """Groups of one kind, and the factor on the threshold of each."""
 
+    name: str
     groups: PenaltyGroups
     factors: Tensor
 
@@ -91,7 +93,7 @@ class GroupRun(ProximalRun):
         if self._penalty.flops_power > 0:
             flops = groups.sums(self._flops())
             factors *= (flops / flops.mean()) ** self._penalty.flops_power
-        return _Kind(groups, factors)
+        return _Kind(kind, groups, factors)
 
     def _flops(self) -> Tensor:
         """How often each weight is multiplied for one row, flat."""
@@ -100,6 +102,21 @@ class GroupRun(ProximalRun):
         return self.weights.new_tensor([times.get(n, 0.0) for n in self.tensors]).repeat_interleave(
             sizes
         )
+
+    def begin_phase(self, phase: Phase, probe: Probe) -> None:
+        super().begin_phase(phase, probe)
+        if phase.name == "retrain" and self._control is None:
+            self.warn_of_rescued(set[str]().union(*(k.groups.rescued for k in self._kinds)))
+
+    def rebuild(self, kept: Tensor) -> list[Tensor]:
+        spread = [k.groups.spread(k.factors) for k in self._kinds]
+        rescued = [k.groups.rescued for k in self._kinds]
+        positions = super().rebuild(kept)
+        for kind, factors, names in zip(self._kinds, spread, rescued, strict=True):
+            kind.groups = self.groups_of(kind.name)
+            kind.groups.rescued = names
+            kind.factors = kind.groups.own(factors[positions[0]])
+        return positions
 
     def penalty_value(self) -> float:
         l1_ratio = self._penalty.l1_ratio
@@ -112,17 +129,17 @@ class GroupRun(ProximalRun):
             # the subgradients were added to the gradients
             self.weights.masked_fill_(self.weights.abs() < self._penalty.threshold, 0.0)
             return
-        squares, l1_ratio = self.gradient_squares(), self._penalty.l1_ratio
+        squares, l1_ratio = self.metric.squares(), self._penalty.l1_ratio
         if l1_ratio > 0:
             strengths = strength * l1_ratio * self.weight_factors
-            steps = self.prox_step(strengths, squares, step)
+            steps = self.metric.step(strengths, squares, step)
             self.weights.copy_(soft_threshold(self.weights, steps))
         if l1_ratio < 1:
             for kind in self._kinds:
                 groups = kind.groups
                 # strengths per root of a weight compare with gradients
                 strengths = strength * (1 - l1_ratio) * kind.factors / groups.roots
-                steps = self.prox_step(strengths, groups.mean(squares), step)
+                steps = self.metric.step(strengths, groups.mean(squares), step)
                 groups.shrink(self.weights, steps.mul_(groups.roots))
 
     def after_backward(self) -> None:
@@ -138,7 +155,7 @@ class GroupRun(ProximalRun):
         # a weight is removed with the first of its groups
         return torch.stack(
             [
-                k.groups.spread(k.groups.relative_norms(self.weights, k.factors > 0), self.weights)
+                k.groups.spread(k.groups.relative_norms(self.weights, k.factors > 0))
                 for k in self._kinds
             ]
         ).amin(0)

@@ -16,7 +16,11 @@ from sksparse.sparsifiers.structure._module_units import ModuleUnits
 LEAST_DIVISOR = 1e-30
 
 #: The roles of the weights that belong to a unit, in each kind of group over units.
-UNIT_ROLES = {"unit": ("writes", "scales"), "state": ("writes", "scales", "reads")}
+UNIT_ROLES = {
+    "unit": ("writes", "scales"),
+    "read": ("reads",),
+    "state": ("writes", "scales", "reads"),
+}
 
 
 class PenaltyGroups(ABC):
@@ -32,6 +36,8 @@ class PenaltyGroups(ABC):
 
     sizes: Tensor
     counts: list[int]
+    #: The layers whose last group was kept from vanishing.
+    rescued: set[str]
 
     @abstractmethod
     def sums(self, flat: Tensor) -> Tensor:
@@ -40,6 +46,17 @@ class PenaltyGroups(ABC):
     @abstractmethod
     def scale(self, flat: Tensor, factors: Tensor) -> None:
         """Multiply the weights of each group by its factor, in place."""
+
+    @abstractmethod
+    def spread(self, values: Tensor) -> Tensor:
+        """At each weight the number of its group, and infinity where it is in none.
+
+        A weight of several units has the number of the one that it makes.
+        """
+
+    @abstractmethod
+    def own(self, spread: Tensor) -> Tensor:
+        """For each group the number that ``spread`` gave its weights."""
 
     @abstractmethod
     def add(self, flat: Tensor, terms: Tensor) -> None:
@@ -73,13 +90,6 @@ class PenaltyGroups(ABC):
         before = self.norms(flat)
         self.scale(flat, norms / (before + (before == 0)))
 
-    def spread(self, values: Tensor, flat: Tensor) -> Tensor:
-        """At each weight the number of its group, and infinity where it is in none."""
-        spread, covered = torch.zeros_like(flat, dtype=values.dtype), torch.zeros_like(flat)
-        self.add(spread, values)
-        self.add(covered, torch.ones_like(self.sizes))
-        return spread.masked_fill_(covered == 0, torch.inf)
-
     def layer_means(self, values: Tensor) -> Tensor:
         """The mean of numbers of all groups over each layer."""
         return torch.stack([part.mean() for part in values.split(self.counts)])
@@ -110,6 +120,7 @@ class WeightGroups(PenaltyGroups):
     def __init__(self, parameters: FlatParameters, granularity: str) -> None:
         self._gates = UnitGates(parameters, granularity)
         self.sizes, self.counts = self._gates.sizes, self._gates.counts
+        self.rescued = set()
 
     def sums(self, flat: Tensor) -> Tensor:
         sums = torch.empty_like(self.sizes)
@@ -120,6 +131,12 @@ class WeightGroups(PenaltyGroups):
         views = zip(self._gates.weight_views(flat), self._gates.unit_views(factors), strict=True)
         for weights, factor in views:
             weights.mul_(factor)
+
+    def spread(self, values: Tensor) -> Tensor:
+        return self._gates.spread(values)
+
+    def own(self, spread: Tensor) -> Tensor:
+        return self.mean(spread)
 
     def add(self, flat: Tensor, terms: Tensor) -> None:
         views = zip(self._gates.weight_views(flat), self._gates.unit_views(terms), strict=True)
@@ -136,8 +153,8 @@ class UnitGroups(PenaltyGroups):
     ----------
     units : ModuleUnits
         The units.
-    kind : {"unit", "state"}
-        Whether what makes a unit is a group, or what reads it as well. In the second case a weight
+    kind : {"unit", "read", "state"}
+        Whether what makes a unit is a group, or what reads it, or both. In the last case a weight
         between two units belongs to both groups, and one between a unit and itself, as in a
         recurrent layer, counts twice in its group.
     """
@@ -145,16 +162,28 @@ class UnitGroups(PenaltyGroups):
     def __init__(self, units: ModuleUnits, kind: str) -> None:
         self._units = units
         self._roles = UNIT_ROLES[kind]
+        #: One of the groups of each weight: a weight of several units stands for the one it makes.
+        self._own = UNIT_ROLES["unit" if kind == "state" else kind]
         self.counts = torch.bincount(units.layer, minlength=len(units.layer_names)).tolist()
         self.sizes = self.sums(torch.ones_like(units.parameters.weights))
-        #: The layers whose last unit was kept from vanishing.
-        self.rescued: set[str] = set()
+        self.rescued = set()
 
     def sums(self, flat: Tensor) -> Tensor:
         return self._units.sums(flat, self._roles)
 
     def scale(self, flat: Tensor, factors: Tensor) -> None:
         self._units.scale(flat, factors, self._roles)
+
+    def spread(self, values: Tensor) -> Tensor:
+        ones = torch.ones_like(self._units.parameters.weights)
+        spread, covered = torch.zeros_like(ones, dtype=values.dtype), torch.zeros_like(ones)
+        self._units.add(spread, values, self._own)
+        self._units.add(covered, torch.ones_like(self.sizes), self._own)
+        return spread.masked_fill_(covered == 0, torch.inf)
+
+    def own(self, spread: Tensor) -> Tensor:
+        counts = self._units.sums(torch.ones_like(spread), self._own)
+        return self._units.sums(spread, self._own) / counts
 
     def add(self, flat: Tensor, terms: Tensor) -> None:
         self._units.add(flat, terms, self._roles)

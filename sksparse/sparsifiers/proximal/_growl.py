@@ -227,7 +227,7 @@ class _GrOWLRun(SortedRun):
     def group_scores(self) -> Tensor:
         """Saliency relative to the tensor: pooled norms are equal and cannot be ranked."""
         groups = self.groups
-        saliency = groups.norms(self.weights) * groups.mean(self.gradient_squares()).sqrt()
+        saliency = groups.norms(self.weights) * groups.mean(self.metric.squares()).sqrt()
         # the best units of each tensor are protected, or one tensor might lose all of them
         share = TUNING.protected_share * (self._n_kept / self.n_weights) ** 0.5
         scores = []
@@ -238,7 +238,7 @@ class _GrOWLRun(SortedRun):
                 part / mean.clamp(min=torch.finfo(part.dtype).tiny) + TUNING.offset * best
             )
         unpenalised = self.factors[groups.layer] == 0
-        return groups.spread(torch.cat(scores) + 2 * TUNING.offset * unpenalised, self.weights)
+        return groups.spread(torch.cat(scores) + 2 * TUNING.offset * unpenalised)
 
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         super().begin_phase(phase, probe)

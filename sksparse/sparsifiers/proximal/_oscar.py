@@ -167,8 +167,8 @@ class SortedRun(ProximalRun):
         return sum(factor * penalty.value(norms) for norms, penalty, factor in parts)
 
     def shrink(self, strength: float, step: float) -> None:
-        mean_squares = self.groups.layer_means(self.groups.mean(self.gradient_squares()))
-        steps = self.prox_step(strength * self._layer_factors, mean_squares, step)
+        mean_squares = self.groups.layer_means(self.groups.mean(self.metric.squares()))
+        steps = self.metric.step(strength * self._layer_factors, mean_squares, step)
         thresholds = (steps * self._layer_roots).tolist()
         parts = zip(self._norms(), self._penalties, thresholds, strict=True)
         shrunk = [penalty.prox(norms, threshold) for norms, penalty, threshold in parts]
@@ -176,7 +176,7 @@ class SortedRun(ProximalRun):
         self.groups.bring_to(self.weights, norms)
 
     def group_scores(self) -> Tensor:
-        return self.groups.spread(self.unit_scores(), self.weights)
+        return self.groups.spread(self.unit_scores())
 
     def unit_scores(self) -> Tensor:
         penalised = self._layer_factors[self.groups.layer] > 0

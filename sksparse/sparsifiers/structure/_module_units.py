@@ -166,6 +166,12 @@ class ModuleUnits(Groups):
         sizes = self._costs[measure]
         return sum(s * share for s, share in zip(sizes, shares, strict=True)) / sum(sizes)
 
+    @property
+    def totals(self) -> dict[str, float]:
+        """What the module has of each measure, as in ``Target``."""
+        sums = {measure: sum(sizes) for measure, sizes in self._costs.items()}
+        return {**sums, "units": float(self.n_units)}
+
     def _count_axes(self) -> None:
         """Prepare ``left``: the share of each axis of a weight tensor that a unit stands for."""
         rows: list[Tensor] = []

@@ -68,8 +68,8 @@ def test_duplicate_inputs_get_equal_weights_and_one_cluster_that_stays_tied() ->
     module = nn.Linear(5, 3)
     nn.init.normal_(module.weight, std=0.3, generator=generator)
     run = attach(module, GrOWL(pairwise=0.8, sorted_fraction=1.0), alpha=0.05)
-    run._squares.zero_()
-    run._share_seen = 0.0
+    run.metric._sums.zero_()
+    run.metric._share_seen = 0.0
     shrink, retrain = run.phases
     train(run, X, y, shrink, 300, 0.01)
     norms = module.weight.norm(dim=0).tolist()

@@ -1,0 +1,85 @@
+"""What runs over groups of weights share: their groups, and the groups that stay in the end."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sksparse.sparsifiers._base import SparsifierRun
+from sksparse.sparsifiers.masks._keep import ranks_of, ranks_with_quotas
+from sksparse.sparsifiers.proximal._groups import (
+    UNIT_ROLES,
+    PenaltyGroups,
+    UnitGroups,
+    WeightGroups,
+)
+from sksparse.sparsifiers.structure._dead_units import keep_alive
+
+
+class GroupedRun(SparsifierRun):
+    """A run that removes groups of weights, or whole units of the module."""
+
+    #: Whether whole units of the module are removed in the end, not single weights.
+    whole = False
+
+    def groups_of(self, kind: str) -> PenaltyGroups:
+        """The groups of one kind.
+
+        Parameters
+        ----------
+        kind : {"weight", "input", "shape", "unit", "state", "read"}
+            Single weights, the columns or the positions of the filters of each tensor, or the
+            units of the module with what makes them, with all that belongs to them, or with what
+            reads them.
+
+        Returns
+        -------
+        groups : PenaltyGroups
+
+        Raises
+        ------
+        ValueError
+            When the module does not have such groups, or they are not known.
+        """
+        if kind in UNIT_ROLES:
+            return UnitGroups(self.units, kind)
+        option = f"{type(self).__name__} with groups of the kind {kind!r}"
+        remedy = "Choose a sparsifier of single weights, such as 'oscar'."
+        self.graph.require_axis(kind, option, remedy)
+        return WeightGroups(self.parameters, kind)
+
+    def units_in_use(self) -> Tensor:
+        """Which units are made by a weight that is not zero, and read by one."""
+        return self.units.in_use(self.weights)
+
+    def share_left(self) -> float:
+        target = self.task.target
+        if target is None or not self.whole:
+            return self.density()
+        return self.share_of_units(self.units_in_use(), target.measure)
+
+    def fix_units(self, scores: Tensor, is_open: Tensor) -> None:
+        """Keep the best units, or those that are open, and no weight that is zero, from now on."""
+        is_set = self.weights != 0
+        self.freeze_units(self.choose_units(scores, is_open))
+        assert self.mask is not None
+        self.mask.mul_(is_set)
+
+    def fix_weights(self, scores: Tensor, n_kept: int) -> None:
+        """Keep some weights from now on: those in the best groups, and the largest in the last.
+
+        Parameters
+        ----------
+        scores : torch.Tensor of shape (n_weights,)
+            For every weight the score of its group.
+        n_kept : int
+            Weights to keep.
+        """
+        # zeros have the lowest rank, also those in a group that is kept
+        ranks = ranks_of(scores, self.weights.abs())
+        ranks = ranks_with_quotas(ranks, self.parameters.sizes, n_kept)
+        ranks.masked_fill_(self.weights == 0, 0)
+        self.fix_mask(keep_alive(ranks, n_kept, self.graph), ranks)
+
+    def gone(self) -> Tensor:
+        # what dead units emitted was added to the layers behind them
+        return self.units.sums((self.weights != 0).to(self.weights.dtype), ("reads",)) == 0
