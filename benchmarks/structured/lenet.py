@@ -16,7 +16,7 @@ CAFFE = (20, 50, 500)
 def lenet5(widths: tuple[int, int, int] = CAFFE) -> nn.Module:
     """Two convolutions with pooling, and two linear layers."""
     first, second, hidden = widths
-    module = nn.Sequential(
+    return nn.Sequential(
         OrderedDict(
             conv1=nn.Conv2d(1, first, 5),
             relu1=nn.ReLU(),
@@ -30,15 +30,6 @@ def lenet5(widths: tuple[int, int, int] = CAFFE) -> nn.Module:
             fc2=nn.Linear(hidden, 10),
         )
     )
-    module.register_forward_pre_hook(channels_last)
-    return module
-
-
-def channels_last(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The features with their channels last in memory, which torch convolves faster."""
-    X = args[0]
-    _, c, h, w = X.shape
-    return (X.new_empty_strided(X.shape, (c * h * w, 1, w * c, c)).copy_(X),)
 
 
 def caffe() -> nn.Module:
