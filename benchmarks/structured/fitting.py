@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
@@ -57,7 +58,7 @@ class Fits:
         return {
             **scores_of(model, split),
             **weights_of(model),
-            **(sizes_of(row, model, split.X_test) if row.compacts else {}),
+            **(sizes_of(row, model, split.X_test) if row.compacts else densities_of(model)),
             **seconds,
         }
 
@@ -72,7 +73,7 @@ class Fits:
         if row.base is not None:
             module = self.network(row.base)
             if row.shrink is not None:
-                module = row.shrink(module, split.X_train[:2])
+                module = row.shrink(module, torch.from_numpy(split.X_train[:2]))
             model.set_params(module=module)
         start, processor = time.perf_counter(), time.process_time()
         with warnings.catch_warnings():
@@ -110,13 +111,15 @@ def scores_of(model: Any, split: Split) -> Run:
 
 
 def weights_of(model: Any) -> Run:
-    """The weights that are left, and their share by tensor in per cent."""
-    tensors = model.density_by_layer_
+    """The weights that are left."""
     weights = dict(model.module_.named_parameters())
-    n_weights = sum(weights[name].numel() for name in tensors)
-    n_kept = sum(int(np.count_nonzero(weights[name].detach().numpy())) for name in tensors)
-    return {
-        "weights": n_kept,
-        "compression": round(n_weights / max(n_kept, 1), 2),
-        "density": {name: round(100 * share, 2) for name, share in tensors.items()},
-    }
+    tensors = [weights[name].detach().numpy() for name in model.density_by_layer_]
+    n_kept = sum(int(np.count_nonzero(tensor)) for tensor in tensors)
+    n_weights = sum(tensor.size for tensor in tensors)
+    return {"weights": n_kept, "compression": round(n_weights / max(n_kept, 1), 2)}
+
+
+def densities_of(model: Any) -> Run:
+    """The share of the weights that is left by tensor, in per cent."""
+    shares = model.density_by_layer_
+    return {"density": {name: round(100 * share, 2) for name, share in shares.items()}}

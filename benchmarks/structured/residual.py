@@ -99,18 +99,16 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 #: The method whose widths the network from scratch has.
 SHAPE = "filters"
-#: Classes, and epochs of the dense network and of a method that starts from it.
-DATA = {"mnist part": (10, 8, 4), "coil20": (20, 60, 30)}
+#: Classes, rows in a batch, and epochs of the dense network and of a method that starts from it.
+DATA = {"mnist part": (10, 64, 8, 4), "coil20": (20, 24, 30, 15)}
 
 
-def model(seed: int, n_classes: int, max_iter: int, **changes: Any) -> SparseNetClassifier:
+def network(seed: int, n_classes: int, **changes: Any) -> SparseNetClassifier:
     """The estimator with what the rows have in common."""
     options: dict[str, Any] = {
         "sparsifier": None,
-        "batch_size": 64,
         "learning_rate": "cosine",
         "learning_rate_init": 3e-3,
-        "max_iter": max_iter,
         "n_iter_no_change": 1000,
     }
     module = partial(ResidualNet, n_classes)
@@ -129,24 +127,19 @@ def drawn_anew(module: nn.Module, example: Tensor) -> nn.Module:
 
 def family(data: str) -> dict[str, Row]:
     """The dense network, and what starts from it or from what is left of it."""
-    n_classes, n_dense, n_further = DATA[data]
+    n_classes, batch_size, n_dense, n_further = DATA[data]
     dense = f"ResNet, {data}, dense"
-    common = {"data": data, "n_seeds": 1, "compacts": True}
-    rows = {dense: Row(partial(model, n_classes=n_classes, max_iter=n_dense), **common)}
+    common: dict[str, Any] = {"data": data, "n_seeds": 1, "compacts": True}
+    model = partial(network, n_classes=n_classes, batch_size=batch_size)
+    rows = {dense: Row(partial(model, max_iter=n_dense), **common)}
     for share in SHARES:
         limits = (Limit("flops", share),)
         for name, options in METHODS.items():
-            make = partial(
-                model,
-                n_classes=n_classes,
-                max_iter=n_further,
-                target_flops=share,
-                **options,
-            )
+            make = partial(model, max_iter=n_further, target_flops=share, **options)
             rows[f"ResNet, {data}, {name}, {share:.0%}"] = Row(make, limits, base=dense, **common)
         rows[f"ResNet, {data}, from scratch, {share:.0%}"] = Row(
             # as long as the dense network and its pruning together
-            partial(model, n_classes=n_classes, max_iter=n_dense + n_further),
+            partial(model, max_iter=n_dense + n_further),
             note=f"widths of {SHAPE}",
             base=f"ResNet, {data}, {SHAPE}, {share:.0%}",
             shrink=drawn_anew,

@@ -6,8 +6,7 @@ import copy
 from functools import partial
 from typing import Any
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .lenet import model, widths
 from .rows import Row
@@ -20,14 +19,14 @@ BASE = "LeNet-5, dense, 10 epochs"
 COMMON: dict[str, Any] = {"compacts": True, "widths": widths, "n_seeds": 1}
 
 
-def pruned(module: nn.Module, example: Any, share: float) -> nn.Module:
+def pruned(module: nn.Module, example: Tensor, share: float) -> nn.Module:
     """What torch-pruning makes of a network: in each layer the channels of least norm go."""
     import torch_pruning
 
     small = copy.deepcopy(module)
     torch_pruning.pruner.MagnitudePruner(
         small,
-        torch.from_numpy(example),
+        example,
         importance=torch_pruning.importance.MagnitudeImportance(p=2),
         pruning_ratio=share,
         ignored_layers=[small.get_submodule("fc2")],

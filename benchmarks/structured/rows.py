@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 #: What a seed of a row recorded, and the seeds of a row.
 Run = dict[str, Any]
@@ -86,7 +86,7 @@ class Row:
     compacts: bool = False
     widths: Callable[[nn.Module], Sequence[int]] | None = None
     base: str | None = None
-    shrink: Callable[[nn.Module, Any], nn.Module] | None = None
+    shrink: Callable[[nn.Module, Tensor], nn.Module] | None = None
     against: str | None = None
 
     def must(self) -> str:

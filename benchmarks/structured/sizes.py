@@ -16,7 +16,7 @@ from sksparse.compression import CompactResult, compact
 
 from .rows import Row, Run
 
-N_TIMES = 15
+N_TIMES = 7
 BATCHES = (100, 1)
 
 
@@ -61,7 +61,7 @@ def flops_of(result: CompactResult, row: Tensor) -> float:
 
 def speed_up(dense: nn.Module, small: nn.Module, X: Tensor) -> float:
     """How many times faster the small network is: the median of pairs timed in turn."""
-    repeats = max(1, 200 // len(X))
+    repeats = max(1, 50 // len(X))
     ratios = []
     with torch.inference_mode():
         for _ in range(N_TIMES):
