@@ -15,6 +15,7 @@ from torch import nn
 from sksparse._typing import Array
 from sksparse.neural_network._base import BaseSparseNet
 from sksparse.neural_network._module_checks import call_factory, check_parameters, copy_module
+from sksparse.neural_network.fitted._size import Size
 from sksparse.neural_network.training._data import Rows
 from sksparse.neural_network.training._layout import PREDICT_ROWS
 from sksparse.neural_network.training._standardisation import Standardisation, standardise_outputs
@@ -63,7 +64,9 @@ class ModuleMixin(BaseSparseNet):
         outputs = self._forward(X, double=scaling.is_wide)
         return scaling.restore(outputs).astype(outputs.dtype)
 
-    def _describe(self, module: nn.Module, scaling: Standardisation | None) -> dict[str, Any]:
+    def _describe(
+        self, module: nn.Module, scaling: Standardisation | None, size: Size
+    ) -> dict[str, Any]:
         if scaling is None:
             return {}
         return {"target_shift_": scaling.shift, "target_scale_": scaling.scale}

@@ -7,15 +7,17 @@ import math
 import warnings
 from abc import abstractmethod
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from sksparse._typing import Array
+from sksparse._typing import Array, Indices
 from sksparse._validation import validate_data
+from sksparse.compression import CompactResult
 from sksparse.neural_network import _report
 from sksparse.neural_network._module_checks import (
     check_batch_size,
@@ -24,8 +26,10 @@ from sksparse.neural_network._module_checks import (
 )
 from sksparse.neural_network._training import TrainedNet, TrainingTarget
 from sksparse.neural_network.fitted._network import FittedNetwork
+from sksparse.neural_network.fitted._size import DenseSize, Size
 from sksparse.neural_network.fitted._storage import as_arrays, as_tensors
 from sksparse.neural_network.training._data import Rows, row_blocks
+from sksparse.neural_network.training._layout import Layout, layout_of
 from sksparse.neural_network.training._runtime import resolve_device
 from sksparse.neural_network.training._standardisation import Standardisation
 from sksparse.neural_network.training._trainer import PhasedNet
@@ -75,26 +79,110 @@ class BaseSparseNet(TrainedNet):
     _input_scaling: Standardisation | None
 
     _network: FittedNetwork
+    _optimizer_states: dict[str, Any]
 
     @property
     def module_(self) -> nn.Module:
         """The fitted network on the CPU."""
-        try:
-            return self._network.share()
-        except AttributeError:
-            raise AttributeError(
-                f"{type(self).__name__} has no module_: it is not fitted."
-            ) from None
+        return self._fitted_network("module_").share()
 
     @module_.setter
     def module_(self, module: nn.Module) -> None:
-        self._network = FittedNetwork(module, is_shared=True)
+        size = self._fitted_network("module_").size
+        self._network = FittedNetwork(module, is_shared=True, size=size)
+
+    @property
+    def flops_(self) -> int:
+        """FLOPs for one row without dead units: two for each multiplication by a weight."""
+        return round(2 * self._without_dead_units("flops_").multiply_adds[0])
+
+    @property
+    def n_units_(self) -> dict[str, int]:
+        """Units of each hidden layer that are not dead, by the name of the layer."""
+        widths = self._without_dead_units("n_units_").widths
+        return {name: left for name, (left, _) in widths.items()}
+
+    @property
+    def dense_flops_(self) -> int:
+        """The same as ``flops_`` for the network that was asked for."""
+        dense = self._dense_size("dense_flops_")
+        return round(2 * dense.multiply_adds)
+
+    @property
+    def dense_n_units_(self) -> dict[str, int]:
+        """The same as ``n_units_`` for the network that was asked for."""
+        return dict(self._dense_size("dense_n_units_").units)
+
+    @property
+    def input_columns_(self) -> Indices:
+        """The columns of X that ``module_`` takes."""
+        size = self._fitted_network("input_columns_").size
+        return np.arange(size.row_shape[0]) if size.columns is None else size.columns.copy()
+
+    def _fitted_network(self, name: str) -> FittedNetwork:
+        try:
+            return self._network
+        except AttributeError:
+            raise AttributeError(
+                f"{type(self).__name__} has no {name}: it is not fitted."
+            ) from None
+
+    def _without_dead_units(self, name: str) -> CompactResult:
+        network = self._fitted_network(name)
+        try:
+            return network.size.measure(network.module)
+        except ValueError as error:
+            raise AttributeError(f"{type(self).__name__} has no {name}: {error}") from error
+
+    def _dense_size(self, name: str) -> DenseSize:
+        network = self._fitted_network(name)
+        if network.size.dense is not None:
+            return network.size.dense
+        return DenseSize.of(network.module, self._without_dead_units(name))
+
+    def compacted(self) -> Self:
+        """A fitted estimator with the same predictions, whose ``module_`` has no dead units.
+
+        A unit (neuron, filter, channel, state of a recurrent layer) is taken out where nothing
+        reads it, or where it emits a constant, which is added to the biases behind it. Features
+        that nothing reads are dropped from ``module_`` where X has two dimensions: see
+        ``input_columns_``; the estimator itself takes the same X as before. ``partial_fit``, and
+        ``fit`` with ``warm_start=True``, go on with the small network.
+
+        Returns
+        -------
+        compacted : object
+            An estimator of this class with the same parameters. This one is left as it is.
+
+        Raises
+        ------
+        ValueError
+            Where it cannot be followed which units of the layers of ``module_`` belong together;
+            it names the part of the module and the line.
+        """
+        check_is_fitted(self)
+        made = copy.copy(self)
+        module = copy.deepcopy(self._network.module).eval()
+        scaling = self._output_scaling()
+        if scaling is not None:
+            self._standardise_outputs(module, scaling)
+        module, size = self._network.size.compacted(module)
+        made._adopt_module(module, scaling, size, layout_of(module, size.example()))
+        # moments of other shapes
+        made._optimizer_states = {}
+        return made
+
+    def _output_scaling(self) -> Standardisation | None:
+        """How targets were standardised for the fitted network, where they were."""
+        return None
 
     @abstractmethod
     def _build_module(self, n_features: int, n_outputs: int) -> nn.Module:
         """A module with new weights."""
 
-    def _describe(self, module: nn.Module, scaling: Standardisation | None) -> dict[str, Any]:
+    def _describe(
+        self, module: nn.Module, scaling: Standardisation | None, size: Size
+    ) -> dict[str, Any]:
         """Fitted attributes that only this kind of network has."""
         return {}
 
@@ -169,7 +257,7 @@ class BaseSparseNet(TrainedNet):
             if target.scaling is not None:
                 self._set_start(module)
             return module
-        before = {name: tuple(p.shape) for name, p in self._network.module.named_parameters()}
+        before = self._network.size.shapes(self._network.module)
         now = {name: tuple(p.shape) for name, p in module.named_parameters()}
         if before != now:
             verb = "partial_fit" if partial else "warm_start=True"
@@ -190,15 +278,38 @@ class BaseSparseNet(TrainedNet):
         X, _, _ = next(train.batches(2))
         check_outputs(module, X, n_outputs)
 
-    def _take_over(
-        self, module: nn.Module, net: PhasedNet, scaling: Standardisation | None, *, partial: bool
+    def _adopt_module(
+        self,
+        module: nn.Module,
+        scaling: Standardisation | None,
+        size: Size,
+        layout: Layout,
+        *,
+        is_shared: bool = False,
     ) -> None:
-        described = self._describe(module, scaling)
+        """Take a trained module, which returns standardised values, for the fitted one."""
+        described = self._describe(module, scaling, size)
         if scaling is not None:
             self._restore_outputs(module, scaling)
-        before = getattr(self, "history_", []) if partial else []
+        self._network = FittedNetwork(module, is_shared=is_shared, layout=layout, size=size)
+        weights = size.weights(module)
+        self.sparsity_ = _report.sparsity(module, weights)
+        self.density_by_layer_ = _report.density_by_tensor(module, weights)
+        self._adopt(described)
+
+    def _take_over(
+        self,
+        module: nn.Module,
+        net: PhasedNet,
+        scaling: Standardisation | None,
+        size: Size,
+        layout: Layout,
+        *,
+        partial: bool,
+    ) -> None:
         # a callback may have kept the module
-        self._network = FittedNetwork(module, is_shared=bool(self.callbacks), layout=net.layout)
+        self._adopt_module(module, scaling, size, layout, is_shared=bool(self.callbacks))
+        before = getattr(self, "history_", []) if partial else []
         self.history_ = before + [
             {key: value for key, value in epoch.items() if key != "batches"}
             for epoch in net.history.to_list()
@@ -208,10 +319,6 @@ class BaseSparseNet(TrainedNet):
         self._optimizer_states = {self.solver: net.optimizer_state} if partial else {}
         self.n_iter_ = len(self.history_)
         self.loss_ = self.history_[-1]["loss"] if self.history_ else math.nan
-        self.sparsity_ = _report.sparsity(module)
-        self.density_by_layer_ = _report.density_by_tensor(module)
-        for name, value in described.items():
-            setattr(self, name, value)
 
     def _forward(self, X: Any, *, double: bool = False) -> Array:
         """The outputs of a fitted network for features, in their type or in float64."""

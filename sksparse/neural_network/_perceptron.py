@@ -15,6 +15,7 @@ from sksparse._typing import Array, Mask
 from sksparse.neural_network import _report
 from sksparse.neural_network._base import BaseSparseNet
 from sksparse.neural_network._modules import ACTIVATIONS, build_mlp
+from sksparse.neural_network.fitted._size import Size
 from sksparse.neural_network.training._standardisation import (
     Standardisation,
     restore_outputs,
@@ -72,7 +73,8 @@ class PerceptronMixin(FeatureSelectorMixin, BaseSparseNet):
 
     def _get_support_mask(self) -> Mask:
         check_is_fitted(self)
-        return _report.live_units(_report.path_matrices(self._network.module))[0]
+        live = _report.live_units(_report.path_matrices(self._network.module))[0]
+        return self._network.size.spread(live)
 
     def _hidden_widths(self) -> list[int]:
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
@@ -96,11 +98,13 @@ class PerceptronMixin(FeatureSelectorMixin, BaseSparseNet):
             )
         return rates
 
-    def _describe(self, module: nn.Module, scaling: Standardisation | None) -> dict[str, Any]:
+    def _describe(
+        self, module: nn.Module, scaling: Standardisation | None, size: Size
+    ) -> dict[str, Any]:
         matrices = _report.path_matrices(module)
         return {
             "architecture_": tuple(int(units.sum()) for units in _report.live_units(matrices)),
-            "feature_importances_": _report.path_importances(matrices),
+            "feature_importances_": size.spread(_report.path_importances(matrices)),
         }
 
 

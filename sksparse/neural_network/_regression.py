@@ -160,6 +160,9 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
         options: dict[str, Any] = {"held_out": held_out, "groups": validation.groups}
         self._train(X, weight, target, **options, partial=partial)
 
+    def _output_scaling(self) -> Standardisation | None:
+        return self._target_scaling
+
     def _held_out(self, validation: Validation, scaling: Standardisation) -> HeldOut:
         """The validation rows of the user, encoded as the training rows are."""
         options = {"multi_output": True, "y_numeric": True}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,13 @@ _ROWS_AT_ONCE = 512
 _ROUNDING = 1e-6
 
 
-def density_by_tensor(module: nn.Module) -> dict[str, float]:
-    """The share of weights that are not zero in each prunable tensor, by name."""
+def density_by_tensor(module: nn.Module, dense: Mapping[str, int]) -> dict[str, float]:
+    """The weights that are not zero in each prunable tensor, as a share of those of the dense one.
+
+    A tensor that the dense network did not have is compared with itself.
+    """
     return {
-        name: float((w.detach() != 0).double().mean())
+        name: int(torch.count_nonzero(w.detach())) / dense.get(name, w.numel())
         for name, w in prunable_tensors(module).items()
     }
 
@@ -48,11 +51,11 @@ def constant_outputs(module: nn.Module, rows: Rows) -> list[int]:
     return same.nonzero().flatten().tolist() if differ else []
 
 
-def sparsity(module: nn.Module) -> float:
-    """The share of exact zeros among all prunable weights."""
-    weights = list(prunable_tensors(module).values())
-    zeros = sum(int((w.detach() == 0).sum()) for w in weights)
-    return zeros / sum(w.numel() for w in weights)
+def sparsity(module: nn.Module, dense: Mapping[str, int]) -> float:
+    """The share of all prunable weights of the dense network that are zero, or were taken out."""
+    n_dense = sum(dense.values())
+    left = sum(int(torch.count_nonzero(w.detach())) for w in prunable_tensors(module).values())
+    return (n_dense - left) / n_dense
 
 
 def path_matrices(module: nn.Module) -> list[Array]:

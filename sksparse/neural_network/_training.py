@@ -16,8 +16,10 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from sksparse._estimator import SparseEstimator
+from sksparse._interrupts import check, worth_keeping
 from sksparse._typing import Array, Indices
 from sksparse.neural_network._targets import in_float32, strip_features
+from sksparse.neural_network.fitted._size import Size
 from sksparse.neural_network.training._adam import FusedAdam
 from sksparse.neural_network.training._callbacks import (
     check_callbacks,
@@ -96,6 +98,8 @@ class TrainedNet(SparseEstimator):
             partial=partial,
         )
         seed = draw_seed(self.random_state)
+        size = self._network.size if continues else Size(X.shape[1:])
+        n_features, X = X.shape[1], size.pick(X)
         table = make_table(X, device)
         rows = lambda part, w: make_rows(table, target.y, w, part, device)  # noqa: E731
         valid = None
@@ -105,21 +109,29 @@ class TrainedNet(SparseEstimator):
         else:
             index, weight = merge_equal_rows(X, target.y, weight)
             splits = validates and held_out is None
-            learn, check = self._split(index, target, seed) if splits else (index, None)
+            learn, rest = self._split(index, target, seed) if splits else (index, None)
             train = rows(learn, weight)
-            valid = None if check is None else rows(check, weight)
+            valid = None if rest is None else rows(rest, weight)
         if held_out is not None:
-            valid = _held_out_rows(held_out, inputs, device)
+            valid = _held_out_rows(held_out, inputs, size, device)
         with training(seed, device) as use_threads:
-            module = self._start_module(X.shape[1], target, partial=partial).to(device)
+            module = self._start_module(n_features, target, partial=partial).to(device)
             self._check_module(module, train, target.n_outputs)
             if target.scaling is not None and not continues:
                 self._adopt_standardisation(module, train, target.scaling)
             use_threads(self._resolve_batch_size(len(train)), module)
             layout = layout_of(module, train.first(_EXAMPLE_ROWS))
-            net = self._make_net(module, train, target, inputs, layout, partial=partial)
+            shrinks = (self.compact or self.compact_during) and not partial
+            if shrinks:
+                # what cannot be followed is refused here
+                size = size.measured(module)
+            net = self._make_net(module, train, target, inputs, size, layout, partial=partial)
             interrupted = net.train_phases(train, valid)
             constant = [] if partial else self._constant_outputs(module.eval(), train, target)
+        module = module.cpu().eval()
+        if shrinks:
+            module, size = size.compacted(module)
+            interrupted |= self._was_interrupted()
         if interrupted:
             warnings.warn(
                 f"Training was interrupted after {len(net.history)} epochs; the network was "
@@ -127,13 +139,25 @@ class TrainedNet(SparseEstimator):
                 ConvergenceWarning,
                 stacklevel=5,
             )
+        if shrinks or device.type != "cpu":
+            layout = layout_of(module, size.example())
         self._set_input_scaling(inputs)
-        self._take_over(module.cpu().eval(), net, target.scaling, partial=partial)
+        self._take_over(module, net, target.scaling, size, layout, partial=partial)
         self._adopt(target.attributes)
         if constant:
             self._warn_of_constants(constant, target.n_outputs)
         elif not (partial or interrupted or self.early_stopping):
             self._warn_if_still_falling()
+
+    def _was_interrupted(self) -> bool:
+        """Whether a signal has arrived since training ended, and the network is to be kept."""
+        try:
+            check()
+        except KeyboardInterrupt:
+            if not worth_keeping():
+                raise
+            return True
+        return False
 
     def _split(self, index: Indices, target: TrainingTarget, seed: int) -> tuple[Indices, Indices]:
         labels = None if target.labels is None else target.labels[index]
@@ -154,6 +178,7 @@ class TrainedNet(SparseEstimator):
         train: Rows,
         target: TrainingTarget,
         inputs: Standardisation | None,
+        size: Size,
         layout: Layout,
         *,
         partial: bool,
@@ -193,7 +218,8 @@ class TrainedNet(SparseEstimator):
             layout=layout,
             name=type(self).__name__,
             rates_given=rates_given,
-            attributes=functools.partial(self._attributes_of, target, inputs),
+            compacts=self.compact_during and not partial,
+            attributes=functools.partial(self._attributes_of, target, inputs, size),
             run=KeepZeros().attach(module, task) if partial else self._attach(module, task),
             score=target.score,
             stopping=Stopping(self.n_iter_no_change, self.tol),
@@ -207,19 +233,27 @@ class TrainedNet(SparseEstimator):
         return net.initialize()
 
     def _attributes_of(
-        self, target: TrainingTarget, inputs: Standardisation | None, net: PhasedNet
+        self, target: TrainingTarget, inputs: Standardisation | None, size: Size, net: PhasedNet
     ) -> dict[str, Any]:
         """The fitted attributes, if training ended with the weights that the module has now."""
         fitted = copy.copy(self)
         fitted._set_input_scaling(inputs)
-        fitted._take_over(
-            copy.deepcopy(net.module_).cpu().eval(), net, target.scaling, partial=False
-        )
+        module = copy.deepcopy(net.module_).cpu().eval()
+        fitted._take_over(module, net, target.scaling, size, net.layout, partial=False)
         fitted._adopt(target.attributes)
         return dict(vars(fitted))
 
     def _attach(self, module: nn.Module, task: Task) -> SparsifierRun:
-        return self._configured_sparsifier().attach(module, task)
+        sparsifier = self._configured_sparsifier()
+        run = sparsifier.attach(module, task)
+        if self.compact_during and not run.compacts:
+            raise ValueError(
+                "compact_during=True needs a method that takes whole units away while it trains, "
+                f"which {sparsifier!r} does not; choose one that does, such as "
+                "sparsifier='filters' or 'group' with granularity='unit', or compact=True, which "
+                "waits for the end."
+            )
+        return run
 
     def _configured_sparsifier(self) -> Sparsifier:
         given = isinstance(self.sparsifier, Sparsifier)
@@ -244,11 +278,13 @@ class TrainedNet(SparseEstimator):
         return min(n_rows, self.batch_size)
 
 
-def _held_out_rows(held_out: HeldOut, inputs: Standardisation | None, device: torch.device) -> Rows:
+def _held_out_rows(
+    held_out: HeldOut, inputs: Standardisation | None, size: Size, device: torch.device
+) -> Rows:
     """Validation rows of the user, standardised as the training rows are."""
     X = held_out.X
     if inputs is not None:
         X = inputs.standardise(X.toarray() if sparse.issparse(X) else X)
-    X = in_float32(X)
+    X = size.pick(in_float32(X))
     index, weight = merge_equal_rows(X, held_out.y, held_out.weight)
     return make_rows(make_table(X, device), held_out.y, weight, index, device)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sksparse._typing import Array
 from sksparse.neural_network.fitted._numpy_layers import numpy_layers
+from sksparse.neural_network.fitted._size import Size
 from sksparse.neural_network.fitted._storage import as_arrays, as_tensors, with_tensors
 from sksparse.neural_network.training._data import shared_tensor
 from sksparse.neural_network.training._layout import PREDICT_ROWS, USUAL, Layout
@@ -35,13 +36,16 @@ class FittedNetwork:
         Whether others hold the module already.
     layout : Layout, default=USUAL
         How rows are given to the module on the CPU.
+    size : Size
+        What the module takes of X, and what it was.
     """
 
     def __init__(
-        self, module: nn.Module, *, is_shared: bool = False, layout: Layout = USUAL
+        self, module: nn.Module, *, is_shared: bool = False, layout: Layout = USUAL, size: Size
     ) -> None:
         self.module = module
         self.layout = layout
+        self.size = size
         self._is_shared = is_shared
         self._runners: dict[tuple[Any, ...], Runner] = {}
 
@@ -66,13 +70,15 @@ class FittedNetwork:
         Returns
         -------
         runner : callable
-            Takes an array of rows, returns one of outputs.
+            Takes an array of rows of X, returns one of outputs.
         """
         key = dtype, n_dims, device
         runner = self._runners.get(key)
         if runner is None:
             layout = self.layout if device.type == "cpu" else USUAL
             runner = _make_runner(self.module, dtype, n_dims, device, layout)
+            if self.size.columns is not None:
+                runner = _on_columns(runner, self.size)
             if not self._is_shared:
                 self._runners[key] = runner
         return runner
@@ -82,12 +88,16 @@ class FittedNetwork:
         return self.layout.n_rows if device.type == "cpu" else PREDICT_ROWS
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"module": as_arrays(self.module), "layout": self.layout}
+        return {"module": as_arrays(self.module), "layout": self.layout, "size": self.size}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(  # type: ignore[misc]
-            as_tensors(state["module"]), layout=state["layout"]
+            as_tensors(state["module"]), layout=state["layout"], size=state["size"]
         )
+
+
+def _on_columns(runner: Runner, size: Size) -> Runner:
+    return lambda rows: runner(size.pick(rows))
 
 
 def _make_runner(

@@ -199,6 +199,25 @@ class ObservedNet(NeuralNet):
         """The callbacks that end a phase."""
         return [cb for _, cb in self.callbacks_ if isinstance(cb, EarlyStopping)]
 
+    def begin_batch(self, X: Tensor, y: Tensor, *, training: bool) -> None:
+        """Tell that a batch begins."""
+        tell = self.tell if training else self.notify
+        tell("on_batch_begin", batch=(X, self.view.truth(y)), training=training)
+        # callbacks may have predicted
+        self.module_.train(training)
+
+    def end_batch(
+        self, X: Tensor, y: Tensor, output: Tensor, loss: Tensor, *, training: bool
+    ) -> None:
+        """Record a batch and tell that it is over."""
+        prefix = "train" if training else "valid"
+        self.history.record_batch(f"{prefix}_loss", loss.item())
+        self.history.record_batch(f"{prefix}_batch_size", len(X))
+        step = {"loss": loss.detach(), "y_pred": self.view.outputs(output.detach())}
+        batch = (X, self.view.truth(y))
+        tell = self.tell if training else self.notify
+        tell("on_batch_end", batch=batch, training=training, **step)
+
     # --- parameters that callbacks have frozen ----------------------------------------------------
 
     def note_frozen(self) -> None:

@@ -21,6 +21,7 @@ from sksparse._interrupts import check, signalled, worth_keeping
 from sksparse._progress import Progress
 from sksparse.neural_network.training._data import Rows
 from sksparse.neural_network.training._observed import ObservedNet
+from sksparse.neural_network.training._smaller import take_out
 from sksparse.neural_network.training._updates import (
     Average,
     Plateau,
@@ -51,6 +52,8 @@ class PhasedNet(ObservedNet):
         Who trains, in the lines of progress.
     rates_given : bool, default=False
         Whether callbacks set the learning rate.
+    compacts : bool, default=False
+        Whether units that are gone for good are taken out of the module between epochs.
     attributes : callable, default=None
         Takes the net and returns what makes the estimator a fitted one, for the callbacks of
         scikit-learn. It is called while the module has the weights that would be returned.
@@ -64,6 +67,7 @@ class PhasedNet(ObservedNet):
         updates: Updates,
         name: str = "network",
         rates_given: bool = False,
+        compacts: bool = False,
         attributes: Callable[[PhasedNet], dict[str, Any]] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -73,6 +77,7 @@ class PhasedNet(ObservedNet):
         self.updates = updates
         self.name = name
         self.rates_given = rates_given
+        self.compacts = compacts
         self.attributes = attributes
 
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> PhasedNet:
@@ -147,6 +152,9 @@ class PhasedNet(ObservedNet):
                     self.run.begin_phase(phase, probe)
                 if interrupted:
                     continue
+                if self.compacts:
+                    # the optimiser begins anew
+                    take_out(self.run)
                 try:
                     self._train_phase(phase, train, valid)
                 except KeyboardInterrupt:
@@ -205,10 +213,23 @@ class PhasedNet(ObservedNet):
             over = self._end_epoch(phase)
             if (plateau.is_over or over) and phase.may_stop:
                 break
+            if self.compacts and epoch + 1 < phase.epochs:
+                self._take_out_units(plateau)
         if plateau.state:
             self.module_.load_state_dict(plateau.state)
         elif self._average is not None:
             self._average.load()
+
+    def _take_out_units(self, plateau: Plateau) -> None:
+        """Go on with a smaller module, where units are gone for good."""
+        with torch.no_grad():
+            cut = take_out(self.run)
+            if cut is None:
+                return
+            cut.optimizer(self.optimizer_)
+            if self._average is not None:
+                self._average.cut(cut.learned, cut.positions)
+            plateau.state = cut.state(plateau.state)
 
     def _set_rate(self, phase: Phase, epoch: int) -> None:
         """The learning rate of an epoch, unless callbacks have set one."""
@@ -297,7 +318,7 @@ class PhasedNet(ObservedNet):
             for X, y, weight in train.batches(self.batch_size, shuffle=True):
                 check()
                 if self.callbacks_:
-                    self._begin_batch(X, y, training=True)
+                    self.begin_batch(X, y, training=True)
                     run.rate = group["lr"]
                 run.before_batch()
                 run.parameters.zero_grad()
@@ -321,28 +342,10 @@ class PhasedNet(ObservedNet):
                     self._average.update()
                 total += loss * len(X)
                 if self.callbacks_:
-                    self._end_batch(X, y, output, loss, training=True)
+                    self.end_batch(X, y, output, loss, training=True)
         if self.callbacks_:
             self.history.record("train_batch_count", len(self.history[-1]["batches"]))
         return float(total) / len(train)
-
-    def _begin_batch(self, X: Tensor, y: Tensor, *, training: bool) -> None:
-        tell = self.tell if training else self.notify
-        tell("on_batch_begin", batch=(X, self.view.truth(y)), training=training)
-        # callbacks may have predicted
-        self.module_.train(training)
-
-    def _end_batch(
-        self, X: Tensor, y: Tensor, output: Tensor, loss: Tensor, *, training: bool
-    ) -> None:
-        """Record a batch and tell that it is over."""
-        prefix = "train" if training else "valid"
-        self.history.record_batch(f"{prefix}_loss", loss.item())
-        self.history.record_batch(f"{prefix}_batch_size", len(X))
-        step = {"loss": loss.detach(), "y_pred": self.view.outputs(output.detach())}
-        batch = (X, self.view.truth(y))
-        tell = self.tell if training else self.notify
-        tell("on_batch_end", batch=batch, training=training, **step)
 
     @contextmanager
     def _evaluation(self) -> Iterator[None]:
@@ -363,13 +366,13 @@ class PhasedNet(ObservedNet):
         n_before = len(self.history[-1]["batches"])
         for X, y, weight in valid.batches(self.layout.n_rows):
             if self.callbacks_:
-                self._begin_batch(X, y, training=False)
+                self.begin_batch(X, y, training=False)
             outputs.append(module(self.layout.arrange(X)))
             ys.append(y)
             weights.append(torch.ones(len(X), device=y.device) if weight is None else weight)
             if self.callbacks_:
                 loss = self.criterion_(outputs[-1], y, weight)
-                self._end_batch(X, y, outputs[-1], loss, training=False)
+                self.end_batch(X, y, outputs[-1], loss, training=False)
         if self.callbacks_:
             n_batches = len(self.history[-1]["batches"]) - n_before
             self.history.record("valid_batch_count", n_batches)

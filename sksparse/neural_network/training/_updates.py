@@ -10,7 +10,7 @@ value that counted as an improvement rather than with the best one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,6 +97,11 @@ class Average:
     def load(self) -> None:
         """Make the average the current value."""
         torch._foreach_copy_(self._tensors, self._values)
+
+    def cut(self, tensors: Sequence[Tensor], positions: Sequence[Tensor]) -> None:
+        """Go on with tensors that hold the values at some positions of the earlier ones."""
+        self._tensors = [t.data for t in tensors]
+        self._values = [v[where] for v, where in zip(self._values, positions, strict=True)]
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
