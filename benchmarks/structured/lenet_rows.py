@@ -71,21 +71,23 @@ def narrow(*published: int, error: float) -> tuple[Limit, Limit]:
     return Limit("error", error), Limit("widths", tuple(WITHIN * n for n in published))
 
 
-def group(seed: int, alpha: float, strengths: list[float]) -> Any:
-    """The group lasso of whole units under SGD, compacted in training."""
+def group(seed: int, share: float) -> SparseNetClassifier:
+    """The group lasso of whole units under SGD, compacted in training, to a share of the FLOPs."""
     return model(
         seed,
-        sparsifier=GroupShrinkage(layer_strengths=strengths),
+        sparsifier=GroupShrinkage(flops_power=0.5, sparsify_fraction=0.5),
         granularity="unit",
-        alpha=alpha,
+        target_flops=share,
         solver="sgd",
-        learning_rate_init=0.02,
+        batch_size=100,
+        learning_rate="auto",
+        learning_rate_init=0.05,
         weight_decay=0.0,
         compact_during=True,
     )
 
 
-def gates_of_groups(seed: int, strengths: list[float]) -> Any:
+def gates_of_groups(seed: int, strengths: list[float] | None) -> SparseNetClassifier:
     """Hard-concrete gates of filters, inputs and units."""
     return model(
         seed,
@@ -99,7 +101,7 @@ def gates_of_groups(seed: int, strengths: list[float]) -> Any:
     )
 
 
-def bayesian(seed: int) -> Any:
+def bayesian(seed: int) -> SparseNetClassifier:
     """Posteriors of the scales of filters, inputs and units."""
     return model(
         seed,
@@ -113,7 +115,7 @@ def bayesian(seed: int) -> Any:
     )
 
 
-def ssl(seed: int, alpha: float) -> Any:
+def ssl(seed: int, alpha: float) -> SparseNetClassifier:
     """Structured sparsity learning of filters and channels."""
     return model(seed, sparsifier="ssl", alpha=alpha, solver="sgd", learning_rate_init=0.02)
 
@@ -121,12 +123,12 @@ def ssl(seed: int, alpha: float) -> Any:
 GROUPS = {
     **{
         f"LeNet-5, group lasso, {share:.0%} of FLOPs": Row(
-            partial(group, alpha=alpha, strengths=[1.0, 1.0, 1.0]),
+            partial(group, share=share),
             (Limit("error", BEST[share]), Limit("flops", share)),
             note="the best of the library",
             **COMMON,
         )
-        for share, alpha in ((0.17, 1e-4), (0.08, 2e-4), (0.04, 4e-4))
+        for share in BEST
     },
     "LeNet-5, ssl, 5-19 filters": Row(
         partial(ssl, alpha=1e-4),

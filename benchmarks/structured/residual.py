@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from sksparse.compression import compact
 from sksparse.neural_network import SparseNetClassifier
-from sksparse.sparsifiers import Magnitude
+from sksparse.sparsifiers import (
+    NISP,
+    FilterPruning,
+    Magnitude,
+    NetworkSlimming,
+    RandomUnits,
+    TaylorPruning,
+)
 
 from .rows import Limit, Row
 
@@ -87,15 +94,16 @@ class ResidualNet(nn.Module):
 SHARES = (0.7, 0.5, 0.3)
 #: What removes channels, by its name in the tables.
 METHODS: dict[str, dict[str, Any]] = {
-    "slimming": {"sparsifier": "slimming"},
-    "filters": {"sparsifier": "filters"},
-    "taylor": {"sparsifier": "taylor"},
-    "nisp": {"sparsifier": "nisp"},
+    # they start from a trained network, so that nothing is trained before the removal
+    "slimming": {"sparsifier": NetworkSlimming()},
+    "filters": {"sparsifier": FilterPruning(train_fraction=0.0, schedule="one_shot")},
+    "taylor": {"sparsifier": TaylorPruning(train_fraction=0.0)},
+    "nisp": {"sparsifier": NISP(train_fraction=0.0)},
     "magnitude": {
-        "sparsifier": Magnitude(train_fraction=0.1, sparsify_fraction=0.4),
+        "sparsifier": Magnitude(train_fraction=0.0, sparsify_fraction=0.4),
         "granularity": "unit",
     },
-    "random": {"sparsifier": "random"},
+    "random": {"sparsifier": RandomUnits(train_fraction=0.0)},
 }
 #: The method whose widths the network from scratch has.
 SHAPE = "filters"
