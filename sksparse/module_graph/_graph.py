@@ -59,6 +59,8 @@ class ModuleGraph:
         Which positions of which parameters and buffers belong to which units.
     input_units : ndarray
         The units of the features, in their order on the axis of features.
+    output_units : ndarray
+        The units of what the module returns, in their order.
     removable : ndarray of shape (n_units,)
         Boolean: units between the layers, which may be removed. Features and outputs are not.
     kept_whole : dict of int to str
@@ -99,6 +101,7 @@ class ModuleGraph:
             replace(slot, units=number[slot.units]) for slot in walk.slots
         )
         self.input_units = number[walk.input_units]
+        self.output_units = number[walk.output_units]
         self.kept_whole: dict[int, str] = {}
         for units, why in reversed(walk.whole):
             self.kept_whole |= dict.fromkeys(np.unique(number[units]).tolist(), why)
@@ -196,6 +199,8 @@ def _follow(walk: Walk, graph: fx.Graph) -> Iterator[Step]:
         args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: values[n])
         if node.op == "output":
             walk.keep_values_whole(values_in(args), "they are outputs of the module")
+            left = [value.all_units for value in values_in(args)]
+            walk.output_units = np.concatenate([walk.output_units, *left])
             continue
         layer = walk.module.get_submodule(node.target) if node.op == "call_module" else None
         target: Any = node.target

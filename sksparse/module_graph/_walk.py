@@ -51,6 +51,8 @@ class Walk:
         Units that cannot be removed, and why.
     input_units : ndarray
         The units of the features that enter.
+    output_units : ndarray
+        The units of what leaves.
     names : dict of str to str
         For each name of a parameter or buffer its first one.
     """
@@ -64,6 +66,7 @@ class Walk:
         self.obstacles: list[tuple[Obstacle, Indices | None]] = []
         self.whole: list[tuple[Indices, str]] = []
         self.input_units: Indices = np.empty(0, dtype=np.intp)
+        self.output_units: Indices = np.empty(0, dtype=np.intp)
         self._n_units = 0
         self._fixed: list[tuple[Value, int]] = []
         self._pairs: list[tuple[Indices, Indices]] = []

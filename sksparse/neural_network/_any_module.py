@@ -13,13 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sksparse._typing import Array
+from sksparse.module_graph import ModuleGraph
 from sksparse.neural_network._base import BaseSparseNet
 from sksparse.neural_network._module_checks import call_factory, check_parameters, copy_module
 from sksparse.neural_network.fitted._size import Size
 from sksparse.neural_network.training._data import Rows
 from sksparse.neural_network.training._layout import PREDICT_ROWS
 from sksparse.neural_network.training._standardisation import Standardisation, standardise_outputs
-from sksparse.sparsifiers.structure._unit_graph import flat_layers
 
 #: A module whose error is at most this share of the variance predicts the targets.
 _LARGEST_ERROR = 0.9
@@ -45,14 +45,14 @@ class ModuleMixin(BaseSparseNet):
         as_standardised, as_values = _squared_errors(module.eval(), train, scaling)
         if as_values > _LARGEST_ERROR or as_values > 0.5 * as_standardised:
             return
-        last = flat_layers(module)[-1]
+        last = _last_layer(module, train)
         if type(last) is nn.Linear and last.bias is not None:
             standardise_outputs(last, scaling)
             return
         warnings.warn(
             f"The module {type(module).__name__} predicts y already, but it is trained to return "
-            "(y - target_shift_) / target_scale_, and has no last nn.Linear with a bias in an "
-            "nn.Sequential that could hold these; standardise y.",
+            "(y - target_shift_) / target_scale_, and its last call is no nn.Linear with a bias "
+            "that could hold these; standardise y.",
             ConvergenceWarning,
             stacklevel=6,
         )
@@ -75,6 +75,14 @@ class ModuleMixin(BaseSparseNet):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _last_layer(module: nn.Module, rows: Rows) -> nn.Module | None:
+    """The layer whose output a module returns, if it is known and called once."""
+    steps = ModuleGraph(module, rows.first(1)).steps
+    if not steps or [step.layer for step in steps].count(steps[-1].layer) > 1:
+        return None
+    return steps[-1].layer
 
 
 def _squared_errors(module: nn.Module, rows: Rows, scaling: Standardisation) -> tuple[float, float]:

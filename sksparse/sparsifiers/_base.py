@@ -14,29 +14,22 @@ layers are never pruned.
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Collection
 from dataclasses import replace
 from functools import cached_property
 
 import torch
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
 from sksparse._estimator import Component
-from sksparse.module_graph import ModuleGraph
 from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.structure._module_units import ModuleUnits
-from sksparse.sparsifiers.structure._paths import initialise_revived_units, keep_paths
+from sksparse.sparsifiers.structure._revived import keep_paths_alive
 from sksparse.sparsifiers.structure._target import Target
-from sksparse.sparsifiers.structure._unit_graph import UnitGraph
-
-#: A weight that was added to complete a path is at least this share of a usual initial one.
-_LEAST_ADDED = 0.1
+from sksparse.sparsifiers.structure._weight_graph import WeightGraph
 
 
 class Sparsifier(Component, ABC):
@@ -164,9 +157,9 @@ class SparsifierRun(ABC):
         """Prune, freeze or rewind what the phase asks for."""
 
     @cached_property
-    def graph(self) -> UnitGraph:
-        """The units of the module and the layers that they connect."""
-        return UnitGraph(self.module, self.parameters)
+    def graph(self) -> WeightGraph:
+        """The units of the module as nodes, its weights as edges; none where it is not followed."""
+        return WeightGraph(self.module, self.parameters, self.task.example)
 
     @cached_property
     def units(self) -> ModuleUnits:
@@ -177,13 +170,13 @@ class SparsifierRun(ABC):
         ValueError
             It names what cannot be followed.
         """
-        if self.task.example is None:
+        picture = self.graph.picture
+        if picture is None:
             raise ValueError("Units are found from a few rows of features; give Task(example=...).")
-        graph = ModuleGraph(self.module, self.task.example)
-        graph.require_followed(
+        picture.require_followed(
             "Removing whole units", "Choose granularity='weight', or change the module."
         )
-        return ModuleUnits(graph, self.parameters)
+        return ModuleUnits(picture, self.parameters)
 
     def _refuse_other_measures(self) -> None:
         """Refuse a target that counts what this run does not remove."""
@@ -349,23 +342,7 @@ class SparsifierRun(ABC):
         """A mask with paths to all outputs, where the number of weights is given."""
         if not self.counted:
             return keep
-        kept = keep_paths(keep, scores, self.graph)
-        usual = self._usual_weights()
-        # two zeros on a path have no gradient: kept weights that are zero begin anew
-        least = torch.where(kept & ~keep, _LEAST_ADDED * usual, 0.0)
-        empty = kept & (self.weights.abs() <= least)
-        if empty.any():
-            first = torch.where(self._first_weights == 0, usual, self._first_weights)
-            self.weights.copy_(torch.where(empty, first, self.weights))
-        if kept is not keep:
-            initialise_revived_units(keep, kept, self.graph)
-        return kept
-
-    def _usual_weights(self) -> Tensor:
-        """The usual magnitude of initial weights in each layer, in place of zeros of a fit."""
-        sizes = [w[0].numel() ** -0.5 for w in self.tensors.values()]
-        counts = torch.tensor(self.parameters.sizes, device=self.weights.device)
-        return self.weights.new_tensor(sizes).repeat_interleave(counts)
+        return keep_paths_alive(keep, scores, self.graph, self._first_weights)
 
     def require_target(self) -> None:
         """Refuse, before training, a target that removing units cannot meet.
@@ -397,20 +374,7 @@ class SparsifierRun(ABC):
         """
         if self.task.target is not None:
             return self.units.choose(scores, self.relative_to_now(self.task.target))
-        keep, rescued = self.units.guarded(is_open, scores)
-        self.warn_of_rescued(rescued)
-        return keep
-
-    def warn_of_rescued(self, layers: Collection[str]) -> None:
-        """Say that the last units of some layers were kept against `alpha`, if any were."""
-        if layers:
-            names = ", ".join(map(repr, layers))
-            warnings.warn(
-                f"At this strength no unit of {names} would be left; the best one of each was "
-                "kept. Lower alpha, or ask for a target.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        return self.units.guarded(is_open, scores)
 
     def share_of_units(self, keep: Tensor, measure: str) -> float:
         """The share of the dense network that is left when only some units are kept.

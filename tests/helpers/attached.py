@@ -27,7 +27,16 @@ def make_task(**changes: object) -> Task:
 
 
 def attach(module: nn.Module, sparsifier: Sparsifier, **changes: object) -> Any:
-    return sparsifier.attach(module, make_task(**changes))
+    options = {"example": example_of(module), **changes}
+    return sparsifier.attach(module, make_task(**options))
+
+
+def example_of(module: nn.Module) -> torch.Tensor | None:
+    """Rows of features for a module that begins with a linear layer; None for others."""
+    layers = [part for part in module.modules() if isinstance(part, nn.Linear | nn.Conv1d)]
+    if not layers or not isinstance(layers[0], nn.Linear):
+        return None
+    return torch.zeros(2, layers[0].in_features, dtype=layers[0].weight.dtype)
 
 
 def attach_with_unit_squares(module: nn.Module, sparsifier: Sparsifier, **changes: object) -> Any:

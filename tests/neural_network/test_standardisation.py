@@ -134,7 +134,7 @@ def test_a_module_that_predicts_y_is_trained_from_there(diabetes: Any) -> None:
             self.inner = inner
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            result: torch.Tensor = self.inner(x)
+            result: torch.Tensor = 1.0 * self.inner(x)
             return result
 
     with pytest.warns(ConvergenceWarning, match="Wrapped predicts y already.*standardise y"):

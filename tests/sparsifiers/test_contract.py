@@ -39,6 +39,10 @@ GRIDS = {
     "group": [1e-4, 1e-3, 1e-2, 1e-1],
     "sparse_group": [1e-4, 1e-3, 1e-2, 1e-1],
     "growl": [1e-4, 1e-3, 1e-2, 1e-1],
+    "iss": [1e-4, 1e-3, 1e-2, 1e-1],
+    "product_gates": [1e-4, 1e-3, 1e-2, 1e-1],
+    "slimming": [1e-4, 1e-3, 1e-2, 1e-1],
+    "ssl": [1e-4, 1e-3, 1e-2, 1e-1],
     "l1": [1e-3, 1e-2, 1e-1, 1.0],
     "oscar": [1e-5, 1e-4, 1e-3, 1e-2],
 }
@@ -47,6 +51,9 @@ LEVELS = [0.1, 0.5, 1.0, 2.0, 4.0]
 TOLERANCE = 0.01
 #: Methods that remove whole units exceed it by less than one of them, and keep one of each layer.
 WHOLE_UNITS = {name for name, kind in SPARSIFIERS.items() if kind.granularities == ("unit",)}
+WHOLE_UNITS.add("product_gates")
+#: The method that needs scales of batch normalisations.
+BATCH_NORM = {"slimming"}
 ONE_UNIT = 0.05
 
 
@@ -65,6 +72,7 @@ def make(name: str, **changes: Any) -> SparseMLPClassifier:
         "random_state": 0,
         "device": "cpu",
         "learning_rate_init": 0.01,
+        "batch_norm": name in BATCH_NORM,
     }
     return SparseMLPClassifier(sparsifier=name, **{**options, **changes})
 
@@ -118,6 +126,7 @@ def test_few_epochs_are_enough_to_meet_the_target(data: Any, name: str, max_iter
 
 @pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
 @pytest.mark.filterwarnings("ignore:alpha=.* asks for .* of the FLOPs")
+@pytest.mark.filterwarnings("ignore:At this strength no unit of")
 def test_a_larger_alpha_is_never_denser(data: Any, name: str) -> None:
     grid = GRIDS.get(name, LEVELS)
     found = [make(name, alpha=alpha, max_iter=60).fit(*data).sparsity_ for alpha in grid]
@@ -138,7 +147,10 @@ def test_the_default_strength_leaves_a_sparse_network(data: Any, name: str) -> N
 def test_nothing_of_the_scaffolding_is_left(data: Any, name: str) -> None:
     model = make(name, target_sparsity=0.7).fit(*data)
     modules = list(model.module_.modules())
-    assert [type(m) for m in modules[1:]] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
+    expected = [nn.Linear, nn.BatchNorm1d, nn.ReLU] * 2 + [nn.Linear]
+    if name not in BATCH_NORM:
+        expected = [layer for layer in expected if layer is not nn.BatchNorm1d]
+    assert [type(m) for m in modules[1:]] == expected
     for module in modules:
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
@@ -196,7 +208,12 @@ def test_regression_with_two_targets(data: Any, name: str) -> None:
     X, _ = data
     y = np.column_stack([X[:, 0] + X[:, 1], X[:, 2]])
     model = SparseMLPRegressor(
-        (20,), sparsifier=name, target_sparsity=0.5, max_iter=60, random_state=0
+        (20,),
+        sparsifier=name,
+        target_sparsity=0.5,
+        max_iter=60,
+        random_state=0,
+        batch_norm=name in BATCH_NORM,
     ).fit(X, y)
     assert_met(name, model.sparsity_, 0.5)
     assert model.score(X, y) > 0.5
@@ -206,6 +223,11 @@ def convolution(n_channels: int, n_outputs: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv1d(n_channels, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(24, n_outputs)
     )
+
+
+def normalised(n_channels: int, n_outputs: int) -> nn.Module:
+    first, *others = convolution(n_channels, n_outputs)
+    return nn.Sequential(first, nn.BatchNorm1d(6), *others)
 
 
 class Recurrent(nn.Module):
@@ -222,7 +244,8 @@ class Recurrent(nn.Module):
 def test_convolutions_and_recurrent_layers(data: Any, name: str) -> None:
     X, y = data
     options: dict[str, Any] = {"target_sparsity": 0.6, "max_iter": 5, "random_state": 0}
-    images = SparseNetClassifier(convolution, sparsifier=name, **options)
+    factory = normalised if name in BATCH_NORM else convolution
+    images = SparseNetClassifier(factory, sparsifier=name, **options)
     if name == "ising":
         # its states are those of the units of a perceptron, and it says so
         with pytest.raises(ValueError, match="linear layers"):
@@ -231,10 +254,9 @@ def test_convolutions_and_recurrent_layers(data: Any, name: str) -> None:
     images.fit(X.reshape(-1, 2, 6), y)
     assert_met(name, images.sparsity_, 0.6, tolerance=0.02, one_unit=0.2)
     series = SparseNetRegressor(Recurrent, sparsifier=name, **options)
-    if name in ("group", "sparse_group"):
-        # what reads the output units of an LSTM is not known, so those are not removed
-        with pytest.raises(ValueError, match=r"'lstm.weight_ih_l0' \(LSTM\)"):
+    if name in BATCH_NORM:
+        with pytest.raises(ValueError, match="Recurrent has none"):
             series.fit(X.reshape(-1, 2, 6), X[:, 0])
-        series.set_params(sparsifier=SPARSIFIERS[name](granularity="input"))
+        return
     series.fit(X.reshape(-1, 2, 6), X[:, 0])
     assert_met(name, series.sparsity_, 0.6, tolerance=0.02, one_unit=0.2)

@@ -146,6 +146,10 @@ class ProximalRun(GroupedRun):
     def group_scores(self) -> Tensor:
         """For every weight the score of its groups; those of least score are removed first."""
 
+    def units_open(self) -> Tensor:
+        """The units that are left where there is no target."""
+        return self.units_in_use()
+
     def unit_scores(self) -> Tensor:
         """For every removable unit its score, where whole units are removed."""
         raise NotImplementedError
@@ -201,7 +205,7 @@ class ProximalRun(GroupedRun):
         self.metric.observe(self.latent_gradient, self._pending)
         if self._strength > 0:
             self.shrink(self._strength, self.rate * self._pending)
-            remove_dead_units(self.graph.connections)
+            remove_dead_units(self.graph)
         self._pending = 0
         if self._control is not None:
             self._follow_target(self._control)
@@ -229,7 +233,7 @@ class ProximalRun(GroupedRun):
 
     def _fix_zeros(self) -> None:
         if self.whole:
-            self.fix_units(self.unit_scores(), self.units_in_use())
+            self.fix_units(self.unit_scores(), self.units_open())
         elif self._control is None:
             self.freeze(self.weights != 0)
         else:

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sksparse.penalties._operators import soft_threshold
-from sksparse.sparsifiers._task import Phase, Task
-from sksparse.sparsifiers.parameters._probe import Probe
+from sksparse.sparsifiers._task import Task
 from sksparse.sparsifiers.proximal._base import ProximalRun, ProximalSparsifier
 from sksparse.sparsifiers.proximal._groups import UNIT_ROLES, PenaltyGroups, UnitGroups
 
@@ -24,7 +23,7 @@ class GroupPenalty:
     Parameters
     ----------
     strengths : dict of str to float
-        Factor on `alpha` for each kind of group, "unit", "input", "shape" or "state".
+        Factor on `alpha` for each kind of group, as in ``groups_of``.
     by_size : bool, default=True
         Whether norms are multiplied by the root of the size of their group.
     l1_ratio : float, default=0.0
@@ -103,10 +102,14 @@ class GroupRun(ProximalRun):
             sizes
         )
 
-    def begin_phase(self, phase: Phase, probe: Probe) -> None:
-        super().begin_phase(phase, probe)
-        if phase.name == "retrain" and self._control is None:
-            self.warn_of_rescued(set[str]().union(*(k.groups.rescued for k in self._kinds)))
+    def units_open(self) -> Tensor:
+        """The units in use, but for those that alone were kept from vanishing in their layer."""
+        in_use, layer = self.units_in_use(), self.units.layer
+        rescued = set[str]().union(*(kind.groups.rescued for kind in self._kinds))
+        for number, name in enumerate(self.units.layer_names):
+            if name in rescued and int(in_use[layer == number].sum()) == 1:
+                in_use[layer == number] = False
+        return in_use
 
     def rebuild(self, kept: Tensor) -> list[Tensor]:
         spread = [k.groups.spread(k.factors) for k in self._kinds]

@@ -8,6 +8,7 @@ from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers.masks._keep import ranks_of, ranks_with_quotas
 from sksparse.sparsifiers.proximal._groups import (
     UNIT_ROLES,
+    BranchGroups,
     PenaltyGroups,
     UnitGroups,
     WeightGroups,
@@ -26,10 +27,10 @@ class GroupedRun(SparsifierRun):
 
         Parameters
         ----------
-        kind : {"weight", "input", "shape", "unit", "state", "read"}
-            Single weights, the columns or the positions of the filters of each tensor, or the
-            units of the module with what makes them, with all that belongs to them, or with what
-            reads them.
+        kind : {"weight", "input", "shape", "layer", "unit", "state", "read"}
+            Single weights, the columns or the positions of the filters of each tensor, the residual
+            branches, or the units of the module with what makes them, with all that belongs to
+            them, or with what reads them.
 
         Returns
         -------
@@ -42,6 +43,14 @@ class GroupedRun(SparsifierRun):
         """
         if kind in UNIT_ROLES:
             return UnitGroups(self.units, kind)
+        if kind == "layer":
+            if not self.units.graph.branches:
+                raise ValueError(
+                    f"{type(self.module).__name__} has no layers beside a shortcut, which could be "
+                    "left out as a whole; set depth_strength=0 or choose another granularity: "
+                    "'unit', 'input' or 'shape'."
+                )
+            return BranchGroups(self.units)
         option = f"{type(self).__name__} with groups of the kind {kind!r}"
         remedy = "Choose a sparsifier of single weights, such as 'oscar'."
         self.graph.require_axis(kind, option, remedy)

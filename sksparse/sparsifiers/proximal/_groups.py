@@ -197,3 +197,48 @@ class UnitGroups(PenaltyGroups):
                 factor[norm.argmax()] = 1.0
                 self.rescued.add(name)
         self.scale(flat, factors)
+
+
+class BranchGroups(PenaltyGroups):
+    """All weights of each residual branch, which can be left out beside its shortcut.
+
+    Parameters
+    ----------
+    units : ModuleUnits
+        The units of a module, with its branches.
+    """
+
+    def __init__(self, units: ModuleUnits) -> None:
+        parameters, branches = units.parameters, units.graph.branches
+        ids = torch.full_like(parameters.values, len(branches), dtype=torch.long)
+        views = parameters.all_by_name(ids)
+        for number, branch in enumerate(branches):
+            for name in set(branch.parameters) & set(views):
+                views[name].fill_(number)
+        self._ids, self._other_ids = ids.tensor_split([parameters.n_weights])
+        self._others = parameters.others
+        self._n_groups = len(branches)
+        self.counts, self.rescued = [len(branches)], set()
+        self.sizes = self.sums(torch.ones_like(parameters.weights))
+
+    def sums(self, flat: Tensor) -> Tensor:
+        # what is in no branch is added to the last number
+        return flat.new_zeros(self._n_groups + 1).index_add_(0, self._ids, flat)[:-1]
+
+    def scale(self, flat: Tensor, factors: Tensor) -> None:
+        flat.mul_(torch.cat([factors, factors.new_ones(1)])[self._ids])
+
+    def add(self, flat: Tensor, terms: Tensor) -> None:
+        flat.add_(torch.cat([terms, terms.new_zeros(1)])[self._ids])
+
+    def spread(self, values: Tensor) -> Tensor:
+        return torch.cat([values, values.new_full((1,), torch.inf)])[self._ids]
+
+    def own(self, spread: Tensor) -> Tensor:
+        return self.mean(spread.masked_fill(self._ids == self._n_groups, 0.0))
+
+    def shrink(self, flat: Tensor, thresholds: Tensor) -> None:
+        super().shrink(flat, thresholds)
+        # a branch without weights adds nothing only without biases, scales and shifts
+        is_left = torch.cat([self.norms(flat), flat.new_ones(1)]) > 0
+        self._others.mul_(is_left[self._other_ids])

@@ -80,7 +80,7 @@ class ProductGates(Sparsifier):
 
     granularities = ("unit", "input")
     #: Strength where the estimator leaves ``alpha=None``.
-    default_alpha = 1e-3
+    default_alpha = 3e-3
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class ProductGates(Sparsifier):
         module : torch.nn.Module
             The network about to be trained.
         task : Task
-            What the estimator asks for; `alpha` is the strength, 1e-3 by default.
+            What the estimator asks for; `alpha` is the strength, 3e-3 by default.
 
         Returns
         -------
@@ -190,7 +190,7 @@ class _ProductRun(GroupedRun):
             return
         keep = self.choose_units(scores, is_open) if self.whole else is_open
         groups.scale(self.weights, keep.to(self.weights.dtype))
-        remove_dead_units(self.graph.connections)
+        remove_dead_units(self.graph)
         if self.whole:
             self.fix_units(scores * keep, keep)
         else:

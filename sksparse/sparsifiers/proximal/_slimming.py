@@ -89,7 +89,7 @@ class NetworkSlimming(Sparsifier):
 
     granularities = ("unit",)
     #: Strength where the estimator leaves ``alpha=None``.
-    default_alpha = 1e-3
+    default_alpha = 1e-2
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class NetworkSlimming(Sparsifier):
         module : torch.nn.Module
             The network about to be trained.
         task : Task
-            What the estimator asks for; `alpha` is the strength, 1e-3 by default.
+            What the estimator asks for; `alpha` is the strength, 1e-2 by default.
 
         Returns
         -------
@@ -228,7 +228,8 @@ class _SlimmingRun(SparsifierRun):
             return
         self.require_target()
         scores = self._scores()
-        keep, _ = self.units.guarded(torch.isinf(scores), scores)
+        unscaled = torch.isinf(scores)
+        keep = unscaled | self.units.best_of_emptied(unscaled, scores)
         least = self.units.left(keep, target.measure)
         if least > target.left:
             raise ValueError(
@@ -286,14 +287,15 @@ class _SlimmingRun(SparsifierRun):
         now = self.relative_to_now(target)
         if target.measure != "units":
             return self.units.choose(scores, now)
-        return self.units.guarded(keep_above_percentile(scores, now.left), scores)[0]
+        keep = keep_above_percentile(scores, now.left)
+        return keep | self.units.best_of_emptied(keep, scores)
 
     def _move_constants(self, keep: Tensor) -> None:
         """Add what units still emit at scale 0 to what the next layers add."""
         gone = ~keep[self._scales.units]
         self.parameters.others[self._scales.positions[gone]] = 0.0
         self.units.scale(self.weights, keep.to(self.weights.dtype), ("writes",))
-        remove_dead_units(self.graph.connections)
+        remove_dead_units(self.graph)
 
     def after_backward(self) -> None:
         super().after_backward()

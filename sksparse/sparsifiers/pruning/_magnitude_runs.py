@@ -75,7 +75,7 @@ class _PruningRun(SparsifierRun):
         self._options = options
         self._quality = options.default_alpha if task.alpha is None else task.alpha
         self._shapes = [w.shape for w in self.tensors.values()]
-        self._removes_dead = options.remove_dead and bool(self.graph.connections)
+        self._removes_dead = options.remove_dead and bool(self.graph.links)
         self._dropout = DropoutCorrection(module)
         self._l1 = options.l1
         self._statistic = torch.empty(0)
@@ -127,7 +127,7 @@ class _PruningRun(SparsifierRun):
                 kept = self._kept_alive(keep, scores)
             before = self.weights.clone()
             self.weights.mul_(keep | kept)
-            remove_dead_units(self.graph.connections)
+            remove_dead_units(self.graph)
             self.weights.copy_(before)
         self._fix(self.with_paths(kept, scores))
 

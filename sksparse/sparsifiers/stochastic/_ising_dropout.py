@@ -22,8 +22,8 @@ from sksparse.sparsifiers.stochastic._ising_model import (
     removal_scores,
     solve,
 )
-from sksparse.sparsifiers.structure._unit_graph import UnitGraph
 from sksparse.sparsifiers.structure._unit_masks import UnitMasks
+from sksparse.sparsifiers.structure._weight_graph import WeightGraph
 
 
 class IsingDropout(Sparsifier):
@@ -176,10 +176,10 @@ class UnitStatistics:
             handle.remove()
 
 
-def chain_of_linear_layers(graph: UnitGraph) -> list[Any]:
+def chain_of_linear_layers(graph: WeightGraph) -> list[Any]:
     """The layers of a perceptron, or an error for any other module."""
     remedy = "Choose another sparsifier, such as 'targeted' with granularity='unit'."
-    graph.require_chain("IsingDropout", remedy)
+    graph.require_chain("IsingDropout works on linear layers, and", remedy)
     layers = [graph.owner(name) for name in graph.parameters.tensors]
     for name, layer in zip(graph.parameters.tensors, layers, strict=True):
         if type(layer) is not nn.Linear:
@@ -195,9 +195,9 @@ class _IsingRun(SparsifierRun):
         super().__init__(module, task)
         self._options = options
         self._unit_penalty = options.default_alpha if task.alpha is None else task.alpha
+        layers = chain_of_linear_layers(self.graph)
         self._units = UnitGates(self.parameters, "input")
         self._unit_masks = UnitMasks(self.graph, self._units)
-        layers = chain_of_linear_layers(self.graph)
         self._statistics = UnitStatistics(layers)
         ramp = options.ramp_fraction * self.phases[0].epochs * task.steps_per_epoch
         self._ramp_batches = round(ramp)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
-from sksparse.sparsifiers.structure._unit_graph import CONVOLUTIONS
+from sksparse.sparsifiers.structure._weight_graph import CONVOLUTIONS
 
 #: Under the root, whose slope at zero is infinite.
 _EPSILON = 1e-8

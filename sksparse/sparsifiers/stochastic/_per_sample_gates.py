@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters, UnitGates
-from sksparse.sparsifiers.structure._unit_graph import LAYERS
+from sksparse.sparsifiers.structure._weight_graph import LAYERS
 
 
 class LocalGates:

@@ -1,29 +1,27 @@
-"""Dead units: found, and removed without a change of the output.
+"""Dead units: found, replaced in masks, and removed without a change of the output.
 
 A hidden unit without inputs emits a constant; the output of one without outgoing weights is never
-used. Both are known only where the unit graph has a connection; everywhere else all units count as
-alive.
+used. Both are known only where a module can be followed; everywhere else all units count as alive.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from sksparse.sparsifiers.masks._keep import keep_largest
-from sksparse.sparsifiers.structure._unit_graph import Connection, UnitGraph
+from sksparse.sparsifiers.structure._connections import connections
+from sksparse.sparsifiers.structure._weight_graph import WeightGraph
 
 
-def live_weights(keep: Tensor, graph: UnitGraph) -> Tensor:
-    """Those of the kept weights that lie on a path of kept weights through all connections.
+def live_weights(keep: Tensor, graph: WeightGraph) -> Tensor:
+    """Those of the kept weights that lie on a path of kept weights from what enters to an output.
 
     Parameters
     ----------
     keep : torch.Tensor of shape (n_weights,)
         Boolean: the weights that are kept.
-    graph : UnitGraph
+    graph : WeightGraph
         The units of the module.
 
     Returns
@@ -31,17 +29,23 @@ def live_weights(keep: Tensor, graph: UnitGraph) -> Tensor:
     live : torch.Tensor of shape (n_weights,)
         Boolean.
     """
+    masks = graph.by_name(keep)
+    reached, read = graph.reached(masks), graph.read(masks)
     live = keep.clone()
-    views = graph.views(live)
-    for entering, leaving in views:
-        leaving &= entering.any(1)[:, None]
-    # units without inputs were removed before, so this removal of units without outputs is final
-    for entering, leaving in reversed(views):
-        entering &= leaving.any(0).any(1)[:, None]
+    seen: dict[str, Tensor] = {}
+    views = graph.by_name(live)
+    for link in graph.links:
+        lies = link.along(reached[link.read_at], link.read_axis) & link.along(
+            read[link.made_at], link.made_axis
+        )
+        # a tensor that is used several times is alive if one of its uses is
+        seen[link.tensor] = lies = seen[link.tensor] | lies if link.tensor in seen else lies
+        if link.tensor in graph.parameters.tensors:
+            torch.logical_and(masks[link.tensor], lies, out=views[link.tensor])
     return live
 
 
-def keep_alive(scores: Tensor, count: int, graph: UnitGraph) -> Tensor:
+def keep_alive(scores: Tensor, count: int, graph: WeightGraph) -> Tensor:
     """Keep exactly `count` weights, all on paths through the connections where that can be.
 
     The weights with the largest scores are kept as far as they lie on paths; the next ones
@@ -54,7 +58,7 @@ def keep_alive(scores: Tensor, count: int, graph: UnitGraph) -> Tensor:
         The larger, the better.
     count : int
         Number of weights to keep.
-    graph : UnitGraph
+    graph : WeightGraph
         The units of the module.
 
     Returns
@@ -83,7 +87,7 @@ def keep_alive(scores: Tensor, count: int, graph: UnitGraph) -> Tensor:
     return _trim(keep, scores, int(keep.sum()) - count, graph)
 
 
-def _trim(keep: Tensor, scores: Tensor, excess: int, graph: UnitGraph) -> Tensor:
+def _trim(keep: Tensor, scores: Tensor, excess: int, graph: WeightGraph) -> Tensor:
     """Remove the weights of least score, first those that leave both their units alive."""
     for _ in range(excess):
         redundant = keep & _redundant(keep, graph)
@@ -93,17 +97,20 @@ def _trim(keep: Tensor, scores: Tensor, excess: int, graph: UnitGraph) -> Tensor
     return keep
 
 
-def _redundant(keep: Tensor, graph: UnitGraph) -> Tensor:
+def _redundant(keep: Tensor, graph: WeightGraph) -> Tensor:
     """The weights without which the units at both their ends are still alive."""
+    masks = graph.by_name(keep)
+    n_made, n_read = graph.counts(masks)
     redundant = keep.clone()
-    for kept, found in zip(graph.views(keep), graph.views(redundant), strict=True):
-        entering, leaving = kept
-        found[0].logical_and_((entering.sum(1) > 1)[:, None])
-        found[1].logical_and_((leaving.sum(0).sum(1) > 1)[:, None])
+    views = graph.by_name(redundant)
+    for link in graph.links:
+        if link.tensor in graph.parameters.tensors and not link.is_depthwise:
+            views[link.tensor].logical_and_(link.along(n_made[link.made_at] > 1, link.made_axis))
+            views[link.tensor].logical_and_(link.along(n_read[link.read_at] > 1, link.read_axis))
     return redundant
 
 
-def remove_dead_units(connections: Sequence[Connection]) -> None:
+def remove_dead_units(graph: WeightGraph) -> None:
     """Zero the weights of dead units and keep what the network computes in evaluation mode.
 
     The constant that a unit without inputs emits is added, through its outgoing weights, to the
@@ -113,11 +120,12 @@ def remove_dead_units(connections: Sequence[Connection]) -> None:
 
     Parameters
     ----------
-    connections : sequence of Connection
-        Those of a module, whose layers are changed in place.
+    graph : WeightGraph
+        The units of the module, whose layers are changed in place.
     """
+    found = connections(graph.module)
     with torch.no_grad():
-        for connection in connections:
+        for connection in found:
             silent = ~connection.entering(connection.first.weight).any(1)
             outgoing = connection.second.weight
             width = outgoing.shape[1] // connection.n_units
@@ -127,6 +135,6 @@ def remove_dead_units(connections: Sequence[Connection]) -> None:
             if not connection.add_to_outputs(sums @ constants):
                 silent &= (constants == 0).view(-1, width).all(1)
             connection.leaving(outgoing).masked_fill_(silent[:, None], 0.0)
-        for connection in reversed(connections):
+        for connection in reversed(found):
             is_read = connection.leaving(connection.second.weight).any(0).any(1)
             connection.entering(connection.first.weight).masked_fill_(~is_read[:, None], 0.0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from sksparse.sparsifiers.structure._target import Target
@@ -131,8 +133,8 @@ class Groups(ABC):
                 low = middle + 1
         return self._without(order[:low])
 
-    def guarded(self, keep: Tensor, scores: Tensor) -> tuple[Tensor, list[str]]:
-        """Keep the best group of each layer that would lose all of them.
+    def guarded(self, keep: Tensor, scores: Tensor) -> Tensor:
+        """Keep the best group of each layer that would lose all of them, and warn of it.
 
         Parameters
         ----------
@@ -145,17 +147,27 @@ class Groups(ABC):
         -------
         kept : torch.Tensor of shape (n_units,)
             Boolean: those, and the rescued ones.
-        rescued : list of str
-            The layers in which the guard acted.
         """
-        if not self.keeps_layers:
-            return keep, []
-        kept, rescued = keep.clone(), []
-        for name, units in zip(self.layer_names, self.by_layer(), strict=True):
-            if not keep[units].any():
-                kept[units[scores[units].argmax()]] = True
-                rescued.append(name)
-        return kept, rescued
+        kept = keep | self.best_of_emptied(keep, scores)
+        emptied = self.layer[kept & ~keep].tolist()
+        if emptied:
+            names = ", ".join(repr(self.layer_names[number]) for number in emptied)
+            warnings.warn(
+                f"At this strength no {self.noun} of {names} would be left; the best one of each "
+                "was kept. Lower alpha, or ask for a target.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return kept
+
+    def best_of_emptied(self, keep: Tensor, scores: Tensor) -> Tensor:
+        """The best group of each layer of which none is kept, where a layer may not be emptied."""
+        best = torch.zeros_like(keep)
+        if self.keeps_layers:
+            for units in self.by_layer():
+                if not keep[units].any():
+                    best[units[scores[units].argmax()]] = True
+        return best
 
     def check_target(self, target: Target) -> None:
         """Refuse a target that cannot be met.
@@ -191,7 +203,5 @@ class Groups(ABC):
     def _removal_order(self, scores: Tensor) -> Tensor:
         """Groups by rising score, without the best one of each layer that is to be kept."""
         order = torch.argsort(scores, stable=True)
-        if not self.keeps_layers:
-            return order
-        best = self.guarded(torch.zeros_like(scores, dtype=torch.bool), scores)[0]
+        best = self.best_of_emptied(torch.zeros_like(scores, dtype=torch.bool), scores)
         return order[~best[order]]

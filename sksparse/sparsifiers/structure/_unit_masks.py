@@ -7,25 +7,27 @@ from torch import Tensor
 
 from sksparse.sparsifiers.masks._keep import keep_ranked
 from sksparse.sparsifiers.parameters._flat_parameters import UnitGates
-from sksparse.sparsifiers.structure._unit_graph import UnitGraph
+from sksparse.sparsifiers.structure._weight_graph import WeightGraph
 
 
 class UnitMasks:
     """Masks over the weights, from masks over the input units of all tensors.
 
-    Where the unit graph has no connection, a removed unit takes only the weights that leave it.
+    Where the next tensor is not known to read the units of one, and nothing else, a removed unit
+    takes only the weights that leave it.
 
     Parameters
     ----------
-    graph : UnitGraph
+    graph : WeightGraph
         The units of the module.
     units : UnitGates
         Its input units.
     """
 
-    def __init__(self, graph: UnitGraph, units: UnitGates) -> None:
+    def __init__(self, graph: WeightGraph, units: UnitGates) -> None:
         self._graph = graph
         self._units = units
+        self._enters_next = graph.enters_next()
         self._shapes = [tuple(w.shape) for w in graph.parameters.tensors.values()]
 
     def _used_rows(self, keep: Tensor) -> list[Tensor | None]:
@@ -34,7 +36,7 @@ class UnitMasks:
         return [
             part.view(shape[0], -1).any(dim=1) if connected and part is not None else None
             for part, shape, connected in zip(
-                following, self._shapes, self._graph.is_connected, strict=True
+                following, self._shapes, self._enters_next, strict=True
             )
         ]
 
@@ -61,7 +63,7 @@ class UnitMasks:
         tensors = list(self._graph.parameters.by_tensor(weights).values())
         before = [
             tensor if connected else None
-            for tensor, connected in zip(tensors, self._graph.is_connected, strict=True)
+            for tensor, connected in zip(tensors, self._enters_next, strict=True)
         ]
         norms = []
         for here, previous in zip(tensors, [None, *before], strict=False):

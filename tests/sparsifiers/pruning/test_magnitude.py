@@ -17,7 +17,7 @@ from sksparse.sparsifiers.masks._keep import keep_above_deviation, keep_top
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
 from sksparse.sparsifiers.structure._dead_units import live_weights
 from sksparse.sparsifiers.structure._dropout_rates import corrected_rate
-from sksparse.sparsifiers.structure._unit_graph import UnitGraph
+from sksparse.sparsifiers.structure._weight_graph import WeightGraph
 
 SCHEDULES = ["one_shot", "iterative", "gradual"]
 CRITERIA = ["magnitude", "activation", "taylor", "gradient", "obd", "obs"]
@@ -177,7 +177,8 @@ def test_target_is_met_to_one_weight(
     assert n_zeros(module) == round(sparsity * 200)
     if sparsity == 0.7:
         keep = torch.cat([w.flatten() for w in prunable_tensors(module).values()]) != 0
-        assert torch.equal(live_weights(keep, UnitGraph(module, FlatParameters(module))), keep)
+        graph = WeightGraph(module, FlatParameters(module), torch.zeros(2, 6))
+        assert torch.equal(live_weights(keep, graph), keep)
 
 
 @pytest.mark.parametrize("criterion, schedule", SETTINGS)

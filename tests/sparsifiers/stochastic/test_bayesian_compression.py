@@ -198,7 +198,7 @@ def test_channels_of_convolutions_are_linked_across_pools_and_flattening() -> No
         nn.Softmax(dim=1),
         nn.Linear(4, 2),
     )
-    run = attach(module, BayesianGroups())
+    run = attach(module, BayesianGroups(), example=torch.zeros(2, 1, 10, 10))
     # the second channel between the convolutions, the first of two before flattening, and a
     # unit before the last layer, to which a softmax couples all others
     close(run, [2, *range(4, 8), 12])

@@ -14,7 +14,7 @@ from sksparse.sparsifiers.structure._dead_units import (
     live_weights,
     remove_dead_units,
 )
-from sksparse.sparsifiers.structure._unit_graph import UnitGraph, connections
+from sksparse.sparsifiers.structure._weight_graph import WeightGraph
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
@@ -28,6 +28,18 @@ def make_chain(*, batch_norm: bool = False) -> nn.Sequential:
     module = nn.Sequential(nn.Sequential(*layers), nn.Linear(5, 3))
     module(torch.randn(50, 6))
     return module.eval()
+
+
+def graph_of(
+    module: nn.Module, parameters: FlatParameters | None = None, shape: tuple[int, ...] = (2, 6)
+) -> WeightGraph:
+    graph = WeightGraph(
+        module,
+        parameters or FlatParameters(module),
+        torch.zeros(shape).to(next(module.parameters()).dtype),
+    )
+    assert graph.is_known
+    return graph
 
 
 def live_by_paths(module: nn.Module) -> list[np.ndarray]:
@@ -56,7 +68,7 @@ def test_the_output_is_unchanged(density: float, batch_norm: bool) -> None:
     prune(module, density)
     X = torch.randn(20, 6).double()
     before, live = module(X), live_by_paths(module)
-    remove_dead_units(connections(module))
+    remove_dead_units(graph_of(module, shape=X.shape))
     torch.testing.assert_close(module(X), before, atol=1e-6, rtol=0)
     for w, expected in zip(FlatParameters(module).tensors.values(), live, strict=True):
         np.testing.assert_array_equal((w != 0).numpy(), expected)
@@ -67,7 +79,7 @@ def test_live_weights_lie_on_paths(density: float) -> None:
     module = make_chain()
     prune(module, density)
     parameters = FlatParameters(module)
-    got = live_weights(parameters.weights != 0, UnitGraph(module, parameters))
+    got = live_weights(parameters.weights != 0, graph_of(module, parameters))
     expected = np.concatenate([live.ravel() for live in live_by_paths(module)])
     np.testing.assert_array_equal(got.numpy(), expected)
 
@@ -77,7 +89,7 @@ def test_a_constant_without_a_bias_to_go_to_stays() -> None:
     module[0].weight[0] = 0.0
     X = torch.randn(5, 2)
     before = module(X)
-    remove_dead_units(connections(module))
+    remove_dead_units(graph_of(module, shape=X.shape))
     torch.testing.assert_close(module(X), before)
     assert module[2].weight.all()
 
@@ -103,7 +115,7 @@ def test_constant_channels_move_into_what_follows(bias: bool) -> None:
         layer.weight[units] = 0.0
     X = torch.randn(10, 2, 12, 12).double()
     before = module(X)
-    remove_dead_units(connections(module))
+    remove_dead_units(graph_of(module, shape=X.shape))
     torch.testing.assert_close(module(X), before, atol=1e-9, rtol=0)
     assert not module[4].weight[:, [0, 2]].any()
     assert not module[12].weight.view(4, 5, 4)[:, [1, 4]].any()
@@ -115,7 +127,7 @@ def test_only_borders_change_where_zeros_are_padded() -> None:
     module[0].weight[[0, 2]] = 0.0
     X = torch.randn(10, 2, 12, 12).double()
     before = module[:5](X)
-    remove_dead_units(connections(module))
+    remove_dead_units(graph_of(module, shape=X.shape))
     inside = (..., slice(1, -1), slice(1, -1))
     torch.testing.assert_close(module[:5](X)[inside], before[inside], atol=1e-9, rtol=0)
     assert not module[4].weight[:, [0, 2]].any()
@@ -127,7 +139,7 @@ def test_channels_that_nothing_reads_lose_their_inputs() -> None:
     module[4].weight[:, 1] = 0.0
     X = torch.randn(10, 2, 12, 12).double()
     before = module(X)
-    remove_dead_units(connections(module))
+    remove_dead_units(graph_of(module, shape=X.shape))
     torch.testing.assert_close(module(X), before)
     assert not module[4].weight[2].any()
     assert not module[0].weight[1].any()
@@ -139,7 +151,7 @@ def test_the_exact_number_is_kept_alive(count: int, seed: int) -> None:
     torch.manual_seed(seed)
     module = make_chain()
     parameters = FlatParameters(module)
-    graph = UnitGraph(module, parameters)
+    graph = graph_of(module, parameters)
     scores = torch.rand(parameters.n_weights)
     keep = keep_alive(scores, count, graph)
     assert int(keep.sum()) == min(count, parameters.n_weights)
@@ -156,6 +168,6 @@ def test_weights_of_score_zero_are_no_candidates() -> None:
     parameters = FlatParameters(module)
     scores = torch.rand(parameters.n_weights) * (torch.rand(parameters.n_weights) < 0.5)
     count = int((scores > 0).sum()) - 20
-    keep = keep_alive(scores, count, UnitGraph(module, parameters))
+    keep = keep_alive(scores, count, graph_of(module, parameters))
     assert int(keep.sum()) == count
     assert (scores[keep] > 0).all()

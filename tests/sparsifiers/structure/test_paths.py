@@ -21,7 +21,7 @@ from sksparse.neural_network import (
 from sksparse.sparsifiers import SPARSIFIERS, Magnitude, RigL
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
 from sksparse.sparsifiers.structure._paths import keep_paths
-from sksparse.sparsifiers.structure._unit_graph import UnitGraph
+from sksparse.sparsifiers.structure._weight_graph import WeightGraph
 
 NAMES = [name for name in SPARSIFIERS if name is not None]
 CONSTANT = "are the same for all training rows"
@@ -48,6 +48,13 @@ def chain(widths: tuple[int, ...]) -> tuple[nn.Module, FlatParameters]:
     return module, FlatParameters(module)
 
 
+def graph_of(
+    module: nn.Module, parameters: FlatParameters, shape: tuple[int, ...] = ()
+) -> WeightGraph:
+    n_features = next(module.parameters()).shape[1]
+    return WeightGraph(module, parameters, torch.zeros(shape or (2, n_features)))
+
+
 def masks_of(keep: torch.Tensor, parameters: FlatParameters) -> list[np.ndarray]:
     return [mask.numpy().T for mask in parameters.by_tensor(keep).values()]
 
@@ -64,7 +71,7 @@ def test_every_output_has_a_path_where_the_number_allows_it(
         scores = torch.rand(n)
         keep = torch.zeros(n, dtype=torch.bool)
         keep[torch.randperm(n)[:count]] = True
-        kept = keep_paths(keep, scores, UnitGraph(module, parameters))
+        kept = keep_paths(keep, scores, graph_of(module, parameters))
         assert int(kept.sum()) == count
         before = reached(masks_of(keep, parameters))
         after = reached(masks_of(kept, parameters))
@@ -83,7 +90,7 @@ def test_as_few_weights_as_possible_are_exchanged(untraced: None) -> None:
         count = int(keep.sum())
         if count < 3 or reached(masks_of(keep, parameters)).all():
             continue
-        kept = keep_paths(keep, torch.rand(8), UnitGraph(module, parameters))
+        kept = keep_paths(keep, torch.rand(8), graph_of(module, parameters))
         least = min(
             int((keep & ~torch.tensor(other)).sum())
             for other in product([False, True], repeat=8)
@@ -98,7 +105,8 @@ def test_channels_and_what_is_not_a_chain(untraced: None) -> None:
     parameters = FlatParameters(module)
     keep = torch.zeros(parameters.n_weights, dtype=torch.bool)
     keep[:5] = True
-    kept = keep_paths(keep, torch.rand(parameters.n_weights), UnitGraph(module, parameters))
+    graph = graph_of(module, parameters, (2, 2, 6))
+    kept = keep_paths(keep, torch.rand(parameters.n_weights), graph)
     first, second = (mask.numpy() for mask in parameters.by_tensor(kept).values())
     assert int(kept.sum()) == 5
     channels = first.any(axis=(1, 2))
@@ -106,7 +114,7 @@ def test_channels_and_what_is_not_a_chain(untraced: None) -> None:
     module = nn.LSTM(3, 4)
     parameters = FlatParameters(module)
     keep = torch.zeros(parameters.n_weights, dtype=torch.bool)
-    assert keep_paths(keep, torch.rand(len(keep)), UnitGraph(module, parameters)) is keep
+    assert keep_paths(keep, torch.rand(len(keep)), WeightGraph(module, parameters, None)) is keep
 
 
 # --- networks ---------------------------------------------------------------------------------

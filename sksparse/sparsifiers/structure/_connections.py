@@ -1,10 +1,4 @@
-"""The units of a module: which layers they connect, and what lies between these layers.
-
-The output units (channels) of a linear layer or a convolution are the input units of the next
-one in an ``nn.Sequential``, where only functions of single units stand between the two. Everywhere
-else it is not known where the output units of a layer lead: methods that remove units there only
-zero the weights that leave them, and those that remove units by their outputs refuse the module.
-"""
+"""Which layers of an ``nn.Sequential`` follow each other, and what constant units emit there."""
 
 from __future__ import annotations
 
@@ -16,9 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
-
-from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 LAYERS = (nn.Linear, *CONVOLUTIONS)
@@ -135,108 +126,6 @@ def connections(module: nn.Module) -> list[Connection]:
         else:
             first = None
     return found
-
-
-class UnitGraph:
-    """The units of a module and the connections between its prunable tensors.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        The network.
-    parameters : FlatParameters
-        Its parameters.
-
-    Attributes
-    ----------
-    connections : list of Connection
-        Those of the module.
-    is_connected : list of bool
-        For each prunable tensor whether its output units are known to enter the next one, and
-        nothing else.
-    """
-
-    def __init__(self, module: nn.Module, parameters: FlatParameters) -> None:
-        self.module = module
-        self.parameters = parameters
-        self.connections = connections(module)
-        names = {id(w): name for name, w in parameters.tensors.items()}
-        self._pairs = [
-            (names[id(c.first.weight)], names[id(c.second.weight)]) for c in self.connections
-        ]
-        self.is_connected = [pair in self._pairs for pair in pairwise(parameters.tensors)] + [False]
-
-    @property
-    def is_one_chain(self) -> bool:
-        """Whether the output units of every tensor but the last enter the next."""
-        return all(self.is_connected[:-1])
-
-    def views(self, flat: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """For each connection, of a flat tensor what enters and what leaves its units."""
-        parts = self.parameters.by_tensor(flat)
-        return [
-            (connection.entering(parts[first]), connection.leaving(parts[second]))
-            for connection, (first, second) in zip(self.connections, self._pairs, strict=True)
-        ]
-
-    def require_chain(self, option: str, remedy: str) -> None:
-        """Refuse a module in which removed output units might still be read.
-
-        Parameters
-        ----------
-        option : str
-            What removes units by their outputs, for the message.
-        remedy : str
-            What to do instead, for the message.
-
-        Raises
-        ------
-        ValueError
-            When it is not known where the output units of a tensor lead.
-        """
-        for name, connected in zip(self.parameters.tensors, self.is_connected[:-1], strict=False):
-            if not connected:
-                raise ValueError(
-                    f"{option} removes output units, and it is not known what reads those of "
-                    f"{name!r} ({type(self.owner(name)).__name__}): only linear layers and "
-                    "ungrouped convolutions that follow each other in an nn.Sequential, with "
-                    "activations, batch normalisation, dropout, pooling and nn.Flatten between "
-                    f"them, are understood. {remedy}"
-                )
-
-    def require_axis(self, granularity: str, option: str, remedy: str) -> None:
-        """Refuse layers whose tensors do not have their units on the usual axis.
-
-        Parameters
-        ----------
-        granularity : {"weight", "input", "output", "both"}
-            The units that are used.
-        option : str
-            What uses them, for the message.
-        remedy : str
-            What to do instead, for the message.
-
-        Raises
-        ------
-        ValueError
-            When the first axis of a tensor is not that of its output units, or the second not
-            that of its input units, in a layer of a kind that is known.
-        """
-        if granularity == "weight":
-            return
-        for name in self.parameters.tensors:
-            layer = self.owner(name)
-            swapped = isinstance(layer, (_ConvTransposeNd, nn.Embedding, nn.EmbeddingBag))
-            grouped = isinstance(layer, _ConvNd) and layer.groups > 1
-            if swapped or (grouped and granularity != "output"):
-                raise ValueError(
-                    f"{option} needs the units of every layer, and those of {name!r} "
-                    f"({type(layer).__name__}) are not on an axis of its weights. {remedy}"
-                )
-
-    def owner(self, name: str) -> nn.Module:
-        """The part of the module that a prunable tensor belongs to."""
-        return self.module.get_submodule(name.rpartition(".")[0])
 
 
 def _is_followed(stage: Any, uses: Counter[int]) -> bool:

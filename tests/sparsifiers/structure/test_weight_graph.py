@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ from sksparse.sparsifiers import (
     TargetedDropout,
 )
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
-from sksparse.sparsifiers.structure._unit_graph import UnitGraph, connections
+from sksparse.sparsifiers.structure._dead_units import live_weights
+from sksparse.sparsifiers.structure._weight_graph import WeightGraph
 
 N_ROWS = 80
 
@@ -32,16 +34,15 @@ pytestmark = [
 ]
 
 
-class Residual(nn.Linear):
-    def forward(self, X: Tensor) -> Tensor:
-        return X + super().forward(X)
-
-
 class MyReLU(nn.ReLU):
     pass
 
 
-# --- what is connected ------------------------------------------------------------------------
+# --- what is followed --------------------------------------------------------------------------
+
+
+def graph_of(module: nn.Module, *shape: int) -> WeightGraph:
+    return WeightGraph(module, FlatParameters(module), torch.zeros(shape))
 
 
 @pytest.mark.parametrize(
@@ -49,14 +50,19 @@ class MyReLU(nn.ReLU):
     [
         [nn.ReLU()],
         [nn.BatchNorm1d(4), nn.Tanh(), nn.Dropout(0.5)],
-        [nn.Identity(), nn.Sequential(nn.PReLU(4), nn.Mish())],
+        [nn.Identity(), nn.Sequential(nn.GELU(), nn.Mish())],
+        [MyReLU()],
     ],
 )
 def test_units_of_linear_layers_are_followed(between: list[nn.Module]) -> None:
     module = nn.Sequential(nn.Linear(3, 4), *between, nn.Linear(4, 2))
-    (found,) = connections(module)
-    assert found.first is module[0]
-    assert found.second is module[-1]
+    graph = graph_of(module, 2, 3)
+    first, last = graph.links
+    np.testing.assert_array_equal(first.made, last.read)
+    assert graph.is_free[first.made].all()
+    assert not graph.is_free[first.read].any()
+    assert not graph.is_free[last.made].any()
+    assert graph.enters_next() == [True, False]
 
 
 def test_channels_are_followed_into_convolutions_and_linear_layers() -> None:
@@ -64,48 +70,93 @@ def test_channels_are_followed_into_convolutions_and_linear_layers() -> None:
         *(nn.Conv1d(1, 4, 3), nn.BatchNorm1d(4), nn.MaxPool1d(2), nn.Conv1d(4, 6, 3), nn.ReLU()),
         *(nn.Flatten(), nn.BatchNorm1d(12), nn.Linear(12, 5), nn.Sequential(nn.Linear(5, 2))),
     )
-    assert [(c.n_units, len(c.second.weight)) for c in connections(module)] == [
-        (4, 6),
-        (6, 5),
-        (5, 2),
+    graph = graph_of(module, 2, 1, 10)
+    assert [(len(x.read), len(np.unique(x.read)), len(x.made)) for x in graph.links] == [
+        (1, 1, 4),
+        (4, 4, 6),
+        (12, 6, 5),
+        (5, 5, 2),
     ]
-    assert UnitGraph(module, FlatParameters(module)).is_one_chain
+    assert graph.enters_next() == [True, True, True, False]
 
 
-shared, tied = nn.Linear(4, 4), nn.Linear(4, 4)
-tied.weight = shared.weight
-frozen = nn.Linear(4, 4)
-frozen.weight.requires_grad_(False)
+def test_without_an_example_or_with_an_obstacle_nothing_is_known() -> None:
+    module = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    for graph in (
+        WeightGraph(module, FlatParameters(module), None),
+        graph_of(Branching(), 2, 4),
+    ):
+        assert not graph.is_known
+        assert graph.links == []
+        keep = torch.rand(graph.parameters.n_weights) < 0.5
+        assert torch.equal(live_weights(keep, graph), keep)
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        nn.LSTM(3, 4),
-        nn.Sequential(nn.Linear(4, 4), nn.Softmax(dim=1), nn.Linear(4, 4)),
-        nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 4)),
-        nn.Sequential(nn.Linear(4, 4), MyReLU(), nn.Linear(4, 4)),
-        nn.Sequential(shared, nn.ReLU(), shared),
-        nn.Sequential(shared, nn.ReLU(), tied),
-        nn.Sequential(nn.Linear(4, 4), nn.ReLU(), frozen),
-        nn.Sequential(Residual(4, 4), nn.ReLU(), nn.Linear(4, 4)),
-        # a pool over the units, positions that are read as units, and other ways to flatten
-        nn.Sequential(nn.Linear(4, 4), nn.MaxPool1d(3, 1, 1), nn.Linear(4, 4)),
-        nn.Sequential(nn.Conv1d(1, 2, 3), nn.ReLU(), nn.Linear(4, 2)),
-        nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(2), nn.Conv1d(2, 2, 3)),
-        nn.Sequential(nn.Conv1d(4, 4, 3), nn.ReLU(), nn.Conv1d(4, 4, 3, groups=4)),
-        nn.Sequential(nn.Conv1d(4, 4, 3), nn.ReLU(), nn.ConvTranspose1d(4, 4, 3)),
-    ],
-)
-def test_what_is_not_understood_is_not_connected(module: nn.Module) -> None:
-    assert connections(module) == []
+# --- residuals, tied and frozen weights -------------------------------------------------------
 
 
-def test_convolutions_before_a_chain_do_not_hide_it() -> None:
-    layers = [nn.Conv1d(1, 2, 3), nn.Softmax(2), nn.Linear(4, 2), nn.ReLU(), nn.Linear(2, 2)]
-    (found,) = connections(nn.Sequential(*layers))
-    assert found.first is layers[2]
-    assert found.second is layers[4]
+class Branching(nn.Module):
+    """What it does depends on the data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, X: Tensor) -> Tensor:
+        hidden = self.first(X)
+        result: Tensor = self.last(hidden if hidden.sum() > 0 else -hidden)
+        return result
+
+
+class Block(nn.Module):
+    """A branch beside a shortcut, and one layer that is called twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.twice = nn.Linear(3, 4), nn.Linear(4, 4)
+        self.down, self.up = nn.Linear(4, 2), nn.Linear(2, 4)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, X: Tensor) -> Tensor:
+        hidden = torch.relu(self.twice(torch.relu(self.twice(self.stem(X)))))
+        hidden = hidden + self.up(torch.relu(self.down(hidden)))
+        result: Tensor = self.head(hidden)
+        return result
+
+
+def live_by_gradients(module: nn.Module, shape: tuple[int, ...]) -> torch.Tensor:
+    """Weights on a path: with magnitudes for weights, the output rises with them and the input."""
+    twin = copy.deepcopy(module).double()
+    for name, p in twin.named_parameters():
+        p.data = torch.zeros_like(p) if "bias" in name else p.data.abs()
+    twin(torch.ones(shape, dtype=torch.float64)).sum().backward()
+    return torch.cat([(p.grad * p).flatten() > 0 for p in twin.parameters() if p.ndim > 1])
+
+
+@pytest.mark.parametrize("density", [0.15, 0.3, 0.6])
+@pytest.mark.parametrize("seed", range(5))
+def test_live_weights_of_a_residual_module_lie_on_paths(density: float, seed: int) -> None:
+    torch.manual_seed(seed)
+    module = Block()
+    graph = graph_of(module, 2, 3)
+    keep = torch.rand(graph.parameters.n_weights) < density
+    graph.parameters.weights.mul_(keep)
+    live = live_weights(keep, graph)
+    by_gradients = live_by_gradients(module, (1, 3))
+    assert (live | ~by_gradients).all()
+    # a unit of a shortcut counts as made by any of its writers, wherever it is read
+    assert int((live & ~by_gradients).sum()) <= 0.2 * len(keep)
+
+
+def test_a_layer_that_is_not_trained_keeps_what_it_reads() -> None:
+    module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    module[2].requires_grad_(False)
+    module[2].weight[:, 1] = 0.0
+    graph = graph_of(module, 2, 3)
+    keep = torch.ones(graph.parameters.n_weights, dtype=torch.bool)
+    masks = graph.parameters.by_tensor(live_weights(keep, graph))
+    assert masks["0.weight"].all(1).tolist() == [True, False, True, True]
+    assert masks["4.weight"].all()
 
 
 # --- what methods of units make of it ---------------------------------------------------------
@@ -168,13 +219,11 @@ def test_nothing_reads_a_filter_that_is_removed(
     images: Any, sparsifier: Sparsifier, options: dict[str, Any]
 ) -> None:
     module = fit(images, convolutions(), sparsifier, **options)
-    n_removed = 0
-    for connection in connections(module):
-        has_inputs = connection.entering(connection.first.weight).any(1)
-        is_read = connection.leaving(connection.second.weight).any(2).any(0)
-        torch.testing.assert_close(has_inputs, is_read)
-        n_removed += int((~is_read).sum())
-    assert n_removed > 0
+    graph = WeightGraph(module, FlatParameters(module), torch.from_numpy(images[0][:2]))
+    masks = graph.by_name(graph.parameters.weights != 0)
+    reached, read = (find(masks)[:-1].numpy() for find in (graph.reached, graph.read))
+    np.testing.assert_array_equal(reached, read)
+    assert not read.all()
 
 
 BY_OUTPUTS = [
