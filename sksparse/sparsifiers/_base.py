@@ -15,8 +15,6 @@ layers are never pruned.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
-from functools import cached_property
 
 import torch
 from sklearn.base import clone
@@ -24,12 +22,10 @@ from torch import Tensor, nn
 
 from sksparse._estimator import Component
 from sksparse.sparsifiers._task import Phase, Task
+from sksparse.sparsifiers._unit_removal import UnitRemoval
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
 from sksparse.sparsifiers.parameters._probe import Probe
-from sksparse.sparsifiers.structure._module_units import ModuleUnits
 from sksparse.sparsifiers.structure._revived import keep_paths_alive
-from sksparse.sparsifiers.structure._target import Target
-from sksparse.sparsifiers.structure._weight_graph import WeightGraph
 
 
 class Sparsifier(Component, ABC):
@@ -88,7 +84,7 @@ class Sparsifier(Component, ABC):
         """
 
 
-class SparsifierRun(ABC):
+class SparsifierRun(UnitRemoval, ABC):
     """One sparsified training: the methods that the trainer calls, in this order.
 
     For every phase ``begin_phase``, then ``learned`` for a new optimiser; for
@@ -131,17 +127,14 @@ class SparsifierRun(ABC):
     compacts = False
 
     def __init__(self, module: nn.Module, task: Task) -> None:
-        self.task = task
-        self._refuse_other_measures()
+        super().__init__(task)
+        if task.target is not None:
+            task.target.require_measure(self.measures)
         self.counted = self.counted or task.target_sparsity is not None
         self.rate = task.learning_rate
         self.module = module
         self.parameters = FlatParameters(module)
         self.n_weights = self.n_dense_weights = self.parameters.n_weights
-        # what the dense network has, once units were taken out of it
-        self._dense_totals: dict[str, float] | None = None
-        self.mask: Tensor | None = None
-        self.other_mask: Tensor | None = None
         self.others = nn.Parameter(self.parameters.others)
         self.others.grad = self.parameters.other_gradient
         self.unite()
@@ -155,42 +148,6 @@ class SparsifierRun(ABC):
     @abstractmethod
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         """Prune, freeze or rewind what the phase asks for."""
-
-    @cached_property
-    def graph(self) -> WeightGraph:
-        """The units of the module as nodes, its weights as edges; none where it is not followed."""
-        return WeightGraph(self.module, self.parameters, self.task.example)
-
-    @cached_property
-    def units(self) -> ModuleUnits:
-        """The removable units of the module, where everything in it can be followed.
-
-        Raises
-        ------
-        ValueError
-            It names what cannot be followed.
-        """
-        picture = self.graph.picture
-        if picture is None:
-            raise ValueError("Units are found from a few rows of features; give Task(example=...).")
-        picture.require_followed(
-            "Removing whole units", "Choose granularity='weight', or change the module."
-        )
-        return ModuleUnits(picture, self.parameters)
-
-    def _refuse_other_measures(self) -> None:
-        """Refuse a target that counts what this run does not remove."""
-        target = self.task.target
-        if target is None or target.measure in self.measures:
-            return
-        if "flops" in self.measures:
-            remedy = "give target_flops or target_sparsity, or remove whole units"
-        else:
-            remedy = "give target_sparsity, or remove whole units"
-        raise ValueError(
-            f"{target.option} counts {target.measure}, which are not what this sparsifier removes "
-            f"with these options; {remedy}: granularity='unit', where a sparsifier has it."
-        )
 
     @property
     def weights(self) -> Tensor:
@@ -218,7 +175,7 @@ class SparsifierRun(ABC):
         """What the optimiser updates in this phase."""
         return [self.latent, self.others]
 
-    def before_batch(self) -> None:  # noqa: B027, most methods need nothing here
+    def before_batch(self) -> None:
         """Write the weights that the next batch is to see."""
 
     def after_backward(self) -> None:
@@ -235,17 +192,11 @@ class SparsifierRun(ABC):
 
     def after_step(self) -> None:
         """Project after an update; by default, pruned weights back to exactly zero."""
-        self._apply_masks()
-
-    def _apply_masks(self) -> None:
-        if self.mask is not None:
-            self.weights.mul_(self.mask)
-        if self.other_mask is not None:
-            self.parameters.others.mul_(self.other_mask)
+        self.apply_masks()
 
     def before_evaluation(self) -> None:
         """Write the weights of the network as it would be returned now, without noise."""
-        self._apply_masks()
+        self.apply_masks()
 
     def take_over(self, changed: Tensor) -> None:
         """Learn on from weights of the module that a callback has changed, but for pruned ones.
@@ -343,86 +294,6 @@ class SparsifierRun(ABC):
         if not self.counted:
             return keep
         return keep_paths_alive(keep, scores, self.graph, self._first_weights)
-
-    def require_target(self) -> None:
-        """Refuse, before training, a target that removing units cannot meet.
-
-        Raises
-        ------
-        ValueError
-            It says the least share that can be left.
-        """
-        if self.task.target is not None:
-            self.units.check_target(self.task.target)
-
-    def choose_units(self, scores: Tensor, is_open: Tensor) -> Tensor:
-        """The units to keep in the end: as the target asks, or those that `alpha` leaves open.
-
-        A layer is never emptied; where `alpha` would do so, the guard warns.
-
-        Parameters
-        ----------
-        scores : torch.Tensor of shape (n_units,)
-            The larger, the longer a unit is kept; comparable between layers.
-        is_open : torch.Tensor of shape (n_units,)
-            Boolean: what is kept where there is no target.
-
-        Returns
-        -------
-        keep : torch.Tensor of shape (n_units,)
-            Boolean.
-        """
-        if self.task.target is not None:
-            return self.units.choose(scores, self.relative_to_now(self.task.target))
-        return self.units.guarded(is_open, scores)
-
-    def share_of_units(self, keep: Tensor, measure: str) -> float:
-        """The share of the dense network that is left when only some units are kept.
-
-        Parameters
-        ----------
-        keep : torch.Tensor of shape (n_units,)
-            Boolean, one for each of ``units``, some of which may have been taken out before.
-        measure : {"weights", "flops", "units"}
-            What is counted, as in ``Target``.
-
-        Returns
-        -------
-        share : float
-        """
-        return self.units.left(keep, measure) * self._share_of_dense(measure)
-
-    def relative_to_now(self, target: Target) -> Target:
-        """A target as a share of the module as it is, of which units may have been taken out."""
-        return replace(target, left=min(1.0, target.left / self._share_of_dense(target.measure)))
-
-    def _share_of_dense(self, measure: str) -> float:
-        if self._dense_totals is None:
-            return 1.0
-        return self.units.totals[measure] / self._dense_totals[measure]
-
-    def share_left(self) -> float:
-        """The share of the dense network that is left now, in the measure of the target.
-
-        Without a target, or where it counts weights, that is ``density``. A unit is left when
-        something that makes it and something that reads it is not zero.
-        """
-        target = self.task.target
-        if target is None or target.measure == "weights":
-            return self.density()
-        return self.share_of_units(self.units.in_use(self.parameters.values), target.measure)
-
-    def freeze_units(self, keep: Tensor) -> None:
-        """Keep only these units, with all that belongs to them, from now on.
-
-        Parameters
-        ----------
-        keep : torch.Tensor of shape (n_units,)
-            Boolean, one for each of ``units``.
-        """
-        mask = self.units.mask(keep).to(self.weights.dtype)
-        self.mask, self.other_mask = mask.tensor_split([self.n_weights])
-        self._apply_masks()
 
     def freeze(self, keep: Tensor) -> None:
         """Keep only the weights where the flat boolean tensor is true, from now on."""

@@ -38,6 +38,46 @@ def prunable_tensors(module: nn.Module) -> dict[str, nn.Parameter]:
     return {n: p for n, p in module.named_parameters() if p.ndim >= 2 and p.requires_grad}
 
 
+def numbers_for(
+    name: str, values: Any, n: int, noun: str, *, least: float = 0.0, most: float = math.inf
+) -> list[float]:
+    """Several numbers, from one for all of them or a sequence.
+
+    Parameters
+    ----------
+    name : str
+        The option that is read, for the message.
+    values : float or sequence of float
+        What the user gave.
+    n : int
+        How many numbers there are to be.
+    noun : str
+        What they are for, in the plural, for the message.
+    least, most : float
+        The range of what is accepted.
+
+    Returns
+    -------
+    numbers : list of float
+    """
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except ValueError:
+        # what is no number is out of range
+        numbers = np.array(math.nan)
+    if numbers.ndim == 0:
+        numbers = numbers.repeat(n)
+    in_range = (numbers >= least) & (numbers <= most)
+    if numbers.shape != (n,) or not in_range.all():
+        bounds = f" of at least {least}" if math.isinf(most) else f" from {least} to {most}"
+        if math.isinf(least):
+            bounds = ""
+        raise ValueError(
+            f"{name}={values!r} must be one number{bounds}, or one for each of the {n} {noun}."
+        )
+    return [float(number) for number in numbers]
+
+
 class FlatParameters:
     """All trainable parameters of a module, prunable weights first, as one flat tensor.
 
@@ -172,23 +212,10 @@ class FlatParameters:
         numbers : torch.Tensor of shape (n_tensors,)
             In the order of ``tensors``.
         """
-        try:
-            numbers = np.asarray(values, dtype=np.float64)
-        except ValueError:
-            # what is no number is out of range
-            numbers = np.array(math.nan)
-        if numbers.ndim == 0:
-            numbers = numbers.repeat(len(self.tensors))
-        in_range = (numbers >= least) & (numbers <= most)
-        if numbers.shape != (len(self.tensors),) or not in_range.all():
-            bounds = f" of at least {least}" if math.isinf(most) else f" from {least} to {most}"
-            if math.isinf(least):
-                bounds = ""
-            raise ValueError(
-                f"{name}={values!r} must be one number{bounds}, or one for each of the "
-                f"{len(self.tensors)} weight tensors."
-            )
-        return self.weights.new_tensor(numbers.tolist())
+        found = numbers_for(
+            name, values, len(self.tensors), "weight tensors", least=least, most=most
+        )
+        return self.weights.new_tensor(found)
 
     def release(self) -> None:
         """Give every parameter memory of its own again, trainable and without a gradient."""

@@ -15,16 +15,16 @@ from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
 from sksparse.sparsifiers._larger_steps import LargerSteps
 from sksparse.sparsifiers._strength_control import StrengthControl
 from sksparse.sparsifiers._task import Phase, Task
-from sksparse.sparsifiers.masks._keep import n_kept
-from sksparse.sparsifiers.parameters._flat_parameters import UnitGates, multiply
 from sksparse.sparsifiers.parameters._probe import Probe
+from sksparse.sparsifiers.stochastic._gate_groups import GateGroups
+from sksparse.sparsifiers.stochastic._group_removal import MEASURES, GroupRemoval
 from sksparse.sparsifiers.stochastic._local_reparametrisation import LocalNoise
+from sksparse.sparsifiers.stochastic._per_sample_gates import RowFactors
 from sksparse.sparsifiers.stochastic._scale_posteriors import (
     Horseshoe,
     NormalJeffreys,
     ScalePosterior,
 )
-from sksparse.sparsifiers.structure._unit_masks import UnitMasks
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ TUNING = Tuning()
 
 
 class BayesianGroups(Sparsifier):
-    r"""Give each input unit of a layer a random scale with a prior that favours zero.
+    r"""Give each input of a layer, or unit, a random scale with a prior that favours zero.
 
-    All weights that leave unit :math:`i` are :math:`w_{ij} = z_i v_{ij}`. The scales have
+    All weights that leave input :math:`i` are :math:`w_{ij} = z_i v_{ij}`. The scales have
     the prior :math:`1 / |z|` ("normal_jeffreys") or a product of half-Cauchy priors of the
     layer and the unit ("horseshoe"), the :math:`v` a standard normal prior. The objective is
 
@@ -70,27 +70,32 @@ class BayesianGroups(Sparsifier):
     Linear and convolution layers draw scales and what they compute anew in each row;
     the weights of other layers are drawn once a batch.
 
-    After `sparsify_fraction` of the epochs units are removed whose scale is beyond `threshold`,
-    with all weights that leave them and, where layers follow each other in an ``nn.Sequential``,
-    those that enter them; with `target_sparsity` as many as it takes, the last one in
-    part, by magnitude, to reach the target to within one weight. Means of scales and weights are
-    multiplied, and what is left is trained further without noise. With `target_sparsity`, `alpha`
-    is not used: the strength begins at ``0.5 / n_samples`` and rises while too few units are beyond
-    the threshold, and falls while too many are.
+    After `sparsify_fraction` of the epochs inputs or units are removed whose scale is beyond
+    `threshold`, with all weights that leave them and, where nothing else reads a unit, those that
+    make it, but for the best one of a layer that would lose all. Means of scales and weights
+    are multiplied, and what is left is trained further without noise. With a target
+    (`target_sparsity`, `target_flops`, `target_units`), `alpha` is not used: the strength begins at
+    ``0.5 / n_samples`` and rises while too few are beyond the threshold, and falls while
+    too many are; then as many are removed as it takes. Inputs reach `target_sparsity` to within
+    one weight, since the last one is removed in part, by magnitude.
 
     Parameters
     ----------
+    granularity : {"input", "unit"}, default="input"
+        What has a scale: an input of a layer (an input channel of a convolution, a position
+        after flattening), or a unit between the layers (neuron, filter, state of a
+        recurrent layer), whose scale all layers that read it share.
     prior : {"normal_jeffreys", "horseshoe"}, default="normal_jeffreys"
         The prior of the scales.
     layer_strengths : sequence of float, default=None
         Factors on the divergence of the scales of the prunable tensors, in the order of the
-        module: where units have many weights, the divergence of these dominates. None weighs all
-        alike.
+        module, for units of the layers that have some: where a scale has many weights, the
+        divergence of these dominates. None weighs all alike.
     threshold : float or sequence of float, default=None
-        A unit is removed from here on: by the logarithm of variance over squared mean of its
-        scale ("normal_jeffreys", None is 0) or by the negative logarithm of its mode
-        ("horseshoe", None is half that of `tau`). One for all prunable tensors, or one for
-        each, in the order of the module. The posteriors of used and unused units form separate
+        An input or unit is removed from here on: by the logarithm of variance over squared mean
+        of its scale ("normal_jeffreys", None is 0) or by the negative logarithm of its mode
+        ("horseshoe", None is half that of `tau`). One number, or one for each as in
+        `layer_strengths`. The posteriors of used and unused units form separate
         clusters; a lower threshold than 0 removes more of what is between them.
     tau : float, default=1e-5
         Scale of the half-Cauchy prior of a layer in the horseshoe.
@@ -116,7 +121,10 @@ class BayesianGroups(Sparsifier):
     BayesianGroups(prior='horseshoe')
     """
 
+    granularities = ("input", "unit")
+
     _parameter_constraints: dict = {
+        "granularity": [StrOptions({"input", "unit"})],
         "prior": [StrOptions({"normal_jeffreys", "horseshoe"})],
         "layer_strengths": ["array-like", None],
         "threshold": [Real, "array-like", None],
@@ -130,6 +138,7 @@ class BayesianGroups(Sparsifier):
     def __init__(
         self,
         *,
+        granularity: str = "input",
         prior: str = "normal_jeffreys",
         layer_strengths: Sequence[float] | None = None,
         threshold: float | Sequence[float] | None = None,
@@ -139,6 +148,7 @@ class BayesianGroups(Sparsifier):
         min_noise_displacement: float = 20.0,
         min_weight_displacement: float = 10.0,
     ) -> None:
+        self.granularity = granularity
         self.prior = prior
         self.layer_strengths = layer_strengths
         self.threshold = threshold
@@ -169,40 +179,33 @@ class BayesianGroups(Sparsifier):
 
 class _BayesianRun(SparsifierRun):
     def __init__(self, options: BayesianGroups, module: nn.Module, task: Task) -> None:
+        self.measures = MEASURES[options.granularity]
         super().__init__(module, task)
         self._options = options
         self.separate()
-        self.graph.require_axis("input", "BayesianGroups", "Choose 'variational' instead.")
-        self._units = UnitGates(self.parameters, "input")
-        self._unit_masks = UnitMasks(self.graph, self._units)
+        self._removal = GroupRemoval(self, options.granularity)
+        gates = self._gates = self._removal.gates
         self.scales = self._make_scales()
         strengths = options.layer_strengths
-        self._factors = self.parameters.per_tensor(
-            "layer_strengths", 1.0 if strengths is None else strengths
-        )[self.scales.column_layer]
-        threshold = self.scales.threshold if options.threshold is None else options.threshold
-        self._threshold = self.parameters.per_tensor("threshold", threshold, least=-math.inf)[
-            self._units.layer
+        self._factors = gates.per_layer("layer_strengths", 1.0 if strengths is None else strengths)[
+            self.scales.column_layer
         ]
+        threshold = self.scales.threshold if options.threshold is None else options.threshold
+        self._threshold = gates.per_layer("threshold", threshold, least=-math.inf)[gates.layer]
         self.log_variance = nn.Parameter(torch.full_like(self.weights, TUNING.first_log_variance))
         self._slope = self.log_variance.grad = torch.zeros_like(self.weights)
         self._variance = torch.exp(self.log_variance.data)
-        self._layers = {name: i for i, name in enumerate(self.tensors)}
-        self._noise = LocalNoise(module, self.parameters, self._variance, self._draw_scales)
-        self._shared = [
-            _SharedDraw(place, self.tensors[name], self._layers[name])
-            for name, place in self._noise.shared.items()
-        ]
-        self._views = {
-            "weights": self._units.weight_views(self.weights),
-            "latent": self._units.weight_views(self.latent.data),
-        }
+        factors = RowFactors(module, gates, self._draw_scales)
+        self._noise = LocalNoise(module, self.parameters, self._variance, factors)
+        self._shared = _SharedDraws(self, self._noise.shared)
+        self._weights = gates.views(self.weights)
+        self._latents = gates.views(self.latent.data)
         self._plan_noise()
 
     def _make_scales(self) -> ScalePosterior:
-        layer = self._units.layer
+        layer, n_layers = self._gates.layer, len(self._gates.layer_names)
         if self._options.prior == "horseshoe":
-            return Horseshoe(layer, self.weights, self._options.tau)
+            return Horseshoe(layer, n_layers, self.weights, self._options.tau)
         return NormalJeffreys(layer, self.weights)
 
     def _plan_noise(self) -> None:
@@ -218,11 +221,11 @@ class _BayesianRun(SparsifierRun):
         self._warmup_batches = max(1, round(options.warmup_fraction * n_batches))
         self._strength = 1.0 / task.n_samples if task.alpha is None else task.alpha
         self._control: StrengthControl | None = None
-        if task.target_sparsity is not None:
+        if task.target is not None:
             self._strength = TUNING.first_strength / task.n_samples
             n_updates = n_batches // TUNING.control_interval
             self._control = StrengthControl(
-                self._strength, 1 - task.target_sparsity, n_updates, log_range=TUNING.log_range
+                self._strength, task.target.left, n_updates, log_range=TUNING.log_range
             )
         self._batch = 0
         self._training_noise = True
@@ -242,8 +245,8 @@ class _BayesianRun(SparsifierRun):
         noise = [self.log_variance, self.scales.values] if self._training_noise else []
         return [*super().learned(), *noise]
 
-    def _draw_scales(self, name: str, n_rows: int) -> Tensor:
-        return self.scales.sample(self._layers[name], n_rows)
+    def _draw_scales(self, n_rows: int, *, training: bool) -> Tensor:
+        return self.scales.sample(n_rows)
 
     def before_batch(self) -> None:
         if not self._training_noise:
@@ -254,8 +257,7 @@ class _BayesianRun(SparsifierRun):
         self.weights.copy_(self.latent.data)
         self._noise.gradient.zero_()
         self.scales.values.grad.zero_()  # type: ignore[union-attr]
-        for draw in self._shared:
-            draw.write(self)
+        self._shared.write()
 
     def after_backward(self) -> None:
         if not self._training_noise:
@@ -263,8 +265,7 @@ class _BayesianRun(SparsifierRun):
             return
         self.latent_gradient.copy_(self.parameters.weight_gradient)
         torch.mul(self._noise.gradient, self._variance, out=self._slope)
-        for draw in self._shared:
-            draw.read(self)
+        self._shared.read()
         self.add_weight_decay()
         strength = self._strength * min(1.0, self._batch / self._warmup_batches)
         self.latent_gradient.add_(self.latent.data, alpha=strength)
@@ -275,7 +276,7 @@ class _BayesianRun(SparsifierRun):
         if self._control is None or self._batch < self._warmup_batches:
             return
         if self._batch % TUNING.control_interval == 0:
-            self._strength = self._control.update(self.density())
+            self._strength = self._control.update(self.share_left())
 
     def after_step(self) -> None:
         if not self._training_noise:
@@ -294,8 +295,7 @@ class _BayesianRun(SparsifierRun):
         self._write_means(self.scales.mean() * self._is_used())
 
     def _write_means(self, scales: Tensor) -> None:
-        views = self._views
-        multiply(views["latent"], self._units.unit_views(scales), out=views["weights"])
+        self._gates.multiply(self._latents, scales, out=self._weights)
 
     def penalty(self) -> float:
         if not self._training_noise:
@@ -309,45 +309,73 @@ class _BayesianRun(SparsifierRun):
     def density(self) -> float:
         if not self._training_noise:
             return super().density()
-        return self._unit_masks.count(self._is_used()) / self.n_weights
+        return self._removal.density(self._is_used())
+
+    def share_left(self) -> float:
+        if not self._training_noise:
+            return super().share_left()
+        return self._removal.share_left(self._is_used())
 
     def _remove_noise(self) -> None:
-        """Fix which units are removed and continue with the means of the others."""
+        """Fix what is removed and continue with the means of the others."""
         self._training_noise = False
         self._noise.remove()
         self._write_means(self.scales.mean())
-        if self.task.target_sparsity is None:
-            keep = self._unit_masks.live(self._is_used())
-        else:
-            count = n_kept(self.n_weights, self.task.target_sparsity)
-            keep = self._unit_masks.keep_best(self.scales.score(), self.weights.abs(), count)
         self.unite()
-        self.fix_mask(keep)
+        self._removal.close(-self.scales.score(), self._is_used())
 
 
-class _SharedDraw:
-    """Weights of one tensor that are drawn once for all rows of a batch."""
+class _SharedDraws:
+    """Weights of the tensors that are drawn once for all rows of a batch.
 
-    def __init__(self, place: slice, tensor: Tensor, layer: int) -> None:
-        self._place = place
-        self._layer = layer
-        self._shape = tensor.shape
-        self._other_axes = [i for i in range(tensor.ndim) if i != 1]
+    Parameters
+    ----------
+    run : _BayesianRun
+        The run.
+    places : dict of str to slice
+        The tensors, with their places among all weights.
+    """
 
-    def write(self, run: _BayesianRun) -> None:
+    def __init__(self, run: _BayesianRun, places: dict[str, slice]) -> None:
+        self._run = run
+        self._places = places
+        gates: GateGroups = run._gates
+        self._groups = {name: gates.groups_of(name) for name in places}
+        self._axes = {name: gates.axes.get(name, 0) for name in places}
+
+    def write(self) -> None:
         """Draw and write the weights of the next batch."""
+        if not self._places:
+            return
+        run = self._run
         with torch.enable_grad():
-            self._z = run.scales.sample(self._layer, 1)[0]
-        deviation = run._variance[self._place].sqrt()
-        self._noise = torch.randn_like(deviation).mul_(deviation)
-        self._drawn = (run.latent.data[self._place] + self._noise).view(self._shape)
-        self._factor = self._z.detach().view(1, -1, *[1] * (len(self._shape) - 2))
-        run.weights[self._place] = (self._drawn * self._factor).view(-1)
+            self._z = run.scales.sample(1)[0]
+        padded = torch.cat([self._z.detach(), self._z.new_ones(1)])
+        self.factors, self.noise, self._drawn = {}, {}, {}
+        for name, place in self._places.items():
+            tensor, groups = run.tensors[name], self._groups[name]
+            shape = [1] * tensor.ndim
+            shape[self._axes[name]] = -1
+            factor = padded[-1:] if groups is None else padded[groups]
+            self.factors[name] = factor.view(shape)
+            deviation = run._variance[place].sqrt()
+            self.noise[name] = torch.randn_like(deviation).mul_(deviation)
+            self._drawn[name] = (run.latent.data[place] + self.noise[name]).view(tensor.shape)
+            run.weights[place] = (self._drawn[name] * self.factors[name]).view(-1)
 
-    def read(self, run: _BayesianRun) -> None:
+    def read(self) -> None:
         """Turn the gradient by these weights into gradients by what was drawn."""
-        slope = run.parameters.weight_gradient[self._place].view(self._shape)
-        self._z.backward((slope * self._drawn).sum(self._other_axes))
-        by_mean = (slope * self._factor).view(-1)
-        run.latent_gradient[self._place] = by_mean
-        run._slope[self._place] = 0.5 * self._noise * by_mean
+        if not self._places:
+            return
+        run = self._run
+        by_scale = self._z.new_zeros(len(self._z) + 1)
+        for name, place in self._places.items():
+            drawn, groups = self._drawn[name], self._groups[name]
+            slope = run.parameters.weight_gradient[place].view(drawn.shape)
+            if groups is not None:
+                others = [axis for axis in range(drawn.ndim) if axis != self._axes[name]]
+                by_scale.index_add_(0, groups, (slope * drawn).sum(others))
+            by_mean = (slope * self.factors[name]).view(-1)
+            run.latent_gradient[place] = by_mean
+            run._slope[place] = 0.5 * self.noise[name] * by_mean
+        self._z.backward(by_scale[:-1])

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
 from sksparse.sparsifiers._task import Phase, Task
-from sksparse.sparsifiers.masks._keep import n_kept, rank_shares
-from sksparse.sparsifiers.parameters._flat_parameters import UnitGates
 from sksparse.sparsifiers.parameters._probe import Probe
+from sksparse.sparsifiers.stochastic._group_removal import MEASURES, GroupRemoval
 from sksparse.sparsifiers.stochastic._ising_model import (
     TUNING,
     mean_fields,
@@ -22,7 +21,7 @@ from sksparse.sparsifiers.stochastic._ising_model import (
     removal_scores,
     solve,
 )
-from sksparse.sparsifiers.structure._unit_masks import UnitMasks
+from sksparse.sparsifiers.structure._target import Target
 from sksparse.sparsifiers.structure._weight_graph import WeightGraph
 
 
@@ -47,11 +46,12 @@ class IsingDropout(Sparsifier):
     Every `solve_every` batches one batch is trained with all units, from which the couplings
     and fields are computed; a descent by flips then finds the state for a penalty that
     rises to `alpha`, and until the next solution the units that are off are masked
-    and their weights are not trained. With `target_sparsity`, the units of each layer are
-    ranked by the penalty at which they are dropped, and the same share of each layer is dropped,
-    so many that a sparsity that rises to the target is met: the last unit in part, by
-    magnitude, to reach it to within one weight. After `sparsify_fraction` of the epochs the state
-    is final, and what is left is trained further.
+    and their weights are not trained. With `target_sparsity` or `target_flops`, the units of each
+    layer are ranked by the penalty at which they are dropped, and the same share of each layer is
+    dropped, so many that a sparsity that rises to the target is met; weights to within one, since
+    the last unit is dropped in part, by magnitude. After `sparsify_fraction` of the epochs the
+    state is final, but for the best unit of a layer that would lose all, and what is left is
+    trained further.
 
     The paper leaves the energy and its optimiser partly open; this is an interpretation
     and may change. It works on ``nn.Sequential`` modules of linear layers and activations.
@@ -82,6 +82,8 @@ class IsingDropout(Sparsifier):
     >>> IsingDropout(solve_every=20)
     IsingDropout(solve_every=20)
     """
+
+    granularities = ("input",)
 
     _parameter_constraints: dict = {
         "coupling": [Interval(Real, 0, None, closed="left")],
@@ -191,13 +193,16 @@ def chain_of_linear_layers(graph: WeightGraph) -> list[Any]:
 
 
 class _IsingRun(SparsifierRun):
+    measures = MEASURES["input"]
+
     def __init__(self, options: IsingDropout, module: nn.Module, task: Task) -> None:
         super().__init__(module, task)
         self._options = options
         self._unit_penalty = options.default_alpha if task.alpha is None else task.alpha
         layers = chain_of_linear_layers(self.graph)
-        self._units = UnitGates(self.parameters, "input")
-        self._unit_masks = UnitMasks(self.graph, self._units)
+        self._removal = GroupRemoval(self, "input")
+        self._scores = self._removal.gates.sizes
+        self._is_open = self._scores > 0
         self._statistics = UnitStatistics(layers)
         ramp = options.ramp_fraction * self.phases[0].epochs * task.steps_per_epoch
         self._ramp_batches = round(ramp)
@@ -225,21 +230,22 @@ class _IsingRun(SparsifierRun):
         self._statistics.remove()
         self._dropping = False
         self.unite()
-        self.fix_mask(self._passes > 0)
+        self._removal.close(self._scores, self._is_open)
 
     def _solve(self, progress: float) -> None:
-        """Find which weights are in use at a share of the final penalty or sparsity."""
+        """Find which weights are in use at a share of the final penalty or target."""
         couplings, fields = self._statistics.model(self._options.coupling)
-        if self.task.target_sparsity is not None:
-            count = n_kept(self.n_weights, progress * self.task.target_sparsity)
-            scores = removal_scores(couplings, fields).split(self._units.counts)
-            shares = torch.cat([rank_shares(score[None]) for score in scores])
-            keep = self._unit_masks.keep_best(shares, self.weights.abs(), count)
-        else:
-            means, penalty = mean_fields(couplings, fields), progress * self._unit_penalty
-            states = solve(couplings, penalised_fields(fields, means, penalty))
-            keep = self._unit_masks.live(torch.cat(states[:-1]) > 0)
-        self._passes.copy_(keep)
+        target, columns = self.task.target, self._removal.removed
+        if target is not None:
+            self._scores = columns.ranks_in_layers(-removal_scores(couplings, fields))
+            now = Target(target.measure, 1 - progress * (1 - target.left))
+            self._passes.copy_(self._removal.kept(self._scores, now))
+            return
+        means, penalty = mean_fields(couplings, fields), progress * self._unit_penalty
+        states = solve(couplings, penalised_fields(fields, means, penalty))
+        self._is_open = torch.cat(states[:-1]) > 0
+        self._scores = torch.cat(fields[:-1])
+        self._passes.copy_(columns.mask(self._is_open)[: self.n_weights])
 
     def before_batch(self) -> None:
         if not self._dropping:

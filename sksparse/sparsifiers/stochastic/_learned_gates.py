@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from numbers import Real
 
 import torch
-from sklearn.utils._param_validation import Interval
-from torch import Tensor, nn
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
 
 from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
 from sksparse.sparsifiers._larger_steps import LargerSteps
 from sksparse.sparsifiers._task import Phase, Task
-from sksparse.sparsifiers.masks._keep import keep_ranked, n_kept
 from sksparse.sparsifiers.parameters._probe import Probe
+from sksparse.sparsifiers.stochastic._group_removal import MEASURES, GroupRemoval
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """How the multiplier of a target sparsity is updated.
+    """How the multiplier of a target is updated.
 
     Parameters
     ----------
     ascent : float
-        By how much it rises if the density exceeds the target by 1 as long as gates are trained.
+        By how much it rises if what is left exceeds the target by 1 as long as gates are trained.
     control_interval : int
         Batches between two updates.
     """
@@ -37,7 +37,7 @@ TUNING = Tuning()
 
 
 class LearnedGates(Sparsifier):
-    r"""Learn a real gate for every weight, which is in use where the gate is at least 1/2.
+    r"""Learn a real gate for every weight, input or unit, in use where it is at least 1/2.
 
     The objective is
 
@@ -54,22 +54,33 @@ class LearnedGates(Sparsifier):
     it drives gates to 0 or 1. The step at 1/2 has no slope, so gates learn as if it were
     the identity on [0, 1], to which they are clipped after each update.
 
-    With `target_sparsity`, `alpha` is not used: it is replaced by a multiplier that rises
-    while the mean gate is above the target density and restarts from zero below it.
+    With gates of inputs or units the first penalty is the expected number of weights that are
+    left, and each term of the second counts as often as the gate has weights.
+
+    With a target (`target_sparsity`, `target_flops`, `target_units`), `alpha` is not used: it is
+    replaced by a multiplier that rises while what is left in expectation, in the measure of the
+    target, is above it, and restarts from zero below it.
 
     After `sparsify_fraction` of the epochs the gates are fixed: with `alpha` those below 1/2 are
-    closed; with `target_sparsity` exactly the required number stays open, ranked by
-    gate and within equal gates by magnitude. The weights that are left are trained on.
+    closed, but for the best one of a layer that would lose all; with `target_sparsity` exactly the
+    required number of weights stays, ranked by gate and within equal gates by magnitude, or with
+    gates of units as many whole units as the target allows. The weights that are left are trained
+    on.
 
     Parameters
     ----------
+    granularity : {"weight", "input", "unit"}, default="weight"
+        What has a gate: a weight; an input of a layer (an input channel of a convolution, a
+        position after flattening) with all weights that leave it; or a unit between the layers
+        (neuron, filter, state of a recurrent layer) with all weights that read it. A unit whose
+        gate is closed, or that no open input reads, loses the weights that make it as well.
     bimodality : float, default=0.5
         Penalty :math:`\rho` of the variance, in multiples of `alpha`. Without a gradient of the
         loss, a gate falls from below :math:`(\rho + 1) / 2 \rho` and rises from above, so that
         for :math:`\rho < 1` all gates fall.
     gate_init : float or sequence of float, default=1.0
         Initial gates, from 0.5 to 1: one number, or one for each prunable tensor in the order
-        of the module.
+        of the module, with gates of units for each layer that has units.
     sparsify_fraction : float, default=0.6
         Share of the epochs in which gates are trained; the rest trains what is left.
     min_gate_displacement : float, default=5.0
@@ -90,7 +101,10 @@ class LearnedGates(Sparsifier):
     LearnedGates(bimodality=1.0)
     """
 
+    granularities = ("weight", "input", "unit")
+
     _parameter_constraints: dict = {
+        "granularity": [StrOptions({"weight", "input", "unit"})],
         "bimodality": [Interval(Real, 0, None, closed="left")],
         "gate_init": [Interval(Real, 0.5, 1, closed="both"), "array-like"],
         "sparsify_fraction": [Interval(Real, 0, 1, closed="right")],
@@ -101,12 +115,14 @@ class LearnedGates(Sparsifier):
     def __init__(
         self,
         *,
+        granularity: str = "weight",
         bimodality: float = 0.5,
         gate_init: float | Sequence[float] = 1.0,
         sparsify_fraction: float = 0.6,
         min_gate_displacement: float = 5.0,
         min_weight_displacement: float = 10.0,
     ) -> None:
+        self.granularity = granularity
         self.bimodality = bimodality
         self.gate_init = gate_init
         self.sparsify_fraction = sparsify_fraction
@@ -134,31 +150,40 @@ class LearnedGates(Sparsifier):
 
 class _LearnedGatesRun(SparsifierRun):
     def __init__(self, options: LearnedGates, module: nn.Module, task: Task) -> None:
+        self.measures = MEASURES[options.granularity]
         super().__init__(module, task)
         self._options = options
         self.separate()
-        self.gates = nn.Parameter(self._initial_gates())
-        self._gate_gradient = self.gates.grad = torch.zeros_like(self.weights)
-        self._open = torch.ones_like(self.weights)
+        self._removal = GroupRemoval(self, options.granularity)
+        self._groups = self._removal.gates
+        start = self._groups.per_layer("gate_init", options.gate_init, least=0.5, most=1.0)
+        start = start[self._groups.layer]
+        self.gates = nn.Parameter(start)
+        self._gate_gradient = self.gates.grad = torch.zeros_like(start)
+        self._open = torch.ones_like(start)
+        self._product = torch.empty_like(self.weights)
+        self._weights = self._groups.views(self.weights)
+        self._slopes = self._groups.views(self.parameters.weight_gradient)
+        self._latents = self._groups.views(self.latent.data)
+        self._latent_slopes = self._groups.views(self.latent_gradient)
+        self._product_views = self._groups.views(self._product)
         gating = self.phases[0]
         rate = task.rate_for_displacement(options.min_gate_displacement, gating.epochs)
         self._gate_steps = LargerSteps(self.gates.data, rate / gating.learning_rate)
         alpha = 0.1 / task.n_samples if task.alpha is None else task.alpha
-        self._gate_penalty = self.weights.new_tensor(alpha if task.target_sparsity is None else 0.0)
+        self._size = self._removal.expected_weights()
+        if task.target is not None:
+            alpha, self._size = 0.0, self._removal.expected_share()
+        self._multiplier = self.weights.new_tensor(alpha)
         self._ascent = TUNING.ascent / max(1, gating.epochs * task.steps_per_epoch)
+        # what a gate counts by itself while all are open, for the variances
+        self._costs = self._size.slope(torch.ones_like(start)).clone()
         self._batch = 0
         self._training_gates = True
 
-    def _initial_gates(self) -> Tensor:
-        levels = self.parameters.per_tensor(
-            "gate_init", self._options.gate_init, least=0.5, most=1.0
-        )
-        sizes = torch.tensor(self.parameters.sizes, device=self.weights.device)
-        return levels.repeat_interleave(sizes)
-
     @property
     def phases(self) -> tuple[Phase, ...]:
-        options, free = self._options, self.task.target_sparsity is None
+        options, free = self._options, self.task.target is None
         return self.task.two_phases(
             "gates",
             options.sparsify_fraction,
@@ -181,28 +206,34 @@ class _LearnedGatesRun(SparsifierRun):
 
     def _write_weights(self) -> None:
         torch.ge(self.gates.data, 0.5, out=self._open)
-        torch.mul(self.latent.data, self._open, out=self.weights)
+        self._groups.multiply(self._latents, self._open, out=self._weights)
 
     def after_backward(self) -> None:
         if not self._training_gates:
             super().after_backward()
             return
         slope = self.parameters.weight_gradient
-        torch.mul(slope, self._open, out=self.latent_gradient)
+        self._groups.multiply(self._slopes, self._open, out=self._latent_slopes)
         self.latent_gradient.add_(self.weights, alpha=self.task.weight_decay)
-        if self.task.target_sparsity is not None and self._batch % TUNING.control_interval == 0:
-            excess = self.gates.data.mean() - (1 - self.task.target_sparsity)
-            self._gate_penalty.add_(
-                excess, alpha=TUNING.control_interval * self._ascent / self.n_weights
-            )
-            # below the target it restarts from zero, or gates would close until it has fallen
-            self._gate_penalty.mul_(excess > 0)
+        if self._batch % TUNING.control_interval == 0:
+            self._refresh_penalty_gradient()
         self._batch += 1
         # straight through: the gate is clipped to [0, 1], where the slope of the step is taken as 1
-        torch.mul(slope, self.latent.data, out=self._gate_gradient)
-        rho = self._options.bimodality
-        self._gate_gradient.add_(self._gate_penalty * (1 + rho))
-        self._gate_gradient.addcmul_(self.gates.data, self._gate_penalty * (-2 * rho))
+        torch.mul(slope, self.latent.data, out=self._product)
+        by_gate = self._groups.sums(self._product_views)
+        torch.add(by_gate, self._penalty_slope, out=self._gate_gradient)
+
+    def _refresh_penalty_gradient(self) -> None:
+        """Compute what the penalty adds to the gradients until this is called again."""
+        gates, rho = self.gates.data, self._options.bimodality
+        if self.task.target is not None:
+            excess = self._size.expected(gates) - self.task.target.left
+            self._multiplier.add_(excess, alpha=TUNING.control_interval * self._ascent)
+            # below the target it restarts from zero, or gates would close until it has fallen
+            self._multiplier.mul_(excess > 0)
+        of_variances = self._costs * (1 - 2 * gates)
+        self._penalty_slope = self._size.slope(gates).add(of_variances, alpha=rho)
+        self._penalty_slope *= self._multiplier
 
     def after_step(self) -> None:
         if self._training_gates:
@@ -219,25 +250,26 @@ class _LearnedGatesRun(SparsifierRun):
 
     def penalty(self) -> float:
         decay = super().penalty()
-        if not self._training_gates or self.task.target_sparsity is not None:
+        if not self._training_gates or self.task.target is not None:
             # a multiplier belongs to a constraint, not to the objective
             return decay
         g = self.gates.data
-        cost = g.sum() + self._options.bimodality * (g - g * g).sum()
-        return decay + float(self._gate_penalty * cost)
+        cost = self._size.expected(g) + self._options.bimodality * (g - g * g) @ self._costs
+        return decay + float(self._multiplier * cost)
 
     def density(self) -> float:
         if not self._training_gates:
             return super().density()
-        return int((self.gates.data >= 0.5).sum()) / self.n_weights
+        return self._removal.density(self.gates.data >= 0.5)
+
+    def share_left(self) -> float:
+        if not self._training_gates:
+            return super().share_left()
+        return self._removal.share_left(self.gates.data >= 0.5)
 
     def _close_gates(self) -> None:
         """Fix which gates are open and continue with the weights themselves."""
         self._training_gates = False
-        keep = self.gates.data >= 0.5
-        if self.task.target_sparsity is not None:
-            count = n_kept(self.n_weights, self.task.target_sparsity)
-            keep = keep_ranked(self.gates.data, self.latent.data.abs(), count)
         self.weights.copy_(self.latent.data)
         self.unite()
-        self.fix_mask(keep)
+        self._removal.close(self.gates.data, self.gates.data >= 0.5)

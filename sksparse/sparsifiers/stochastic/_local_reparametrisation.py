@@ -15,13 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
-from sksparse.sparsifiers.structure._weight_graph import CONVOLUTIONS
+from sksparse.sparsifiers.stochastic._per_sample_gates import CONVOLUTIONS, RowFactors
 
 #: Under the root, whose slope at zero is infinite.
 _EPSILON = 1e-8
-
-#: From the name of a tensor and a number of rows to factors of its input units, one row each.
-InputFactors = Callable[[str, int], Tensor]
 
 
 class LocalNoise:
@@ -38,8 +35,8 @@ class LocalNoise:
         Its parameters.
     variance : torch.Tensor of shape (n_weights,)
         Variances of the weights, read in every forward pass.
-    input_factors : callable, default=None
-        Returns factors of shape (n_rows, n_input_units) for what enters a layer; None for 1.
+    factors : RowFactors, default=None
+        Random factors of what enters the layers; None for 1.
 
     Attributes
     ----------
@@ -54,11 +51,11 @@ class LocalNoise:
         module: nn.Module,
         parameters: FlatParameters,
         variance: Tensor,
-        input_factors: InputFactors | None = None,
+        factors: RowFactors | None = None,
     ) -> None:
         self.gradient = torch.zeros_like(variance)
         self.shared: dict[str, slice] = {}
-        self._input_factors = input_factors
+        self._factors = factors
         self._handles: list[Any] = []
         values, slopes = parameters.by_tensor(variance), parameters.by_tensor(self.gradient)
         start = 0
@@ -67,8 +64,8 @@ class LocalNoise:
             if is_handled(layer):
                 leaf = values[name].detach().requires_grad_()
                 leaf.grad = slopes[name]
-                if input_factors is not None:
-                    self._handles.append(layer.register_forward_pre_hook(self._scale(name)))
+                if factors is not None and factors.has(name):
+                    self._handles.append(layer.register_forward_pre_hook(_scale(factors, name)))
                 self._handles.append(layer.register_forward_hook(_add_noise(leaf)))
             else:
                 self.shared[name] = slice(start, start + weight.numel())
@@ -76,20 +73,10 @@ class LocalNoise:
 
     def remove(self) -> None:
         """Leave the layers as they were."""
+        if self._factors is not None:
+            self._factors.remove()
         for handle in self._handles:
             handle.remove()
-
-    def _scale(self, name: str) -> Callable[..., Any]:
-        def hook(layer: nn.Module, args: tuple[Tensor]) -> tuple[Tensor] | None:
-            if not layer.training:
-                return None
-            (x,) = args
-            factors = self._input_factors(name, len(x))  # type: ignore[misc]
-            shape = [len(x), *[1] * (x.ndim - 1)]
-            shape[-1 if isinstance(layer, nn.Linear) else 1] = factors.shape[1]
-            return (x * factors.view(shape),)
-
-        return hook
 
 
 def is_handled(layer: nn.Module) -> bool:
@@ -97,6 +84,13 @@ def is_handled(layer: nn.Module) -> bool:
     # a subclass may be used by its owner without being called, as in attention
     kind = type(layer)
     return kind is nn.Linear or (kind in CONVOLUTIONS and getattr(layer, "groups", 1) == 1)
+
+
+def _scale(factors: RowFactors, name: str) -> Callable[..., Any]:
+    def hook(layer: nn.Module, args: tuple[Tensor]) -> tuple[Tensor] | None:
+        return (factors.multiply(name, args[0], layer),) if layer.training else None
+
+    return hook
 
 
 def _add_noise(variance: Tensor) -> Callable[..., Any]:

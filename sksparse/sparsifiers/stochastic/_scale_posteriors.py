@@ -42,13 +42,10 @@ class ScalePosterior(ABC):
         self.layer = self.column_layer = layer
         self.values = nn.Parameter(values)
         self.values.grad = torch.zeros_like(values)
-        counts = torch.bincount(layer).tolist()
-        ends = torch.tensor(counts).cumsum(0).tolist()
-        self._parts = [slice(end - n, end) for n, end in zip(counts, ends, strict=True)]
 
     @abstractmethod
-    def sample(self, layer: int, n_rows: int) -> Tensor:
-        """Draws for the units of one layer, of shape (n_rows, n_units), traced."""
+    def sample(self, n_rows: int) -> Tensor:
+        """Draws of shape (n_rows, n_units), traced."""
 
     @abstractmethod
     def mean(self) -> Tensor:
@@ -78,8 +75,8 @@ class NormalJeffreys(ScalePosterior):
         values[1] = _FIRST_LOG_VARIANCE
         super().__init__(layer, values)
 
-    def sample(self, layer: int, n_rows: int) -> Tensor:
-        mean, log_variance = self.values[:, self._parts[layer]]
+    def sample(self, n_rows: int) -> Tensor:
+        mean, log_variance = self.values
         return mean + (0.5 * log_variance).exp() * torch.randn_like(mean.expand(n_rows, -1))
 
     def mean(self) -> Tensor:
@@ -111,13 +108,14 @@ class Horseshoe(ScalePosterior):
     ----------
     layer, like : torch.Tensor
         As in ``ScalePosterior``.
+    n_layers : int
+        Number of layers.
     tau : float
         Scale of the half-Cauchy prior of a layer.
     """
 
-    def __init__(self, layer: Tensor, like: Tensor, tau: float) -> None:
+    def __init__(self, layer: Tensor, n_layers: int, like: Tensor, tau: float) -> None:
         self._n_units = len(layer)
-        n_layers = int(layer[-1]) + 1
         values = like.new_zeros((4, self._n_units + n_layers))
         values[2:] = _FIRST_LOG_VARIANCE
         # z = 1 has the least divergence with small layer scales and large unit scales
@@ -130,27 +128,24 @@ class Horseshoe(ScalePosterior):
         super().__init__(layer, values)
         self.column_layer = torch.cat([layer, torch.arange(n_layers, device=layer.device)])
 
-    def sample(self, layer: int, n_rows: int) -> Tensor:
-        units, whole = self.values[:, self._parts[layer]], self.values[:, self._n_units + layer]
-        mean = 0.5 * (units[:2].sum(0) + whole[:2].sum(0))
-        deviation = 0.5 * (units[2:].exp().sum(0) + whole[2:].exp().sum(0)).sqrt()
-        return (mean + deviation * torch.randn_like(mean.expand(n_rows, -1))).exp()
+    def sample(self, n_rows: int) -> Tensor:
+        mean, variance = self._logarithm(self.values)
+        return (mean + variance.sqrt() * torch.randn_like(mean.expand(n_rows, -1))).exp()
 
-    def _logarithm(self) -> tuple[Tensor, Tensor]:
+    def _logarithm(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of the logarithm of each scale."""
-        values = self.values.data
         means, variances = values[:2].sum(0), values[2:].exp().sum(0)
         units, whole = slice(self._n_units), slice(self._n_units, None)
         mean = 0.5 * (means[units] + means[whole][self.layer])
         return mean, 0.25 * (variances[units] + variances[whole][self.layer])
 
     def mean(self) -> Tensor:
-        mean, variance = self._logarithm()
+        mean, variance = self._logarithm(self.values.data)
         return (mean + 0.5 * variance).exp()
 
     def score(self) -> Tensor:
         """The negative logarithm of the mode."""
-        mean, variance = self._logarithm()
+        mean, variance = self._logarithm(self.values.data)
         return variance - mean
 
     def _excesses(self) -> tuple[Tensor, Tensor]:

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
 from sksparse.sparsifiers._task import Phase, Task
-from sksparse.sparsifiers.masks._keep import keep_largest, keep_ranked, n_kept, rank_shares
-from sksparse.sparsifiers.parameters._flat_parameters import UnitGates
+from sksparse.sparsifiers.masks._keep import keep_largest, n_kept, rank_shares
 from sksparse.sparsifiers.parameters._probe import Probe
-from sksparse.sparsifiers.structure._unit_masks import UnitMasks
+from sksparse.sparsifiers.stochastic._group_removal import MEASURES, GroupRemoval
+from sksparse.sparsifiers.structure._target import Target
 
 
 @dataclass(frozen=True)
@@ -50,26 +50,27 @@ class TargetedDropout(Sparsifier):
     :math:`\gamma` of weights of least magnitude is the target, and each of them is dropped
     with probability `drop_rate`. Weights that are kept are not scaled up. The network thus learns
     not to depend on the weights that are removed in the end, and important ones that have
-    become small can grow out of the target. :math:`\gamma` is `target_sparsity` or, without
-    one, `alpha`, by default 0.5.
+    become small can grow out of the target. :math:`\gamma` is `target_sparsity`, what
+    `target_flops` or `target_units` ask to remove or, without these, the share `alpha` of the
+    weights, by default 0.5.
 
     Both :math:`\gamma` and the rate rise from zero: :math:`\gamma` linearly to 95 % of its value
     in the first half of `ramp_fraction` of the epochs with dropout and to all of it in the
     second, the rate linearly over both. After `sparsify_fraction` of the epochs the target
-    is removed, to within one weight, and what is left is trained further.
+    is removed, single weights and inputs to within one weight, and what is left is trained further.
 
     Parameters
     ----------
-    granularity : {"weight", "unit"}, default="weight"
-        Whether single weights are dropped, or units: the smallest share of the input units of
-        each layer, with all weights that leave them and, where layers follow each other in an
-        ``nn.Sequential``, those that enter them, whose norm ranks them. Other units and features
-        are ranked by the weights that leave them.
+    granularity : {"weight", "input", "unit"}, default="weight"
+        Whether single weights are dropped; inputs of layers with all weights that leave them, by
+        whose norm they are ranked; or units between the layers, ranked by the norm of the
+        weights that make them. The same share of the inputs or units of each layer goes. Units
+        that no input reads any more are removed with what makes them.
     scope : {"unit", "layer", "global"}, default="global"
         Among which weights those of least magnitude are found: the ones that enter one output
         unit, as in the paper, those of a tensor, or all. For ``granularity="weight"`` only.
     drop_rate : float, default=0.9
-        Probability that a targeted weight or unit is dropped, at the end of the ramp.
+        Probability that a targeted weight, input or unit is dropped, at the end of the ramp.
     ramp_fraction : float, default=0.8
         Share of the epochs with dropout in which proportion and rate rise. 0 for no ramp.
     sparsify_fraction : float, default=0.6
@@ -90,8 +91,10 @@ class TargetedDropout(Sparsifier):
     TargetedDropout(drop_rate=0.66)
     """
 
+    granularities = ("weight", "input", "unit")
+
     _parameter_constraints: dict = {
-        "granularity": [StrOptions({"weight", "unit"})],
+        "granularity": [StrOptions({"weight", "input", "unit"})],
         "scope": [StrOptions({"unit", "layer", "global"})],
         "drop_rate": [Interval(Real, 0, 1, closed="both")],
         "ramp_fraction": [Interval(Real, 0, 1, closed="both")],
@@ -135,10 +138,10 @@ class TargetedDropout(Sparsifier):
             A run of a phase with dropout and one that trains what is left.
         """
         self._validate_params()
-        if task.target_sparsity is None and task.alpha is not None and task.alpha > 1:
+        if task.target is None and task.alpha is not None and task.alpha > 1:
             raise ValueError(
                 f"alpha={task.alpha!r} is the share of the weights to remove with targeted "
-                "dropout; give a number from 0 to 1, or target_sparsity."
+                "dropout; give a number from 0 to 1, or a target."
             )
         return _TargetedRun(self, module, task)
 
@@ -147,22 +150,28 @@ class _TargetedRun(SparsifierRun):
     counted = True
 
     def __init__(self, options: TargetedDropout, module: nn.Module, task: Task) -> None:
+        self.measures = MEASURES[options.granularity]
         super().__init__(module, task)
         self._options = options
-        self.proportion = options.default_alpha if task.alpha is None else task.alpha
-        if task.target_sparsity is not None:
-            self.proportion = task.target_sparsity
+        share = options.default_alpha if task.alpha is None else task.alpha
+        target = Target("weights", 1 - share) if task.target is None else task.target
+        self._measure, self.proportion = target.measure, 1 - target.left
         ramp = options.ramp_fraction * self.phases[0].epochs * task.steps_per_epoch
         self._ramp_batches = round(ramp)
         self._batch = 0
         self._dropping = True
-        self._passes, self._noise = (torch.ones_like(self.weights) for _ in range(2))
-        if options.granularity == "unit":
-            option = "TargetedDropout with granularity='unit'"
-            self.graph.require_axis("input", option, "Set granularity='weight'.")
-        self._units = UnitGates(self.parameters, "input")
-        self._unit_masks = UnitMasks(self.graph, self._units)
+        self._removal = GroupRemoval(self, options.granularity)
+        self._gates = self._removal.gates
+        self._noise = torch.ones_like(self._gates.sizes)
+        self._passes = torch.ones_like(self._gates.sizes)
+        self._drop_rates = torch.zeros_like(self._gates.sizes)
         self.separate()
+        self._weights = self._gates.views(self.weights)
+        self._latents = self._gates.views(self.latent.data)
+        self._gradients = self._gates.views(self.parameters.weight_gradient)
+        self._slopes = self._gates.views(self.latent_gradient)
+        self._product = torch.empty_like(self.weights)
+        self._product_views = self._gates.views(self._product)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -175,29 +184,32 @@ class _TargetedRun(SparsifierRun):
         if phase.name != "retrain":
             return
         self._dropping = False
-        keep = ~self.targets(self.proportion)
         self.weights.copy_(self.latent.data)
-        self.unite()
-        self.fix_mask(keep)
+        self._removal.close(self._scores(), self._passes > 0, self._goal(self.proportion))
+
+    def _goal(self, proportion: float) -> Target:
+        return Target(self._measure, 1 - proportion)
 
     def targets(self, proportion: float) -> Tensor:
-        """The weights, flat, that are targeted: exactly the given share of all."""
-        size = self.latent.data.abs()
-        count = n_kept(self.n_weights, proportion)
-        if self._options.granularity == "unit":
-            return ~self._unit_masks.keep_best(self._unit_shares(), size, count)
-        if self._options.scope == "global":
-            return ~keep_largest(size, count)
-        whole = self._options.scope == "layer"
-        parts = self.parameters.by_tensor(size).values()
-        shares = [rank_shares(part.reshape(1 if whole else len(part), -1)) for part in parts]
-        return ~keep_ranked(torch.cat(shares), size, count)
+        """The weights, flat, that are targeted: the given share of what is counted."""
+        options, size = self._options, self.latent.data.abs()
+        if options.granularity == "weight" and options.scope == "global":
+            return ~keep_largest(size, n_kept(self.n_weights, proportion))
+        return ~self._removal.kept(self._scores(), self._goal(proportion))
 
-    def _unit_shares(self) -> Tensor:
-        """For each unit the share of the units of its layer that have a larger norm."""
-        norms = self._unit_masks.norms(self.latent.data)
-        parts = norms.split(self._units.counts)
-        return torch.cat([rank_shares(-part[None]) for part in parts])
+    def _scores(self) -> Tensor:
+        """For each weight or group how long it is kept, comparable between layers."""
+        options, size = self._options, self.latent.data.abs()
+        if options.granularity == "unit":
+            squares = self.units.sums(size.square(), ("writes",))
+            return self.units.ranks_in_layers(squares)
+        if options.granularity == "input":
+            return self._removal.removed.ranks_in_layers(self._removal.removed.sums(size.square()))
+        if options.scope == "global":
+            return size
+        whole = options.scope == "layer"
+        parts = self.parameters.by_tensor(size).values()
+        return torch.cat([rank_shares(p.reshape(1 if whole else len(p), -1)) for p in parts])
 
     def ramp(self) -> tuple[float, float]:
         """The targeting proportion and the rate of dropout of this batch."""
@@ -212,22 +224,17 @@ class _TargetedRun(SparsifierRun):
             return
         if self._batch % TUNING.rank_interval == 0:
             proportion, rate = self.ramp()
-            self._drop_rates = rate * self.targets(proportion).to(self.weights.dtype)
+            torch.mul(~self.targets(proportion), 1.0, out=self._product)
+            # a group is dropped as a whole, or not at all
+            is_kept = self._gates.sums(self._product_views) > 0
+            self._drop_rates = rate * (~is_kept).to(self.weights.dtype)
         self._batch += 1
-        self._draw()
-        torch.mul(self.latent.data, self._passes, out=self.weights)
-
-    def _draw(self) -> None:
-        """Ones where a weight passes in this batch, zeros where it is dropped."""
-        if self._options.granularity == "weight":
-            torch.ge(self._noise.uniform_(), self._drop_rates, out=self._passes)
-            return
-        passes = torch.rand_like(self._units.sizes) >= self._drop_rates.max()
-        torch.logical_or(self._unit_masks.live(passes), self._drop_rates == 0, out=self._passes)
+        torch.ge(self._noise.uniform_(), self._drop_rates, out=self._passes)
+        self._gates.multiply(self._latents, self._passes, out=self._weights)
 
     def after_backward(self) -> None:
         if self._dropping:
-            torch.mul(self.parameters.weight_gradient, self._passes, out=self.latent_gradient)
+            self._gates.multiply(self._gradients, self._passes, out=self._slopes)
         super().after_backward()
 
     def before_evaluation(self) -> None:
@@ -240,7 +247,7 @@ class _TargetedRun(SparsifierRun):
     def density(self) -> float:
         if not self._dropping:
             return super().density()
-        return n_kept(self.n_weights, self.ramp()[0]) / self.n_weights
+        return float((~self.targets(self.ramp()[0])).double().mean())
 
     def after_step(self) -> None:
         if not self._dropping:

@@ -86,6 +86,20 @@ class ModuleUnits(Groups):
         places = {(p.tensor, p.axis): p for p in self._places if p.role in roles}
         return list(places.values())
 
+    def places(self, *roles: str) -> list[tuple[str, int, Tensor]]:
+        """Tensor, axis and the unit at each position on it, ``n_units`` for none.
+
+        Parameters
+        ----------
+        *roles : {"writes", "scales", "reads"}
+            What the positions are; all by default.
+
+        Returns
+        -------
+        places : list of tuple
+        """
+        return [(p.tensor, p.axis, p.units) for p in self._chosen(roles or ALL_ROLES)]
+
     def sums(self, values: Tensor, roles: Sequence[str] = ALL_ROLES) -> Tensor:
         """For each unit the sum over what belongs to it.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,3 +36,25 @@ class Target:
         if self.measure == "weights":
             return f"Ask for target_sparsity={math.floor(1e3 * (1 - least)) / 1e3:g} at most."
         return f"Ask for target_{self.measure}={math.ceil(1e3 * least) / 1e3:g} at least."
+
+    def require_measure(self, measures: Container[str]) -> None:
+        """Refuse a target that counts what a method does not remove.
+
+        Parameters
+        ----------
+        measures : container of str
+            What the method can be asked for.
+
+        Raises
+        ------
+        ValueError
+            It says what to do instead.
+        """
+        if self.measure in measures:
+            return
+        also = "target_flops or " if "flops" in measures else ""
+        raise ValueError(
+            f"{self.option} counts {self.measure}, which are not what this sparsifier removes with "
+            f"these options; give {also}target_sparsity, or remove whole units: "
+            "granularity='unit', where a sparsifier has it."
+        )

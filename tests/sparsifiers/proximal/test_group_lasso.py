@@ -57,8 +57,10 @@ def test_overlapping_penalty_is_the_sum_of_rows_and_columns(module: nn.Module) -
 
 def test_groups_of_a_convolution_are_filters_and_channels() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 5), nn.Flatten(), nn.Linear(4, 2))
-    options = GroupShrinkage(layer_strengths=[1.0, 0.0])
-    value = attach(module, options, example=torch.zeros(2, 3, 5, 5)).penalty_value()
+    run = attach(
+        module, GroupShrinkage(layer_strengths=[1.0, 0.0]), example=torch.zeros(2, 3, 5, 5)
+    )
+    value = run.penalty_value()
     w = module[0].weight.detach()
     assert value == pytest.approx(sum(norms(w, 0)) + sum(norms(w, 1)), rel=1e-5)
 

@@ -75,7 +75,7 @@ def test_test_gate_is_exact_at_its_ends() -> None:
     assert gates.test_gate(torch.tensor(math.log(4))).item() == pytest.approx(0.86, abs=1e-6)
 
 
-@pytest.mark.parametrize("granularity", ["weight", "input", "output"])
+@pytest.mark.parametrize("granularity", ["weight", "input"])
 def test_penalty_is_that_of_the_expected_weights(module: nn.Module, granularity: str) -> None:
     run = attach(module, HardConcrete(granularity=granularity), alpha=0.5)
     run.log_alpha.data.fill_(0.0)
@@ -98,8 +98,8 @@ def test_layer_strengths_are_factors_of_the_penalty(module: nn.Module) -> None:
         ("weight", "shared"),
         ("input", "shared"),
         ("input", "local"),
-        ("output", "shared"),
-        ("output", "local"),
+        ("unit", "shared"),
+        ("unit", "local"),
     ],
 )
 def test_gradients_are_those_of_the_objective(
@@ -108,7 +108,8 @@ def test_gradients_are_those_of_the_objective(
     """The closed forms against autograd through the same gates, written down as defined."""
     module.double()
     sparsifier = HardConcrete(granularity=granularity, gate_samples=gate_samples)
-    run = attach(module, sparsifier, alpha=0.03, weight_decay=0.1)
+    example = torch.rand(2, 6, dtype=torch.float64)
+    run = attach(module, sparsifier, alpha=0.03, weight_decay=0.1, example=example)
     generator = torch.Generator().manual_seed(1)
     shape = run.log_alpha.shape
     level = torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -122,41 +123,39 @@ def test_gradients_are_those_of_the_objective(
             module(X).square().mean().backward()
         run.after_backward()
 
-    torch.set_grad_enabled(True)
-    log_alpha = level.clone().requires_grad_()
-    weights = [
-        w.clone().requires_grad_() for w in run.parameters.by_tensor(run.latent.data).values()
-    ]
-    shapes = run._units._shapes
-    parts = log_alpha.split(run._units.counts)
-    spread = [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
-    with torch.random.fork_rng():
+    gates = run._gates
+    with torch.enable_grad(), torch.random.fork_rng():
         torch.manual_seed(3)
-        h = X
-        biases = [module[0].bias.detach(), module[2].bias.detach()]
-        noise = None if gate_samples == "local" else logistic_noise(torch.empty(shape).double())
-        noises = [None, None]
-        if noise is not None:
-            parts = noise.split(run._units.counts)
-            noises = [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
-        for layer, (w, level_of, e) in enumerate(zip(weights, spread, noises, strict=True)):
-            if e is None:
-                e = logistic_noise(torch.empty(7, level_of.numel()).double())
-                z = concrete(level_of.flatten(), e)
-                h = (h * z) @ w.T if granularity == "input" else (h @ w.T) * z
-            else:
-                h = h @ (w * concrete(level_of, e)).T
-            h = h + biases[layer]
-            h = h.relu() if layer == 0 else h
-    loss = h.square().mean()
-    for w, level_of in zip(weights, spread, strict=True):
-        p = torch.sigmoid(level_of - 2 / 3 * math.log(0.1 / 1.1))
-        loss = loss + (p * (0.03 + 0.05 * w.square())).sum()
-    loss.backward()
-    torch.set_grad_enabled(False)
+        log_alpha = level.clone().requires_grad_()
+        first, second = (
+            w.clone().requires_grad_() for w in run.parameters.by_tensor(run.latent.data).values()
+        )
+        is_local = gate_samples == "local"
+        noise = logistic_noise(torch.empty((7, *shape) if is_local else shape).double())
+        z = concrete(log_alpha, noise)
+        p = torch.sigmoid(log_alpha - 2 / 3 * math.log(0.1 / 1.1))
+        if granularity == "weight":
+            of_first, of_second = z[:30].view(5, 6), z[30:].view(3, 5)
+            h = torch.relu(X @ (first * of_first).T + module[0].bias.detach())
+            out = h @ (second * of_second).T + module[2].bias.detach()
+            open_first, open_second = p[:30].view(5, 6), p[30:].view(3, 5)
+            size = p.sum()
+        else:
+            of_hidden = z[..., -5:]
+            of_inputs = z[..., :6] if granularity == "input" else 1.0
+            h = torch.relu((X * of_inputs) @ first.T + module[0].bias.detach())
+            out = (h * of_hidden) @ second.T + module[2].bias.detach()
+            open_second = p[-5:]
+            open_first = p[:6] if granularity == "input" else torch.ones(6).double()
+            of_rows = 5.0 if granularity == "input" else p.sum()
+            size = open_first.sum() * of_rows + 3 * open_second.sum()
+        decay = (open_first * first.square()).sum() + (open_second * second.square()).sum()
+        loss = out.square().mean() + 0.03 * size + 0.05 * decay
+        loss.backward()
     torch.testing.assert_close(run.log_alpha.grad, log_alpha.grad)
-    expected = torch.cat([w.grad.flatten() for w in weights])
+    expected = torch.cat([first.grad.flatten(), second.grad.flatten()])
     torch.testing.assert_close(run.latent.grad, expected)
+    assert gates.n_groups == {"weight": 45, "input": 11, "unit": 5}[granularity]
 
 
 def concrete(log_alpha: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -188,14 +187,13 @@ def test_input_gates_of_a_convolution_belong_to_channels() -> None:
     torch.testing.assert_close(module.weight.detach()[:, 1], before[:, 1])
 
 
-@pytest.mark.parametrize("granularity", ["input", "output"])
-def test_local_gates_of_a_convolution_equal_shared_ones_when_certain(granularity: str) -> None:
+def test_local_gates_of_a_convolution_equal_shared_ones_when_certain() -> None:
     x = torch.randn(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
     outputs = []
     for gate_samples in ("shared", "local"):
         torch.manual_seed(0)
         module = nn.Conv2d(3, 4, 5)
-        sparsifier = HardConcrete(granularity=granularity, gate_samples=gate_samples)
+        sparsifier = HardConcrete(granularity="input", gate_samples=gate_samples)
         run = attach(module, sparsifier)
         run.log_alpha.data.copy_(torch.tensor([-30.0, 30.0, -30.0, 30.0])[: len(run.log_alpha)])
         run.before_batch()
@@ -226,10 +224,10 @@ def test_finalized_module_equals_the_gated_one(module: nn.Module, gate_samples: 
     run.finalize()
     torch.testing.assert_close(module(X), gated)
     n_open = sum(int(torch.count_nonzero(w)) for w in prunable_tensors(module).values())
-    assert n_open == int(is_open @ run._units.sizes)
+    assert n_open == int(is_open @ run._gates.sizes)
 
 
-@pytest.mark.parametrize("granularity", ["weight", "input", "output"])
+@pytest.mark.parametrize("granularity", ["weight", "input"])
 def test_target_is_met_to_one_weight(module: nn.Module, granularity: str) -> None:
     sparsifier = HardConcrete(granularity=granularity)
     run = attach(module, sparsifier, alpha=None, target_sparsity=0.7)

@@ -90,7 +90,7 @@ def test_units_are_ranked_by_the_penalty_at_which_they_are_dropped() -> None:
 def test_a_unit_that_passes_on_a_constant_goes_first(module: nn.Module) -> None:
     X = torch.randn(40, 6)
     X[:, 3] = 7.0
-    run = attach(module, IsingDropout(), target_sparsity=0.3)
+    run = attach(module, IsingDropout(), target_sparsity=0.3, example=X)
     module[0].bias[1] = -100.0
     run.before_batch()
     module(X)
@@ -152,6 +152,7 @@ def test_other_modules_are_refused(other: nn.Module) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
+@pytest.mark.filterwarnings("ignore:At this strength no input")
 def test_digits_at_a_target_and_a_grid_of_penalties() -> None:
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0, stratify=y)

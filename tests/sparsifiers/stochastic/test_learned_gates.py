@@ -135,7 +135,7 @@ def test_multiplier_rises_above_the_target_and_restarts_below(module: nn.Module)
         run.gates.data.fill_(level)
         run._batch = 0
         run.after_backward()
-        path.append(float(run._gate_penalty))
+        path.append(float(run._multiplier))
     assert path[1] > path[0] > path[2] == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import attached
 import numpy as np
@@ -19,7 +20,7 @@ from sksparse.sparsifiers import TargetedDropout, prunable_tensors
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
-attach = partial(attached.attach, alpha=0.5)
+attach = partial(attached.attach, alpha=0.5, example=torch.rand(2, 6))
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def module() -> nn.Module:
     return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
 
 
-@pytest.mark.parametrize("granularity", ["weight", "unit"])
+@pytest.mark.parametrize("granularity", ["weight", "input"])
 @pytest.mark.parametrize("scope", ["unit", "layer", "global"])
 def test_only_targets_are_dropped_at_the_given_rate(
     module: nn.Module, granularity: str, scope: str
@@ -41,29 +42,34 @@ def test_only_targets_are_dropped_at_the_given_rate(
     dropped = torch.zeros(45)
     for _ in range(2000):
         run.before_batch()
-        assert torch.equal(run.weights, run.latent * run._passes)
-        dropped += run._passes == 0
+        passes = run._gates.spread(run._passes)
+        assert torch.equal(run.weights, run.latent * passes)
+        dropped += passes == 0
     assert (dropped[~targets] == 0).all()
     if granularity == "weight":
         assert ((dropped[targets] / 2000 - 0.4).abs() < 0.05).all()
         assert dropped.sum().item() / (2000 * 45) == pytest.approx(0.4 * 0.6, abs=0.01)
     else:
-        # a weight between two targeted units goes when either does
-        rates = dropped[targets] / 2000
-        assert (((rates - 0.4).abs() < 0.05) | ((rates - 0.64).abs() < 0.05)).all()
+        # an input goes as a whole; what makes a unit that is dropped stays, and has no effect
+        rates = dropped[dropped > 0] / 2000
+        assert ((rates - 0.4).abs() < 0.05).all()
+        columns = run.parameters.by_tensor(dropped).values()
+        assert all((c == c[0]).all() for c in columns)
 
 
-@pytest.mark.parametrize("granularity", ["weight", "unit"])
+@pytest.mark.parametrize("granularity", ["weight", "input"])
 def test_rate_zero_is_the_identity_and_rate_one_prunes(module: nn.Module, granularity: str) -> None:
     run = attach(module, TargetedDropout(granularity=granularity, drop_rate=0, ramp_fraction=0))
     run.before_batch()
     assert torch.equal(run.weights, run.latent)
     run = attach(module, TargetedDropout(granularity=granularity, drop_rate=1, ramp_fraction=0))
+    X = torch.randn(5, 6)
     run.before_batch()
-    seen = run.weights.clone()
+    seen = module(X)
     run.before_evaluation()
-    assert torch.equal(run.weights, seen)
-    assert torch.count_nonzero(seen) == 45 - round(0.5 * 45)
+    assert torch.count_nonzero(run.weights) == 45 - round(0.5 * 45)
+    if granularity == "weight":
+        assert torch.equal(module(X), seen)
 
 
 def test_weight_targets_are_the_smallest_of_each_scope(module: nn.Module) -> None:
@@ -87,16 +93,29 @@ def test_threshold_index_is_the_share_of_the_inputs() -> None:
         assert torch.equal(targets, module.weight.abs() < threshold)
 
 
-def test_units_are_ranked_by_the_norm_of_what_enters_them(module: nn.Module) -> None:
+def test_units_are_ranked_by_the_norm_of_what_makes_them(module: nn.Module) -> None:
     run = attach(module, TargetedDropout(granularity="unit"))
     first, second = run.parameters.by_tensor(run.latent.data).values()
     first[2], first[4] = 1e-3, 1e-4
     second[:, 4] = 100.0
-    targets = run.parameters.by_tensor(run.targets(0.45))
+    targets = run.parameters.by_tensor(run.targets(0.35))
     rows, columns = targets["0.weight"].all(dim=1), targets["2.weight"].all(dim=0)
-    assert rows.tolist() == columns.tolist()
-    assert rows[4]
-    assert int(rows.sum()) < 3
+    assert rows.tolist() == columns.tolist() == [False, False, True, False, True]
+    # whole units: two of five, of 9 weights each
+    assert int(run.targets(0.35).sum()) == 18
+
+
+@pytest.mark.parametrize(
+    "target", [{"target_units": 0.4}, {"target_flops": 0.5}, {"target_sparsity": 0.5}]
+)
+def test_targets_of_units_are_met_by_whole_units(module: nn.Module, target: Any) -> None:
+    run = attach(module, TargetedDropout(granularity="unit"), alpha=None, **target)
+    run.begin_phase(run.phases[-1], NO_PROBE)
+    run.finalize()
+    first, second = prunable_tensors(module).values()
+    left = first.any(1)
+    assert left.tolist() == second.any(0).tolist() == (module[0].bias != 0).tolist()
+    assert int(left.sum()) == 2
 
 
 def test_gradients_flow_through_what_is_kept(module: nn.Module) -> None:
@@ -123,7 +142,7 @@ def test_the_ramp_has_a_knee(module: nn.Module) -> None:
         assert rate == pytest.approx(0.8 * expected_rate)
 
 
-@pytest.mark.parametrize("granularity", ["weight", "unit"])
+@pytest.mark.parametrize("granularity", ["weight", "input"])
 @pytest.mark.parametrize("target", [0.0, 0.7, 0.99])
 def test_target_is_met_to_one_weight(module: nn.Module, granularity: str, target: float) -> None:
     sparsifier = TargetedDropout(granularity=granularity)
@@ -136,7 +155,7 @@ def test_target_is_met_to_one_weight(module: nn.Module, granularity: str, target
 
 def test_alpha_is_a_share(module: nn.Module) -> None:
     assert attach(module, TargetedDropout(), alpha=None).proportion == 0.5
-    assert attach(module, TargetedDropout(), alpha=0.3).proportion == 0.3
+    assert attach(module, TargetedDropout(), alpha=0.3).proportion == pytest.approx(0.3)
     with pytest.raises(ValueError, match=r"alpha=1\.5"):
         attach(module, TargetedDropout(), alpha=1.5)
 
