@@ -15,7 +15,7 @@ from .sequences import library_text, windows
 CHOOSING = "STRUCTURED_CHOICE"
 N_HELD_OUT = 10_000
 #: Pieces of text to train on.
-N_PIECES = 100_000
+N_PIECES = 60_000
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ SHAPE = "filters"
 DATA = {"mnist part": (10, 64, 8, 4), "coil20": (20, 24, 30, 15)}
 
 
-def network(seed: int, n_classes: int, **changes: Any) -> SparseNetClassifier:
+def network(seed: int, module: Any, **changes: Any) -> SparseNetClassifier:
     """The estimator with what the rows have in common."""
     options: dict[str, Any] = {
         "sparsifier": None,
@@ -119,7 +119,6 @@ def network(seed: int, n_classes: int, **changes: Any) -> SparseNetClassifier:
         "learning_rate_init": 3e-3,
         "n_iter_no_change": 1000,
     }
-    module = partial(ResidualNet, n_classes)
     return SparseNetClassifier(module, **{**options, **changes}, random_state=seed)
 
 
@@ -137,8 +136,9 @@ def family(data: str) -> dict[str, Row]:
     """The dense network, and what starts from it or from what is left of it."""
     n_classes, batch_size, n_dense, n_further = DATA[data]
     dense = f"ResNet, {data}, dense"
-    common: dict[str, Any] = {"data": data, "n_seeds": 1, "compacts": True}
-    model = partial(network, n_classes=n_classes, batch_size=batch_size)
+    module = partial(ResidualNet, n_classes)
+    common: dict[str, Any] = {"data": data, "n_seeds": 1, "compacts": True, "dense": module}
+    model = partial(network, module=module, batch_size=batch_size)
     rows = {dense: Row(partial(model, max_iter=n_dense), **common)}
     for share in SHARES:
         limits = (Limit("flops", share),)

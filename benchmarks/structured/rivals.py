@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .lenet import model, widths
+from .lenet import caffe, model, widths
 from .rows import Row
 
 #: Epochs of the dense network, and of pruning and retraining.
@@ -16,7 +16,7 @@ N_DENSE, N_FURTHER = 10, 10
 #: Shares of channels removed, and the error of torch-pruning in a run of simple code.
 REMOVED = {0.5: "0.68 % measured before", 0.8: "1.32 % measured before"}
 BASE = "LeNet-5, dense, 10 epochs"
-COMMON: dict[str, Any] = {"compacts": True, "widths": widths, "n_seeds": 1}
+COMMON: dict[str, Any] = {"compacts": True, "widths": widths, "dense": caffe, "n_seeds": 1}
 
 
 def pruned(module: nn.Module, example: Tensor, share: float) -> nn.Module:

@@ -74,6 +74,9 @@ class Row:
         Name of the row whose fitted network this one starts from; of its first seed.
     shrink : callable, default=None
         Takes the network of `base` and rows of features, and returns a smaller one to start from.
+    dense : callable, default=None
+        Makes the dense network that sizes and times are compared with; None for the one that the
+        estimator starts from.
     against : str, default=None
         Name of the row that "loss" and "ratio" compare with.
     """
@@ -87,6 +90,7 @@ class Row:
     widths: Callable[[nn.Module], Sequence[int]] | None = None
     base: str | None = None
     shrink: Callable[[nn.Module, Tensor], nn.Module] | None = None
+    dense: Callable[[], nn.Module] | None = None
     against: str | None = None
 
     def must(self) -> str:

@@ -44,17 +44,21 @@ class CharacterModel(nn.Module):
 
     Parameters
     ----------
+    n_outputs : int, default=96
+        Characters that may come next.
     n_units : int, default=128
         Units of each layer of the LSTM.
     n_embedded : int, default=32
         Width of the embedding.
     """
 
-    def __init__(self, n_units: int = 128, n_embedded: int = 32) -> None:
+    def __init__(
+        self, n_outputs: int = len(ALPHABET), n_units: int = 128, n_embedded: int = 32
+    ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(len(ALPHABET), n_embedded)
         self.lstm = nn.LSTM(n_embedded, n_units, num_layers=2, batch_first=True)
-        self.fc = nn.Linear(n_units, len(ALPHABET))
+        self.fc = nn.Linear(n_units, n_outputs)
 
     def forward(self, X: Tensor) -> Tensor:
         """The logits of the next character."""

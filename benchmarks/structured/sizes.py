@@ -23,7 +23,7 @@ BATCHES = (100, 1)
 def sizes_of(row: Row, model: Any, X: np.ndarray) -> Run:
     """Widths, shares of FLOPs and units, the speed-up, and how far outputs are from the masked."""
     rows = torch.from_numpy(X[:256])
-    dense = dense_of(model.module).eval()
+    dense = (dense_of(model.module) if row.dense is None else row.dense()).eval()
     result = compact(model.module_, rows[:2], inputs=False)
     small = result.module.eval()
     whole = compact(dense, rows[:2], inputs=False)
