@@ -6,6 +6,7 @@ nothing, by an ``nn.Sequential``, or where neither can be, by a ``torch.fx.Graph
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
@@ -124,16 +125,18 @@ class _Part:
         inside = set(self._inside)
         outside = {a for n in self._inside for a in n.all_input_nodes if a not in inside}
         ends = [n for n in self._inside if any(u not in inside for u in n.users)]
-        again = any(k.startswith(f"{key}@") for stack in stacks.values() for k in stack)
-        modes = any("training" in n.kwargs for n in self._inside)
-        names = [str(n.target) for n in self._inside if n.op == "call_module"]
+        calls = {k for stack in stacks.values() for k, (name, _) in stack.items() if name == path}
+        layers = {str(n.target) for n in self._inside if n.op == "call_module"}
+        inlined = {name for n in self._inside for name, _ in stacks[n].values()} - layers
+        inlined = {name for name in inlined if f"{name}.".startswith(self._prefix)}
+        codes = [part, *(part.get_submodule(name[len(self._prefix) :]) for name in inlined)]
         #: Whether it takes and returns one tensor, in one call, and is made of layers.
         self.is_alone = (
             len(outside) == len(ends) == 1
             and all(n.op != "get_attr" for n in outside)
-            and not again
-            and not modes
-            and all(name.startswith(self._prefix) for name in names)
+            and len(calls) < 2
+            and not any(map(_asks_for_mode, codes))
+            and all(name.startswith(self._prefix) for name in layers)
         )
         self._outside, self._ends = outside, ends
         self._shifts: dict[str, Shift] = {}
@@ -206,9 +209,7 @@ class _Part:
             return
         name = f"shift{len(self._shifts)}"
         self._shifts[name] = Shift(constants, ndim=len(node.meta["shape"]), axis=axis)
-        for like in self._part.parameters():
-            self._shifts[name].to(like)
-            break
+        self._shifts[name].to(next(self._part.parameters()))
         with self._graph.inserting_after(copied):
             shifted = self._graph.call_module(name, (copied,))
         copied.replace_all_uses_with(shifted, delete_user_cb=lambda user: user is not shifted)
@@ -217,7 +218,7 @@ class _Part:
         """What is left, as plain as it can be."""
         part = self._part
         for name, shift in self._shifts.items():
-            part.add_module(name, shift)
+            part.add_module(name, shift.train(part.training))
         calls = [n for n in self._graph.nodes if n.op not in ("placeholder", "output")]
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         before = next(iter(self._graph.nodes))
@@ -226,7 +227,7 @@ class _Part:
             is_chain = call.all_input_nodes == [before] and len(call.args) == 1
             before = call
             if call.target in _RELU and is_chain:
-                layers[f"relu{number}"] = nn.ReLU()
+                layers[f"relu{number}"] = nn.ReLU().train(part.training)
             elif call.op == "call_module" and is_chain and "." not in name and name not in layers:
                 layers[name] = part.get_submodule(name)
             else:
@@ -236,6 +237,12 @@ class _Part:
         chain = nn.Sequential(layers) if layers else nn.Identity()
         chain.training = part.training
         return chain
+
+
+def _asks_for_mode(module: nn.Module) -> bool:
+    """Whether the code of a module does something else in training; what was traced does not."""
+    forward = inspect.unwrap(type(module).forward)
+    return "training" in forward.__code__.co_names
 
 
 def _add_to_bias(layer: Any, constants: Tensor) -> bool:

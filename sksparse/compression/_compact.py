@@ -65,7 +65,10 @@ def compact(module: nn.Module, example: Tensor, *, inputs: bool | None = None) -
     inputs = example.ndim == 2 if inputs is None else inputs
     small = copy.deepcopy(module)
     graph = _followed(small, example)
-    dense_layers = _layers(graph)
+    dense_layers = [
+        (name, len(units), [name, *_writers(graph, units)])
+        for name, units in _layers(graph).items()
+    ]
     dense_sizes = _parameters(small), _multiply_adds(graph)
     small = remove_dead_branches(small, graph, example)
     graph = _followed(small, example)
@@ -76,6 +79,10 @@ def compact(module: nn.Module, example: Tensor, *, inputs: bool | None = None) -
     small, split, apart = split_uneven(small, graph, keep, example)
     keep = even(graph, keep, apart)
     left = {name: int(keep[units].sum()) for name, units in _layers(graph).items()}
+    widths = {
+        name: (next((left[other] for other in others if other in left), 0), width)
+        for name, width, others in dense_layers
+    }
     if apart:
         graph, keep = split, _kept(split, inputs)
     n_inputs = len(graph.input_units) or example.shape[-1]
@@ -90,7 +97,7 @@ def compact(module: nn.Module, example: Tensor, *, inputs: bool | None = None) -
         module=small,
         kept_inputs=kept_inputs,
         n_inputs=n_inputs,
-        widths={name: (left.get(name, 0), len(units)) for name, units in dense_layers.items()},
+        widths=widths,
         parameters=(_parameters(small), dense_sizes[0]),
         multiply_adds=(_multiply_adds(graph), dense_sizes[1]),
     )
@@ -139,6 +146,11 @@ def _layers(graph: ModuleGraph) -> dict[str, Indices]:
         seen[layer.name] += 1
         layers[name] = layer.units
     return layers
+
+
+def _writers(graph: ModuleGraph, units: Indices) -> list[str]:
+    """The layers that write units together: the first may have been removed with its branch."""
+    return [s.layer for s in graph.slots if s.role == "writes" and np.isin(units, s.units).any()]
 
 
 def _parameters(module: nn.Module) -> int:

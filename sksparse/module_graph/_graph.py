@@ -86,7 +86,7 @@ class ModuleGraph:
         if obstacle is not None:
             walk.obstacles.append((obstacle, None))
         self.steps: tuple[Step, ...] = () if graph is None else tuple(_follow(walk, graph))
-        walk.settle_fixed()
+        walk.settle()
         self.multiply_adds = walk.multiply_adds
         self.other_multiply_adds = walk.other_multiply_adds
         self._number_units(walk)

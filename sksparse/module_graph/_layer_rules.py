@@ -133,17 +133,33 @@ def layer_norm(walk: Walk, node: fx.Node, name: str, layer: Any, x: Value) -> Va
     return x
 
 
-def attention(walk: Walk, node: fx.Node, name: str, layer: Any, *inputs: Any, **__: Any) -> Any:
+def attention(
+    walk: Walk,
+    node: fx.Node,
+    name: str,
+    layer: Any,
+    query: Value,
+    key: Value,
+    value: Value,
+    *_: Any,
+    **__: Any,
+) -> Any:
     """Attention of several heads, whose widths are kept."""
     why = f"{name!r} keeps its width"
-    for value in inputs:
-        if isinstance(value, Value):
-            walk.read(value, -1)
-            walk.keep_values_whole([value], why)
-    n_positions = math.prod(node.meta["shape"][0][:-1])
-    for tensor in (layer.in_proj_weight, layer.out_proj.weight):
-        if tensor is not None:
-            walk.count(tensor, n_positions)
+    for one in (query, key, value):
+        walk.read(one, -1)
+        walk.keep_values_whole([one], why)
+    asked, others = (math.prod(v.shape[:-1]) for v in (query, key))
+    width = layer.embed_dim
+    if layer.in_proj_weight is not None:
+        walk.count(layer.in_proj_weight, (asked + 2 * others) / 3)
+    else:
+        walk.count(layer.q_proj_weight, asked)
+        walk.count(layer.k_proj_weight, others)
+        walk.count(layer.v_proj_weight, others)
+    walk.count(layer.out_proj.weight, asked)
+    axis = 1 if layer.batch_first else 0
+    walk.other_multiply_adds += 2 * asked * key.shape[axis] * width / walk.n_rows
     shape, weights = node.meta["shape"]
     units = walk.whole_units(shape[-1], why)
     return Value(tuple(shape), len(shape) - 1, units), None if weights is None else Value(weights)

@@ -37,7 +37,7 @@ def pick(walk: Walk, node: fx.Node, name: str, layer: Any, x: Any, *args: Any, *
         if not all(_lines(value) <= lines for value in values):
             walk.obstruct(node, f"{name!r} {_BY_POSITION}", x.all_units)
     for part in x.parts:
-        if not part.source.name and any(_loses(part, value) for value in values):
+        if any(_loses(part, value) for value in values):
             walk.keep_source_whole(part.source, _BY_POSITION)
     return _like(node.meta["shape"], iter(values))
 

@@ -8,6 +8,7 @@ that names the part of the module and the line.
 
 from __future__ import annotations
 
+import operator
 import sys
 import threading
 from collections.abc import Callable
@@ -26,6 +27,12 @@ _QUERIES = frozenset(
         *("size", "dim", "ndimension", "numel", "nelement", "stride", "is_floating_point"),
         *("is_contiguous", "is_complex", "get_device", "element_size", "type", "getattr"),
     )
+)
+
+#: Layers of torch that call others.
+_COMPOSED = (
+    *(nn.TransformerEncoderLayer, nn.TransformerEncoder, nn.TransformerDecoderLayer),
+    *(nn.TransformerDecoder, nn.Transformer),
 )
 
 # fx replaces methods of nn.Module while it traces: one thread at a time
@@ -68,6 +75,8 @@ class _Symbol(fx.Proxy):
         found = getattr(self._example, name)
         if callable(found):
             return super().__getattr__(name)
+        if isinstance(self._example, tuple):
+            return self[[item is found for item in self._example].index(True)]
         if isinstance(found, Tensor | torch.Size):
             return self.tracer.create_proxy("call_function", getattr, (self, name), {})
         return found
@@ -92,9 +101,7 @@ class _Symbol(fx.Proxy):
         return float(self._number())
 
     def __len__(self) -> int:
-        if isinstance(self._example, Tensor):
-            return int(self.size(0))
-        return len(self._example)
+        return int(self.size(0)) if isinstance(self._example, Tensor) else len(self._example)
 
 
 class _Tracer(fx.Tracer):
@@ -121,6 +128,10 @@ class _Tracer(fx.Tracer):
             ]
         return root_fn, [self.root, features]
 
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Layers of torch are not looked into, but for those that are made of others."""
+        return not isinstance(m, _COMPOSED) and super().is_leaf_module(m, module_qualified_name)
+
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         node = super().create_node(*args, **kwargs)
         node.meta["line"] = _line_of_user()
@@ -131,9 +142,16 @@ class _Tracer(fx.Tracer):
         return node
 
     def proxy(self, node: fx.Node) -> Any:
-        """A symbol for tensors and sizes; other results are plain values for the code."""
+        """Symbols for tensors and sizes, tuples of symbols; other results are plain values."""
         example = self.examples[node]
-        return _Symbol(node, self) if isinstance(example, Tensor | tuple | list | int) else example
+        if type(example) in (tuple, list, torch.Size):
+            pick = operator.getitem
+            items = [
+                self.create_proxy("call_function", pick, (_Symbol(node, self), i), {})
+                for i in range(len(example))
+            ]
+            return items if isinstance(example, list) else tuple(items)
+        return _Symbol(node, self) if isinstance(example, Tensor | tuple | int) else example
 
     def create_arg(self, a: Any) -> Any:
         """Constant tensors are not added to the module, as fx would do."""

@@ -68,6 +68,7 @@ class Walk:
         self.input_units: Indices = np.empty(0, dtype=np.intp)
         self.output_units: Indices = np.empty(0, dtype=np.intp)
         self._n_units = 0
+        self._whole_sources: list[tuple[Source, str]] = []
         self._fixed: list[tuple[Value, int]] = []
         self._pairs: list[tuple[Indices, Indices]] = []
         self._first_slots: dict[tuple[str, int], Slot] = {}
@@ -120,21 +121,24 @@ class Walk:
         """The same for all units of some values, and for features that are not settled yet."""
         for value in values:
             self.keep_whole(value.all_units, why)
-            for part in value.parts:
-                if not part.source.name:
+            if value.axis is None:
+                for part in value.parts:
                     self.keep_source_whole(part.source, why)
 
     def keep_source_whole(self, source: Source, why: str) -> None:
-        """Note that no feature can be left out."""
-        axes = tuple(range(1, len(source.shape)))
-        self.keep_whole(self._input_units(source, axes), why)
+        """Note that no feature can be left out; parameters have no units of their own."""
+        if not source.name:
+            self._whole_sources.append((source, why))
 
     def fix(self, size: Size) -> None:
         """The code goes on with a number of units: it may not change."""
         self._fixed += size.counted
 
-    def settle_fixed(self) -> None:
-        """Keep whole the units that stand, at the end, on axes whose sizes were fixed."""
+    def settle(self) -> None:
+        """Keep whole the features, and the units on axes of fixed sizes, that are known by now."""
+        for source, why in self._whole_sources:
+            for units in source.units.values():
+                self.keep_whole(units, why)
         why = "the code computes with their number"
         for value, axis in self._fixed:
             if value.axis == axis:

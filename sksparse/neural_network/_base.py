@@ -88,7 +88,11 @@ class BaseSparseNet(TrainedNet):
 
     @module_.setter
     def module_(self, module: nn.Module) -> None:
-        size = self._fitted_network("module_").size
+        try:
+            size = self._network.size
+        except AttributeError:
+            # nothing is known of X
+            size = Size(())
         self._network = FittedNetwork(module, is_shared=True, size=size)
 
     @property

@@ -88,7 +88,12 @@ class TrainedNet(SparseEstimator):
         self._check_targets()
         device = resolve_device(self.device)
         validates = self.early_stopping and not partial
-        check_callbacks(self.callbacks, self.learning_rate, validates=validates)
+        check_callbacks(
+            self.callbacks,
+            self.learning_rate,
+            validates=validates,
+            shrinks=self.compact_during and not partial,
+        )
         continues = self._continues(partial=partial)
         X, inputs = strip_features(
             X,
@@ -188,20 +193,20 @@ class TrainedNet(SparseEstimator):
         adam = self.solver == "adam"
         task = Task(
             alpha=self.alpha,
-            target_sparsity=self.target_sparsity,
             weight_decay=self.weight_decay,
             learning_rate=self.learning_rate_init,
             max_iter=1 if partial else self.max_iter,
             steps_per_epoch=math.ceil(len(train) / batch_size),
             n_samples=len(train),
             scheduled=self.learning_rate != "auto" or rates_given,
-            target_flops=self.target_flops,
-            target_units=self.target_units,
+            **self._targets(module, size, partial=partial),
             example=train.first(_EXAMPLE_ROWS),
             is_adaptive=adam,
             momentum=0.0 if adam else self.momentum,
         )
         moments = {"momentum": self.momentum, "nesterov": self.momentum > 0, "fused": True}
+        run = KeepZeros().attach(module, task) if partial else self._attach(module, task)
+        run.n_dense_weights = sum(size.weights(module).values())
         net = PhasedNet(
             module,
             criterion=target.criterion,
@@ -220,7 +225,7 @@ class TrainedNet(SparseEstimator):
             rates_given=rates_given,
             compacts=self.compact_during and not partial,
             attributes=functools.partial(self._attributes_of, target, inputs, size),
-            run=KeepZeros().attach(module, task) if partial else self._attach(module, task),
+            run=run,
             score=target.score,
             stopping=Stopping(self.n_iter_no_change, self.tol),
             updates=Updates(
@@ -242,6 +247,16 @@ class TrainedNet(SparseEstimator):
         fitted._take_over(module, net, target.scaling, size, net.layout, partial=False)
         fitted._adopt(target.attributes)
         return dict(vars(fitted))
+
+    def _targets(self, module: nn.Module, size: Size, *, partial: bool) -> dict[str, float | None]:
+        """What is to be left, as shares of the module that is trained."""
+        sparsity, flops, units = self.target_sparsity, self.target_flops, self.target_units
+        if self._continues(partial=partial) and not partial:
+            left = size.left(module)
+            sparsity = None if sparsity is None else max(0.0, 1 - (1 - sparsity) / left["weights"])
+            flops = None if flops is None else min(1.0, flops / left["flops"])
+            units = None if units is None else min(1.0, units / left["units"])
+        return {"target_sparsity": sparsity, "target_flops": flops, "target_units": units}
 
     def _attach(self, module: nn.Module, task: Task) -> SparsifierRun:
         sparsifier = self._configured_sparsifier()

@@ -92,6 +92,17 @@ class Size:
             return self.dense.weights
         return {name: w.numel() for name, w in prunable_tensors(module).items()}
 
+    def left(self, module: nn.Module) -> dict[str, float]:
+        """The share of the weights, FLOPs and units of the dense network that a module has."""
+        if self.dense is None:
+            return dict.fromkeys(("weights", "flops", "units"), 1.0)
+        now = DenseSize.of(module, self.measure(module))
+        return {
+            "weights": sum(now.weights.values()) / sum(self.dense.weights.values()),
+            "flops": now.multiply_adds / self.dense.multiply_adds,
+            "units": sum(now.units.values()) / max(1, sum(self.dense.units.values())),
+        }
+
     def measured(self, module: nn.Module) -> Size:
         """The same with the sizes of a module that is about to be compacted.
 

@@ -51,7 +51,9 @@ def has_schedule(callbacks: list[Any] | None) -> bool:
     return any(_is_a(cb, LRScheduler) for _, cb in _pairs(callbacks))
 
 
-def check_callbacks(callbacks: list[Any] | None, learning_rate: str, *, validates: bool) -> None:
+def check_callbacks(
+    callbacks: list[Any] | None, learning_rate: str, *, validates: bool, shrinks: bool
+) -> None:
     """Refuse what is no callback of skorch, and those that could not do what they are for.
 
     Parameters
@@ -62,6 +64,8 @@ def check_callbacks(callbacks: list[Any] | None, learning_rate: str, *, validate
         The schedule that the estimator prescribes.
     validates : bool
         Whether there are validation rows.
+    shrinks : bool
+        Whether the module gets smaller while it is trained.
     """
     for _, cb in _pairs(callbacks):
         if not (isinstance(cb, Callback) or _is_a(cb, Callback)):
@@ -70,6 +74,12 @@ def check_callbacks(callbacks: list[Any] | None, learning_rate: str, *, validate
                 "of a name and one."
             )
         _check_supported(cb, learning_rate)
+        if shrinks and getattr(cb, "load_best", False):
+            raise ValueError(
+                f"The callback {_name(cb)} has load_best=True and would load weights of a larger "
+                "network into a smaller one; use compact_during=False, or early_stopping=True in "
+                "place of the callback."
+            )
     known = {*TRAINING_KEYS, *_recorded(callbacks)}
     if validates:
         known.update(VALIDATION_KEYS)

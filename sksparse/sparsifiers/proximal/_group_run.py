@@ -43,11 +43,12 @@ class GroupPenalty:
 
 @dataclass
 class _Kind:
-    """Groups of one kind, and the factor on the threshold of each."""
+    """Groups of one kind, the factor on the threshold of each, and the same at its weights."""
 
     name: str
     groups: PenaltyGroups
     factors: Tensor
+    at_weights: Tensor
 
 
 class GroupRun(ProximalRun):
@@ -92,7 +93,7 @@ class GroupRun(ProximalRun):
         if self._penalty.flops_power > 0:
             flops = groups.sums(self._flops())
             factors *= (flops / flops.mean()) ** self._penalty.flops_power
-        return _Kind(kind, groups, factors)
+        return _Kind(kind, groups, factors, groups.spread(factors))
 
     def _flops(self) -> Tensor:
         """How often each weight is multiplied for one row, flat."""
@@ -112,13 +113,14 @@ class GroupRun(ProximalRun):
         return in_use
 
     def rebuild(self, kept: Tensor) -> list[Tensor]:
-        spread = [k.groups.spread(k.factors) for k in self._kinds]
-        rescued = [k.groups.rescued for k in self._kinds]
         positions = super().rebuild(kept)
-        for kind, factors, names in zip(self._kinds, spread, rescued, strict=True):
+        for kind in self._kinds:
+            rescued = kind.groups.rescued
             kind.groups = self.groups_of(kind.name)
-            kind.groups.rescued = names
-            kind.factors = kind.groups.own(factors[positions[0]])
+            kind.groups.rescued = rescued
+            # the penalty of what is left stays as it was
+            kind.at_weights = kind.at_weights[positions[0]]
+            kind.factors = kind.groups.own(kind.at_weights)
         return positions
 
     def penalty_value(self) -> float:

@@ -110,6 +110,8 @@ class UnitPruningRun(GradualRun):
         super().__init__(module, task)
         self._options = options
         self.target = self._resolve_target()
+        n_layers = len(self.units.layer_names)
+        self._dense_sizes = torch.bincount(self.units.layer, minlength=n_layers)
         self.alive = torch.ones(self.units.n_units, dtype=torch.bool, device=self.weights.device)
         # shares of the dense network: of the module as it stands, and of what is alive in it
         self._module_share = self._alive_share = 1.0
@@ -183,7 +185,13 @@ class UnitPruningRun(GradualRun):
         target = self.target_at(strength)
         if self._options.scope == "global":
             return self.units.choose(scores, target)
-        return self.units.choose(self.units.ranks_in_layers(scores), target)
+        return self.units.choose(self._shares_of_layers(scores), target)
+
+    def _shares_of_layers(self, scores: Tensor) -> Tensor:
+        """For each unit the share of its dense layer that has no larger score."""
+        present = torch.bincount(self.units.layer, minlength=len(self._dense_sizes))
+        part = (present / self._dense_sizes)[self.units.layer]
+        return 1.0 - part * (1.0 - self.units.ranks_in_layers(scores))
 
     @abstractmethod
     def scores(self, probe: Probe) -> Tensor:

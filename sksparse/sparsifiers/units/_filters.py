@@ -185,14 +185,14 @@ class _FilterRun(UnitPruningRun):
                 f"ratios={ratios!r} must be one share, at least 0 and below 1, for each of the "
                 f"{len(names)} layers whose units can be removed: {', '.join(names)}."
             )
-        self._dense_sizes = [len(members) for members in self.units.by_layer()]
+        self._widths = [len(members) for members in self.units.by_layer()]
         return Target("units", sum(self._counts(1.0)) / self.units.n_units)
 
     def _counts(self, strength: float) -> list[int]:
         """The units that each layer keeps where the user says so."""
         return [
             max(1, round(share**strength * n))
-            for share, n in zip(self._shares, self._dense_sizes, strict=True)
+            for share, n in zip(self._shares, self._widths, strict=True)
         ]
 
     def chosen(self, scores: Tensor, strength: float) -> Tensor:

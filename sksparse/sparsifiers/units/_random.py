@@ -104,7 +104,15 @@ class _RandomRun(UnitPruningRun):
     def __init__(self, options: RandomUnits, module: nn.Module, task: Task) -> None:
         super().__init__(options, module, task)
         # drawn on the CPU, so that one seed is one choice on every device
-        self._drawn = torch.rand(self.units.n_units).to(self.weights.device)
+        drawn = torch.rand(self.units.n_units).to(self.weights)
+        # held for each parameter that makes a unit, so that a smaller module has those left
+        self._drawn = torch.ones_like(self.parameters.values)
+        self.units.scale(self._drawn, drawn, ("writes",))
 
     def scores(self, probe: Probe) -> Tensor:
-        return self._drawn
+        counts = self.units.sums(torch.ones_like(self._drawn), ("writes",))
+        return self.units.sums(self._drawn, ("writes",)) / counts
+
+    def rebuild(self, kept: Tensor) -> list[Tensor]:
+        self._drawn = self._drawn[kept]
+        return super().rebuild(kept)

@@ -142,7 +142,7 @@ class _TaylorRun(UnitPruningRun):
         self._forget()
 
     def _forget(self) -> None:
-        self._total = torch.zeros(self.units.n_units, device=self.weights.device)
+        self._total = self.weights.new_zeros(self.units.n_units)
         self._n_seen = 0
 
     def before_batch(self) -> None:
