@@ -91,7 +91,8 @@ class GroupRun(ProximalRun):
         if self._penalty.by_size:
             factors *= groups.roots
         if self._penalty.flops_power > 0:
-            flops = groups.sums(self._flops())
+            # a unit saves what reads it as well
+            flops = (self.units if kind in UNIT_ROLES else groups).sums(self._flops())
             factors *= (flops / flops.mean()) ** self._penalty.flops_power
         return _Kind(kind, groups, factors, groups.spread(factors))
 
