@@ -183,7 +183,7 @@ class _BayesianRun(SparsifierRun):
         super().__init__(module, task)
         self._options = options
         self.separate()
-        self._removal = GroupRemoval(self, options.granularity)
+        self._removal = GroupRemoval(self, "BayesianGroups", options.granularity)
         gates = self._gates = self._removal.gates
         self.scales = self._make_scales()
         strengths = options.layer_strengths

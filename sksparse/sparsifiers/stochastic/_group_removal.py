@@ -32,6 +32,8 @@ class GroupRemoval:
     ----------
     run : SparsifierRun
         The run, whose ``measures`` are those of the granularity.
+    name : str
+        The name of the sparsifier, for messages.
     granularity : {"weight", "input", "unit"}
         What has gates.
 
@@ -41,7 +43,7 @@ class GroupRemoval:
         The groups as factors.
     """
 
-    def __init__(self, run: SparsifierRun, granularity: str) -> None:
+    def __init__(self, run: SparsifierRun, name: str, granularity: str) -> None:
         self._run = run
         self._target = run.task.target
         self._units: ModuleUnits | None = None
@@ -55,6 +57,7 @@ class GroupRemoval:
                     "that granularity='unit' has nothing to remove; choose another granularity."
                 )
         elif granularity == "input":
+            run.graph.require_axis("input", f"{name} of inputs", "Choose another granularity.")
             needs_units = self._target is not None and self._target.measure == "flops"
             self._units = run.units if needs_units or run.graph.is_known else None
         self.gates = GateGroups(run.parameters, granularity, self._units)

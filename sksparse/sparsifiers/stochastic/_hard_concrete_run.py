@@ -74,7 +74,7 @@ class HardConcreteRun(SparsifierRun):
         self._distribution = HardConcreteDistribution(
             options.beta, options.gamma, options.zeta, self.weights.dtype
         )
-        self._removal = GroupRemoval(self, options.granularity)
+        self._removal = GroupRemoval(self, "HardConcrete", options.granularity)
         self._gates = self._removal.gates
         self._begin_gates()
         gating = self.phases[0]

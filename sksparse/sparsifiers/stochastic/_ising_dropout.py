@@ -200,7 +200,7 @@ class _IsingRun(SparsifierRun):
         self._options = options
         self._unit_penalty = options.default_alpha if task.alpha is None else task.alpha
         layers = chain_of_linear_layers(self.graph)
-        self._removal = GroupRemoval(self, "input")
+        self._removal = GroupRemoval(self, "IsingDropout", "input")
         self._scores = self._removal.gates.sizes
         self._is_open = self._scores > 0
         self._statistics = UnitStatistics(layers)

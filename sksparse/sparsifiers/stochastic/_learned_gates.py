@@ -154,7 +154,7 @@ class _LearnedGatesRun(SparsifierRun):
         super().__init__(module, task)
         self._options = options
         self.separate()
-        self._removal = GroupRemoval(self, options.granularity)
+        self._removal = GroupRemoval(self, "LearnedGates", options.granularity)
         self._groups = self._removal.gates
         start = self._groups.per_layer("gate_init", options.gate_init, least=0.5, most=1.0)
         start = start[self._groups.layer]

@@ -160,7 +160,7 @@ class _TargetedRun(SparsifierRun):
         self._ramp_batches = round(ramp)
         self._batch = 0
         self._dropping = True
-        self._removal = GroupRemoval(self, options.granularity)
+        self._removal = GroupRemoval(self, "TargetedDropout", options.granularity)
         self._gates = self._removal.gates
         self._noise = torch.ones_like(self._gates.sizes)
         self._passes = torch.ones_like(self._gates.sizes)

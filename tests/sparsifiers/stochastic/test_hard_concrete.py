@@ -219,12 +219,12 @@ def test_finalized_module_equals_the_gated_one(module: nn.Module, gate_samples: 
     module.eval()
     run.before_evaluation()
     gated = module(X).detach()
-    is_open = (run.log_alpha > -math.log(11)).float()
+    left = run._removal.density(run.log_alpha > -math.log(11)) * 45
     run.begin_phase(run.phases[-1], NO_PROBE)
     run.finalize()
     torch.testing.assert_close(module(X), gated)
     n_open = sum(int(torch.count_nonzero(w)) for w in prunable_tensors(module).values())
-    assert n_open == int(is_open @ run._gates.sizes)
+    assert n_open == round(left)
 
 
 @pytest.mark.parametrize("granularity", ["weight", "input"])
