@@ -32,6 +32,7 @@ from sksparse import (
     GroupLassoRegressorCV,
     GroupLassoSelector,
     GrOWL,
+    InfFS,
     L0Classifier,
     L0ClassifierCV,
     L0PoissonRegressor,
@@ -77,7 +78,8 @@ LINEAR = [
     GroupLassoClassifierCV(alphas=4, cv=3, eps=0.2, selection="1se"),
 ]
 NETWORKS = [SparseMLPClassifier((4,), **NET), SparseMLPRegressor((4,), **NET)]
-SELECTORS = [*LINEAR, GroupLassoSelector(0.3), *NETWORKS]
+TRANSFORMERS = [GroupLassoSelector(0.3), InfFS(3)]
+SELECTORS = [*LINEAR, *TRANSFORMERS, *NETWORKS]
 ZERO = [L0Regressor(1e9), L0Classifier(1e9), L0PoissonRegressor(1e9), OSCAR(1e9)]
 ZERO += [OSCARClassifier(1e9), SLOPE(1e9), SLOPEClassifier(1e9), GrOWL(1e9)]
 ZERO += [GroupLassoRegressor(1e9, relax=True), GroupLassoClassifier(1e9)]
@@ -114,7 +116,7 @@ def fitted(estimator: Any, rng: np.random.Generator) -> Any:
 @all_selectors
 def test_a_selector_that_predicts(estimator: Any) -> None:
     assert isinstance(estimator, SelectorMixin)
-    predicts = not isinstance(estimator, GroupLassoSelector)
+    predicts = estimator not in TRANSFORMERS
     assert (is_classifier(estimator) != is_regressor(estimator)) == predicts
     assert get_tags(estimator).transformer_tags.preserves_dtype == ["float64", "float32"]
 
