@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import fx, nn
 
-from sksparse.module_graph._value import OpenPart, Value
+from sksparse.module_graph._value import OpenPart, Value, axes_of
 from sksparse.module_graph._walk import Walk
+
+#: Functions that keep zeros where one of several parameters is zero.
+_PLAIN = (operator.mul, torch.mul, "mul", "multiply", "contiguous", "clone", "to", "detach")
 
 
 def values_in(argument: Any) -> Iterator[Value]:
@@ -27,7 +32,15 @@ def values_in(argument: Any) -> Iterator[Value]:
 
 def at_positions(walk: Walk, node: fx.Node, name: str, layer: Any, *args: Any, **kw: Any) -> Value:
     """A function of one or several tensors at the same positions: units there are one."""
-    return walk.combine(values_in((args, kw)), tuple(node.meta["shape"]), name)
+    values = list(values_in((args, kw)))
+    result = walk.combine(values, tuple(node.meta["shape"]), name)
+    if result.parts:
+        is_fixed = any(not v.parts and math.prod(v.shape) > 1 for v in values)
+        if is_fixed or node.target not in _PLAIN:
+            result.parts = [replace(part, is_computed=True) for part in result.parts]
+        if is_fixed:
+            walk.keep_values_whole([result], "a tensor of fixed width meets them")
+    return result
 
 
 def over_positions(n_axes: int) -> Any:
@@ -64,7 +77,7 @@ def _resized(part: OpenPart, before: tuple[int, ...], after: tuple[int, ...]) ->
     for axis, (old, new) in enumerate(zip(before, after, strict=True)):
         if old != new:
             positions = positions.narrow(axis, 0, 1)
-    return OpenPart(part.source, positions.expand(tuple(after)))
+    return replace(part, moved=positions.expand(tuple(after)))
 
 
 def over_axis(
@@ -79,6 +92,16 @@ def over_axis(
         walk.keep_values_whole([x], f"{name!r} runs over them")
         return Value(x.shape)
     return Value(x.shape, x.axis, x.units, x.stacked)
+
+
+def gate(walk: Walk, node: fx.Node, name: str, layer: Any, x: Value, dim: int = -1) -> Value:
+    """One half of an axis multiplied by a function of the other half."""
+    along = (dim if layer is None else layer.dim) % len(x.shape)
+    if x.stacked is not None or x.axis in (along, None):
+        walk.obstruct(node, f"{name!r} picks units by their position", x.all_units)
+        walk.keep_values_whole([x], f"{name!r} picks units by their position")
+        return Value(tuple(node.meta["shape"]))
+    return x.like(node.meta["shape"])
 
 
 def reduce(walk: Walk, node: fx.Node, name: str, layer: Any, x: Value, *a: Any, **kw: Any) -> Any:
@@ -96,6 +119,9 @@ def _reduced(walk: Walk, name: str, x: Value, shape: tuple[int, ...], args: Any,
     n = len(x.shape)
     dims = range(n) if given is None else given if isinstance(given, tuple | list) else (given,)
     gone = sorted(dim % n for dim in dims) if n else []
+    if x.stacked is not None:
+        left = [k for k in axes_of(x.stacked) if k not in gone]
+        x = walk.collapse(x, left[-1]) if left else x
     if x.axis is None or x.axis in gone:
         walk.keep_values_whole([x], f"{name!r} runs over them")
         return Value(shape)
@@ -110,14 +136,17 @@ def concatenate(
     """Values side by side: along the axis of units, or along another one where units are one."""
     shape = tuple(node.meta["shape"])
     axis = kw.get("axis", dim) % len(shape)
-    axes = {v.axis for v in values if v.axis is not None}
     values = [v for v in values if math.prod(v.shape)]
-    if len(axes) != 1 or any(v.stacked is not None for v in values):
-        if axes == set() and len(values) > 1 and all(v.is_input for v in values):
-            axes = {axis}
-        else:
-            walk.keep_values_whole(values, f"{name!r} joins them along another axis")
-            return Value(shape)
+    if all(v.is_input and v.axis is None for v in values):
+        return Value(shape, axis, np.concatenate([walk.read(v, axis) for v in values]))
+    if any(v.stacked is not None for v in values):
+        if all(v.stacked is not None or v.axis is not None for v in values):
+            return walk.value_of(torch.cat([v.labels() for v in values], axis))
+        values = [v if v.stacked is None else walk.collapse(v, len(shape) - 1) for v in values]
+    axes = {v.axis for v in values if v.axis is not None}
+    if len(axes) != 1:
+        walk.keep_values_whole(values, f"{name!r} joins them along another axis")
+        return Value(shape)
     (of_units,) = axes
     if of_units == axis:
         return Value(shape, axis, np.concatenate([walk.read(v, axis) for v in values]))
@@ -135,79 +164,6 @@ def stack(walk: Walk, node: fx.Node, name: str, layer: Any, values: Any, dim: in
         walk.keep_values_whole(values, f"{name!r} joins them")
         return Value(shape)
     return walk.value_of(torch.stack([v.labels() for v in values], dim))
-
-
-def product(walk: Walk, node: fx.Node, name: str, layer: Any, a: Value, b: Value) -> Value:
-    """A product of matrices: what is summed over keeps its width."""
-    shape = tuple(node.meta["shape"])
-    weight = b.parts[0] if len(b.parts) == 1 and len(b.shape) == 2 else None
-    if weight is not None and weight.source.name:
-        return multiply(walk, node, name, a, b, (0, 1), None)
-    walk.other_multiply_adds += math.prod(shape) * a.shape[-1] / walk.n_rows
-    values = [a, b]
-    why = f"{name!r} adds up over them"
-    if b.axis is not None and len(b.shape) > 1 and b.axis == len(b.shape) - 1:
-        walk.keep_values_whole([a], why)
-        return Value(shape, len(shape) - 1, b.units)
-    if a.axis is not None and len(b.shape) > 1 and a.axis == len(a.shape) - 2:
-        walk.keep_values_whole([b], why)
-        return Value(shape, len(shape) - 2, a.units)
-    walk.keep_values_whole(values, why)
-    return Value(shape)
-
-
-def multiply(
-    walk: Walk, node: fx.Node, name: str, x: Value, weight: Value, axes: tuple[int, int], bias: Any
-) -> Value:
-    """A value times a parameter: it is read along one axis of that and written along the other."""
-    shape = tuple(node.meta["shape"])
-    (part,) = weight.parts
-    along = [part.along(axis) for axis in axes]
-    read = walk.read(x, -1)
-    if any(found is None or len(found[0]) != 1 for found in along):
-        walk.obstruct(node, f"{name!r} has weights that are computed")
-        return Value(shape)
-    units = walk.new_units(shape[-1])
-    tensor = part.source.name
-    walk.note(name, tensor, along[0][0][0], read, "reads")  # type: ignore[index]
-    walk.note(name, tensor, along[1][0][0], units, "writes")  # type: ignore[index]
-    walk.count(tensor, math.prod(shape[:-1]))
-    if isinstance(bias, Value):
-        walk.meet(bias, len(bias.shape) - 1, units, name, "writes")
-    return Value(shape, len(shape) - 1, units)
-
-
-def linear_function(
-    walk: Walk, node: fx.Node, name: str, layer: Any, x: Value, weight: Value, bias: Any = None
-) -> Value:
-    """A linear layer as a function of a parameter."""
-    if len(weight.parts) != 1 or not weight.parts[0].source.name:
-        walk.read(x, -1)
-        walk.obstruct(node, f"{name!r} has weights that are computed")
-        return Value(tuple(node.meta["shape"]))
-    return multiply(walk, node, name, x, weight, (1, 0), bias)
-
-
-def attend(
-    walk: Walk,
-    node: fx.Node,
-    name: str,
-    layer: Any,
-    query: Value,
-    key: Value,
-    value: Value,
-    *_: Any,
-    **__: Any,
-) -> Value:
-    """Attention: queries and keys are multiplied, and values added up over the positions."""
-    shape = tuple(node.meta["shape"])
-    n_products = math.prod(shape[:-1]) * key.shape[-2] * (query.shape[-1] + shape[-1])
-    walk.other_multiply_adds += n_products / walk.n_rows
-    walk.keep_values_whole([query, key], f"{name!r} adds up over them")
-    if value.axis == len(value.shape) - 1:
-        return Value(shape, len(shape) - 1, value.units)
-    walk.keep_values_whole([value], f"{name!r} adds up over them")
-    return Value(shape)
 
 
 def constant(walk: Walk, node: fx.Node, name: str, layer: Any, *_: Any, **__: Any) -> Value:
@@ -260,7 +216,7 @@ ELEMENTWISE = (
     *("where", "masked_fill", "masked_fill_", "lerp", "addcmul", "addcdiv", "maximum", "minimum"),
     *("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_not", "isnan"),
     *("and_", "or_", "xor", "invert", "atan2", "hypot", "nan_to_num", "logit", "xlogy", "fmax"),
-    *("fmin", "prelu", "contiguous", "clone", "detach", "float", "double", "half", "bfloat16"),
+    *("fmin", "contiguous", "clone", "detach", "float", "double", "half", "bfloat16"),
     *("long", "int", "bool", "to", "type_as", "cpu", "cuda", "requires_grad_", "zeros_like"),
     *("ones_like", "full_like", "rand_like", "randn_like", "empty_like", "bernoulli"),
     *("deg2rad", "float_power", "isfinite", "isinf", "zero_", "fill_", "copy_"),

@@ -15,7 +15,7 @@ from sksparse.module_graph._branches import find_branches
 from sksparse.module_graph._costs import LayerCost, layer_costs
 from sksparse.module_graph._function_rules import values_in
 from sksparse.module_graph._rules import FUNCTION_RULES, LAYER_RULES, own_code
-from sksparse.module_graph._size_rules import number
+from sksparse.module_graph._shape_rules import number, resize, sizes_in, unknown
 from sksparse.module_graph._trace import Obstacle, trace
 from sksparse.module_graph._value import OpenPart, Size, Slot, Source, Step, Value
 from sksparse.module_graph._walk import Walk
@@ -85,6 +85,10 @@ class ModuleGraph:
         graph, obstacle = trace(module, example)
         if obstacle is not None:
             walk.obstacles.append((obstacle, None))
+        reason = own_code(module)
+        if reason:
+            what = f"the module {type(module).__name__} {reason}"
+            walk.obstacles.append((Obstacle(what, ""), None))
         self.steps: tuple[Step, ...] = () if graph is None else tuple(_follow(walk, graph))
         walk.settle()
         self.multiply_adds = walk.multiply_adds
@@ -105,6 +109,10 @@ class ModuleGraph:
         self.kept_whole: dict[int, str] = {}
         for units, why in reversed(walk.whole):
             self.kept_whole |= dict.fromkeys(np.unique(number[units]).tolist(), why)
+        for obstacle, touched in walk.obstacles:
+            if touched is not None:
+                features = np.intersect1d(number[touched], self.input_units).tolist()
+                self.kept_whole |= dict.fromkeys(features, obstacle.what)
         removable = np.zeros(self.n_units, dtype=bool)
         for slot in self.slots:
             if slot.role == "writes":
@@ -114,8 +122,8 @@ class ModuleGraph:
         self.removable: Mask = removable
         self.obstacles: tuple[Obstacle, ...] = tuple(
             obstacle
-            for obstacle, units in walk.obstacles
-            if units is None or removable[number[units]].any()
+            for obstacle, touched in walk.obstacles
+            if touched is None or removable[number[touched]].any()
         )
 
     def _layers(self) -> Iterator[UnitLayer]:
@@ -220,7 +228,8 @@ def _source(walk: Walk, node: fx.Node) -> Value:
     name = "" if node.op == "placeholder" else str(node.target)
     if name and name not in walk.names:
         return Value(shape)
-    return Value(shape, parts=[OpenPart(Source(walk.names.get(name, name), shape))])
+    first = walk.names.get(name, name)
+    return Value(shape, parts=[OpenPart(Source(first, shape, first in walk.trained))])
 
 
 def _apply(
@@ -230,11 +239,30 @@ def _apply(
     table: dict[Any, Any] = FUNCTION_RULES if layer is None else LAYER_RULES
     rule = table.get(node.target if layer is None else type(layer))
     why = "" if layer is None else own_code(layer)
+    if rule is not resize:
+        for size in sizes_in((args, kwargs)):
+            walk.fix(size)
     if rule is not None and not why:
-        return rule(walk, node, name, layer, *args, **kwargs)
+        positional, others = _by_position(args, kwargs)
+        try:
+            return rule(walk, node, name, layer, *positional, **others)
+        except TypeError:
+            why = "is called in a form that is not known"
+    values = list(values_in((args, kwargs)))
+    has_weights = layer is not None and any(True for _ in layer.parameters())
     kind = "" if layer is None else f", a layer of type {type(layer).__name__},"
-    walk.obstruct(node, f"{name!r}{kind} " + (why or "does something unknown with units"))
-    return _unknown(node.meta["shape"])
+    read = np.concatenate([np.empty(0, dtype=np.intp), *[v.all_units for v in values]])
+    what = f"{name!r}{kind} " + (why or "does something unknown with units")
+    walk.obstruct(node, what, None if has_weights else read)
+    walk.keep_values_whole([v for v in values if v.is_input], f"{name!r} may mix them")
+    return unknown(node.meta["shape"])
+
+
+def _by_position(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Arguments with the tensors in front, where they are given by name."""
+    others = dict(kwargs)
+    front = [others.pop(name) for name in ("input", "tensors", "other") if name in others]
+    return [*args, *front], others
 
 
 def _is_number(shape: Any) -> bool:
@@ -247,9 +275,3 @@ def _holds_tensors(shape: Any) -> bool:
     return isinstance(shape, torch.Size) or (
         isinstance(shape, tuple) and any(map(_holds_tensors, shape))
     )
-
-
-def _unknown(shape: Any) -> Any:
-    if isinstance(shape, torch.Size):
-        return Value(tuple(shape))
-    return tuple(map(_unknown, shape)) if isinstance(shape, tuple) else shape

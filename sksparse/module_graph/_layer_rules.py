@@ -172,11 +172,11 @@ WEIGHT_LAYERS: dict[type[nn.Module], Any] = {
     **dict.fromkeys(
         (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), transposed_convolution
     ),
-    nn.Embedding: embedding,
+    **dict.fromkeys((nn.Embedding, nn.EmbeddingBag), embedding),
     nn.PReLU: prelu,
     **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), batch_norm),
     **dict.fromkeys((nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d), instance_norm),
     nn.GroupNorm: group_norm,
-    nn.LayerNorm: layer_norm,
+    **dict.fromkeys((nn.LayerNorm, nn.RMSNorm), layer_norm),
     nn.MultiheadAttention: attention,
 }

@@ -14,16 +14,16 @@ import torch
 from torch import fx, nn
 
 from sksparse._typing import Indices
+from sksparse.module_graph._shape_rules import unknown
 from sksparse.module_graph._value import Value
 from sksparse.module_graph._walk import Walk
 
 
-def recurrent(
-    walk: Walk, node: fx.Node, name: str, layer: Any, x: Value, states: Any = None
-) -> Any:
+def recurrent(walk: Walk, node: fx.Node, name: str, layer: Any, x: Value, hx: Any = None) -> Any:
     """Layers of LSTM, GRU or plain recurrent states, in one or both directions."""
     if layer.proj_size:
         walk.obstruct(node, f"{name!r} projects its states (proj_size), which is not followed")
+        return unknown(node.meta["shape"])
     output, last = node.meta["shape"]
     n_positions = math.prod(output[:-1])
     read, stack = walk.read(x, -1), []
@@ -38,14 +38,12 @@ def recurrent(
         stack += written
         read = np.concatenate(written)
     labels = torch.from_numpy(np.stack(stack))
-    _start(walk, node, name, labels, states)
+    _start(walk, node, name, labels, hx)
     lasts = _several(walk, last, labels)
-    if layer.proj_size:
-        return Value(tuple(output)), lasts
     return Value(tuple(output), len(output) - 1, read), lasts
 
 
-def cell(walk: Walk, node: fx.Node, name: str, layer: Any, x: Value, states: Any = None) -> Any:
+def cell(walk: Walk, node: fx.Node, name: str, layer: Any, x: Value, hx: Any = None) -> Any:
     """One step of a recurrent layer."""
     shape = node.meta["shape"]
     first = shape if isinstance(shape, torch.Size) else shape[0]
@@ -53,7 +51,7 @@ def cell(walk: Walk, node: fx.Node, name: str, layer: Any, x: Value, states: Any
     n_positions = math.prod(first[:-1])
     units = _states(walk, name, tensors, walk.read(x, -1), layer.hidden_size, n_positions)
     labels = torch.from_numpy(units)
-    _start(walk, node, name, labels, states)
+    _start(walk, node, name, labels, hx)
     return _several(walk, shape, labels)
 
 

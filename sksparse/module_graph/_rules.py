@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from sksparse.module_graph import _function_rules as functions
+from sksparse.module_graph import _functional_rules as functionals
 from sksparse.module_graph import _shape_rules as shapes
 from sksparse.module_graph._layer_rules import WEIGHT_LAYERS
 from sksparse.module_graph._recurrent_rules import RECURRENT_LAYERS
@@ -31,8 +32,9 @@ LAYER_RULES: dict[type[nn.Module], Rule] = {
     **dict.fromkeys((nn.Bilinear, nn.CosineSimilarity, nn.Softmax2d), functions.keep),
     **dict.fromkeys((nn.Upsample, nn.UpsamplingNearest2d), functions.resized),
     **dict.fromkeys((nn.UpsamplingBilinear2d,), functions.resized),
+    nn.GLU: functions.gate,
     nn.Flatten: shapes.move,
-    nn.Unflatten: shapes.unflatten,
+    nn.Unflatten: shapes.resize,
 }
 _POOLING_LAYERS = ("MaxPool", "AvgPool", "AdaptiveMaxPool", "AdaptiveAvgPool", "LPPool")
 _PADDING_LAYERS = ("ZeroPad", "ConstantPad", "ReflectionPad", "ReplicationPad", "CircularPad")
@@ -62,9 +64,15 @@ FUNCTION_RULES: dict[Any, Rule] = {
     **_by_name(shapes.RESIZES, shapes.resize),
     **_by_name(("cat", "concat", "concatenate"), functions.concatenate),
     **_by_name(("stack",), functions.stack),
-    **_by_name(("matmul", "mm", "bmm"), functions.product),
-    **_by_name(("linear",), functions.linear_function),
-    **_by_name(("scaled_dot_product_attention",), functions.attend),
+    **_by_name(("matmul", "mm", "bmm"), functionals.product),
+    **_by_name(("linear",), functionals.linear),
+    **_by_name(("conv1d", "conv2d", "conv3d"), functionals.convolution),
+    **_by_name(("prelu", "batch_norm", "instance_norm"), functionals.normalise_each),
+    **_by_name(("layer_norm", "rms_norm"), functionals.normalise_axes),
+    **_by_name(("group_norm",), functionals.normalise_groups),
+    **_by_name(("embedding",), functionals.embedding),
+    **_by_name(("scaled_dot_product_attention",), functionals.attend),
+    **_by_name(("glu",), functions.gate),
     **_by_name(("interpolate", "upsample", "pad"), functions.resized),
     getattr: shapes.move,
 }
@@ -79,4 +87,6 @@ def own_code(layer: nn.Module) -> str:
         return "has hooks, which may change its values"
     if nn.utils.parametrize.is_parametrized(layer):
         return "has parametrised weights"
+    if "forward" in vars(layer):
+        return "has a forward method of its own"
     return ""

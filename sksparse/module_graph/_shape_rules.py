@@ -1,24 +1,32 @@
-"""Functions that move positions: what they do to units is found by moving the units' numbers."""
+"""Functions that move positions, and sizes that the code takes from tensors.
+
+What a function does to units is found by moving the units' numbers. Products of sizes follow the
+units that they count; other computations with them fix these.
+"""
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 from torch.fx.node import map_aggregate
 
 from sksparse.module_graph._value import OpenPart, Size, Value, axes_of, line_along
 from sksparse.module_graph._walk import Walk
 
+_PRODUCTS = (operator.mul, operator.imul, math.prod)
 #: Units' numbers are expanded, so that they cannot be viewed as the tensor itself.
 _COPYING = {"view": "reshape", "view_as": "reshape_as"}
 _BY_POSITION = "picks units by their position"
 _HARD_CODED = (
-    "has the number of units in the code; take it from the tensor, as in x.flatten(1) or "
-    "x.view(x.size(0), -1)"
+    "has the number of units in the code; take it from the tensor, as in x.flatten(1), "
+    "x.view(x.size(0), -1) or nn.Unflatten(1, (-1, 7, 7))"
 )
 
 
@@ -32,6 +40,9 @@ def pick(walk: Walk, node: fx.Node, name: str, layer: Any, x: Any, *args: Any, *
     if not isinstance(x, Value):
         return x[args[0]]  # one of several results
     values = _moved(walk, node, layer, x, args, kw)
+    if [value.shape for value in values] != _shapes(node.meta["shape"]):
+        walk.keep_values_whole([x], f"{name!r} picks what the data say")
+        return unknown(node.meta["shape"])
     if x.axis is not None or x.stacked is not None:
         lines = _lines(x)
         if not all(_lines(value) <= lines for value in values):
@@ -47,7 +58,7 @@ def resize(
 ) -> Any:
     """A new shape, in which the axis of units must take its size from the tensor itself."""
     (value,) = _moved(walk, node, layer, x, args, kw)
-    sizes = _sizes(node, x, args, kw)
+    sizes = _sizes(node, layer, x, args, kw)
     if x.axis is None and x.stacked is None:
         if any(type(size) is int and size > 1 for size in sizes):
             walk.keep_values_whole([x], f"{name!r} has their number in the code")
@@ -62,16 +73,6 @@ def resize(
     if value.axis is None:
         walk.obstruct(node, f"{name!r} {_HARD_CODED}", x.all_units)
     return value
-
-
-def unflatten(walk: Walk, node: fx.Node, name: str, layer: nn.Unflatten, x: Value) -> Value:
-    """The axis of units becomes several, of which the first is that of the new units."""
-    (value,) = _moved(walk, node, layer, x, (), {})
-    if value.stacked is None:
-        return value
-    dim = layer.dim if isinstance(layer.dim, int) else -1
-    sizes: list[Any] = [-1 if k == dim % len(x.shape) else 0 for k in range(len(value.shape))]
-    return _split(walk, value, sizes)
 
 
 def _moved(walk: Walk, node: fx.Node, layer: Any, x: Value, args: Any, kw: Any) -> list[Value]:
@@ -91,7 +92,7 @@ def _moved(walk: Walk, node: fx.Node, layer: Any, x: Value, args: Any, kw: Any) 
         return [walk.value_of(moved) for moved in apply(x.labels())]
     if not x.parts:
         return [Value(tuple(moved.shape)) for moved in apply(torch.empty(x.shape))]
-    by_part = [[OpenPart(p.source, moved) for moved in apply(p.positions)] for p in x.parts]
+    by_part = [[replace(p, moved=moved) for moved in apply(p.positions)] for p in x.parts]
     return [
         Value(tuple(parts[0].positions.shape), parts=list(parts))
         for parts in zip(*by_part, strict=True)
@@ -112,6 +113,19 @@ def _like(shapes: Any, values: Iterator[Value]) -> Any:
     if isinstance(shapes, torch.Size):
         return next(values)
     return tuple(_like(shape, values) for shape in shapes)
+
+
+def _shapes(shapes: Any) -> list[tuple[int, ...]]:
+    if isinstance(shapes, torch.Size):
+        return [tuple(shapes)]
+    return [found for shape in shapes for found in _shapes(shape)]
+
+
+def unknown(shapes: Any) -> Any:
+    """Values without units in the structure of the results."""
+    if isinstance(shapes, torch.Size):
+        return Value(tuple(shapes))
+    return tuple(map(unknown, shapes)) if isinstance(shapes, tuple) else shapes
 
 
 def _lines(value: Value) -> set[tuple[int, ...]]:
@@ -144,10 +158,12 @@ def _split(walk: Walk, value: Value, sizes: list[Any]) -> Value:
     return Value(value.shape, axes[0], line_along(labels, axes[0]))
 
 
-def _sizes(node: fx.Node, x: Value, args: Any, kw: Any) -> list[Any]:
+def _sizes(node: fx.Node, layer: Any, x: Value, args: Any, kw: Any) -> list[Any]:
     """The sizes that a call asks for, one for each axis of the result."""
     given = [*args, *kw.values()]
-    if node.target in ("unflatten", torch.unflatten):
+    if layer is not None:
+        given = [layer.dim, layer.unflattened_size]
+    if layer is not None or node.target in ("unflatten", torch.unflatten):
         dim = given[0] % len(x.shape)
         return [-1] * dim + list(given[1]) + [-1] * (len(x.shape) - dim - 1)
     if len(given) == 1 and isinstance(given[0], tuple | list):
@@ -168,6 +184,55 @@ def _take_from(walk: Walk, node: fx.Node, name: str, value: Value, size: Any) ->
         walk.keep_whole(value.units, "their number comes from another tensor")
 
 
+def number(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """What a call that returns no tensor does with sizes."""
+    if args and isinstance(args[0], Value) and node.target in ("size", getattr):
+        return _asked(walk, args)
+    if node.target is operator.getitem:
+        return args[0][_fixed(walk, args[1])]
+    sizes = list(sizes_in(args))
+    if node.target in _PRODUCTS and sizes:
+        return Size(node.meta["shape"], tuple(pair for size in sizes for pair in size.counted))
+    for size in sizes:
+        walk.fix(size)
+    return node.meta["shape"]
+
+
+def _asked(walk: Walk, args: tuple[Any, ...]) -> Any:
+    """The size along one axis, or along all."""
+    value = args[0]
+    sizes = tuple(_size(value, axis) for axis in range(len(value.shape)))
+    if len(args) > 1 and isinstance(args[1], int):
+        return sizes[args[1]]
+    return sizes
+
+
+def _size(value: Value, axis: int) -> Any:
+    has_rows = axis == 0 and value.is_input
+    stands = value.stacked is not None and axis in axes_of(value.stacked)
+    follows = value.axis == axis or stands or (value.parts and not has_rows)
+    return Size(value.shape[axis], ((value, axis),)) if follows else value.shape[axis]
+
+
+def _fixed(walk: Walk, item: Any) -> Any:
+    for size in sizes_in(item):
+        walk.fix(size)
+    return map_aggregate(item, lambda i: i.number if isinstance(i, Size) else i)
+
+
+def sizes_in(argument: Any) -> Iterator[Size]:
+    """All sizes in the arguments of a call."""
+    if isinstance(argument, Size):
+        yield argument
+    elif isinstance(argument, slice):
+        yield from sizes_in((argument.start, argument.stop, argument.step))
+    elif isinstance(argument, dict):
+        yield from sizes_in(list(argument.values()))
+    elif isinstance(argument, tuple | list):
+        for item in argument:
+            yield from sizes_in(item)
+
+
 MOVES = (
     *("permute", "transpose", "transpose_", "swapaxes", "swapdims", "t", "movedim", "moveaxis"),
     *("squeeze", "squeeze_", "unsqueeze", "unsqueeze_", "flatten", "ravel", "flip", "repeat"),
@@ -175,6 +240,6 @@ MOVES = (
 )
 PICKS = (
     *("getitem", "narrow", "select", "index_select", "chunk", "split", "tensor_split", "unbind"),
-    *("unfold", "diagonal", "hsplit", "vsplit"),
+    *("unfold", "diagonal", "hsplit", "vsplit", "roll"),
 )
 RESIZES = ("view", "reshape", "expand", "broadcast_to", "unflatten")

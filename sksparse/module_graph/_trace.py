@@ -76,7 +76,8 @@ class _Symbol(fx.Proxy):
         if callable(found):
             return super().__getattr__(name)
         if isinstance(self._example, tuple):
-            return self[[item is found for item in self._example].index(True)]
+            number = [item is found for item in self._example].index(True)
+            return self.tracer.create_proxy("call_function", operator.getitem, (self, number), {})
         if isinstance(found, Tensor | torch.Size):
             return self.tracer.create_proxy("call_function", getattr, (self, name), {})
         return found
@@ -110,7 +111,7 @@ class _Tracer(fx.Tracer):
     proxy_buffer_attributes = True
 
     def __init__(self, example: Tensor) -> None:
-        super().__init__()
+        super().__init__(autowrap_modules=())  # type: ignore[arg-type]
         self.examples: dict[fx.Node, Any] = {}
         self.failed_part = ""
         self._example = example
@@ -175,6 +176,8 @@ class _Tracer(fx.Tracer):
     def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         if self._is_idle():
             return forward(*args, **kwargs)
+        if not args and "input" in kwargs:
+            args = (kwargs.pop("input"),)
         try:
             return super().call_module(m, forward, args, kwargs)
         except Exception:

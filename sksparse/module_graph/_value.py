@@ -31,12 +31,15 @@ class Source:
         Name of the parameter; empty for features.
     shape : tuple of int
         Its shape.
+    is_trained : bool
+        Whether it is a parameter.
     units : dict of tuple of int to ndarray
         Features only: the units along the axes that were read together.
     """
 
     name: str
     shape: tuple[int, ...]
+    is_trained: bool = False
     units: dict[tuple[int, ...], Indices] = field(default_factory=dict)
 
 
@@ -50,10 +53,14 @@ class OpenPart:
         The source.
     moved : torch.Tensor or None
         For each position of the tensor the flat one in the source; None for the source itself.
+    is_computed : bool
+        Whether the values are functions of those of the source that need not be zero where
+        they are.
     """
 
     source: Source
     moved: Tensor | None = None
+    is_computed: bool = False
 
     @property
     def positions(self) -> Tensor:
@@ -61,6 +68,15 @@ class OpenPart:
         if self.moved is not None:
             return self.moved
         return torch.arange(math.prod(self.source.shape)).view(self.source.shape)
+
+    def whole_axis(self, axis: int) -> int | None:
+        """The axis of the source that one axis is, from its first to its last position."""
+        found = self.along(axis)
+        if found is None or len(found[0]) != 1:
+            return None
+        (of_source,), positions = found
+        every = np.arange(self.source.shape[of_source])
+        return of_source if np.array_equal(positions, every) else None
 
     def along(self, axis: int) -> tuple[tuple[int, ...], Indices] | None:
         """The axes of the source that one axis runs through, and its flat positions on them.
@@ -112,14 +128,15 @@ class Value:
 
     @property
     def is_input(self) -> bool:
-        """Whether it is made of features alone."""
-        return bool(self.parts) and all(not part.source.name for part in self.parts)
+        """Whether it is made of features, that no layer has changed yet."""
+        return any(not part.source.name for part in self.parts)
 
     @property
     def parameter(self) -> str | None:
-        """The name of the parameter or buffer that it is made of, if it is one."""
-        names = [part.source.name for part in self.parts if part.source.name]
-        return names[0] if names and len(self.parts) == 1 else None
+        """The name of the parameter that it is made of, first of all buffers and parameters."""
+        names = [part.source.name for part in self.parts]
+        trained = [part.source.name for part in self.parts if part.source.is_trained]
+        return (trained or names)[0] if names and all(names) else None
 
     @property
     def all_units(self) -> Indices:

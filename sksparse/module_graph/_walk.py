@@ -8,7 +8,9 @@ unit of two; everything else carries units on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -55,6 +57,8 @@ class Walk:
         The units of what leaves.
     names : dict of str to str
         For each name of a parameter or buffer its first one.
+    trained : frozenset of str
+        The names of the parameters.
     """
 
     def __init__(self, module: nn.Module, n_rows: int) -> None:
@@ -78,6 +82,7 @@ class Walk:
             *module.named_parameters(remove_duplicate=False),
             *module.named_buffers(remove_duplicate=False),
         ]
+        self.trained = frozenset(name for name, _ in module.named_parameters())
         self.names = {name: self._names[id(tensor)] for name, tensor in everywhere}
 
     # units
@@ -147,9 +152,17 @@ class Walk:
                 self.keep_whole(value.all_units, why)
             for part in value.parts:
                 along = part.along(axis)
-                for axes, units in part.source.units.items():
+                for axes, units in self._units_of(part.source):
                     if along is None or set(axes) & set(along[0]):
                         self.keep_whole(units, why)
+
+    def _units_of(self, source: Source) -> list[tuple[tuple[int, ...], Indices]]:
+        """The units on the axes of features, or on those of a parameter."""
+        slots = self._first_slots.items()
+        of_parameter = [
+            ((axis,), slot.units) for (name, axis), slot in slots if name == source.name
+        ]
+        return [*source.units.items(), *of_parameter]
 
     # parameters
 
@@ -191,21 +204,52 @@ class Walk:
         axis %= len(value.shape)
         if value.is_input and value.axis is None:
             self._settle(value, axis)
+        if value.stacked is not None:
+            value = self.collapse(value, axis)
         if value.axis == axis:
             return value.units
         self.keep_values_whole([value], "they are read along another axis")
         return self.whole_units(value.shape[axis], "they stand for no unit of a layer")
 
+    def collapse(self, value: Value, axis: int) -> Value:
+        """Couple units of stacked values that stand at the same position of an axis."""
+        labels = value.labels()
+        if axis not in axes_of(labels):
+            self.keep_values_whole([value], "they differ along another axis")
+            return Value(value.shape)
+        lines = labels.movedim(axis, -1).reshape(-1, labels.shape[axis]).unique(dim=0).numpy()
+        for line in lines[1:]:
+            self.unite(lines[0], line)
+        return Value(value.shape, axis, lines[0])
+
     def _settle(self, value: Value, axis: int) -> None:
         """Decide which axis of features is that of units."""
-        found = value.parts[0].along(axis) if len(value.parts) == 1 else None
-        if found is None:
+        features = [part for part in value.parts if not part.source.name]
+        found = [part.along(axis) for part in features]
+        units = [
+            self._input_units(part.source, along[0])[along[1]]
+            for part, along in zip(features, found, strict=True)
+            if along is not None
+        ]
+        if len(units) < len(features):
             self.keep_values_whole([value], "the module computes with several of them at once")
-            units = self.whole_units(value.shape[axis], "they are made of several features")
+            units = [self.whole_units(value.shape[axis], "they are made of several features")]
+        for others in units[1:]:
+            self.unite(units[0], others)
+        value.axis, value.units = axis, units[0]
+        for part in value.parts:
+            if part.source.name:
+                self._meet_part(part, axis, units[0], "input", "scales")
+
+    def _meet_part(self, part: OpenPart, axis: int, units: Indices, layer: str, role: Role) -> None:
+        """A parameter stands beside units: on one of its axes, or with a width of its own."""
+        of_source = part.whole_axis(axis)
+        if part.positions.shape[axis] == 1:
+            return
+        if of_source is None:
+            self.keep_whole(units, _FIXED_WIDTH)
         else:
-            axes, positions = found
-            units = self._input_units(value.parts[0].source, axes)[positions]
-        value.axis, value.units = axis, units
+            self.note(layer, part.source.name, of_source, units, role)
 
     def _input_units(self, source: Source, axes: tuple[int, ...]) -> Indices:
         """The units along some axes of the features."""
@@ -229,31 +273,24 @@ class Walk:
         """
         if value.is_input and value.axis is None:
             self._settle(value, axis)
+        if value.stacked is not None:
+            value = self.collapse(value, axis)
         if value.axis == axis:
             self.unite(value.units, units)
             return
-        if value.parts and all(part.source.name for part in value.parts):
-            found = [(part.source, part.along(axis)) for part in value.parts]
-            for source, along in found:
-                if along is None or not self._is_whole_axis(source, *along):
-                    self.keep_whole(units, _FIXED_WIDTH)
-                else:
-                    self.note(layer, source.name, along[0][0], units, role)
+        if value.parameter:
+            for part in value.parts:
+                self._meet_part(part, axis, units, layer, role)
             return
         self.keep_values_whole([value], "they meet those of another axis")
         self.keep_whole(units, _FIXED_WIDTH)
-
-    @staticmethod
-    def _is_whole_axis(source: Source, axes: tuple[int, ...], positions: Indices) -> bool:
-        n = source.shape[axes[0]]
-        return len(axes) == 1 and len(positions) == n and bool((positions == np.arange(n)).all())
 
     def combine(self, values: Iterable[Value], shape: tuple[int, ...], layer: str) -> Value:
         """A function of several tensors at the same positions, with the rules of broadcasting."""
         values = list(values)
         with_units = [v for v in values if v.axis is not None]
         if any(v.stacked is not None for v in values):
-            return self._combine_stacked(values, shape)
+            return self._combine_stacked(values, shape, layer)
         if not with_units:
             return Value(shape, parts=[p for v in values for p in self._spread(v, shape)])
         main = max(with_units, key=lambda v: len(v.units))
@@ -269,23 +306,26 @@ class Walk:
                 self.keep_values_whole([other], "they meet units of another axis")
         return main.like(shape, axis)
 
-    def _combine_stacked(self, values: list[Value], shape: tuple[int, ...]) -> Value:
-        first = next(v for v in values if v.stacked is not None)
-        for other in values:
-            has_units = other.stacked is not None or other.axis is not None
-            if other is first:
-                continue
-            if has_units and first.shape == other.shape == shape:
-                self.unite(first.labels().numpy().ravel(), other.labels().numpy().ravel())
-            else:
-                self.keep_values_whole([first, other], "they meet units of another axis")
-        return Value(shape, stacked=first.labels()) if first.shape == shape else Value(shape)
+    def _combine_stacked(self, values: list[Value], shape: tuple[int, ...], layer: str) -> Value:
+        """The same where some values have units along several axes."""
+        stacked = next(v for v in values if v.stacked is not None)
+        others = [v for v in values if v is not stacked and math.prod(v.shape) > 1]
+        if stacked.shape == shape and all(
+            v.stacked is not None and v.shape == shape for v in others
+        ):
+            for other in others:
+                self.unite(_flat(stacked), _flat(other))
+            return Value(shape, stacked=stacked.stacked)
+        axes = [v.axis - len(v.shape) for v in others if v.axis is not None]
+        last = axes[0] if axes else axes_of(stacked.labels())[-1] - len(stacked.shape)
+        plain = [v if v.stacked is None else self.collapse(v, last % len(v.shape)) for v in values]
+        return self.combine(plain, shape, layer)
 
     @staticmethod
     def _spread(value: Value, shape: tuple[int, ...]) -> list[OpenPart]:
         if value.shape == shape:
             return value.parts
-        return [OpenPart(p.source, p.positions.expand(shape)) for p in value.parts]
+        return [replace(p, moved=p.positions.expand(shape)) for p in value.parts]
 
     # obstacles
 
@@ -304,3 +344,7 @@ class Walk:
         part = str(node.meta.get("part", ""))
         where = f"in {part!r} " if part and repr(part) not in what else ""
         self.obstacles.append((Obstacle(where + what, str(node.meta.get("line", ""))), units))
+
+
+def _flat(value: Value) -> Indices:
+    return value.labels().numpy().ravel()
