@@ -18,7 +18,8 @@ from torch.nn import functional
 
 from sksparse.compression._shift import Shift
 from sksparse.module_graph import ModuleGraph
-from sksparse.module_graph._constants import ADDITIONS, Constants, Sum
+from sksparse.module_graph._branches import ADDITIONS
+from sksparse.module_graph._constants import Constants, Sum
 
 _WITH_BIAS = (
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
@@ -27,7 +28,9 @@ _WITH_BIAS = (
 _RELU = (torch.relu, functional.relu, "relu")
 
 
-def remove_dead_branches(module: nn.Module, graph: ModuleGraph, example: Tensor) -> nn.Module:
+def remove_dead_branches(
+    module: nn.Module, graph: ModuleGraph, example: Tensor
+) -> tuple[nn.Module, ModuleGraph]:
     """Remove, in place, the branches beside shortcuts that emit constants.
 
     The constants are added to the biases on the other side where that has some, and by a ``Shift``
@@ -47,16 +50,16 @@ def remove_dead_branches(module: nn.Module, graph: ModuleGraph, example: Tensor)
     -------
     module : torch.nn.Module
         The module; another one only where the sum stands in its own code.
+    graph : ModuleGraph
+        Its picture now.
     """
     while any(step.node.target in ADDITIONS for step in graph.steps):
         for made in _attempts(module, graph):
-            after = ModuleGraph(made, example)
-            after.require_followed("compact", "Report this, please.")
-            module, graph = made, after
+            module, graph = made, ModuleGraph(made, example)
             break
         else:
             break
-    return module
+    return module, graph
 
 
 def _attempts(module: nn.Module, graph: ModuleGraph) -> Iterator[nn.Module]:

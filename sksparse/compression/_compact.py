@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from sksparse._typing import Indices, Mask
 from sksparse.compression._branches import remove_dead_branches
 from sksparse.compression._folding import fold_constants
+from sksparse.compression._recurrent_stack import RecurrentStack
 from sksparse.compression._result import CompactResult
 from sksparse.compression._splitting import split_uneven
 from sksparse.module_graph import ModuleGraph
@@ -64,49 +66,89 @@ def compact(module: nn.Module, example: Tensor, *, inputs: bool | None = None) -
     """
     inputs = example.ndim == 2 if inputs is None else inputs
     small = copy.deepcopy(module)
-    graph = _followed(small, example)
-    dense_layers = [
+    graph = ModuleGraph(small, example)
+    graph.require_followed("compact", "Keep the masked module, or write that part with layers.")
+    dense = [
         (name, len(units), [name, *_writers(graph, units)])
         for name, units in _layers(graph).items()
     ]
-    dense_sizes = _parameters(small), _multiply_adds(graph)
-    small = remove_dead_branches(small, graph, example)
-    graph = _followed(small, example)
-    fold_constants(graph, _removable(graph, inputs))
-    # biases may have been added
-    graph = _followed(small, example)
-    keep = _kept(graph, inputs)
-    small, split, apart = split_uneven(small, graph, keep, example)
-    keep = even(graph, keep, apart)
-    left = {name: int(keep[units].sum()) for name, units in _layers(graph).items()}
-    widths = {
-        name: (next((left[other] for other in others if other in left), 0), width)
-        for name, width, others in dense_layers
-    }
-    if apart:
-        graph, keep = split, _kept(split, inputs)
+    sizes = _n_parameters(small), graph.flops()
     n_inputs = len(graph.input_units) or example.shape[-1]
     kept_inputs = np.arange(n_inputs)
-    if inputs and len(graph.input_units):
-        kept_inputs = np.flatnonzero(keep[graph.input_units])
-        axis = _axis_of_features(graph)
-        example = example.index_select(axis, torch.from_numpy(kept_inputs).to(example.device))
-    resize(graph, keep)
-    graph = _followed(small, example)
+    left: dict[str, int] = {}
+    changed = True
+    while changed and graph.is_followed:
+        # what is cut off in one pass may be all that made something else seem alive
+        small, graph = remove_dead_branches(small, graph, example)
+        cut = _cut(small, graph, example, inputs)
+        small, example, changed = cut.module, cut.example, cut.changed
+        if cut.kept_inputs is not None:
+            kept_inputs = kept_inputs[cut.kept_inputs]
+        parts = {name for name, _ in small.named_modules()}
+        left = {name: n for name, n in {**left, **cut.widths}.items() if _part(name) in parts}
+        graph = ModuleGraph(small, example) if changed else graph
+    widths = {
+        name: (next((left[other] for other in others if other in left), 0), width)
+        for name, width, others in dense
+    }
     return CompactResult(
         module=small,
         kept_inputs=kept_inputs,
         n_inputs=n_inputs,
         widths=widths,
-        parameters=(_parameters(small), dense_sizes[0]),
-        multiply_adds=(_multiply_adds(graph), dense_sizes[1]),
+        parameters=(_n_parameters(small), sizes[0]),
+        multiply_adds=(cut.flops / 2, sizes[1] / 2),
     )
 
 
-def _followed(module: nn.Module, example: Tensor) -> ModuleGraph:
-    graph = ModuleGraph(module, example)
-    graph.require_followed("compact", "Keep the masked module, or write that part with layers.")
-    return graph
+@dataclass(frozen=True)
+class _Cut:
+    """A module after a pass, and what the next one takes.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The module.
+    example : torch.Tensor
+        The features that it takes.
+    kept_inputs : ndarray or None
+        Their positions among those before; None where none were dropped.
+    widths : dict of str to int
+        Units of each layer.
+    flops : float
+        For one row.
+    changed : bool
+        Whether units were cut.
+    """
+
+    module: nn.Module
+    example: Tensor
+    kept_inputs: Indices | None
+    widths: dict[str, int]
+    flops: float
+    changed: bool
+
+
+def _cut(module: nn.Module, graph: ModuleGraph, example: Tensor, inputs: bool) -> _Cut:
+    """Fold what dead units emit, and cut them out, in place."""
+    n_tensors = len(list(module.parameters()))
+    fold_constants(graph, _removable(graph, inputs))
+    if len(list(module.parameters())) > n_tensors:
+        # biases were added
+        graph = ModuleGraph(module, example)
+    keep = _kept(graph, inputs)
+    module, split, apart = split_uneven(module, graph, keep, example)
+    keep = even(graph, keep, apart)
+    widths = {name: int(keep[units].sum()) for name, units in _layers(graph).items()}
+    if apart:
+        graph, keep = split, _kept(split, inputs)
+    kept_inputs = None
+    if not keep[graph.input_units].all():
+        kept_inputs = np.flatnonzero(keep[graph.input_units])
+        positions = torch.from_numpy(kept_inputs).to(example.device)
+        example = example.index_select(_axis_of_features(graph), positions)
+    resize(graph, keep)
+    return _Cut(module, example, kept_inputs, widths, graph.flops(), not keep.all())
 
 
 def _kept(graph: ModuleGraph, inputs: bool) -> Mask:
@@ -137,15 +179,31 @@ def _axis_of_features(graph: ModuleGraph) -> int:
 
 
 def _layers(graph: ModuleGraph) -> dict[str, Indices]:
-    """The removable units of each layer, by names of which each is another one."""
-    times = Counter(layer.name for layer in graph.layers)
+    """The removable units of each layer, by names of which each is another one.
+
+    Layers and directions of a recurrent layer are numbered, as they are in a stack of them.
+    """
+    names = [_name(graph.module, layer.name) for layer in graph.layers]
+    times = Counter(names)
     seen: Counter[str] = Counter()
     layers = {}
-    for layer in graph.layers:
-        name = layer.name if times[layer.name] == 1 else f"{layer.name}.{seen[layer.name]}"
-        seen[layer.name] += 1
-        layers[name] = layer.units
+    for name, layer in zip(names, graph.layers, strict=True):
+        key = name if times[name] == 1 else f"{name}[{seen[name]}]"
+        seen[name] += 1
+        layers[key] = layer.units
     return layers
+
+
+def _name(module: nn.Module, name: str) -> str:
+    """The name of a layer, or of the stack that it stands in."""
+    outer = name.rsplit(".", 2)[0]
+    is_stacked = outer != name and isinstance(module.get_submodule(outer), RecurrentStack)
+    return outer if is_stacked else name
+
+
+def _part(name: str) -> str:
+    """The part of the module that a name of a layer stands for."""
+    return name.partition("[")[0]
 
 
 def _writers(graph: ModuleGraph, units: Indices) -> list[str]:
@@ -153,10 +211,5 @@ def _writers(graph: ModuleGraph, units: Indices) -> list[str]:
     return [s.layer for s in graph.slots if s.role == "writes" and np.isin(units, s.units).any()]
 
 
-def _parameters(module: nn.Module) -> int:
+def _n_parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
-
-
-def _multiply_adds(graph: ModuleGraph) -> float:
-    tensors = dict(graph.module.named_parameters())
-    return float(sum(n * tensors[name].numel() for name, n in graph.multiply_adds.items()))

@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from sksparse._typing import Mask
 from sksparse.module_graph import ModuleGraph
-from sksparse.module_graph._constants import Constants, Read, pads_with_zeros, weight_sums
+from sksparse.module_graph._constants import Constants, Read
+from sksparse.module_graph._layer_constants import pads_with_zeros, weight_sums
 from sksparse.module_graph._live_units import Links, find_links, live_units
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_RECURRENT = (nn.LSTM, nn.GRU, nn.RNN)
+_RECURRENT = (nn.LSTM, nn.GRU, nn.RNN, nn.LSTMCell, nn.GRUCell, nn.RNNCell)
 
 
 @dataclass(frozen=True)

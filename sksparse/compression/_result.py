@@ -20,6 +20,8 @@ class CompactResult:
     kept_inputs : ndarray of shape (n_kept_inputs,)
         Which features the small module takes, as positions on the axis of features that the
         first layer reads: all of them unless inputs were dropped.
+    n_inputs : int
+        Number of features of the dense module.
     widths : dict of str to tuple of (int, int)
         For each layer of hidden units its units left and those of the dense module; units that
         several layers write (residual connections) count for the first of them. Zero units are
@@ -27,7 +29,7 @@ class CompactResult:
     parameters : tuple of (int, int)
         Number of parameters left, and of the dense module.
     multiply_adds : tuple of (float, float)
-        Multiplications by weights for one row, left and of the dense module; twice as many FLOPs.
+        Multiplications by weights for one row, left and of the dense module.
 
     Examples
     --------
@@ -51,6 +53,11 @@ class CompactResult:
     widths: dict[str, tuple[int, int]]
     parameters: tuple[int, int]
     multiply_adds: tuple[float, float]
+
+    @property
+    def flops(self) -> tuple[float, float]:
+        """Multiplications and additions for one row, left and of the dense module."""
+        return 2 * self.multiply_adds[0], 2 * self.multiply_adds[1]
 
     def __repr__(self) -> str:
         rows = [("layer", "units", "of")]

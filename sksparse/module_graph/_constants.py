@@ -12,8 +12,6 @@ number at all positions is no constant.
 from __future__ import annotations
 
 import copy
-import operator
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +19,9 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
+from sksparse.module_graph._branches import ADDITIONS
 from sksparse.module_graph._graph import ModuleGraph
+from sksparse.module_graph._layer_constants import ALONG_LAST, CONSTANT_RULES
 from sksparse.module_graph._value import Slot, Step, Value
 
 #: The largest difference between positions that is put down to rounding, as a share.
@@ -30,8 +30,8 @@ _ROUNDING = 1e-13
 #: Functions whose result depends on the number of positions, which may be another one later.
 _COUNT_POSITIONS = frozenset(("sum", "prod", "norm", "cumsum", "nansum", "logsumexp"))
 
-#: Sums of two values.
-ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
+_MEANS = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
+_MEAN_FUNCTIONS = (functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,13 @@ class Constants:
         """What the units of a value emit, before later calls change it in place."""
         if not isinstance(value, Value) or value.axis is None:
             return None
-        maps = self._lookup(node).movedim(value.axis, 0).flatten(1)
+        maps = self.tensor(node).movedim(value.axis, 0).flatten(1)
         low, high = maps.amin(1), maps.amax(1)
         is_one = high - low <= _ROUNDING * torch.maximum(low.abs(), high.abs())
         return torch.where(is_one, low, torch.nan)
 
     def _run(self, step: Step) -> None:
-        rule = _RULES.get(type(step.layer))
+        rule = CONSTANT_RULES.get(type(step.layer))
         if rule is None:
             if step.node.target in ADDITIONS and len(step.inputs) == 2:
                 first, second = map(self._emitted, step.node.args, step.inputs)
@@ -117,20 +117,29 @@ class Constants:
             self._tensors[step.node] = self._result(step)
             return
         node, value = first_argument(step)
-        axis = len(value.shape) - 1 if isinstance(step.layer, _ALONG_LAST) else 1
+        axis = len(value.shape) - 1 if isinstance(step.layer, ALONG_LAST) else 1
         x = self._emitted(node, value) if value.axis == axis else None
         if x is None:
             n = value.shape[axis] if axis < len(value.shape) else 0
             x = torch.full((n,), torch.nan, dtype=torch.float64)
-        rule(self, step, step.layer, x)
+        others = [self.tensor(n) for n in step.node.all_input_nodes if n is not node]
+        emission = rule(step.layer, x, others, step.node.meta["shape"])
+        for weight, constants in emission.reads:
+            self._note(step, weight, constants)
+        if emission.several is not None:
+            self._tensors[step.node] = emission.several
+        else:
+            self._tensors[step.node] = self._spread(step, emission.units)
 
-    def _emit(self, step: Step, constants: Tensor) -> None:
-        """Note what the units of the result of a layer are."""
+    def _spread(self, step: Step, constants: Tensor) -> Any:
+        """The result of a layer whose units emit these constants."""
         value = step.output
+        if value.axis is None:
+            return _unknown(step.node.meta["shape"])
         spread = [1] * len(value.shape)
         spread[value.axis] = -1
         # memory of its own, since functions may change it in place
-        self._tensors[step.node] = constants.view(spread).expand(value.shape).clone()
+        return constants.view(spread).expand(value.shape).clone()
 
     def _note(self, step: Step, weight: Tensor, constants: Tensor) -> None:
         """Note what a tensor of weights reads."""
@@ -150,7 +159,7 @@ class Constants:
         )
         before = self._emitted(*first_argument(step)) if means else None
         try:
-            args, kwargs = fx.map_arg((node.args, node.kwargs), self._lookup)
+            args, kwargs = fx.map_arg((node.args, node.kwargs), self.tensor)
             if step.layer is not None:
                 result = copy.deepcopy(step.layer).double().cpu().eval()(*args, **kwargs)
             elif node.op == "call_method":
@@ -166,7 +175,8 @@ class Constants:
         name = getattr(name, "__name__", name)
         return _known(result, zero_only=name in _COUNT_POSITIONS)
 
-    def _lookup(self, node: fx.Node) -> Any:
+    def tensor(self, node: fx.Node) -> Any:
+        """What a call returns, or an input or parameter is; tensors may be in a tuple."""
         if node in self._tensors:
             return self._tensors[node]
         found = self._own.get(str(node.target)) if node.op == "get_attr" else None
@@ -177,11 +187,6 @@ class Constants:
             result = result.double() if result.is_floating_point() else result
         self._tensors[node] = result
         return result
-
-    def is_zero(self, nodes: list[fx.Node]) -> bool:
-        """Whether all these tensors are zero, whatever the features are."""
-        found = map(self._lookup, nodes)
-        return all(isinstance(t, Tensor) and bool((t == 0).all()) for t in found)
 
 
 def first_argument(step: Step) -> tuple[Any, Any]:
@@ -223,165 +228,3 @@ def _unknown(shape: Any) -> Any:
     if isinstance(shape, tuple):
         return tuple(_unknown(item) for item in shape)
     return shape
-
-
-def weight_sums(weight: Tensor, groups: int = 1) -> tuple[Tensor, Tensor]:
-    """For each row and column the sum over the positions of the kernel, and whether any is not 0.
-
-    Parameters
-    ----------
-    weight : torch.Tensor of shape (n_outputs, n_inputs, ...)
-        Of a matrix or a convolution.
-    groups : int
-        Groups of the convolution.
-
-    Returns
-    -------
-    sums, links : torch.Tensor of shape (n_groups, n_outputs / n_groups, n_inputs)
-    """
-    weight = weight.detach().cpu()
-    sums, links = weight.double(), weight != 0
-    if weight.ndim > 2:
-        sums, links = sums.flatten(2).sum(2), links.flatten(2).any(2)
-    return sums.unflatten(0, (groups, -1)), links.unflatten(0, (groups, -1))
-
-
-def pads_with_zeros(layer: nn.Module) -> bool:
-    """Whether zeros stand around the maps that a convolution reads."""
-    if not isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d) or layer.padding_mode != "zeros":
-        return False
-    if isinstance(layer.padding, str):
-        return layer.padding == "same" and any(k > 1 for k in layer.kernel_size)
-    return any(p > 0 for p in layer.padding)
-
-
-def _product(run: Constants, step: Step, layer: Any, x: Tensor) -> None:
-    """A matrix or a convolution."""
-    groups = layer.groups if isinstance(layer, _CONVOLUTIONS) else 1
-    sums, links = weight_sums(layer.weight, groups)
-    x = x.view(groups, -1)
-    run._note(step, layer.weight, x)
-    open_ = x.isnan()
-    if pads_with_zeros(layer):
-        open_ = open_ | (x != 0)
-    emitted = (sums @ x.nan_to_num().unsqueeze(2)).flatten()
-    if layer.bias is not None:
-        emitted = emitted + layer.bias.detach().double().cpu()
-    pairs = zip(links, open_, strict=True)
-    depends = torch.stack([link[:, is_open].any(1) for link, is_open in pairs])
-    run._emit(step, torch.where(depends.flatten(), torch.nan, emitted))
-
-
-def _transposed(run: Constants, step: Step, layer: Any, x: Tensor) -> None:
-    """Kernels overlap otherwise from position to position: only zeros pass."""
-    links = (layer.weight.detach().cpu() != 0).flatten(2).any(2).unflatten(0, (layer.groups, -1))
-    run._note(step, layer.weight, x.view(1, -1))
-    pairs = zip(links, x.view(layer.groups, -1) != 0, strict=True)
-    depends = torch.cat([link[is_open].any(0) for link, is_open in pairs])
-    emitted = torch.zeros(len(depends), dtype=torch.float64)
-    if layer.bias is not None:
-        emitted = emitted + layer.bias.detach().double().cpu()
-    run._emit(step, torch.where(depends, torch.nan, emitted))
-
-
-def _batch_norm(run: Constants, step: Step, layer: Any, x: Tensor) -> None:
-    """A scale of zero leaves the shift; statistics of the batch are not constant."""
-    weight, bias, mean, var = (
-        None if t is None else t.detach().double().cpu()
-        for t in (layer.weight, layer.bias, layer.running_mean, layer.running_var)
-    )
-    shift = torch.zeros_like(x) if bias is None else bias
-    emitted = torch.full_like(x, torch.nan)
-    if mean is not None and var is not None:
-        scale = (var + layer.eps).rsqrt()
-        emitted = (x - mean) * (scale if weight is None else scale * weight) + shift
-    if weight is not None:
-        emitted = torch.where(weight == 0, shift, emitted)
-    run._emit(step, emitted)
-
-
-def _scaled(run: Constants, step: Step, layer: Any, x: Tensor) -> None:
-    """Other normalisations: known where the scale is zero."""
-    weight, bias = layer.weight, layer.bias
-    emitted = torch.full_like(x, torch.nan)
-    if weight is not None and weight.shape == x.shape:
-        shift = torch.zeros_like(x) if bias is None else bias.detach().double().cpu()
-        emitted = torch.where(weight.detach().cpu() == 0, shift, emitted)
-    run._emit(step, emitted)
-
-
-def _embedding(run: Constants, step: Step, layer: Any, x: Tensor) -> None:
-    """A column of one number is a constant."""
-    weight = layer.weight.detach().double().cpu()
-    if layer.max_norm is not None:
-        # rows that are looked up change
-        weight = weight.new_full(weight.shape, torch.nan)
-    low, high = weight.amin(0), weight.amax(0)
-    run._emit(step, torch.where(low == high, low, torch.nan))
-
-
-def _recurrent(run: Constants, step: Step, layer: Any, x: Tensor) -> None:
-    """States that stay zero, where they begin at zero."""
-    others = [n for n in step.node.all_input_nodes if n is not first_argument(step)[0]]
-    begins_at_zero = run.is_zero(others)
-    states = []
-    for number in range(layer.num_layers):
-        outputs = []
-        for suffix in ("", "_reverse") if layer.bidirectional else ("",):
-            ends = f"_l{number}{suffix}"
-            is_zero = _zero_states(layer, ends, x) & begins_at_zero
-            h = torch.where(is_zero, 0.0, torch.nan).double()
-            run._note(step, getattr(layer, f"weight_ih{ends}"), x)
-            run._note(step, getattr(layer, f"weight_hh{ends}"), h)
-            outputs.append(h)
-        states += outputs
-        x = torch.cat(outputs)
-    shapes = step.node.meta["shape"]
-    last = torch.stack(states)
-    if len(shapes[0]) == 3:
-        last = last[:, None]
-    state = last.expand(shapes[1] if isinstance(shapes[1], torch.Size) else shapes[1][0]).clone()
-    both = (state, state.clone()) if isinstance(layer, nn.LSTM) else state
-    run._tensors[step.node] = (x.expand(shapes[0]).clone(), both)
-
-
-def _zero_states(layer: Any, ends: str, x: Tensor) -> Tensor:
-    """The units of one layer and direction whose state stays at zero.
-
-    For an LSTM the cell's input must be zero whatever the gates are; for a GRU the new state.
-    """
-    n = layer.hidden_size
-    rows = {nn.LSTM: slice(2 * n, 3 * n), nn.GRU: slice(2 * n, 3 * n), nn.RNN: slice(0, n)}
-    of = rows[type(layer)]
-    entering = getattr(layer, f"weight_ih{ends}").detach().cpu()[of] != 0
-    recurrent = getattr(layer, f"weight_hh{ends}").detach().cpu()[of] != 0
-    is_zero = ~entering[:, x != 0].any(1)
-    if layer.bias:
-        first = getattr(layer, f"bias_ih{ends}").detach().double().cpu()[of]
-        second = getattr(layer, f"bias_hh{ends}").detach().double().cpu()[of]
-        # the reset gate of a GRU multiplies one of them
-        apart = (first == 0) & (second == 0)
-        is_zero &= apart if isinstance(layer, nn.GRU) else first + second == 0
-    before = -1
-    while before != int(is_zero.sum()):
-        before = int(is_zero.sum())
-        is_zero &= ~recurrent[:, ~is_zero].any(1)
-    return is_zero
-
-
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_ALONG_LAST = (nn.Linear, nn.LayerNorm, nn.LSTM, nn.GRU, nn.RNN)
-_MEANS = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
-_MEAN_FUNCTIONS = (functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_OTHER_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
-
-_RULES: dict[type, Callable[[Constants, Step, Any, Tensor], None]] = {
-    **dict.fromkeys((nn.Linear, *_CONVOLUTIONS), _product),
-    **dict.fromkeys(_TRANSPOSED, _transposed),
-    **dict.fromkeys(_NORMS, _batch_norm),
-    **dict.fromkeys((*_OTHER_NORMS, nn.GroupNorm, nn.LayerNorm), _scaled),
-    nn.Embedding: _embedding,
-    **dict.fromkeys((nn.LSTM, nn.GRU, nn.RNN), _recurrent),
-}

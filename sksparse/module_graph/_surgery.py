@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sksparse._typing import Indices, Mask
 from sksparse.module_graph._graph import ModuleGraph
+from sksparse.module_graph._value import Value
 
 #: For each axis of a parameter the positions that are left, None where all are.
 Kept = tuple[Indices | None, ...]
@@ -51,7 +52,9 @@ def resize(graph: ModuleGraph, keep: Mask) -> dict[str, Kept]:
     # a layer that is called several times follows once
     calls = {step.layer: step for step in graph.steps if type(step.layer) in _ATTRIBUTES}
     for layer, step in calls.items():
-        _ATTRIBUTES[type(layer)](layer, int(keep[graph.units_of(step.inputs[0])].sum()))
+        value = step.output
+        width = int(keep[graph.units_of(value)].sum()) if isinstance(value, Value) else 0
+        _ATTRIBUTES[type(layer)](layer, width)
     return kept
 
 
