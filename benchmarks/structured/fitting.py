@@ -19,7 +19,7 @@ from benchmarks.report import Report
 
 from .data import Split, load
 from .rows import Row, Run
-from .sizes import sizes_of
+from .sizes import dense_of, sizes_of
 
 #: With it set to numbers with spaces between, only these seeds are run.
 SEEDS = "STRUCTURED_SEEDS"
@@ -55,10 +55,11 @@ class Fits:
         row = self.rows[name]
         split = self.split(row)
         model, seconds = self._fit(row, seed)
+        dense = dense_of(row, model)
         return {
             **scores_of(model, split),
-            **weights_of(model),
-            **(sizes_of(row, model, split.X_test) if row.compacts else densities_of(model)),
+            **weights_of(model, dense),
+            **(sizes_of(row, model, dense, split.X_test) if row.compacts else densities_of(model)),
             **seconds,
         }
 
@@ -110,12 +111,12 @@ def scores_of(model: Any, split: Split) -> Run:
     }
 
 
-def weights_of(model: Any) -> Run:
+def weights_of(model: Any, dense: nn.Module) -> Run:
     """The weights that are left."""
-    weights = dict(model.module_.named_parameters())
-    tensors = [weights[name].detach().numpy() for name in model.density_by_layer_]
-    n_kept = sum(int(np.count_nonzero(tensor)) for tensor in tensors)
-    n_weights = sum(tensor.size for tensor in tensors)
+    n_weights, n_kept = (
+        sum(int(torch.count_nonzero(w)) for w in module.parameters() if w.ndim > 1)
+        for module in (dense, model.module_)
+    )
     return {"weights": n_kept, "compression": round(n_weights / max(n_kept, 1), 2)}
 
 

@@ -12,6 +12,7 @@ from sksparse.sparsifiers import (
     GroupShrinkage,
     HardConcrete,
     Magnitude,
+    StructuredSparsity,
 )
 
 from .lenet import model, widths
@@ -85,7 +86,7 @@ def group(seed: int, share: float) -> SparseNetClassifier:
     """The group lasso of whole units under SGD, compacted in training, to a share of the FLOPs."""
     return model(
         seed,
-        sparsifier=GroupShrinkage(flops_power=0.75, sparsify_fraction=0.5),
+        sparsifier=GroupShrinkage(flops_power=0.75, sparsify_fraction=0.4),
         granularity="unit",
         target_flops=share,
         solver="sgd",
@@ -93,6 +94,8 @@ def group(seed: int, share: float) -> SparseNetClassifier:
         learning_rate="auto",
         learning_rate_init=0.05,
         weight_decay=0.0,
+        # cheap once the network is small
+        max_iter=30,
         compact_during=True,
     )
 
@@ -120,8 +123,18 @@ def bayesian(seed: int) -> SparseNetClassifier:
 
 
 def ssl(seed: int, alpha: float) -> SparseNetClassifier:
-    """Structured sparsity learning of filters and channels."""
-    return model(seed, sparsifier="ssl", alpha=alpha, solver="sgd", learning_rate_init=0.02)
+    """Structured sparsity learning of filters, by proximal steps under SGD."""
+    return model(
+        seed,
+        sparsifier=StructuredSparsity(channel_strength=0, filter_strength=1, sparsify_fraction=0.5),
+        alpha=alpha,
+        solver="sgd",
+        batch_size=100,
+        learning_rate="auto",
+        learning_rate_init=0.05,
+        weight_decay=0.0,
+        compact_during=True,
+    )
 
 
 GROUPS = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from statistics import median
 from typing import Any
 
@@ -20,10 +19,9 @@ N_TIMES = 7
 BATCHES = (100, 1)
 
 
-def sizes_of(row: Row, model: Any, X: np.ndarray) -> Run:
+def sizes_of(row: Row, model: Any, dense: nn.Module, X: np.ndarray) -> Run:
     """Widths, shares of FLOPs and units, the speed-up, and how far outputs are from the masked."""
     rows = torch.from_numpy(X[:256])
-    dense = (dense_of(model.module) if row.dense is None else row.dense()).eval()
     result = compact(model.module_, rows[:2], inputs=False)
     small = result.module.eval()
     whole = compact(dense, rows[:2], inputs=False)
@@ -39,9 +37,12 @@ def sizes_of(row: Row, model: Any, X: np.ndarray) -> Run:
     }
 
 
-def dense_of(module: nn.Module | Callable[[], nn.Module]) -> nn.Module:
+def dense_of(row: Row, model: Any) -> nn.Module:
     """The network before anything is removed."""
-    return module if isinstance(module, nn.Module) else module()
+    if row.dense is not None:
+        return row.dense().eval()
+    module = model.module
+    return (module if isinstance(module, nn.Module) else module()).eval()
 
 
 def units_of(result: CompactResult) -> int:
