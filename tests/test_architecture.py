@@ -45,9 +45,9 @@ IMPORTS = {
     "sparsifiers.stochastic": ("sparsifiers",),
     "sparsifiers.units": ("sparsifiers.pruning",),
     "neural_network.training": ("sparsifiers.*",),
-    "neural_network.fitted": ("neural_network.training",),
+    "neural_network.fitted": ("neural_network.training", "compression"),
     "compression": ("sparsifiers.*",),
-    "neural_network": ("neural_network.fitted", "compression"),
+    "neural_network": ("neural_network.fitted",),
     "feature_selection": ("linear_model.*", "neural_network"),
     "inspection": (),
 }

@@ -8,6 +8,8 @@ afterwards. matplotlib is imported when something is drawn, torch never.
 from __future__ import annotations
 
 from sksparse.inspection._cluster import ClusterDisplay
+from sksparse.inspection._filters import FilterDisplay
+from sksparse.inspection._layer_sizes import LayerSizesDisplay
 from sksparse.inspection._regularization_path import RegularizationPathDisplay
 from sksparse.inspection._sparsity_path import SparsityPathDisplay
 from sksparse.inspection._sparsity_pattern import SparsityPatternDisplay
@@ -15,6 +17,8 @@ from sksparse.inspection._training_history import TrainingHistoryDisplay
 
 __all__ = [
     "ClusterDisplay",
+    "FilterDisplay",
+    "LayerSizesDisplay",
     "RegularizationPathDisplay",
     "SparsityPathDisplay",
     "SparsityPatternDisplay",

@@ -143,9 +143,8 @@ class UnitRemoval(ABC):
         groups : Groups, default=None
             What is removed; None for ``units``.
         """
-        mask = (
-            (self.units if groups is None else groups).mask(keep).to(self.parameters.values.dtype)
-        )
+        groups = self.units if groups is None else groups
+        mask = groups.mask(keep).to(self.parameters.values.dtype)
         self.mask, self.other_mask = mask.tensor_split([self.n_weights])
         self.apply_masks()
 

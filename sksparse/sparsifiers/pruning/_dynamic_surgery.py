@@ -12,6 +12,7 @@ from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._task import Task
 from sksparse.sparsifiers.masks._keep import keep_largest, n_kept
 from sksparse.sparsifiers.parameters._probe import Probe
+from sksparse.sparsifiers.pruning._removed_groups import MEASURES, RemovedGroups
 from sksparse.sparsifiers.pruning._schedule import CuttingRun, GradualSparsifier
 
 
@@ -37,10 +38,19 @@ class DynamicSurgery(GradualSparsifier):
     The paper has :math:`\alpha = 1`, the default; the thresholds rise to their values in the
     first half of the surgery. With `target_sparsity` the threshold is chosen at
     each change of the mask such that the sparsity rises along a cubic to the target, which is
-    reached to within one weight. Biases are never pruned.
+    reached to within one weight. Groups of other granularities are removed as a whole: at least so
+    many weights are zero, or with `target_flops` or `target_units` at most that share is left, and
+    of each layer at least one group. Biases are pruned with their units alone.
 
     Parameters
     ----------
+    granularity : {"weight", "input", "unit", "shape", "layer"}, default="weight"
+        What is pruned as a whole: a weight; an input of a layer with all weights that leave it; a
+        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its
+        bias and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut.
+        A group has the root mean square of its weights for a magnitude, a unit that of the weights
+        that read it; only these are masked until the mask is fixed. :math:`\mu_l, \sigma_l` are
+        those of the groups of a layer, and with a target groups are compared relative to it.
     c : float, default=1.5
         Standard deviations between the mean and the threshold, where there is no target.
     gamma : float, default=1e-4
@@ -77,7 +87,10 @@ class DynamicSurgery(GradualSparsifier):
     DynamicSurgery(hysteresis=0.2)
     """
 
+    granularities = ("weight", "input", "unit", "shape", "layer")
+
     _parameter_constraints: dict = {
+        "granularity": [StrOptions(set(granularities))],
         **GradualSparsifier._parameter_constraints,
         "c": [Interval(Real, None, None, closed="neither")],
         "gamma": [Interval(Real, 0, None, closed="left")],
@@ -94,6 +107,7 @@ class DynamicSurgery(GradualSparsifier):
     def __init__(
         self,
         *,
+        granularity: str = "weight",
         c: float = 1.5,
         gamma: float = 1e-4,
         power: float = 1.0,
@@ -105,6 +119,7 @@ class DynamicSurgery(GradualSparsifier):
         sparsify_fraction: float = 0.4,
         min_weight_displacement: float = 10.0,
     ) -> None:
+        self.granularity = granularity
         self.c = c
         self.gamma = gamma
         self.power = power
@@ -137,21 +152,37 @@ class DynamicSurgery(GradualSparsifier):
 
 class _SurgeryRun(CuttingRun):
     def __init__(self, options: DynamicSurgery, module: nn.Module, task: Task) -> None:
+        self.measures = MEASURES[options.granularity]
         super().__init__(module, task)
         self._options = options
+        self._removed = RemovedGroups.of(self, options.granularity, options.scope)
         self._factor = options.default_alpha if task.alpha is None else task.alpha
         self.in_use = torch.ones_like(self.weights)
+        self._groups_in_use = self.weights.new_ones(
+            0 if self._removed is None else self._removed.groups.n_units
+        )
         self._decay = self.in_use.clone()
         self._measure()
 
     def _measure(self) -> None:
         """Mean and deviation of the magnitudes that are not zero in each tensor."""
         self._moments = []
-        for w in self.weights.split(self.parameters.sizes):
-            size = w[w != 0].abs()
+        for part in self._sizes_by_layer(self._sizes()):
+            size = part[part != 0]
             if not len(size):
-                size = w.new_zeros(1)
+                size = part.new_zeros(1)
             self._moments.append((float(size.mean()), float(size.std(correction=0))))
+
+    def _sizes(self) -> Tensor:
+        """The magnitude of each weight, or of each group."""
+        if self._removed is None:
+            return self.latent.data.abs()
+        return self._removed.means(self.latent.data.square(), "reads").sqrt_()
+
+    def _sizes_by_layer(self, sizes: Tensor) -> tuple[Tensor, ...]:
+        if self._removed is None:
+            return sizes.split(self.parameters.sizes)
+        return tuple(sizes[units] for units in self._removed.groups.by_layer())
 
     def begin_updates(self, probe: Probe) -> None:
         super().begin_updates(probe)
@@ -195,19 +226,43 @@ class _SurgeryRun(CuttingRun):
         self.unite()
         return keep
 
+    def end_updates(self, probe: Probe) -> None:
+        keep = self.final_mask()
+        if self._removed is None:
+            self.fix_mask(keep)
+        else:
+            self._removed.freeze(self._groups_in_use > 0)
+
     def _chosen(self, share: float) -> Tensor:
         """The mask after a change, at a share of the final threshold or sparsity."""
         # a kept weight is cut below 0.9 of a threshold, a cut one spliced from 1.1 of it
         band = self._options.hysteresis
-        size = self.latent.data.abs().div_(1.0 + band - 2.0 * band * self.in_use)
+        if self._removed is not None:
+            size = self._sizes() / (1.0 + band - 2.0 * band * self._groups_in_use)
+            keep = self._chosen_groups(self._removed, size, share)
+            self._groups_in_use.copy_(keep)
+            return self._removed.gate(keep)
+        size = self._sizes().div_(1.0 + band - 2.0 * band * self.in_use)
         target = self.task.target_sparsity
-        parts = zip(size.split(self.parameters.sizes), self._moments, strict=True)
         if target is None:
-            c, factor = self._options.c, share * self._factor
-            return torch.cat(
-                [part >= factor * max(mean + c * std, 0.0) for part, (mean, std) in parts]
+            return size >= self._thresholds(share).repeat_interleave(
+                torch.tensor(self.parameters.sizes, device=size.device)
             )
+        parts = zip(size.split(self.parameters.sizes), self._moments, strict=True)
         if self._options.scope == "layer":
             for part, (mean, std) in parts:
                 part.sub_(mean).div_(std or 1.0)
         return keep_largest(size, n_kept(self.n_weights, target * share))
+
+    def _chosen_groups(self, removed: RemovedGroups, size: Tensor, share: float) -> Tensor:
+        if self.task.target is not None:
+            return removed.choose(size, share)
+        is_open = size >= self._thresholds(share)[removed.groups.layer]
+        return removed.groups.guarded(is_open, size, warns=share == 1)
+
+    def _thresholds(self, share: float) -> Tensor:
+        """The threshold of each layer at a share of the final one."""
+        c, factor = self._options.c, share * self._factor
+        return self.weights.new_tensor(
+            [factor * max(mean + c * std, 0.0) for mean, std in self._moments]
+        )

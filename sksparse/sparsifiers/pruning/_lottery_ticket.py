@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from numbers import Integral, Real
 
 import torch
@@ -14,6 +15,9 @@ from sksparse.sparsifiers._task import LARGEST_WEIGHT_RATE, Phase, Task
 from sksparse.sparsifiers.masks._keep import keep_counts, keep_largest, n_kept
 from sksparse.sparsifiers.masks._layer_densities import apportion
 from sksparse.sparsifiers.parameters._probe import Probe
+from sksparse.sparsifiers.pruning._asked import asked_target
+from sksparse.sparsifiers.pruning._removed_groups import MEASURES, RemovedGroups
+from sksparse.sparsifiers.structure._target import Measure, Target
 
 #: Rounds where neither they nor a strength nor a sparsity is asked for.
 _DEFAULT_ROUNDS = 10
@@ -37,8 +41,19 @@ class LotteryTicket(Sparsifier):
     and does the same for the sparsity :math:`1 - e^{-\alpha}`. Without both there are `n_rounds`
     rounds at exactly `rate`, by default ten. Biases are never pruned.
 
+    Groups of other granularities are removed as a whole. What is left of the weights, or of what
+    `target_flops` or `target_units` counts, falls by the same factor in each round, by `rate` where
+    there is no other aim. At least one group of each layer is kept, and biases are pruned with
+    their units alone.
+
     Parameters
     ----------
+    granularity : {"weight", "input", "unit", "shape", "layer"}, default="weight"
+        What is pruned as a whole: a weight; an input of a layer with all weights that leave it; a
+        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its
+        bias and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut.
+        The magnitude of a group is the root mean square of its weights, for a unit of the weights
+        that make it.
     n_rounds : int, default=None
         Number of times to prune. None is as many as it takes at `rate`.
     rate : float, default=0.2
@@ -78,7 +93,10 @@ class LotteryTicket(Sparsifier):
     LotteryTicket(reinit=True, rewind_to=1)
     """
 
+    granularities = ("weight", "input", "unit", "shape", "layer")
+
     _parameter_constraints: dict = {
+        "granularity": [StrOptions(set(granularities))],
         "n_rounds": [Interval(Integral, 1, None, closed="left"), None],
         "rate": [Interval(Real, 0, 1, closed="neither")],
         "rewind_to": [StrOptions({"init", "final"}), Interval(Integral, 0, None, closed="left")],
@@ -91,6 +109,7 @@ class LotteryTicket(Sparsifier):
     def __init__(
         self,
         *,
+        granularity: str = "weight",
         n_rounds: int | None = None,
         rate: float = 0.2,
         rewind_to: str | int = "init",
@@ -99,6 +118,7 @@ class LotteryTicket(Sparsifier):
         scope: str = "layer",
         min_weight_displacement: float = 10.0,
     ) -> None:
+        self.granularity = granularity
         self.n_rounds = n_rounds
         self.rate = rate
         self.rewind_to = rewind_to
@@ -168,10 +188,18 @@ class _LotteryRun(SparsifierRun):
     counted = True
 
     def __init__(self, options: LotteryTicket, module: nn.Module, task: Task) -> None:
+        self.measures = MEASURES[options.granularity]
         super().__init__(module, task)
         self._options = options
         self._round = 0
-        self._plan()
+        self._removed = RemovedGroups.of(self, options.granularity, options.scope)
+        self._targets: list[Target] = []
+        self.counts: list[list[int]] = []
+        if self._removed is None:
+            self._plan()
+        else:
+            self._plan_groups()
+        self._n_rounds = len(self.counts) or len(self._targets)
         self._early_update = -1
         if options.rewind_to != "init" and options.rewind_to != "final":
             self._early_update = int(options.rewind_to) * task.steps_per_epoch
@@ -194,16 +222,35 @@ class _LotteryRun(SparsifierRun):
             end = rates.rounds_to(count)
             final = apportion(rates.quotas(end), count, self.parameters.sizes)
             n_rounds = options.n_rounds or max(1, math.ceil(end - 1e-6))
-        # a training has at least one epoch, the first of all excepted where there is but one
-        n_rounds = min(n_rounds, max(1, task.max_iter - 1))
+        n_rounds = self._affordable(n_rounds)
         steps = [rates.counts(end * r / n_rounds) for r in range(1, n_rounds)]
         self.counts = [
             [max(n, last) for n, last in zip(step, final, strict=True)] for step in steps
         ] + [final]
 
+    def _affordable(self, n_rounds: int) -> int:
+        # a training has at least one epoch, the first of all excepted where there is but one
+        return min(n_rounds, max(1, self.task.max_iter - 1))
+
+    def _plan_groups(self) -> None:
+        """What is left of the groups after each round."""
+        options, task = self._options, self.task
+        if task.target is None and task.alpha is None:
+            n_rounds = options.n_rounds or _DEFAULT_ROUNDS
+            measure: Measure = "units" if options.granularity == "unit" else "weights"
+            final = Target(measure, (1.0 - options.rate) ** n_rounds)
+        else:
+            final = asked_target(task)
+            end = math.log(max(final.left, 1e-12)) / math.log1p(-options.rate)
+            n_rounds = options.n_rounds or max(1, math.ceil(end - 1e-6))
+        n_rounds = self._affordable(n_rounds)
+        self._targets = [
+            replace(final, left=final.left ** (r / n_rounds)) for r in range(1, n_rounds + 1)
+        ]
+
     @property
     def phases(self) -> tuple[Phase, ...]:
-        options, n_rounds = self._options, len(self.counts)
+        options, n_rounds = self._options, self._n_rounds
         epochs = self.task.max_iter // (n_rounds + 1)
         full = self.task.rate_for_displacement(
             options.min_weight_displacement, max(1, epochs), largest_rate=LARGEST_WEIGHT_RATE
@@ -227,16 +274,23 @@ class _LotteryRun(SparsifierRun):
         if phase.strength == 0:
             return
         scores = self.weights.abs()
-        keep = self._winners(self.counts[self._round])
+        if self._removed is None:
+            keep = self._winners(self.counts[self._round])
+        else:
+            keep = self._winning_groups(self._removed, self._targets[self._round])
         self._round += 1
         if self._options.rewind_to == "init":
             self._load(self._initial)
         elif self._options.rewind_to != "final":
             self._load(self._early if self._update >= self._early_update else self._state())
-        if self._options.reinit and self._round == len(self.counts):
+        if self._options.reinit and self._round == self._n_rounds:
             self._load(self._initial)
             self._shuffle()
-        self.fix_mask(keep, scores)
+        if self._removed is None:
+            self.fix_mask(keep, scores)
+        else:
+            is_last = self._round == self._n_rounds
+            self._removed.freeze(keep, self._targets[-1] if is_last else None)
         self._early_update = -1
 
     def after_step(self) -> None:
@@ -253,6 +307,10 @@ class _LotteryRun(SparsifierRun):
         if self._options.scope == "global":
             return keep_largest(scores, sum(counts))
         return keep_counts(scores, self.parameters.sizes, counts)
+
+    def _winning_groups(self, removed: RemovedGroups, target: Target) -> Tensor:
+        """The largest groups; removed ones are zero and stay so."""
+        return removed.at(removed.means(self.weights.square()).sqrt(), target)
 
     def _shuffle(self) -> None:
         """Permute each tensor: new independent weights from the same distribution."""

@@ -38,12 +38,24 @@ class Magnitude(PruningOptions):
     schedule, masks are updated repeatedly: all pruned weights are restored at their old values,
     all are scored again, and those of least score are masked, until the mask is final.
 
-    Biases are never pruned, and a weight that the final mask prunes stays exactly zero.
+    Groups of other granularities are pruned as a whole: with `alpha` those whose score is less than
+    q times the root mean square of the scores of their layer, but the best of it; with
+    `target_sparsity` until at least that share of the weights is zero, and with `target_flops` or
+    `target_units` until at most that share is left.
+
+    Biases are pruned with their units alone, and a weight that the final mask prunes stays exactly
+    zero.
     Dropout modules are corrected under each mask, :math:`D_r = D_o \sqrt{C_r / C_o}` with the
     connections C of the layer that they feed, and restored at the end.
 
     Parameters
     ----------
+    granularity : {"weight", "input", "unit", "shape", "layer"}, default="weight"
+        What is pruned as a whole: a weight; an input of a layer with all weights that leave it; a
+        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its
+        bias and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut.
+        The score of a group is the mean of those of its weights, for a unit of the weights that
+        make it, relative to the root mean square in its layer.
     criterion : str, default="magnitude"
         The score of a weight w. "magnitude": :math:`|w|`. "activation": that times the root mean
         square of its input. "gradient": the mean over rows of :math:`|\partial \ell_i /
@@ -77,8 +89,8 @@ class Magnitude(PruningOptions):
     remove_dead : bool, default=True
         Whether to remove the connections of hidden units that have no inputs or no outputs
         left. Constants that such units emit move into the next biases. With
-        `target_sparsity` other weights are kept in their place. Units and channels are known
-        where linear layers and convolutions follow each other in ``nn.Sequential``.
+        `target_sparsity` other weights are kept in their place. Units are known in modules that
+        ``torch.fx`` can trace.
 
     References
     ----------
@@ -103,7 +115,10 @@ class Magnitude(PruningOptions):
     Magnitude(n_rounds=3, schedule='iterative')
     """
 
+    granularities = ("weight", "input", "unit", "shape", "layer")
+
     _parameter_constraints: dict = {
+        "granularity": [StrOptions(set(granularities))],
         **PruningOptions._parameter_constraints,
         "criterion": [StrOptions({*CRITERIA, "obs"})],
         "schedule": [StrOptions({"gradual", "iterative", "one_shot"})],
@@ -120,6 +135,7 @@ class Magnitude(PruningOptions):
     def __init__(
         self,
         *,
+        granularity: str = "weight",
         criterion: str = "magnitude",
         schedule: str = "gradual",
         scope: str = "global",
@@ -131,6 +147,7 @@ class Magnitude(PruningOptions):
         l1: float = 0.0,
         remove_dead: bool = True,
     ) -> None:
+        self.granularity = granularity
         self.criterion = criterion
         self.schedule = schedule
         self.scope = scope
@@ -168,6 +185,8 @@ class Magnitude(PruningOptions):
                 f"criterion='obs' weighs all weights against each other and cannot keep "
                 f"scope={self.scope!r}; set scope='global' or criterion='obd'."
             )
+        if self.granularity != "weight":
+            self._check_groups()
         if self.schedule != "gradual":
             return PruningInRounds(self, module, task)
         if self.criterion == "obs":
@@ -182,3 +201,16 @@ class Magnitude(PruningOptions):
                 "they must add up to less than 1."
             )
         return GradualPruning(self, module, task)
+
+    def _check_groups(self) -> None:
+        """Refuse options that weigh single weights."""
+        if self.criterion == "obs":
+            raise ValueError(
+                "criterion='obs' weighs single weights against each other; set "
+                "granularity='weight', or criterion='obd'."
+            )
+        if self.scope == "erdos_renyi":
+            raise ValueError(
+                "scope='erdos_renyi' is a rule for numbers of weights, but granularity="
+                f"{self.granularity!r} removes groups; set scope='layer' or 'global'."
+            )

@@ -15,6 +15,7 @@ from sksparse.sparsifiers.masks._optimal_brain_surgeon import optimal_brain_surg
 from sksparse.sparsifiers.masks._ranking import keep_above_mean_square, relative_ranks
 from sksparse.sparsifiers.masks._saliency import CRITERIA
 from sksparse.sparsifiers.parameters._probe import Probe
+from sksparse.sparsifiers.pruning._removed_groups import MEASURES, RemovedGroups
 from sksparse.sparsifiers.pruning._schedule import (
     GradualRun,
     GradualSparsifier,
@@ -56,6 +57,7 @@ class PruningOptions(GradualSparsifier):
 
     default_alpha: float
 
+    granularity: str
     criterion: str
     schedule: str
     scope: str
@@ -71,11 +73,14 @@ class _PruningRun(SparsifierRun):
     _options: PruningOptions
 
     def __init__(self, options: PruningOptions, module: nn.Module, task: Task) -> None:
+        self.measures = MEASURES[options.granularity]
         super().__init__(module, task)
         self._options = options
+        self._removed = RemovedGroups.of(self, options.granularity, options.scope)
         self._quality = options.default_alpha if task.alpha is None else task.alpha
         self._shapes = [w.shape for w in self.tensors.values()]
-        self._removes_dead = options.remove_dead and bool(self.graph.links)
+        single = self._removed is None
+        self._removes_dead = single and options.remove_dead and bool(self.graph.links)
         self._dropout = DropoutCorrection(module)
         self._l1 = options.l1
         self._statistic = torch.empty(0)
@@ -117,6 +122,36 @@ class _PruningRun(SparsifierRun):
             return keep_largest(scores, count)
         return keep_counts(scores, sizes, _COUNTS[self._options.scope](self._shapes, count))
 
+    def _kept_groups(self, removed: RemovedGroups, scores: Tensor, strength: float) -> Tensor:
+        """The groups to keep, from the scores of the weights."""
+        means = removed.means(scores)
+        if self.task.target is not None:
+            return removed.choose(means, strength)
+        relative = removed.groups.relative(means)
+        return removed.groups.guarded(
+            (relative >= self._quality * strength) & (relative > 0), relative, warns=strength == 1
+        )
+
+    def _use(self, scores: Tensor, strength: float, sparsity: float) -> None:
+        """Use a mask until it is updated, and the dropout rates that belong to it."""
+        if self._removed is None:
+            self.freeze(self._kept(scores, self.weights, strength, sparsity))
+        else:
+            keep = self._kept_groups(self._removed, scores, strength)
+            self.freeze_units(keep, self._removed.groups)
+        self._adapt_dropout()
+
+    def _prune(self, scores: Tensor, strength: float, sparsity: float) -> None:
+        """Fix a mask until the next round, or for good."""
+        if self._removed is None:
+            self._fix_mask(self._kept(scores, self.weights, strength, sparsity), scores)
+        else:
+            self._use(scores, strength, sparsity)
+
+    def _adapt_dropout(self) -> None:
+        assert self.mask is not None
+        self._dropout.adapt(self.parameters.by_tensor(self.mask))
+
     def _fix_mask(self, keep: Tensor, scores: Tensor) -> None:
         """Fix a mask without dead units, whose constants move into biases."""
         kept = keep
@@ -129,12 +164,8 @@ class _PruningRun(SparsifierRun):
             self.weights.mul_(keep | kept)
             remove_dead_units(self.graph)
             self.weights.copy_(before)
-        self._fix(self.with_paths(kept, scores))
-
-    def _fix(self, keep: Tensor) -> None:
-        """Use a mask, and the dropout rates that belong to it."""
-        self.freeze(keep)
-        self._dropout.adapt(self.parameters.by_tensor(keep.to(self.weights.dtype)))
+        self.freeze(self.with_paths(kept, scores))
+        self._adapt_dropout()
 
     def _kept_alive(self, keep: Tensor, scores: Tensor) -> Tensor:
         """As many weights, all on paths where that can be."""
@@ -170,7 +201,7 @@ class PruningInRounds(_PruningRun):
             return
         self._observe(probe)
         scores = self._scores(self.weights)
-        self._fix_mask(self._kept(scores, self.weights, phase.strength, sparsity), scores)
+        self._prune(scores, phase.strength, sparsity)
 
     def _operate(self, strength: float, sparsity: float, probe: Probe) -> None:
         """Prune with the optimal brain surgeon."""
@@ -192,7 +223,10 @@ class GradualPruning(_PruningRun, GradualRun):
 
     def __init__(self, options: PruningOptions, module: nn.Module, task: Task) -> None:
         super().__init__(options, module, task)
-        self._pruned_values = torch.zeros_like(self.weights)
+        # whole units take their biases and scales with them
+        every = self.parameters.values
+        self._prunable = self.weights if self._removed is None else every
+        self._pruned_values = torch.zeros_like(self._prunable)
 
     def begin_updates(self, probe: Probe) -> None:
         self._probe = probe
@@ -203,10 +237,8 @@ class GradualPruning(_PruningRun, GradualRun):
     def end_updates(self, probe: Probe) -> None:
         self._l1 = 0.0
         self._observe(probe)
-        self.weights.add_(self._pruned_values)
-        scores = self._scores(self.weights)
-        sparsity = self.task.target_sparsity or 0.0
-        self._fix_mask(self._kept(scores, self.weights, 1.0, sparsity), scores)
+        self._prunable.add_(self._pruned_values)
+        self._prune(self._scores(self.weights), 1.0, self.task.target_sparsity or 0.0)
 
     def before_batch(self) -> None:
         if not self.updating:
@@ -218,9 +250,8 @@ class GradualPruning(_PruningRun, GradualRun):
 
     def _update_mask(self, strength: float) -> None:
         """Restore the pruned weights, score all again, and mask those of least score."""
-        self.weights.add_(self._pruned_values)
-        scores = self._scores(self.weights)
+        self._prunable.add_(self._pruned_values)
         sparsity = strength * (self.task.target_sparsity or 0.0)
-        self._pruned_values.copy_(self.weights)
-        self._fix(self._kept(scores, self.weights, strength, sparsity))
-        self._pruned_values.sub_(self.weights)
+        self._pruned_values.copy_(self._prunable)
+        self._use(self._scores(self.weights), strength, sparsity)
+        self._pruned_values.sub_(self._prunable)

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._task import Task
-from sksparse.sparsifiers.masks._keep import keep_top
 from sksparse.sparsifiers.parameters._probe import Probe
-from sksparse.sparsifiers.pruning._schedule import CuttingRun, GradualSparsifier, asked_sparsity
+from sksparse.sparsifiers.pruning._removed_groups import RemovedGroups
+from sksparse.sparsifiers.pruning._schedule import RankedOptions, RankedRun
 
 
-class Movement(GradualSparsifier):
+class Movement(RankedOptions):
     r"""Keep the weights that training moves away from zero, whatever their size.
 
     The objective is :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i + \frac{\eta}{2} \|W\|^2`.
@@ -31,10 +31,18 @@ class Movement(GradualSparsifier):
 
     `alpha` is the logarithm of the compression: a share :math:`e^{-\alpha}` of the weights
     is kept, one in ten by default. With `target_sparsity` :math:`s` it is :math:`1 - s`, to within
-    one weight. Biases are never pruned.
+    one weight. Groups of other granularities are removed as a whole: at least so many weights are
+    zero, or with `target_flops` or `target_units` at most that share is left, and of each layer at
+    least one group. Biases are pruned with their units alone.
 
     Parameters
     ----------
+    granularity : {"weight", "input", "unit", "shape", "layer"}, default="weight"
+        What is pruned as a whole: a weight; an input of a layer with all weights that leave it; a
+        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its
+        bias and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut.
+        The score of a group is the mean of those of its weights, for a unit of the weights that
+        read it, relative to its layer; only these are masked until the mask is fixed.
     update_every : int, default=None
         Updates from one mask to the next. None is from 4 to 16, to have 200 or more.
     scope : {"global", "layer"}, default="global"
@@ -59,8 +67,11 @@ class Movement(GradualSparsifier):
     Movement(scope='layer')
     """
 
+    granularities = ("weight", "input", "unit", "shape", "layer")
+
     _parameter_constraints: dict = {
-        **GradualSparsifier._parameter_constraints,
+        "granularity": [StrOptions(set(granularities))],
+        **RankedOptions._parameter_constraints,
         "update_every": [Interval(Integral, 1, None, closed="left"), None],
         "scope": [StrOptions({"global", "layer"})],
     }
@@ -68,12 +79,14 @@ class Movement(GradualSparsifier):
     def __init__(
         self,
         *,
+        granularity: str = "weight",
         update_every: int | None = None,
         scope: str = "global",
         train_fraction: float = 0.2,
         sparsify_fraction: float = 0.4,
         min_weight_displacement: float = 10.0,
     ) -> None:
+        self.granularity = granularity
         self.update_every = update_every
         self.scope = scope
         self.train_fraction = train_fraction
@@ -99,14 +112,9 @@ class Movement(GradualSparsifier):
         return _MovementRun(self, module, task)
 
 
-class _MovementRun(CuttingRun):
-    counted = True
-
+class _MovementRun(RankedRun):
     def __init__(self, options: Movement, module: nn.Module, task: Task) -> None:
-        super().__init__(module, task)
-        self._options = options
-        self._per_tensor = options.scope == "layer"
-        self._sparsity = asked_sparsity(task)
+        super().__init__(options, module, task)
         self._collecting = True
         self.scores = torch.zeros_like(self.weights)
 
@@ -131,16 +139,17 @@ class _MovementRun(CuttingRun):
         super().before_evaluation()
         self.before_batch()
 
+    def weight_scores(self) -> Tensor:
+        return self.scores
+
+    def group_scores(self, removed: RemovedGroups) -> Tensor:
+        return removed.means(self.scores, "reads")
+
     def cut(self) -> None:
-        self._keep.copy_(self._best(self.scheduled(self._sparsity)))
+        self._keep.copy_(self.kept(self.scheduled(1.0)))
 
     def final_mask(self) -> Tensor:
         self._collecting = False
         self.weights.copy_(self.latent.data)
         self.unite()
-        return self._best(self._sparsity)
-
-    def _best(self, sparsity: float) -> Tensor:
-        return keep_top(
-            self.scores, sparsity, sizes=self.parameters.sizes, per_tensor=self._per_tensor
-        )
+        return self.kept(1.0)

@@ -14,7 +14,7 @@ from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.masks._keep import keep_counts, keep_largest, n_kept
 from sksparse.sparsifiers.masks._layer_densities import erdos_renyi_counts, uniform_counts
 from sksparse.sparsifiers.parameters._probe import Probe
-from sksparse.sparsifiers.pruning._schedule import asked_sparsity
+from sksparse.sparsifiers.pruning._asked import asked_sparsity
 
 _COUNTS = {"erdos_renyi": erdos_renyi_counts, "uniform": uniform_counts}
 #: Changes of the masks that a training has at least, unless it has fewer updates.

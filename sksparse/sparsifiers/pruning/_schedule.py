@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from numbers import Real
@@ -12,10 +11,10 @@ from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
 from sksparse.sparsifiers._task import Phase, Task
+from sksparse.sparsifiers.masks._keep import keep_top
 from sksparse.sparsifiers.parameters._probe import Probe
-
-#: The logarithm of the compression where neither a strength nor a sparsity is asked for.
-DEFAULT_LOG_COMPRESSION = math.log(10.0)
+from sksparse.sparsifiers.pruning._asked import asked_sparsity, asked_target
+from sksparse.sparsifiers.pruning._removed_groups import MEASURES, RemovedGroups
 
 
 @dataclass(frozen=True)
@@ -38,24 +37,6 @@ class Tuning:
 
 
 TUNING = Tuning()
-
-
-def asked_sparsity(task: Task) -> float:
-    """The sparsity asked for, where `alpha` is the logarithm of the compression.
-
-    Parameters
-    ----------
-    task : Task
-        What the estimator asks for.
-
-    Returns
-    -------
-    sparsity : float
-        `target_sparsity`, or ``1 - exp(-alpha)``.
-    """
-    if task.target_sparsity is not None:
-        return task.target_sparsity
-    return -math.expm1(-(DEFAULT_LOG_COMPRESSION if task.alpha is None else task.alpha))
 
 
 def cubic_rise(progress: float) -> float:
@@ -218,3 +199,69 @@ class CuttingRun(GradualRun):
     @abstractmethod
     def final_mask(self) -> Tensor:
         """The weights to keep in the end; `weights` holds their values."""
+
+
+class RankedOptions(GradualSparsifier):
+    """The options of the runs below."""
+
+    granularity: str
+    scope: str
+
+
+class RankedRun(CuttingRun):
+    """A cutting run that keeps the weights, or whole groups, of the largest scores.
+
+    A subclass writes ``weight_scores``, ``group_scores``, ``cut`` and ``final_mask``, which
+    return what ``kept`` does. While the mask changes, a unit is cut off by what reads it: what
+    makes it learns on, so that it may be used again.
+
+    Parameters
+    ----------
+    options : RankedOptions
+        The options.
+    module : torch.nn.Module
+        The network.
+    task : Task
+        What the estimator asks for.
+
+    Attributes
+    ----------
+    removed : RemovedGroups or None
+        What is removed as a whole; None for single weights.
+    """
+
+    counted = True
+
+    def __init__(self, options: RankedOptions, module: nn.Module, task: Task) -> None:
+        self.measures = MEASURES[options.granularity]
+        super().__init__(module, task)
+        self._options: RankedOptions = options
+        self._sparsity = asked_sparsity(task)
+        self.removed = RemovedGroups.of(self, options.granularity, options.scope)
+
+    @abstractmethod
+    def weight_scores(self) -> Tensor:
+        """For each weight its score."""
+
+    @abstractmethod
+    def group_scores(self, removed: RemovedGroups) -> Tensor:
+        """For each group its score, the larger, the better."""
+
+    def kept(self, share: float) -> Tensor:
+        """The weights in use at a share of the final sparsity, flat."""
+        if self.removed is None:
+            return keep_top(
+                self.weight_scores(),
+                share * self._sparsity,
+                sizes=self.parameters.sizes,
+                per_tensor=self._options.scope == "layer",
+            )
+        self._kept_groups = self.removed.choose(self.group_scores(self.removed), share)
+        return self.removed.gate(self._kept_groups)
+
+    def end_updates(self, probe: Probe) -> None:
+        keep = self.final_mask()
+        if self.removed is None:
+            self.fix_mask(keep)
+        else:
+            self.removed.freeze(self._kept_groups, asked_target(self.task))

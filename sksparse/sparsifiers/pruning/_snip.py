@@ -12,7 +12,8 @@ from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
 from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.masks._keep import keep_top, n_kept, ranks_with_quotas
 from sksparse.sparsifiers.parameters._probe import Probe
-from sksparse.sparsifiers.pruning._schedule import asked_sparsity
+from sksparse.sparsifiers.pruning._asked import asked_sparsity, asked_target
+from sksparse.sparsifiers.pruning._removed_groups import MEASURES, RemovedGroups
 from sksparse.sparsifiers.structure._dead_units import keep_alive
 
 
@@ -26,10 +27,18 @@ class SNIP(Sparsifier):
 
     `alpha` is the logarithm of the compression: a share :math:`e^{-\alpha}` of the weights
     is kept, one in ten by default. With `target_sparsity` :math:`s` it is :math:`1 - s`, to within
-    one weight. Biases are never pruned.
+    one weight. Groups of other granularities are removed as a whole: at least so many weights are
+    zero, or with `target_flops` or `target_units` at most that share is left, and of each layer at
+    least one group. Biases are pruned with their units alone.
 
     Parameters
     ----------
+    granularity : {"weight", "input", "unit", "shape", "layer"}, default="weight"
+        What is pruned as a whole: a weight; an input of a layer with all weights that leave it; a
+        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its
+        bias and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut.
+        The sensitivity of a group is the mean of those of its weights, for a unit of the weights
+        that make it, relative to the root mean square in its layer.
     scope : {"global", "layer"}, default="global"
         Whether the most sensitive weights are those of the network or those of each layer.
     min_weight_displacement : float, default=10.0
@@ -48,12 +57,22 @@ class SNIP(Sparsifier):
     SNIP(scope='layer')
     """
 
+    granularities = ("weight", "input", "unit", "shape", "layer")
+
     _parameter_constraints: dict = {
+        "granularity": [StrOptions(set(granularities))],
         "scope": [StrOptions({"global", "layer"})],
         "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, *, scope: str = "global", min_weight_displacement: float = 10.0) -> None:
+    def __init__(
+        self,
+        *,
+        granularity: str = "weight",
+        scope: str = "global",
+        min_weight_displacement: float = 10.0,
+    ) -> None:
+        self.granularity = granularity
         self.scope = scope
         self.min_weight_displacement = min_weight_displacement
 
@@ -80,8 +99,10 @@ class _SNIPRun(SparsifierRun):
     counted = True
 
     def __init__(self, options: SNIP, module: nn.Module, task: Task) -> None:
+        self.measures = MEASURES[options.granularity]
         super().__init__(module, task)
         self._options = options
+        self._removed = RemovedGroups.of(self, options.granularity, options.scope)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -92,7 +113,12 @@ class _SNIPRun(SparsifierRun):
         slope = torch.zeros_like(self.weights)
         for gradient in probe.gradients(self.parameters):
             slope += gradient
-        self.fix_mask(self._most_sensitive(slope.mul_(self.weights).abs_()))
+        scores = slope.mul_(self.weights).abs_()
+        if self._removed is None:
+            self.fix_mask(self._most_sensitive(scores))
+        else:
+            keep = self._removed.choose(self._removed.means(scores))
+            self._removed.freeze(keep, asked_target(self.task))
 
     def _most_sensitive(self, scores: Tensor) -> Tensor:
         sparsity, sizes = asked_sparsity(self.task), self.parameters.sizes

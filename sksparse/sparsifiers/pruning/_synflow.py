@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from numbers import Integral, Real
 
 import torch
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
@@ -14,7 +15,8 @@ from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.masks._keep import keep_largest, n_kept
 from sksparse.sparsifiers.parameters._flat_parameters import prunable_tensors
 from sksparse.sparsifiers.parameters._probe import Probe
-from sksparse.sparsifiers.pruning._schedule import asked_sparsity
+from sksparse.sparsifiers.pruning._asked import asked_sparsity, asked_target
+from sksparse.sparsifiers.pruning._removed_groups import MEASURES, RemovedGroups
 
 #: Activations that are not linear for positive inputs: replaced by the identity in the flow.
 _NONLINEAR = (nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Softplus, nn.ELU, nn.SELU, nn.CELU)
@@ -33,10 +35,18 @@ class SynFlow(Sparsifier):
 
     `alpha` is the logarithm of the compression: a share :math:`e^{-\alpha}` of the weights
     is kept, one in ten by default. With `target_sparsity` :math:`s` it is :math:`1 - s`, to within
-    one weight. Biases are never pruned.
+    one weight. Groups of other granularities are removed as a whole: at least so many weights are
+    zero, or with `target_flops` or `target_units` at most that share is left, and of each layer at
+    least one group. Biases are pruned with their units alone.
 
     Parameters
     ----------
+    granularity : {"weight", "input", "unit", "shape", "layer"}, default="weight"
+        What is pruned as a whole: a weight; an input of a layer with all weights that leave it; a
+        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its
+        bias and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut.
+        The flow of a group is the sum of those of its weights, for a unit of the weights that
+        make it.
     n_rounds : int, default=100
         Number of times to compute the flow and prune.
     min_weight_displacement : float, default=10.0
@@ -55,12 +65,22 @@ class SynFlow(Sparsifier):
     SynFlow(n_rounds=20)
     """
 
+    granularities = ("weight", "input", "unit", "shape", "layer")
+
     _parameter_constraints: dict = {
+        "granularity": [StrOptions(set(granularities))],
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
         "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, *, n_rounds: int = 100, min_weight_displacement: float = 10.0) -> None:
+    def __init__(
+        self,
+        *,
+        granularity: str = "weight",
+        n_rounds: int = 100,
+        min_weight_displacement: float = 10.0,
+    ) -> None:
+        self.granularity = granularity
         self.n_rounds = n_rounds
         self.min_weight_displacement = min_weight_displacement
 
@@ -87,8 +107,10 @@ class _SynFlowRun(SparsifierRun):
     counted = True
 
     def __init__(self, options: SynFlow, module: nn.Module, task: Task) -> None:
+        self.measures = MEASURES[options.granularity]
         super().__init__(module, task)
         self._options = options
+        self._removed = RemovedGroups.of(self, options.granularity, "global")
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -98,6 +120,9 @@ class _SynFlowRun(SparsifierRun):
     def begin_phase(self, phase: Phase, probe: Probe) -> None:
         X, _, _ = next(iter(probe.batches()))
         flow = SynapticFlow(self.module, torch.ones_like(X[:1]))
+        if self._removed is not None:
+            self._remove_groups(flow, self._removed)
+            return
         sparsity = asked_sparsity(self.task)
         keep = torch.ones_like(self.weights, dtype=torch.bool)
         for r in range(1, self._options.n_rounds + 1):
@@ -105,6 +130,21 @@ class _SynFlowRun(SparsifierRun):
             scores = torch.where(keep, flow.through(keep), -1.0)
             keep = keep_largest(scores, n_kept(self.n_weights, 1.0 - density))
         self.fix_mask(keep)
+
+    def _remove_groups(self, flow: SynapticFlow, removed: RemovedGroups) -> None:
+        """Remove the groups that carry the least flow, in rounds.
+
+        Flow is the same through each layer, so that groups of all layers compare as they are.
+        """
+        target, n_rounds = asked_target(self.task), self._options.n_rounds
+        weights = torch.ones_like(self.weights, dtype=torch.bool)
+        scores = removed.sums(flow.through(weights))
+        for r in range(1, n_rounds + 1):
+            left = replace(target, left=target.left ** (r / n_rounds))
+            keep = removed.groups.choose(scores, left)
+            weights = removed.groups.mask(keep)[: self.n_weights]
+            scores = torch.where(keep, removed.sums(flow.through(weights)), -1.0)
+        removed.freeze(keep, target)
 
 
 class SynapticFlow:

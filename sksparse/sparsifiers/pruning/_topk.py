@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._task import Task
-from sksparse.sparsifiers.masks._keep import keep_top
-from sksparse.sparsifiers.pruning._schedule import CuttingRun, GradualSparsifier, asked_sparsity
+from sksparse.sparsifiers.pruning._removed_groups import RemovedGroups
+from sksparse.sparsifiers.pruning._schedule import RankedOptions, RankedRun
 
 
-class TopK(GradualSparsifier):
+class TopK(RankedOptions):
     r"""Train with all but the largest weights set to zero every some updates.
 
     The objective is :math:`\frac{1}{\sum_i s_i} \sum_i s_i \ell_i + \frac{\eta}{2} \|W\|^2`
@@ -25,10 +25,19 @@ class TopK(GradualSparsifier):
 
     `alpha` is the logarithm of the compression: a share :math:`e^{-\alpha}` of the weights
     is kept, one in ten by default. With `target_sparsity` :math:`s` it is :math:`1 - s`, to within
-    one weight. Biases are never pruned.
+    one weight. Groups of other granularities are removed as a whole: at least so many weights are
+    zero, or with `target_flops` or `target_units` at most that share is left, and of each layer at
+    least one group. Biases are pruned with their units alone.
 
     Parameters
     ----------
+    granularity : {"weight", "input", "unit", "shape", "layer"}, default="weight"
+        What is pruned as a whole: a weight; an input of a layer with all weights that leave it; a
+        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its
+        bias and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut.
+        A group has the root mean square of its weights for a magnitude, a unit that of the weights
+        that read it, relative to its layer. Whole units stay zero by these until the zeros are
+        fixed, so that they may return.
     update_every : int, default=None
         Updates from one projection to the next. None is from 4 to 16, to have 200 or more.
     scope : {"global", "layer"}, default="global"
@@ -53,8 +62,11 @@ class TopK(GradualSparsifier):
     TopK(update_every=50)
     """
 
+    granularities = ("weight", "input", "unit", "shape", "layer")
+
     _parameter_constraints: dict = {
-        **GradualSparsifier._parameter_constraints,
+        "granularity": [StrOptions(set(granularities))],
+        **RankedOptions._parameter_constraints,
         "update_every": [Interval(Integral, 1, None, closed="left"), None],
         "scope": [StrOptions({"global", "layer"})],
     }
@@ -62,12 +74,14 @@ class TopK(GradualSparsifier):
     def __init__(
         self,
         *,
+        granularity: str = "weight",
         update_every: int | None = None,
         scope: str = "global",
         train_fraction: float = 0.2,
         sparsify_fraction: float = 0.4,
         min_weight_displacement: float = 10.0,
     ) -> None:
+        self.granularity = granularity
         self.update_every = update_every
         self.scope = scope
         self.train_fraction = train_fraction
@@ -93,32 +107,25 @@ class TopK(GradualSparsifier):
         return _TopKRun(self, module, task)
 
 
-class _TopKRun(CuttingRun):
-    counted = True
-
+class _TopKRun(RankedRun):
     def __init__(self, options: TopK, module: nn.Module, task: Task) -> None:
-        super().__init__(module, task)
-        self._options = options
-        self._per_tensor = options.scope == "layer"
-        self._sparsity = asked_sparsity(task)
+        super().__init__(options, module, task)
         self._density = 1.0
 
+    def weight_scores(self) -> Tensor:
+        return self.weights.abs()
+
+    def group_scores(self, removed: RemovedGroups) -> Tensor:
+        return removed.means(self.weights.square(), "reads").sqrt()
+
     def cut(self) -> None:
-        sparsity = self.scheduled(self._sparsity)
-        self.weights.mul_(self._largest(sparsity))
-        self._density = 1.0 - sparsity
+        keep = self.kept(self.scheduled(1.0))
+        self.weights.mul_(keep)
+        self._density = float(keep.double().mean())
 
     def final_mask(self) -> Tensor:
-        return self._largest(self._sparsity)
+        return self.kept(1.0)
 
     def density(self) -> float:
         # weights that are not zero any more are projected again soon
         return self._density if self.updating else super().density()
-
-    def _largest(self, sparsity: float) -> Tensor:
-        return keep_top(
-            self.weights.abs(),
-            sparsity,
-            sizes=self.parameters.sizes,
-            per_tensor=self._per_tensor,
-        )

@@ -133,8 +133,8 @@ class Groups(ABC):
                 low = middle + 1
         return self._without(order[:low])
 
-    def guarded(self, keep: Tensor, scores: Tensor) -> Tensor:
-        """Keep the best group of each layer that would lose all of them, and warn of it.
+    def guarded(self, keep: Tensor, scores: Tensor, *, warns: bool = True) -> Tensor:
+        """Keep the best group of each layer that would lose all of them.
 
         Parameters
         ----------
@@ -142,6 +142,8 @@ class Groups(ABC):
             Boolean: the groups that are to be kept.
         scores : torch.Tensor of shape (n_units,)
             The larger, the better.
+        warns : bool, default=True
+            Whether to warn of it.
 
         Returns
         -------
@@ -150,7 +152,7 @@ class Groups(ABC):
         """
         kept = keep | self.best_of_emptied(keep, scores)
         emptied = self.layer[kept & ~keep].tolist()
-        if emptied:
+        if emptied and warns:
             names = ", ".join(repr(self.layer_names[number]) for number in emptied)
             warnings.warn(
                 f"At this strength no {self.noun} of {names} would be left; the best one of each "
@@ -189,6 +191,18 @@ class Groups(ABC):
                 f"{target.option} cannot be met by removing {self.noun}s: {one_each}"
                 f"{least:.3g} of the {target.measure} of the dense network are left. "
                 f"{target.remedy(least)}"
+            )
+
+    def warn_if_above(self, target: Target, keep: Tensor) -> None:
+        """Warn where a strength asks for less than what is left, since no layer is emptied."""
+        left = self.left(keep, target.measure)
+        if left > target.left + _ROUNDING:
+            warnings.warn(
+                f"A share {target.left:.3g} of the {target.measure} is asked for by alpha, but "
+                f"{left:.3g} are left, since the best {self.noun} of each layer is kept. Lower "
+                "alpha.",
+                ConvergenceWarning,
+                stacklevel=3,
             )
 
     def by_layer(self) -> list[Tensor]:

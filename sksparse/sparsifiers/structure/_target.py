@@ -7,6 +7,9 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Literal
 
+#: What a target counts.
+Measure = Literal["weights", "flops", "units"]
+
 
 @dataclass(frozen=True)
 class Target:
@@ -21,7 +24,7 @@ class Target:
         The share that is left at most.
     """
 
-    measure: Literal["weights", "flops", "units"]
+    measure: Measure
     left: float
 
     @property
