@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sksparse._typing import Mask
 from sksparse.module_graph import ModuleGraph
 from sksparse.module_graph._constants import Constants, Read
 from sksparse.module_graph._layer_constants import pads_with_zeros, weight_sums
 from sksparse.module_graph._live_units import Links, find_links, live_units
+from sksparse.module_graph._shifts import bias_of, mean_behind
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -94,7 +95,7 @@ def _readers(graph: ModuleGraph) -> list[_Reader]:
         assert layer is not None
         uses = (owners[id(graph.module.get_parameter(tensor))], tensors[tensor], len(reads))
         merges = _must_merge(layer)
-        bias = _bias(read)
+        bias = bias_of(read)
         if merges:
             can_fold = uses == (1, 1, 1) and len(read.constants) == 1
         else:
@@ -109,12 +110,6 @@ def _must_merge(layer: nn.Module) -> bool:
     if isinstance(layer, _RECURRENT):
         return not layer.bias
     return pads_with_zeros(layer) or isinstance(layer, _TRANSPOSED)
-
-
-def _bias(read: Read) -> Tensor | None:
-    layer = read.step.layer
-    name = read.slot.tensor.rpartition(".")[2].replace("weight", "bias")
-    return dict(layer.named_parameters()).get(name)  # type: ignore[union-attr]
 
 
 def _choose(
@@ -168,24 +163,11 @@ def _add_to_bias(graph: ModuleGraph, reader: _Reader, gone: Mask, live: Mask) ->
     sums, _ = weight_sums(weight, groups)
     constants = reader.read.constants * torch.from_numpy(gone)
     shift = (sums @ constants.nan_to_num().unsqueeze(2)).flatten().to(weight.device)
-    bias = _bias(reader.read)
-    mean = _running_mean(graph, reader) if bias is None else None
+    bias = bias_of(reader.read)
+    mean = mean_behind(graph, reader.read) if bias is None else None
     if bias is not None:
         bias.copy_(bias.double() + shift)
     elif mean is not None:
         mean.copy_(mean.double() - shift)
     else:
         layer.bias = nn.Parameter(shift.to(weight.dtype), weight.requires_grad)
-
-
-def _running_mean(graph: ModuleGraph, reader: _Reader) -> Tensor | None:
-    """The mean that the only layer behind subtracts, if it does."""
-    step = reader.read.step
-    calls = Counter(id(s.layer) for s in graph.steps)
-    followers = [s for s in graph.steps if s.node in step.node.users]
-    if len(followers) != 1 or len(step.node.users) != 1 or calls[id(step.layer)] > 1:
-        return None
-    layer = followers[0].layer
-    if not isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
-        return None
-    return layer.running_mean if calls[id(layer)] == 1 else None

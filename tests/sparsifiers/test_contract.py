@@ -126,7 +126,7 @@ def test_few_epochs_are_enough_to_meet_the_target(data: Any, name: str, max_iter
 
 @pytest.mark.filterwarnings("ignore:Of the .* are the same for all training rows")
 @pytest.mark.filterwarnings("ignore:alpha=.* asks for .* of the FLOPs")
-@pytest.mark.filterwarnings("ignore:At this strength no unit of")
+@pytest.mark.filterwarnings("ignore:At this strength no (unit|input) of")
 def test_a_larger_alpha_is_never_denser(data: Any, name: str) -> None:
     grid = GRIDS.get(name, LEVELS)
     found = [make(name, alpha=alpha, max_iter=60).fit(*data).sparsity_ for alpha in grid]

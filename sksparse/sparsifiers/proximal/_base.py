@@ -19,7 +19,7 @@ from sksparse.sparsifiers.masks._keep import layer_quotas, n_kept
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.proximal._grouped import GroupedRun
 from sksparse.sparsifiers.proximal._metric import ProxMetric
-from sksparse.sparsifiers.structure._dead_units import remove_dead_units
+from sksparse.sparsifiers.structure._dead_removal import remove_dead_units
 from sksparse.sparsifiers.structure._target import Target
 
 

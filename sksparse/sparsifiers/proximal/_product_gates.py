@@ -13,7 +13,7 @@ from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.masks._keep import n_kept
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.proximal._grouped import GroupedRun
-from sksparse.sparsifiers.structure._dead_units import remove_dead_units
+from sksparse.sparsifiers.structure._dead_removal import remove_dead_units
 
 
 class ProductGates(Sparsifier):

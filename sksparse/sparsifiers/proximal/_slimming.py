@@ -15,7 +15,7 @@ from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
 from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.proximal._metric import ProxMetric
-from sksparse.sparsifiers.structure._dead_units import remove_dead_units
+from sksparse.sparsifiers.structure._dead_removal import remove_dead_units
 from sksparse.sparsifiers.structure._module_units import ModuleUnits
 from sksparse.sparsifiers.structure._target import Target
 

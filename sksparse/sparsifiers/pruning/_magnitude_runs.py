@@ -22,10 +22,10 @@ from sksparse.sparsifiers.pruning._schedule import (
     cubic_rise,
     phases_in_rounds,
 )
+from sksparse.sparsifiers.structure._dead_removal import remove_dead_units
 from sksparse.sparsifiers.structure._dead_units import (
     keep_alive,
     live_weights,
-    remove_dead_units,
 )
 from sksparse.sparsifiers.structure._dropout_rates import DropoutCorrection
 

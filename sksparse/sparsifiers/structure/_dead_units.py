@@ -1,4 +1,4 @@
-"""Dead units: found, replaced in masks, and removed without a change of the output.
+"""Dead units: found, and replaced in masks.
 
 A hidden unit without inputs emits a constant; the output of one without outgoing weights is never
 used. Both are known only where a module can be followed; everywhere else all units count as alive.
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from sksparse.sparsifiers.masks._keep import keep_largest
-from sksparse.sparsifiers.structure._connections import connections
 from sksparse.sparsifiers.structure._weight_graph import WeightGraph
 
 
@@ -108,33 +107,3 @@ def _redundant(keep: Tensor, graph: WeightGraph) -> Tensor:
             views[link.tensor].logical_and_(link.along(n_made[link.made_at] > 1, link.made_axis))
             views[link.tensor].logical_and_(link.along(n_read[link.read_at] > 1, link.read_axis))
     return redundant
-
-
-def remove_dead_units(graph: WeightGraph) -> None:
-    """Zero the weights of dead units and keep what the network computes in evaluation mode.
-
-    The constant that a unit without inputs emits is added, through its outgoing weights, to the
-    biases of the next layer, or to the running means that are subtracted from its outputs. Near the
-    border of a convolution or a mean that is padded with zeros, where the unit is no constant,
-    outputs change. A unit whose constant cannot be added anywhere is left as it is.
-
-    Parameters
-    ----------
-    graph : WeightGraph
-        The units of the module, whose layers are changed in place.
-    """
-    found = connections(graph.module)
-    with torch.no_grad():
-        for connection in found:
-            silent = ~connection.entering(connection.first.weight).any(1)
-            outgoing = connection.second.weight
-            width = outgoing.shape[1] // connection.n_units
-            is_silent = silent.repeat_interleave(width)
-            constants = torch.where(is_silent, connection.constants(), 0.0)
-            sums = outgoing if outgoing.ndim == 2 else outgoing.flatten(2).sum(2)
-            if not connection.add_to_outputs(sums @ constants):
-                silent &= (constants == 0).view(-1, width).all(1)
-            connection.leaving(outgoing).masked_fill_(silent[:, None], 0.0)
-        for connection in reversed(found):
-            is_read = connection.leaving(connection.second.weight).any(0).any(1)
-            connection.entering(connection.first.weight).masked_fill_(~is_read[:, None], 0.0)

@@ -95,6 +95,8 @@ class WeightGraph:
         The number of units; node ``n_units`` stands for what is always there.
     fixed : dict of str to torch.Tensor
         Where tensors of links that are not trained are not zero.
+    unfoldable : torch.Tensor or None
+        The units without inputs whose constants could not be added to what reads them.
     is_free : ndarray of shape (n_units + 1,)
         Boolean: units that may be removed; features, outputs and others may not.
     """
@@ -107,6 +109,7 @@ class WeightGraph:
         self.picture = None if example is None else ModuleGraph(module, example)
         self.is_known = self.picture is not None and self.picture.is_followed
         self.links: list[Link] = []
+        self.unfoldable: Tensor | None = None
         self.n_units = 0
         self.is_free = np.zeros(1, dtype=bool)
         if self.picture is not None and self.is_known:

@@ -127,8 +127,8 @@ def test_adam_and_the_prox_settle_where_the_objective_is_stationary() -> None:
     module = nn.Linear(6, 1, bias=False)
     nn.init.constant_(module.weight, 0.1)
     run = attach(module, GroupShrinkage(granularity="input"), alpha=0.1)
-    run.metric._sums.zero_()
-    run.metric._share_seen = 0.0
+    run._squares.zero_()
+    run._share_seen = 0.0
     optimizer = torch.optim.Adam(run.learned(), lr=0.01)
     for epoch in range(300):
         run.rate = optimizer.param_groups[0]["lr"] = 0.01 * (1 - epoch / 300)
@@ -147,7 +147,7 @@ def test_adam_and_the_prox_settle_where_the_objective_is_stationary() -> None:
 
 def test_weights_without_a_gradient_shrink_by_twice_the_learning_rate(module: nn.Module) -> None:
     run = attach(module, GroupShrinkage(granularity="input"))
-    run.metric._sums.zero_()
+    run._squares.zero_()
     before = module[0].weight.norm(dim=0)
     run.shrink(1e-3, 0.01)
     torch.testing.assert_close(

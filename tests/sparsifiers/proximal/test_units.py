@@ -126,7 +126,9 @@ def test_targets_are_met_by_whole_units(options: Sparsifier, measure: str) -> No
 
 def test_a_target_that_cannot_be_met_is_refused() -> None:
     with pytest.raises(ValueError, match=r"Ask for target_flops=0\.\d+ at least"):
-        attach(perceptron(), GroupShrinkage(granularity="unit"), example=FEATURES, target_flops=0.05)
+        attach(
+            perceptron(), GroupShrinkage(granularity="unit"), example=FEATURES, target_flops=0.05
+        )
     with pytest.raises(ValueError, match="granularity='unit'"):
         attach(perceptron(), GroupShrinkage(granularity="input"), target_units=0.5)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from attached import NO_PROBE, attach
+from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
+from sksparse.neural_network import SparseMLPClassifier, SparseNetClassifier
 from sksparse.sparsifiers import (
     BayesianGroups,
     FlatParameters,
@@ -376,3 +379,40 @@ def test_factors_of_tensors_count_in_the_expected_weights() -> None:
     size = expected_weights(gates, run.units, factors)
     ones = torch.ones(gates.n_groups, dtype=torch.float64)
     assert float(size.expected(ones)) == pytest.approx(2 * 4 * 3 * 9 + 5 * 2)
+
+
+@pytest.mark.filterwarnings("ignore:The objective still fell")
+@pytest.mark.parametrize("granularity", ["input", "unit"])
+@pytest.mark.parametrize("name", ["l0", "gates", "bayesian", "targeted"])
+def test_networks_take_granularities_and_targets(name: str, granularity: str) -> None:
+    X, y = load_digits(return_X_y=True)
+    X, y = (X[:300] / 8 - 1).astype(np.float32), y[:300]
+    options: dict[str, Any] = {
+        "sparsifier": name,
+        "granularity": granularity,
+        "max_iter": 4,
+        "random_state": 0,
+        "device": "cpu",
+    }
+    net = SparseMLPClassifier((20,), target_sparsity=0.6, **options).fit(X, y)
+    assert 0.6 - 1e-3 <= net.sparsity_ <= (0.601 if granularity == "input" else 0.65)
+    assert net.history_[-1]["sparsity"] == pytest.approx(net.sparsity_, abs=1e-6)
+    images = SparseNetClassifier(Digits(), target_flops=0.5, **options)
+    images.fit(X.reshape(-1, 1, 8, 8), y)
+    module = images.module_
+    kept = module.conv.weight.flatten(1).any(1)
+    flops = 36 * int(torch.count_nonzero(module.conv.weight))
+    flops += int(torch.count_nonzero(module.out.weight))
+    assert flops <= 0.5 * (36 * 6 * 9 + 6 * 9 * 10)
+    assert 0 < int(kept.sum()) < 6
+
+
+class Digits(nn.Module):
+    """A convolution and a linear layer for images of 8 by 8."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.out = nn.Conv2d(1, 6, 3), nn.Linear(6 * 9, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.max_pool2d(torch.relu(self.conv(x)), 2).flatten(1))

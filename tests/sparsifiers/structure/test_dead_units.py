@@ -9,10 +9,10 @@ from torch import nn
 
 from sksparse.sparsifiers.masks._keep import keep_largest
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
+from sksparse.sparsifiers.structure._dead_removal import remove_dead_units
 from sksparse.sparsifiers.structure._dead_units import (
     keep_alive,
     live_weights,
-    remove_dead_units,
 )
 from sksparse.sparsifiers.structure._weight_graph import WeightGraph
 
