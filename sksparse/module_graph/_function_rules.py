@@ -99,7 +99,6 @@ def gate(walk: Walk, node: fx.Node, name: str, layer: Any, x: Value, dim: int = 
     along = (dim if layer is None else layer.dim) % len(x.shape)
     if x.stacked is not None or x.axis in (along, None):
         walk.obstruct(node, f"{name!r} picks units by their position", x.all_units)
-        walk.keep_values_whole([x], f"{name!r} picks units by their position")
         return Value(tuple(node.meta["shape"]))
     return x.like(node.meta["shape"])
 

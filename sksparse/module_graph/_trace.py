@@ -11,6 +11,7 @@ from __future__ import annotations
 import operator
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -279,7 +280,8 @@ def trace(module: nn.Module, example: Tensor) -> tuple[fx.Graph | None, Obstacle
     """
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
-    with _TRACING:
+    with _TRACING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what layers say comes again when the module runs
         tracer = _Tracer(example)
         try:
             return tracer.trace(module), None
