@@ -19,7 +19,7 @@ from .fitting import Fits
 #: Rows of the training data on which scores and the oracle are computed, in batches.
 N_ROWS, BATCH = 1000, 100
 #: Dense networks by the rows that train them, and scores by the names of sparsifiers.
-NETWORKS = ("LeNet-5, dense, 10 epochs", "ResNet, coil20, dense")
+NETWORKS = ("LeNet-5, dense, 6 epochs", "ResNet, coil20, dense")
 SCORES = {"taylor": "taylor", "magnitude": "filters", "nisp": "nisp"}
 
 

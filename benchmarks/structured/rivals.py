@@ -12,10 +12,10 @@ from .lenet import caffe, model, widths
 from .rows import Row
 
 #: Epochs of the dense network, and of pruning and retraining.
-N_DENSE, N_FURTHER = 10, 10
+N_DENSE, N_FURTHER = 6, 6
 #: Shares of channels removed, and the error of torch-pruning in a run of simple code.
 REMOVED = {0.5: "0.68 % measured before", 0.8: "1.32 % measured before"}
-BASE = "LeNet-5, dense, 10 epochs"
+BASE = "LeNet-5, dense, 6 epochs"
 COMMON: dict[str, Any] = {"compacts": True, "widths": widths, "dense": caffe, "n_seeds": 1}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import sub, truediv
 from statistics import mean
 from typing import Any
 
@@ -12,6 +13,11 @@ from torch import Tensor, nn
 #: What a seed of a row recorded, and the seeds of a row.
 Run = dict[str, Any]
 Runs = list[Run]
+#: What is compared with another row, and how.
+COMPARED: dict[str, tuple[str, Callable[[float, float], float]]] = {
+    "loss": ("error", sub),
+    "ratio": ("perplexity", truediv),
+}
 
 
 @dataclass(frozen=True)
@@ -104,14 +110,15 @@ class Row:
         if self.against is not None:
             if not others:
                 return f"open: {self.against!r} was not run"
-            runs = [run | compared(run, others) for run in runs]
+            runs = [run | self._compared(run, others) for run in runs]
         missed = [limit.name for limit in self.limits if not limit.holds(runs)]
         return f"no: {', '.join(missed)}" if missed else "yes"
 
-
-def compared(run: Run, others: Runs) -> Run:
-    """A run's error and perplexity beside the means of others."""
-    return {
-        "loss": run["error"] - mean(other["error"] for other in others),
-        "ratio": run["perplexity"] / mean(other["perplexity"] for other in others),
-    }
+    def _compared(self, run: Run, others: Runs) -> Run:
+        """The numbers that limits bound and that compare a run with the means of others."""
+        asked = {limit.name for limit in self.limits} & set(COMPARED)
+        return {
+            name: combine(run[key], mean(other[key] for other in others))
+            for name, (key, combine) in COMPARED.items()
+            if name in asked
+        }
