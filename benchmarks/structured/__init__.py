@@ -1,7 +1,7 @@
 """Sparse convolutional and recurrent networks: error against weights, units, FLOPs and time.
 
-Rows are fitted on all training rows and scored on the test rows once; their settings were chosen
-on training rows held out, which ``STRUCTURED_CHOICE=1`` does again. ``STRUCTURED_SEEDS="0 1"``
+Rows are fitted on all training rows and scored on the test rows. ``STRUCTURED_CHOICE=1`` fits and
+scores on training rows alone, to choose settings, and keeps nothing. ``STRUCTURED_SEEDS="0 1"``
 fits these seeds only and leaves the others as they were kept, and ``STRUCTURED_BASES=DIR`` keeps
 the networks that several rows start from.
 """
@@ -32,7 +32,7 @@ TABLES = {
     "the first linear layer reads (of 800), hidden units:": GROUPS,
     "Recurrent networks (an LSTM of 128 units on the 28 rows of an image; two layers of 128 on "
     "the sources of Python's standard library, the next of 96 characters after 32):": SEQUENCES,
-    "LeNet-5, dense for 6 epochs, then 6 epochs of each:": RIVALS,
+    "LeNet-5 beside torch-pruning 1.6, dense for 6 epochs, then 6 epochs of each:": RIVALS,
 }
 BIG = tuple(f"big, {name}" for name in NETWORKS)
 EVERY = (*ROWS, "oracle", "speed", *BIG)

@@ -15,12 +15,13 @@ from .speed import FASTER
 Kept = Mapping[str, Any]
 
 NOTE = (
-    "Error on the test rows (mean and range over the seeds), met once, after training on all "
-    "training rows. Units and FLOPs are shares of the dense network that are left after "
+    "Error on the test rows (mean and range over the seeds) after training on all training rows. "
+    "The test rows are met once by a setting; where it is not the first one that met them, the row "
+    "says so. Magnitude's L1 strength and number of epochs come from code that watched them. Units and FLOPs are shares of the dense network that are left after "
     "compaction, FLOPs by the counter of torch (by the picture of the module for recurrent "
     "layers); *faster* is the time of the dense network over that of the compacted one, in turn. "
-    "Training is in seconds of the processor, on one thread. Where several widths are bounded, "
-    "each must hold."
+    "Training is in seconds of the processor, on one thread, while the machine did other work as "
+    "well. Where several widths are bounded, each must hold."
 )
 
 
@@ -36,6 +37,8 @@ def describe_fits(report: Report, rows: Mapping[str, Row], kept: Kept, note: str
         return
     report.note(note)
     columns = STRUCTURES if any(row.compacts for row in found.values()) else WEIGHTS
+    if any(row.data == "characters" for row in found.values()):
+        columns = {"perplexity": average("perplexity", "{:.3f}"), **columns}
     lines = []
     for name, row in found.items():
         runs = runs_of(name, kept)
@@ -71,7 +74,6 @@ WEIGHTS: dict[str, Callable[[Runs], str]] = {
 }
 STRUCTURES: dict[str, Callable[[Runs], str]] = {
     "test error": errors,
-    "perplexity": average("perplexity", "{:.3f}"),
     "widths": widths,
     "units": average("units", "{:.1%}"),
     "FLOPs": average("flops", "{:.1%}"),

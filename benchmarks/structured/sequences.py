@@ -128,6 +128,7 @@ SEQUENCES = {
     "LSTM, rows of MNIST, half of the units": Row(
         lambda seed: without_units(seed, RowReader, 0.5, N_IMAGES),
         (Limit("units", 0.5), Limit("loss", 0.2), Limit("speedup_100", 1.0, True)),
+        note="second setting: 8 epochs gave 1.61 % beside 1.15 % dense",
         against="LSTM, rows of MNIST, dense",
         **IMAGES,
     ),

@@ -33,15 +33,15 @@ def measure(split: Split) -> dict[str, Any]:
     n_dense, n_small = (
         flops_of(compact(module, example, inputs=False), example[:1]) for module in (dense, small)
     )
-    X = {n: torch.from_numpy(split.X_test[:n]) for n in BATCHES}
+    batches = {n: torch.from_numpy(split.X_test[:n]) for n in BATCHES}
     result = {
         "flops": round(n_small / n_dense, 4),
-        "torch": {str(n): torch_times(dense, small, X[n]) for n in BATCHES},
+        "torch": {str(n): torch_times(dense, small, X) for n, X in batches.items()},
         "predict": prediction_times(split),
         "training": training_times(split),
     }
     if importlib.util.find_spec("onnxruntime") and importlib.util.find_spec("onnx"):
-        result["onnxruntime"] = {str(n): onnx_times(dense, small, X[n]) for n in BATCHES}
+        result["onnxruntime"] = {str(n): onnx_times(dense, small, X) for n, X in batches.items()}
     return result
 
 
