@@ -17,11 +17,12 @@ Kept = Mapping[str, Any]
 NOTE = (
     "Error on the test rows (mean and range over the seeds) after training on all training rows. "
     "The test rows are met once by a setting; where it is not the first one that met them, the row "
-    "says so. Magnitude's L1 strength and number of epochs come from code that watched them. Units and FLOPs are shares of the dense network that are left after "
-    "compaction, FLOPs by the counter of torch (by the picture of the module for recurrent "
-    "layers); *faster* is the time of the dense network over that of the compacted one, in turn. "
-    "Training is in seconds of the processor, on one thread, while the machine did other work as "
-    "well. Where several widths are bounded, each must hold."
+    "says so. Magnitude's L1 strength and number of epochs come from code that watched them. Units "
+    "and FLOPs are shares of the dense network that are left after compaction, FLOPs by the "
+    "counter of torch (by the picture of the module for recurrent layers); *faster* is the time of "
+    "the dense network over that of the compacted one, in turn. Training is in seconds of the "
+    "processor, on one thread, while the machine did other work as well. Where several widths are "
+    "bounded, each must hold."
 )
 
 
