@@ -107,8 +107,8 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 #: The method whose widths the network from scratch has.
 SHAPE = "filters"
-#: Classes, rows in a batch, and epochs of the dense network and of a method that starts from it.
-DATA = {"mnist part": (10, 64, 8, 4), "coil20": (20, 24, 30, 15)}
+#: Classes, rows in a batch, epochs of the dense network and of a method that starts from it, seeds.
+DATA = {"mnist part": (10, 64, 8, 4, 1), "coil20": (20, 24, 30, 15, 3)}
 
 
 def network(seed: int, module: Any, **changes: Any) -> SparseNetClassifier:
@@ -134,10 +134,15 @@ def drawn_anew(module: nn.Module, example: Tensor) -> nn.Module:
 
 def family(data: str) -> dict[str, Row]:
     """The dense network, and what starts from it or from what is left of it."""
-    n_classes, batch_size, n_dense, n_further = DATA[data]
+    n_classes, batch_size, n_dense, n_further, n_seeds = DATA[data]
     dense = f"ResNet, {data}, dense"
     module = partial(ResidualNet, n_classes)
-    common: dict[str, Any] = {"data": data, "n_seeds": 1, "compacts": True, "dense": module}
+    common: dict[str, Any] = {
+        "data": data,
+        "n_seeds": n_seeds,
+        "compacts": True,
+        "dense": module,
+    }
     model = partial(network, module=module, batch_size=batch_size)
     rows = {dense: Row(partial(model, max_iter=n_dense), **common)}
     for share in SHARES:
