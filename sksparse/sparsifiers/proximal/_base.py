@@ -37,6 +37,8 @@ class Tuning:
         adds up over the updates.
     log_range : float
         By how much the logarithm of the strength can change in all updates.
+    worth : float
+        Share of the weights that must read dead units before these are removed in an epoch.
     falling : float
         Share of the updates in which the share of whole units that is asked for falls to the
         target, where it stays.
@@ -45,6 +47,7 @@ class Tuning:
     first_strength: float = 1e-3
     n_updates: int = 1000
     log_range: float = 6.0
+    worth: float = 0.02
     falling: float = 0.8
 
 
@@ -206,6 +209,13 @@ class ProximalRun(GroupedRun):
         super().before_evaluation()
         if self.mask is None and self._pending:
             self._apply_prox()
+        if self.mask is None:
+            # once an epoch: it costs more than a proximal step
+            self._remove_dead(TUNING.worth)
+
+    def _remove_dead(self, worth: float) -> None:
+        if self._strength > 0:
+            remove_dead_units(self.graph, worth)
 
     def rebuild(self, kept: Tensor) -> list[Tensor]:
         positions = super().rebuild(kept)
@@ -228,7 +238,6 @@ class ProximalRun(GroupedRun):
         self.metric.observe(self.latent_gradient, self._pending)
         if self._strength > 0:
             self.shrink(self._strength, self.rate * self._pending)
-            remove_dead_units(self.graph)
         self._pending = 0
         if self._control is not None:
             self._follow_target(self._control)
@@ -256,6 +265,7 @@ class ProximalRun(GroupedRun):
         return sum(left) <= self._n_kept or too_few
 
     def _fix_zeros(self) -> None:
+        self._remove_dead(0.0)
         if self.whole:
             self.fix_units(self.unit_scores(), self.units_open())
         elif self._control is None:
