@@ -242,7 +242,7 @@ def test_every_output_keeps_weights(digits: Any) -> None:
     X, y = digits
     model = SparseMLPClassifier(
         (30,),
-        sparsifier=OscarShrinkage(granularity="output"),
+        sparsifier=OscarShrinkage(granularity="unit"),
         target_sparsity=0.7,
         max_iter=60,
         tol=1e-2,
