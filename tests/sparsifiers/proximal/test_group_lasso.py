@@ -57,8 +57,10 @@ def test_overlapping_penalty_is_the_sum_of_rows_and_columns(module: nn.Module) -
 
 def test_groups_of_a_convolution_are_filters_and_channels() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 5), nn.Flatten(), nn.Linear(4, 2))
-    options = GroupShrinkage(layer_strengths=[1.0, 0.0])
-    value = attach(module, options, example=torch.zeros(2, 3, 5, 5)).penalty_value()
+    run = attach(
+        module, GroupShrinkage(layer_strengths=[1.0, 0.0]), example=torch.zeros(2, 3, 5, 5)
+    )
+    value = run.penalty_value()
     w = module[0].weight.detach()
     assert value == pytest.approx(sum(norms(w, 0)) + sum(norms(w, 1)), rel=1e-5)
 
@@ -125,8 +127,8 @@ def test_adam_and_the_prox_settle_where_the_objective_is_stationary() -> None:
     module = nn.Linear(6, 1, bias=False)
     nn.init.constant_(module.weight, 0.1)
     run = attach(module, GroupShrinkage(granularity="input"), alpha=0.1)
-    run._squares.zero_()
-    run._share_seen = 0.0
+    run.metric._sums.zero_()
+    run.metric._share_seen = 0.0
     optimizer = torch.optim.Adam(run.learned(), lr=0.01)
     for epoch in range(300):
         run.rate = optimizer.param_groups[0]["lr"] = 0.01 * (1 - epoch / 300)
@@ -145,7 +147,7 @@ def test_adam_and_the_prox_settle_where_the_objective_is_stationary() -> None:
 
 def test_weights_without_a_gradient_shrink_by_twice_the_learning_rate(module: nn.Module) -> None:
     run = attach(module, GroupShrinkage(granularity="input"))
-    run._squares.zero_()
+    run.metric._sums.zero_()
     before = module[0].weight.norm(dim=0)
     run.shrink(1e-3, 0.01)
     torch.testing.assert_close(
