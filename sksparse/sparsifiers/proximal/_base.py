@@ -37,6 +37,8 @@ class Tuning:
         adds up over the updates.
     log_range : float
         By how much the logarithm of the strength can change in all updates.
+    worth : float
+        Share of the weights that must read dead units before these are removed in an epoch.
     falling : float
         Share of the updates in which the share of whole units that is asked for falls to the
         target, where it stays.
@@ -45,6 +47,7 @@ class Tuning:
     first_strength: float = 1e-3
     n_updates: int = 1000
     log_range: float = 6.0
+    worth: float = 0.02
     falling: float = 0.8
 
 
@@ -123,7 +126,6 @@ class ProximalRun(GroupedRun):
         self.weight_factors = self.factors.repeat_interleave(sizes)
         self.metric = ProxMetric(task, self.weights)
         self._pending = 0
-        self._n_nonzero = -1
         self._strength = options.default_alpha if task.alpha is None else task.alpha
         self._control: StrengthControl | None = None
         if task.target is not None:
@@ -207,6 +209,13 @@ class ProximalRun(GroupedRun):
         super().before_evaluation()
         if self.mask is None and self._pending:
             self._apply_prox()
+        if self.mask is None:
+            # once an epoch: it costs more than a proximal step
+            self._remove_dead(0.0 if self.whole else TUNING.worth)
+
+    def _remove_dead(self, worth: float) -> None:
+        if self._strength > 0:
+            remove_dead_units(self.graph, worth)
 
     def rebuild(self, kept: Tensor) -> list[Tensor]:
         positions = super().rebuild(kept)
@@ -229,16 +238,9 @@ class ProximalRun(GroupedRun):
         self.metric.observe(self.latent_gradient, self._pending)
         if self._strength > 0:
             self.shrink(self._strength, self.rate * self._pending)
-            self._remove_dead()
         self._pending = 0
         if self._control is not None:
             self._follow_target(self._control)
-
-    def _remove_dead(self) -> None:
-        """Remove units that have died, if weights have become zero since the last time."""
-        if int(torch.count_nonzero(self.weights)) != self._n_nonzero:
-            remove_dead_units(self.graph)
-            self._n_nonzero = int(torch.count_nonzero(self.weights))
 
     def _follow_target(self, control: StrengthControl) -> None:
         self._n_done += 1
@@ -263,6 +265,7 @@ class ProximalRun(GroupedRun):
         return sum(left) <= self._n_kept or too_few
 
     def _fix_zeros(self) -> None:
+        self._remove_dead(0.0)
         if self.whole:
             self.fix_units(self.unit_scores(), self.units_open())
         elif self._control is None:

@@ -13,7 +13,7 @@ from sksparse.module_graph._shifts import bias_of, mean_behind
 from sksparse.sparsifiers.structure._weight_graph import WeightGraph
 
 
-def remove_dead_units(graph: WeightGraph) -> None:
+def remove_dead_units(graph: WeightGraph, worth: float = 0.0) -> None:
     """Zero the weights of dead units and keep what the network computes in evaluation mode.
 
     The constant that a unit without inputs emits is added, through its outgoing weights, to the
@@ -25,11 +25,14 @@ def remove_dead_units(graph: WeightGraph) -> None:
     ----------
     graph : WeightGraph
         The units of the module, whose layers are changed in place.
+    worth : float, default=0.0
+        Constants, which cost about as much as a batch, are computed where more than this share of
+        the weights that are left reads them.
     """
     if not graph.is_known:
         return
     with torch.no_grad():
-        while _fold_silent(graph):
+        while _fold_silent(graph, worth):
             # what reads constants alone is silent itself
             pass
         masks = graph.by_name(graph.parameters.weights != 0)
@@ -40,18 +43,19 @@ def remove_dead_units(graph: WeightGraph) -> None:
                 graph.parameters.tensors[link.tensor].mul_(used)
 
 
-def _fold_silent(graph: WeightGraph) -> bool:
+def _fold_silent(graph: WeightGraph, worth: float) -> bool:
     """Add the constants of silent units to what reads them, and say whether there was one."""
-    masks = graph.by_name(graph.parameters.weights != 0)
+    is_set = graph.parameters.weights != 0
+    masks = graph.by_name(is_set)
     silent = ~graph.reached(masks)
-    for link in graph.links:
-        # only those that something reads directly
-        linked = masks[link.tensor].any(link.others(link.read_axis))
-        if (linked.view(-1) & silent[link.read_at]).any():
-            break
-    else:
+    if not silent.any() or (graph.unfoldable is not None and torch.equal(silent, graph.unfoldable)):
         return False
-    if graph.unfoldable is not None and torch.equal(silent, graph.unfoldable):
+    n_reading = sum(
+        int((masks[link.tensor] & link.along(silent[link.read_at], link.read_axis)).sum())
+        for link in graph.links
+        if not link.is_depthwise
+    )
+    if n_reading <= worth * int(is_set.sum()):
         return False
     assert graph.picture is not None
     reads = Constants(graph.picture).reads
