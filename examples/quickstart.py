@@ -27,6 +27,7 @@ STORIES = {
     "plot_group_lasso.py": "flats, 12 columns",
     "plot_group_selection.py": "diabetes, 12 columns",
     "plot_oscar_clusters.py": "cell nuclei, clusters",
+    "plot_smaller_networks.py": "digits, smaller nets",
     "plot_sparse_digits.py": "digits, ever sparser",
     "plot_sparse_mlp.py": "digits, 8 x 8 pixels",
     "plot_subset_path.py": "cell nuclei, all 30",

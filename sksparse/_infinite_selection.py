@@ -93,10 +93,11 @@ def unsupervised_graph(X: Array, mixing: float, weights: Array | None = None) ->
     np.subtract(1.0, edges, out=edges)
     np.clip(edges, 0.0, 1.0, out=edges)
     edges *= 1.0 - mixing
-    if mixing:
+    if mixing and varies.any():
+        # what is constant changes nothing for the others
+        low = deviation[varies].min()
+        width = deviation[varies].max() - low
         larger = np.maximum.outer(deviation, deviation)
-        low = larger.min()
-        width = larger.max() - low
         larger -= low
         larger *= mixing / width if width > 0 else 0.0
         edges += larger
@@ -222,8 +223,9 @@ def normalise_edges(edges: Array) -> float:
     The paper's factor is :math:`(1 - \\epsilon) / \\rho` with the row sum :math:`\\rho` before
     the division; a sum below 1, of few features, counts as 1, so that the series converges.
     """
-    epsilon = min(_EPSILON * len(edges), 0.5)
-    largest = float(edges.sum(axis=1).max(initial=0.0))
+    sums = edges.sum(axis=1)
+    epsilon = min(_EPSILON * max(1, np.count_nonzero(sums)), 0.5)
+    largest = float(sums.max(initial=0.0))
     edges /= largest + epsilon
     return (1.0 - epsilon) / max(1.0, largest)
 

@@ -48,6 +48,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "GroupLassoRegressor": {"alpha": 1e-3},
     "GroupLassoRegressorCV": {"alphas": 3, "cv": 2},
     "GroupLassoSelector": {"alpha": 1e-3},
+    "InfFS": {"max_features": 2},
     "GrOWL": {"alpha": 1e-3},
     "L0Classifier": {"alpha": 1e-4},
     "L0ClassifierCV": {"max_features": 2, "cv": 2},
@@ -68,7 +69,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "SparseNetClassifier": {"module": _module, **_EPOCH},
     "SparseNetRegressor": {"module": _module, **_EPOCH},
 }
-PREDICTORS = sorted(set(OPTIONS) - {"GroupLassoSelector"})
+PREDICTORS = sorted(set(OPTIONS) - {"GroupLassoSelector", "InfFS"})
 NETWORKS = sorted(name for name in OPTIONS if name.startswith("Sparse"))
 
 

@@ -122,7 +122,10 @@ for name in sksparse.__all__:
     options = {"max_iter": 3, "tol": 1e9} if "Sparse" in name else {}
     if "SparseNet" in name:
         options["module"] = lambda p, k: nn.Linear(p, k)
-    getattr(sksparse, name)(verbose=0, **options).fit(X, y).get_params()
+    kind = getattr(sksparse, name)
+    if "verbose" in kind._get_param_names():
+        options["verbose"] = 0
+    kind(**options).fit(X, y).get_params()
 """
 
 

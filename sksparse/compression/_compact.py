@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from sksparse._typing import Indices, Mask
 from sksparse.compression._branches import remove_dead_branches
 from sksparse.compression._folding import fold_constants
+from sksparse.compression._live_units import find_links, live_units, one_each
 from sksparse.compression._recurrent_stack import RecurrentStack
 from sksparse.compression._result import CompactResult
 from sksparse.compression._splitting import split_uneven
 from sksparse.module_graph import ModuleGraph
-from sksparse.module_graph._live_units import find_links, live_units, one_each
 from sksparse.module_graph._surgery import even, resize
 from sksparse.module_graph._value import Value
 

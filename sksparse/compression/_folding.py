@@ -15,10 +15,10 @@ import torch
 from torch import nn
 
 from sksparse._typing import Mask
+from sksparse.compression._live_units import Links, find_links, live_units
 from sksparse.module_graph import ModuleGraph
 from sksparse.module_graph._constants import Constants, Read
 from sksparse.module_graph._layer_constants import pads_with_zeros, weight_sums
-from sksparse.module_graph._live_units import Links, find_links, live_units
 from sksparse.module_graph._shifts import bias_of, mean_behind
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

@@ -99,6 +99,11 @@ class _Search:
     def __init__(self, steps: tuple[Step, ...], names: dict[str, str]) -> None:
         self._steps = {step.node: step for step in steps}
         self._names = names
+        # items of several results that the code does not look at
+        self._unread: set[fx.Node] = set()
+        for step in reversed(steps):
+            if step.node.target is operator.getitem and self._unread.issuperset(step.node.users):
+                self._unread.add(step.node)
         self._used: dict[str, set[fx.Node]] = {}
         for step in steps:
             for name in self._parameters_of(step.node):
@@ -127,11 +132,8 @@ class _Search:
             calls = [node for node in self._steps if node in inside]
             parameters = [name for node in calls for name in self._parameters_of(node)]
             is_own = all(self._used[name] <= inside for name in parameters)
-            leaves = any(
-                user not in inside and user is not step.node
-                for node in calls
-                for user in node.users
-            )
+            readers = {user for node in calls for user in node.users} - self._unread
+            leaves = not readers <= inside | {step.node}
             if not parameters or not is_own or leaves or not self._ends_in_zero(end, inside):
                 return None
             layers = [self._steps[n].name for n in calls if n.op == "call_module"]

@@ -46,16 +46,18 @@ def at_positions(walk: Walk, node: fx.Node, name: str, layer: Any, *args: Any, *
 def over_positions(n_axes: int) -> Any:
     """A rule for functions over the last axes, such as pooling, which must not be of units."""
 
-    def rule(walk: Walk, node: fx.Node, name: str, layer: Any, x: Value, *_: Any, **__: Any) -> Any:
-        shape = node.meta["shape"]
+    def result(walk: Walk, name: str, x: Value, shape: Any) -> Any:
         if not isinstance(shape, torch.Size):
-            return tuple(rule(walk, node, name, layer, x) for _ in shape)
+            return tuple(result(walk, name, x, one) for one in shape)
         first = len(shape) - n_axes
         if x.stacked is not None or (x.axis is not None and x.axis >= first):
             walk.keep_values_whole([x], f"{name!r} runs over them")
             return Value(tuple(shape))
         parts = [_resized(part, x.shape, shape) for part in x.parts]
         return Value(tuple(shape), x.axis, x.units, parts=parts)
+
+    def rule(walk: Walk, node: fx.Node, name: str, layer: Any, x: Value, *_: Any, **__: Any) -> Any:
+        return result(walk, name, x, node.meta["shape"])
 
     return rule
 
@@ -99,7 +101,6 @@ def gate(walk: Walk, node: fx.Node, name: str, layer: Any, x: Value, dim: int = 
     along = (dim if layer is None else layer.dim) % len(x.shape)
     if x.stacked is not None or x.axis in (along, None):
         walk.obstruct(node, f"{name!r} picks units by their position", x.all_units)
-        walk.keep_values_whole([x], f"{name!r} picks units by their position")
         return Value(tuple(node.meta["shape"]))
     return x.like(node.meta["shape"])
 

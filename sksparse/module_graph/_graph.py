@@ -206,9 +206,9 @@ def _follow(walk: Walk, graph: fx.Graph) -> Iterator[Step]:
             continue
         args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: values[n])
         if node.op == "output":
-            returned = list(values_in(args))
-            walk.keep_values_whole(returned, "they are outputs of the module")
-            walk.output_units = np.concatenate([value.all_units for value in returned])
+            walk.keep_values_whole(values_in(args), "they are outputs of the module")
+            left = [value.all_units for value in values_in(args)]
+            walk.output_units = np.concatenate([walk.output_units, *left])
             continue
         layer = walk.module.get_submodule(node.target) if node.op == "call_module" else None
         target: Any = node.target

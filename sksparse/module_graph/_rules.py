@@ -18,14 +18,12 @@ from sksparse.module_graph import _function_rules as functions
 from sksparse.module_graph import _functional_rules as functionals
 from sksparse.module_graph import _shape_rules as shapes
 from sksparse.module_graph._layer_rules import WEIGHT_LAYERS
-from sksparse.module_graph._recurrent_rules import RECURRENT_LAYERS
 
 Rule = Callable[..., Any]
 
 #: Rules of layers, by their exact types: a subclass may compute anything.
 LAYER_RULES: dict[type[nn.Module], Rule] = {
     **WEIGHT_LAYERS,
-    **RECURRENT_LAYERS,
     **dict.fromkeys(functions.ELEMENTWISE_LAYERS, functions.at_positions),
     **dict.fromkeys((nn.Softmax, nn.LogSoftmax, nn.Softmin), functions.over_axis),
     **dict.fromkeys((nn.LocalResponseNorm, nn.PixelShuffle, nn.PixelUnshuffle), functions.keep),

@@ -48,8 +48,8 @@ def pick(walk: Walk, node: fx.Node, name: str, layer: Any, x: Any, *args: Any, *
         if not all(_lines(value) <= lines for value in values):
             walk.obstruct(node, f"{name!r} {_BY_POSITION}", x.all_units)
     for part in x.parts:
-        if any(_loses(part, value) for value in values):
-            walk.keep_source_whole(part.source, _BY_POSITION)
+        lost = {axis for value in values for axis in _lost_axes(part, value)}
+        walk.keep_source_whole(part.source, _BY_POSITION, lost)
     return _like(node.meta["shape"], iter(values))
 
 
@@ -139,11 +139,11 @@ def _lines(value: Value) -> set[tuple[int, ...]]:
     return {tuple(row) for row in torch.unique(rows, dim=0).tolist()}
 
 
-def _loses(part: OpenPart, value: Value) -> bool:
-    """Whether some features are left out of a value."""
-    row = int(np.prod(part.source.shape[1:], dtype=np.intp))
-    found = [p.positions for p in value.parts if p.source is part.source]
-    return any(len(torch.unique(positions % row)) < row for positions in found)
+def _lost_axes(part: OpenPart, value: Value) -> list[int]:
+    """The axes of a source of which a value has not all positions."""
+    found = [p.coordinates() for p in value.parts if p.source is part.source]
+    axes = range(1, len(part.source.shape))
+    return [k for k in axes if any(len(torch.unique(c[k])) < part.source.shape[k] for c in found)]
 
 
 def _split(walk: Walk, value: Value, sizes: list[Any]) -> Value:

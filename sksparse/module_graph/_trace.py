@@ -11,6 +11,7 @@ from __future__ import annotations
 import operator
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,12 @@ class _Symbol(fx.Proxy):
         return int(self.size(0)) if isinstance(self._example, Tensor) else len(self._example)
 
 
+class _Number(_Symbol):
+    """A symbol for a size: functions of torch that take no other symbol read it as a number."""
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+
+
 class _Tracer(fx.Tracer):
     """Runs each call on the example, and notes shapes and the lines of the user's code."""
 
@@ -152,7 +159,9 @@ class _Tracer(fx.Tracer):
                 for i in range(len(example))
             ]
             return items if isinstance(example, list) else tuple(items)
-        return _Symbol(node, self) if isinstance(example, Tensor | tuple | int) else example
+        if isinstance(example, int):
+            return _Number(node, self)
+        return _Symbol(node, self) if isinstance(example, Tensor | tuple) else example
 
     def create_arg(self, a: Any) -> Any:
         """Constant tensors are not added to the module, as fx would do."""
@@ -279,7 +288,8 @@ def trace(module: nn.Module, example: Tensor) -> tuple[fx.Graph | None, Obstacle
     """
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
-    with _TRACING:
+    with _TRACING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what layers say comes again when the module runs
         tracer = _Tracer(example)
         try:
             return tracer.trace(module), None

@@ -85,21 +85,23 @@ class OpenPart:
         """
         if self.moved is None:
             return (axis,), np.arange(self.source.shape[axis])
-        first = [slice(None) if k == axis else 0 for k in range(self.moved.ndim)]
-        line = self._coordinates(self.moved[tuple(first)])
+        everywhere = self.coordinates()
+        first = tuple(slice(None) if k == axis else 0 for k in range(self.moved.ndim))
+        line = [coordinate[first] for coordinate in everywhere]
         axes = tuple(k for k, c in enumerate(line) if len(c) and bool((c != c[0]).any()))
         if not axes:
             return None
-        everywhere = self._coordinates(self.moved)
         spread = [-1 if k == axis else 1 for k in range(self.moved.ndim)]
         if any(bool((everywhere[k] != line[k].view(spread)).any()) for k in axes):
             return None
         sizes = [self.source.shape[k] for k in axes]
         return axes, np.ravel_multi_index([line[k].numpy() for k in axes], sizes)
 
-    def _coordinates(self, positions: Tensor) -> list[Tensor]:
-        steps = [math.prod(self.source.shape[k + 1 :]) for k in range(len(self.source.shape))]
-        return [positions // step % n for step, n in zip(steps, self.source.shape, strict=True)]
+    def coordinates(self) -> list[Tensor]:
+        """For each axis of the source the position there at each position of the tensor."""
+        shape, positions = self.source.shape, self.positions
+        steps = [math.prod(shape[k + 1 :]) for k in range(len(shape))]
+        return [positions // step % n for step, n in zip(steps, shape, strict=True)]
 
 
 @dataclass

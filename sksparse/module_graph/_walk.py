@@ -9,7 +9,7 @@ unit of two; everything else carries units on.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -19,10 +19,16 @@ from torch import Tensor, fx, nn
 
 from sksparse._typing import Indices
 from sksparse.module_graph._trace import Obstacle
-from sksparse.module_graph._value import OpenPart, Role, Size, Source, axes_of, line_along
-from sksparse.module_graph._value import Slot as Slot
-from sksparse.module_graph._value import Step as Step
-from sksparse.module_graph._value import Value as Value
+from sksparse.module_graph._value import (
+    OpenPart,
+    Role,
+    Size,
+    Slot,
+    Source,
+    Value,
+    axes_of,
+    line_along,
+)
 
 _FIXED_WIDTH = "a tensor of fixed width meets them"
 
@@ -72,7 +78,7 @@ class Walk:
         self.input_units: Indices = np.empty(0, dtype=np.intp)
         self.output_units: Indices = np.empty(0, dtype=np.intp)
         self._n_units = 0
-        self._whole_sources: list[tuple[Source, str]] = []
+        self._whole_sources: list[tuple[Source, set[int], str]] = []
         self._fixed: list[tuple[Value, int]] = []
         self._pairs: list[tuple[Indices, Indices]] = []
         self._first_slots: dict[tuple[str, int], Slot] = {}
@@ -130,10 +136,12 @@ class Walk:
                 for part in value.parts:
                     self.keep_source_whole(part.source, why)
 
-    def keep_source_whole(self, source: Source, why: str) -> None:
-        """Note that no feature can be left out; parameters have no units of their own."""
-        if not source.name:
-            self._whole_sources.append((source, why))
+    def keep_source_whole(
+        self, source: Source, why: str, axes: Collection[int] | None = None
+    ) -> None:
+        """Note that no feature on some axes, by default on all, can be left out."""
+        every = range(1, len(source.shape))
+        self._whole_sources.append((source, set(every if axes is None else axes), why))
 
     def fix(self, size: Size) -> None:
         """The code goes on with a number of units: it may not change."""
@@ -141,9 +149,10 @@ class Walk:
 
     def settle(self) -> None:
         """Keep whole the features, and the units on axes of fixed sizes, that are known by now."""
-        for source, why in self._whole_sources:
-            for units in source.units.values():
-                self.keep_whole(units, why)
+        for source, kept, why in self._whole_sources:
+            for axes, units in source.units.items():
+                if kept & set(axes):
+                    self.keep_whole(units, why)
         why = "the code computes with their number"
         for value, axis in self._fixed:
             if value.axis == axis:

@@ -63,11 +63,13 @@ STRENGTH = """sparsifier : str, Sparsifier or None, default="oscar"
     compact : bool, default=False
         Whether units that contribute nothing, or a constant, are taken out of the network at
         the end of ``fit``, as :meth:`compacted` does: ``module_`` is then smaller and faster, and
-        predicts the same. A module that cannot be followed is refused before training.
+        predicts the same; the estimator takes the same X. A module that cannot be followed is
+        refused before training. With `warm_start` targets still count the dense network.
     compact_during : bool, default=False
         Whether units that are gone for good are taken out while training goes on, so that it
         gets cheaper as the network gets smaller; the end is that of ``compact=True``. For
-        sparsifiers that remove whole units."""
+        sparsifiers that remove whole units, such as "group" with ``granularity="unit"`` or
+        "filters"."""
 
 TRAINING = """solver : {"adam", "sgd"}, default="adam"
         The optimiser; "sgd" is stochastic gradient descent with Nesterov `momentum`.
@@ -135,9 +137,19 @@ TEACHING = """teacher : estimator, default=None
         equal bit for bit. The global random states of numpy and torch are left alone."""
 
 FITTED = """sparsity_ : float
-        Share of exact zeros among the trainable weights, biases aside.
+        Share of the trainable weights of the dense network that are exactly zero, or were taken
+        out with their units; biases aside.
     density_by_layer_ : dict of str to float
-        Share of non-zero weights in each weight tensor, by its name in ``module_``.
+        For each weight tensor, by its name in ``module_``, its non-zero weights as a share of all
+        weights of the dense tensor.
+    n_units_ : dict of str to int
+        Units of each hidden layer that are not dead, by the name of the layer. Like ``flops_`` it
+        is found when it is asked for, where the module can be followed, and is the same before
+        and after dead units are taken out.
+    flops_ : int
+        FLOPs for one row without dead units: two for each multiplication by a weight.
+    dense_n_units_, dense_flops_
+        The same for the dense network.
     history_ : list of dict
         For every epoch: epoch, phase, loss, train_loss (the loss without penalties), sparsity,
         seconds and, with early stopping, valid_loss and valid_score; and what callbacks record.
@@ -151,10 +163,13 @@ FITTED = """sparsity_ : float
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X had string names.
     input_shift_ : float or ndarray of shape (`n_features_in_`,)
-        ``module_`` is made for ``(X - input_shift_) / input_scale_``: 0.0 unless some column of X
-        would have been lost.
+        ``module_`` is made for ``((X - input_shift_) / input_scale_)[:, input_columns_]``: 0.0
+        unless some column of X would have been lost.
     input_scale_ : float or ndarray of shape (`n_features_in_`,)
-        Likewise; 1.0 unless some column of X would have been lost."""
+        Likewise; 1.0 unless some column of X would have been lost.
+    input_columns_ : ndarray of int
+        The columns of X that ``module_`` takes: all, unless features that nothing reads were taken
+        out of it."""
 
 PERCEPTRON = """activation : str, default="relu"
         Activation of the hidden units: "relu", "tanh", "logistic", "identity", "elu", "gelu"
@@ -166,7 +181,7 @@ PERCEPTRON = """activation : str, default="relu"
         Whether to normalise what enters each activation over the batch."""
 
 UNITS = """coefs_ : list of ndarray of shape (n_units_in, n_units_out)
-        Weight matrices, the one of the inputs first.
+        Weight matrices of ``module_``, the one of the inputs first.
     intercepts_ : list of ndarray of shape (n_units_out,)
         Bias vectors.
     architecture_ : tuple of int

@@ -75,6 +75,24 @@ class SparseMLPClassifier(NetClassifierMixin, PerceptronMixin):
     0.5
     >>> bool(model.score(X, y) > 0.9)
     True
+
+    Half of the FLOPs, in a network that is half as large:
+
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = SparseMLPClassifier(
+    ...     (40,), sparsifier="filters", target_flops=0.5, compact=True, tol=0.01, random_state=0
+    ... ).fit(X / 16, y)
+    >>> model.module_
+    Sequential(
+      (0): Linear(in_features=64, out_features=20, bias=True)
+      (1): ReLU()
+      (2): Linear(in_features=20, out_features=10, bias=True)
+    )
+    >>> model.n_units_, model.dense_n_units_
+    ({'0': 20}, {'0': 40})
+    >>> bool(model.score(X / 16, y) > 0.9)
+    True
     """
 
     _parameter_constraints: dict = {

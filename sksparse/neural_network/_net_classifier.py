@@ -84,6 +84,16 @@ class SparseNetClassifier(NetClassifierMixin, ModuleMixin):
     dict_keys(['0.weight', '4.weight'])
     >>> bool(model.score(images, y) > 0.9)
     True
+
+    The same module with two filters:
+
+    >>> model = SparseNetClassifier(
+    ...     module, sparsifier="filters", target_units=0.25, compact=True, tol=0.01, random_state=0
+    ... ).fit(images, y)
+    >>> model.module_[0]
+    Conv2d(1, 2, kernel_size=(3, 3), stride=(1, 1))
+    >>> model.flops_ / model.dense_flops_
+    0.25
     """
 
     _parameter_constraints: dict = {

@@ -250,8 +250,11 @@ class TrainedNet(SparseEstimator):
 
     def _targets(self, module: nn.Module, size: Size, *, partial: bool) -> dict[str, float | None]:
         """What is to be left, as shares of the module that is trained."""
+        if partial:
+            # what is zero stays so
+            return {"target_sparsity": None}
         sparsity, flops, units = self.target_sparsity, self.target_flops, self.target_units
-        if self._continues(partial=partial) and not partial:
+        if self._continues(partial=False):
             left = size.left(module)
             sparsity = None if sparsity is None else max(0.0, 1 - (1 - sparsity) / left["weights"])
             flops = None if flops is None else min(1.0, flops / left["flops"])

@@ -107,6 +107,16 @@ def test_constant_features_come_last_and_copies_together(rng: np.random.Generato
 
 
 @pytest.mark.parametrize("supervised", [False, True])
+def test_constant_features_change_nothing_for_others(
+    rng: np.random.Generator, supervised: bool
+) -> None:
+    X, y = rng.random((50, 4)) + 1, rng.integers(2, size=50)
+    alone = InfFS(supervised=supervised).fit(X, y)
+    beside = InfFS(supervised=supervised).fit(np.column_stack([X, np.zeros((50, 2))]), y)
+    np.testing.assert_allclose(beside.scores_[:4], alone.scores_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("supervised", [False, True])
 def test_integer_weights_are_repetitions(rng: np.random.Generator, supervised: bool) -> None:
     X = rng.integers(6, size=(40, 5)).astype(float)
     y, weights = rng.integers(3, size=40), rng.integers(4, size=40)

@@ -75,6 +75,12 @@ def test_contract_with_a_module(
         SparseMLPClassifier(sparsifier=HardConcrete(granularity="input"), **MLP),
         SparseMLPClassifier(sparsifier=Magnitude(scope="layer"), target_sparsity=0.5, **MLP),
         SparseMLPClassifier(solver="sgd", batch_norm=True, dropout=0.2, ema_decay=0.9, **MLP),
+        SparseMLPClassifier(sparsifier="l0", granularity="unit", compact=True, **MLP),
+        SparseMLPRegressor(sparsifier="filters", target_units=0.5, compact_during=True, **MLP),
+        SparseNetClassifier(
+            Network, sparsifier="group", granularity="unit", compact_during=True, **SMALL
+        ),
+        SparseNetRegressor(Network, sparsifier="random", target_flops=0.4, compact=True, **SMALL),
     ]
 )
 @pytest.mark.filterwarnings("ignore:No features were selected:UserWarning")

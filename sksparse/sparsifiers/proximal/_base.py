@@ -18,6 +18,7 @@ from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.masks._keep import layer_quotas, n_kept
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.proximal._grouped import GroupedRun
+from sksparse.sparsifiers.proximal._groups import LEAST_DIVISOR
 from sksparse.sparsifiers.proximal._metric import ProxMetric
 from sksparse.sparsifiers.structure._dead_removal import remove_dead_units
 from sksparse.sparsifiers.structure._target import Target
@@ -38,12 +39,16 @@ class Tuning:
         By how much the logarithm of the strength can change in all updates.
     worth : float
         Share of the weights that must read dead units before these are removed in an epoch.
+    falling : float
+        Share of the updates in which the share of whole units that is asked for falls to the
+        target, where it stays.
     """
 
     first_strength: float = 1e-3
     n_updates: int = 1000
     log_range: float = 6.0
     worth: float = 0.02
+    falling: float = 0.8
 
 
 TUNING = Tuning()
@@ -80,7 +85,9 @@ class ProximalRun(GroupedRun):
     task : Task
         What the estimator asks for.
     whole : bool, default=False
-        Whether whole units of the module are removed in the end, not single weights.
+        Whether whole groups are removed in the end, not single weights.
+    removed_kind : {"unit", "input", "shape", "layer"}, default="unit"
+        What these groups are.
 
     Attributes
     ----------
@@ -96,10 +103,18 @@ class ProximalRun(GroupedRun):
     density_margin = 1.0
 
     def __init__(
-        self, options: ProximalSparsifier, module: nn.Module, task: Task, *, whole: bool = False
+        self,
+        options: ProximalSparsifier,
+        module: nn.Module,
+        task: Task,
+        *,
+        whole: bool = False,
+        removed_kind: str = "unit",
     ) -> None:
+        self.removed_kind = removed_kind
         if whole:
-            self.measures = ("weights", "flops", "units")
+            units = ("units",) if removed_kind == "unit" else ()
+            self.measures = ("weights", "flops", *units)
         super().__init__(module, task)
         self._options = options
         self.whole = whole
@@ -131,11 +146,19 @@ class ProximalRun(GroupedRun):
         per_epoch = math.ceil(task.steps_per_epoch / self._options.prox_every)
         self._n_updates = max(1, epochs * per_epoch)
         self._n_done = 0
-        excess = epochs * task.steps_per_epoch / TUNING.n_updates
-        self._strength = TUNING.first_strength / max(1.0, excess)
+        self._strength = self._first_strength(max(1, epochs * task.steps_per_epoch))
         self._control = StrengthControl(
             self._strength, self._final_share, self._n_updates, TUNING.log_range
         )
+
+    def _first_strength(self, n_updates: int) -> float:
+        """The strength with which the control begins, where it is adapted for so many updates."""
+        if self.task.is_adaptive:
+            return TUNING.first_strength / max(1.0, n_updates / TUNING.n_updates)
+        # it would bring a usual weight without other gradients to zero in the end
+        reach = n_updates * self.task.learning_rate / (1 - self.task.momentum)
+        usual = float(self.weights.square().mean().sqrt())
+        return max(usual, LEAST_DIVISOR) / reach
 
     @abstractmethod
     def penalty_value(self) -> float:
@@ -151,10 +174,10 @@ class ProximalRun(GroupedRun):
 
     def units_open(self) -> Tensor:
         """The units that are left where there is no target."""
-        return self.units_in_use()
+        return self.in_use()
 
     def unit_scores(self) -> Tensor:
-        """For every removable unit its score, where whole units are removed."""
+        """For every unit, or other group, its score, where groups are removed as wholes."""
         raise NotImplementedError
 
     @property
@@ -188,7 +211,7 @@ class ProximalRun(GroupedRun):
             self._apply_prox()
         if self.mask is None:
             # once an epoch: it costs more than a proximal step
-            self._remove_dead(TUNING.worth)
+            self._remove_dead(0.0 if self.whole else TUNING.worth)
 
     def _remove_dead(self, worth: float) -> None:
         if self._strength > 0:
@@ -221,8 +244,9 @@ class ProximalRun(GroupedRun):
 
     def _follow_target(self, control: StrengthControl) -> None:
         self._n_done += 1
-        # the share asked for falls by the same factor in each update
-        ahead = self._final_share ** max(0.0, 1 - self._n_done / self._n_updates)
+        # the share asked for falls by the same factor in each update; units go late, in steps
+        n_falling = (TUNING.falling if self.whole else 1.0) * self._n_updates
+        ahead = self._final_share ** max(0.0, 1 - self._n_done / n_falling)
         self._strength = control.update(self.share_left() * ahead)
         if self._is_beyond_target():
             # too many zeros, in all or in one tensor: the weights before this step are ranked

@@ -1,4 +1,4 @@
-"""Group lasso on rows and columns (Wen, Wu, Wang, Chen & Li, 2016), by proximal steps."""
+"""Group lasso on units and columns (Wen, Wu, Wang, Chen & Li, 2016), by proximal steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sksparse.sparsifiers.proximal._group_run import GroupPenalty, GroupRun
 
 
 class GroupShrinkage(ProximalSparsifier):
-    r"""Shrink rows and columns of the weights to zero as blocks: group lasso.
+    r"""Shrink units and inputs of layers to zero as blocks: group lasso.
 
     The objective is
 
@@ -24,39 +24,42 @@ class GroupShrinkage(ProximalSparsifier):
         \frac{1}{\sum_i s_i} \sum_i s_i \, \ell_i(W) + \frac{\eta}{2} \|W\|^2
         + \alpha \sum_g \sqrt{|g|} \, \|W_g\|_2
 
-    over the groups :math:`g` of each tensor, of :math:`|g|` weights: its rows, with all weights
-    that enter an output unit (filter), and its columns, with all weights that leave an input
-    unit (channel). Whole units are removed, and the tensors can be replaced by smaller ones. The
-    rows of the last tensor are not penalised: the outputs of the network cannot be removed.
+    over the groups :math:`g`, of :math:`|g|` weights each. By default these are the units of the
+    module with all weights that make them, such as the rows of a neuron, the filter of a channel,
+    the four rows of a state of an LSTM, or the filters of several convolutions whose outputs are
+    added; and the columns of each tensor, with all weights that leave an input unit (channel).
+    Whole units are removed, and the tensors can be replaced by smaller ones. The outputs of the
+    network are no units to remove, and one unit of each layer is always kept.
 
-    Adam minimises the loss, and the proximal operator of the penalty, block soft
+    The optimiser minimises the loss, and the proximal operator of the penalty, block soft
     thresholding, makes zeros exact: a group is zero if its norm does not exceed the
-    threshold. Rows and columns overlap, and the penalty is the sum of both; its prox is that of
-    the rows followed by that of the columns, which differs from the prox of the sum in
+    threshold. Units and columns overlap, and the penalty is the sum of both; its prox is that of
+    the units followed by that of the columns, which differs from the prox of the sum in
     second order of the small step. That step is the sum of the learning rates since the last prox,
+    over one minus the momentum under gradient descent (``solver="sgd"``). Under Adam it is
     divided as Adam divides gradients: by the root mean square of the gradients of the
     group, but at least by half of `alpha`. The prox thus weighs the penalty against the loss as the
-    objective does, and a zero group stays zero as long as the mean gradient of its
-    weights is below `alpha`, because Adam moves it by less than the threshold.
+    objective does, and a zero group stays zero as long as the gradients of its weights are below
+    `alpha` on average.
 
-    With `target_sparsity` the strength is adapted so that the density falls to the target by the
-    same factor in each update. When it is reached, or after `sparsify_fraction` of the epochs,
-    groups are zeroed in the order of their norms relative to the mean norm in their tensor, and in
-    the last one the smallest weights, until the number is met. What is left is retrained without
-    the penalty, which removes its bias.
+    With a target the strength is adapted so that the share of weights, FLOPs or units that is left
+    falls to it by the same factor in each update. When it is reached, or after `sparsify_fraction`
+    of the epochs, groups are zeroed in the order of their norms relative to the mean norm in their
+    layer until it is met: with ``granularity="unit"``, or where FLOPs or units are counted, whole
+    groups; else the smallest weights of the last group as well, so that the number of weights
+    is exact. What is left is retrained without the penalty, which removes its bias.
 
-    Units that have lost their inputs or their outputs are removed with all their weights, where
-    linear layers and convolutions follow each other in an ``nn.Sequential``, with activations,
-    batch normalisation, dropout, pooling and ``nn.Flatten`` between them; constants that such
-    units emit move into the next biases. Elsewhere it is not known what reads the output units of
-    a layer, and groups of rows are refused: set ``granularity="input"``.
+    Units that have lost their inputs or their outputs are removed with all their weights; constants
+    that such units emit move into the next biases. A module that cannot be followed has no units
+    that are known, and is refused: set ``granularity="input"``.
 
     Parameters
     ----------
-    granularity : {"both", "unit", "input", "shape"}, default="both"
+    granularity : {"both", "unit", "input", "shape", "layer"}, default="both"
         What a group is: all that makes a unit, such as the rows of a neuron or a filter ("unit"),
-        the weights that leave an input unit of a layer ("input"), units and inputs ("both"), or
-        one position of a channel over all filters of a convolution ("shape").
+        the weights that leave an input unit of a layer ("input"), units and inputs ("both"),
+        one position of a channel over all filters of a convolution ("shape"), or all weights of a
+        branch beside a shortcut ("layer").
     flops_power : float, default=0.0
         Groups of more FLOPs are shrunk more: their strength is multiplied by the FLOPs of the
         group over the mean, to this power, from 0 to 1. The FLOPs of a unit are those of all
@@ -89,11 +92,11 @@ class GroupShrinkage(ProximalSparsifier):
 
     _parameter_constraints: dict = {
         **ProximalSparsifier._parameter_constraints,
-        "granularity": [StrOptions({"both", "unit", "input", "shape"})],
+        "granularity": [StrOptions({"both", "unit", "input", "shape", "layer"})],
         "flops_power": [Interval(Real, 0, 1, closed="both")],
     }
 
-    granularities = ("both", "unit", "input", "shape")
+    granularities = ("both", "unit", "input", "shape", "layer")
     default_alpha = 1e-3
 
     def __init__(
@@ -133,7 +136,7 @@ class GroupShrinkage(ProximalSparsifier):
 
 
 class SparseGroupShrinkage(ProximalSparsifier):
-    r"""Shrink rows, columns and single weights: sparse group lasso.
+    r"""Shrink units, inputs of layers and single weights: sparse group lasso.
 
     The objective is that of :class:`GroupShrinkage` with the penalty
 
@@ -150,10 +153,11 @@ class SparseGroupShrinkage(ProximalSparsifier):
     ----------
     l1_ratio : float, default=0.5
         Share of the absolute values, from 0 (only groups) to 1 (only weights).
-    granularity : {"both", "unit", "input", "shape"}, default="both"
+    granularity : {"both", "unit", "input", "shape", "layer"}, default="both"
         What a group is: all that makes a unit, such as the rows of a neuron or a filter ("unit"),
-        the weights that leave an input unit of a layer ("input"), units and inputs ("both"), or
-        one position of a channel over all filters of a convolution ("shape").
+        the weights that leave an input unit of a layer ("input"), units and inputs ("both"),
+        one position of a channel over all filters of a convolution ("shape"), or all weights of a
+        branch beside a shortcut ("layer").
     flops_power : float, default=0.0
         Groups of more FLOPs are shrunk more: their strength is multiplied by the FLOPs of the
         group over the mean, to this power, from 0 to 1. The FLOPs of a unit are those of all
@@ -171,7 +175,7 @@ class SparseGroupShrinkage(ProximalSparsifier):
 
     See Also
     --------
-    GroupShrinkage : How the prox is combined with Adam, and how a target is met.
+    GroupShrinkage : How the prox is combined with the optimiser, and how a target is met.
 
     References
     ----------
@@ -193,7 +197,7 @@ class SparseGroupShrinkage(ProximalSparsifier):
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],
     }
 
-    granularities = ("both", "unit", "input", "shape")
+    granularities = ("both", "unit", "input", "shape", "layer")
     default_alpha = 1e-3
 
     def __init__(

@@ -77,12 +77,8 @@ class GroupRun(ProximalRun):
     ) -> None:
         self._penalty = penalty
         strengths = {kind: f for kind, f in penalty.strengths.items() if f > 0}
-        has_units = any(kind in UNIT_ROLES for kind in strengths)
-        only_units = all(kind in UNIT_ROLES for kind in strengths)
-        counts_weights = task.target is None or task.target.measure == "weights"
-        super().__init__(
-            options, module, task, whole=has_units and (only_units or not counts_weights)
-        )
+        whole, removed = _removal(list(strengths), task)
+        super().__init__(options, module, task, whole=whole, removed_kind=removed)
         self._kinds = [self._make(kind, f) for kind, f in strengths.items()]
 
     def _make(self, kind: str, strength: float) -> _Kind:
@@ -106,7 +102,10 @@ class GroupRun(ProximalRun):
 
     def units_open(self) -> Tensor:
         """The units in use, but for those that alone were kept from vanishing in their layer."""
-        in_use, layer = self.units_in_use(), self.units.layer
+        in_use = self.in_use()
+        if self.removed_kind != "unit":
+            return in_use
+        layer = self.units.layer
         rescued = set[str]().union(*(kind.groups.rescued for kind in self._kinds))
         for number, name in enumerate(self.units.layer_names):
             if name in rescued and int(in_use[layer == number].sum()) == 1:
@@ -167,5 +166,17 @@ class GroupRun(ProximalRun):
         ).amin(0)
 
     def unit_scores(self) -> Tensor:
-        kind = next(k for k in self._kinds if isinstance(k.groups, UnitGroups))
-        return kind.groups.relative_norms(self.weights, kind.factors > 0) * self.units_in_use()
+        kind = self._kinds[0]
+        if self.removed_kind == "unit":
+            kind = next(k for k in self._kinds if isinstance(k.groups, UnitGroups))
+        return kind.groups.relative_norms(self.weights, kind.factors > 0) * self.in_use()
+
+
+def _removal(kinds: list[str], task: Task) -> tuple[bool, str]:
+    """Whether groups are removed as wholes in the end, and which ones."""
+    counts_weights = task.target is None or task.target.measure == "weights"
+    if all(kind in UNIT_ROLES for kind in kinds):
+        return True, "unit"
+    if counts_weights or len(kinds) > 1:
+        return not counts_weights and any(kind in UNIT_ROLES for kind in kinds), "unit"
+    return True, kinds[0]

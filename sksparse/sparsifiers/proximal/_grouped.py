@@ -14,13 +14,17 @@ from sksparse.sparsifiers.proximal._groups import (
     WeightGroups,
 )
 from sksparse.sparsifiers.structure._dead_units import keep_alive
+from sksparse.sparsifiers.structure._disjoint_groups import branches, columns
+from sksparse.sparsifiers.structure._groups import Groups
 
 
 class GroupedRun(SparsifierRun):
     """A run that removes groups of weights, or whole units of the module."""
 
-    #: Whether whole units of the module are removed in the end, not single weights.
+    #: Whether whole groups are removed in the end, not single weights.
     whole = False
+    #: What these groups are: units of the module, inputs of layers, shapes or branches ("layer").
+    removed_kind = "unit"
 
     def groups_of(self, kind: str) -> PenaltyGroups:
         """The groups of one kind.
@@ -41,6 +45,13 @@ class GroupedRun(SparsifierRun):
         ValueError
             When the module does not have such groups, or they are not known.
         """
+        picture = self.graph.picture
+        if picture is not None and (kind in UNIT_ROLES or kind == "layer"):
+            picture.require_followed(
+                "Removing whole units or branches",
+                "Choose granularity='input' where the sparsifier has it, a sparsifier of single "
+                "weights, such as 'oscar', or change the module.",
+            )
         if kind in UNIT_ROLES:
             return UnitGroups(self.units, kind)
         if kind == "layer":
@@ -56,20 +67,37 @@ class GroupedRun(SparsifierRun):
         self.graph.require_axis(kind, option, remedy)
         return WeightGroups(self.parameters, kind)
 
-    def units_in_use(self) -> Tensor:
-        """Which units are made by a weight that is not zero, and read by one."""
-        return self.units.in_use(self.weights)
+    @property
+    def removed(self) -> Groups:
+        """What is removed as a whole."""
+        if self.removed_kind == "unit":
+            return self.units
+        picture = self.units.graph
+        if self.removed_kind == "layer":
+            return branches(self.parameters, picture)
+        return columns(self.parameters, picture, positions=self.removed_kind == "shape")
+
+    def in_use(self) -> Tensor:
+        """Which units are made by a weight that is not zero, and read by one; or other groups."""
+        if self.removed_kind == "unit":
+            return self.units.in_use(self.weights)
+        return self.removed.sums((self.weights != 0).to(self.weights.dtype)) > 0
 
     def share_left(self) -> float:
         target = self.task.target
         if target is None or not self.whole:
             return self.density()
-        return self.share_of_units(self.units_in_use(), target.measure)
+        left = self.removed.left(self.in_use(), target.measure)
+        return left * self._share_of_dense(target.measure)
+
+    def require_target(self) -> None:
+        if self.task.target is not None:
+            self.removed.check_target(self.task.target)
 
     def fix_units(self, scores: Tensor, is_open: Tensor) -> None:
-        """Keep the best units, or those that are open, and no weight that is zero, from now on."""
-        is_set = self.weights != 0
-        self.freeze_units(self.choose_units(scores, is_open))
+        """Keep the best groups, or those that are open, and no weight that is zero, from now on."""
+        is_set, groups = self.weights != 0, self.removed
+        self.freeze_units(self.choose_units(scores, is_open, groups), groups)
         assert self.mask is not None
         self.mask.mul_(is_set)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sksparse.penalties._operators import block_factors
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters, UnitGates
+from sksparse.sparsifiers.structure._disjoint_groups import branches
 from sksparse.sparsifiers.structure._module_units import ModuleUnits
 
 #: Norms are divided by no less.
@@ -209,16 +210,12 @@ class BranchGroups(PenaltyGroups):
     """
 
     def __init__(self, units: ModuleUnits) -> None:
-        parameters, branches = units.parameters, units.graph.branches
-        ids = torch.full_like(parameters.values, len(branches), dtype=torch.long)
-        views = parameters.all_by_name(ids)
-        for number, branch in enumerate(branches):
-            for name in set(branch.parameters) & set(views):
-                views[name].fill_(number)
-        self._ids, self._other_ids = ids.tensor_split([parameters.n_weights])
+        parameters = units.parameters
+        groups = branches(parameters, units.graph)
+        self._n_groups = groups.n_units
+        self._ids, self._other_ids = groups.group.tensor_split([parameters.n_weights])
         self._others = parameters.others
-        self._n_groups = len(branches)
-        self.counts, self.rescued = [len(branches)], set()
+        self.counts, self.rescued = [groups.n_units], set()
         self.sizes = self.sums(torch.ones_like(parameters.weights))
 
     def sums(self, flat: Tensor) -> Tensor:

@@ -60,8 +60,8 @@ class GrOWL(ProximalSparsifier):
     the units and stay there. Units whose inputs are strongly correlated get weights of equal
     norm, then equal weights, where those factors differ.
 
-    Adam minimises the loss, and the proximal operator of the penalty makes zeros exact: the norms
-    of a tensor are sorted and pooled, and the weights scaled to the new norms. Its step is that
+    The optimiser minimises the loss, and the prox of the penalty makes zeros exact: the norms of a
+    tensor are sorted and pooled, and the weights scaled to the new norms. Its step is that
     of :class:`OscarShrinkage`.
 
     With `target_sparsity` the strength is adapted to the density. When the target is reached, or

@@ -36,11 +36,12 @@ class OscarShrinkage(ProximalSparsifier):
     With `granularity` the :math:`|w_j|` are Euclidean norms of rows or columns, times the root
     of their size.
 
-    Adam minimises the loss, and the proximal operator of the penalty, the pooling of adjacent
-    violators among the sorted magnitudes, makes zeros exact. Its step is the sum of the
-    learning rates since the last prox, divided as Adam divides gradients: by the root mean
-    square of the gradients of the tensor, but at least by half of `alpha`. A zero weight stays
-    zero as long as Adam moves it by less than the smallest threshold.
+    The optimiser minimises the loss, and the proximal operator of the penalty, the pooling of
+    adjacent violators among the sorted magnitudes, makes zeros exact. Its step is the sum of the
+    learning rates since the last prox, over one minus the momentum under gradient descent; under
+    Adam divided as Adam divides gradients: by the root mean square of the gradients of the tensor,
+    but at least by half of `alpha`. A zero weight stays zero as long as the optimiser moves it by
+    less than the smallest threshold.
 
     With `target_sparsity` the strength is adapted so that the density falls to the target by the
     same factor in each update. When it is reached, or after `sparsify_fraction` of the epochs, the

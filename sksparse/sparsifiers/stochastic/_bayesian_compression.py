@@ -87,6 +87,9 @@ class BayesianGroups(Sparsifier):
         recurrent layer), whose scale all layers that read it share.
     prior : {"normal_jeffreys", "horseshoe"}, default="normal_jeffreys"
         The prior of the scales.
+    conv_samples : {"local", "shared"}, default="local"
+        Whether convolutions draw what they compute anew in each row, or their weights once a
+        batch, which makes their gradients noisier and an epoch about half as long.
     layer_strengths : sequence of float, default=None
         Factors on the divergence of the scales of the prunable tensors, in the order of the
         module, for units of the layers that have some: where a scale has many weights, the
@@ -126,6 +129,7 @@ class BayesianGroups(Sparsifier):
     _parameter_constraints: dict = {
         "granularity": [StrOptions({"input", "unit"})],
         "prior": [StrOptions({"normal_jeffreys", "horseshoe"})],
+        "conv_samples": [StrOptions({"local", "shared"})],
         "layer_strengths": ["array-like", None],
         "threshold": [Real, "array-like", None],
         "tau": [Interval(Real, 0, 1, closed="neither")],
@@ -140,6 +144,7 @@ class BayesianGroups(Sparsifier):
         *,
         granularity: str = "input",
         prior: str = "normal_jeffreys",
+        conv_samples: str = "local",
         layer_strengths: Sequence[float] | None = None,
         threshold: float | Sequence[float] | None = None,
         tau: float = 1e-5,
@@ -150,6 +155,7 @@ class BayesianGroups(Sparsifier):
     ) -> None:
         self.granularity = granularity
         self.prior = prior
+        self.conv_samples = conv_samples
         self.layer_strengths = layer_strengths
         self.threshold = threshold
         self.tau = tau
@@ -196,7 +202,13 @@ class _BayesianRun(SparsifierRun):
         self._slope = self.log_variance.grad = torch.zeros_like(self.weights)
         self._variance = torch.exp(self.log_variance.data)
         factors = RowFactors(module, gates, self._draw_scales)
-        self._noise = LocalNoise(module, self.parameters, self._variance, factors)
+        self._noise = LocalNoise(
+            module,
+            self.parameters,
+            self._variance,
+            factors,
+            convolutions=options.conv_samples == "local",
+        )
         self._shared = _SharedDraws(self, self._noise.shared)
         self._weights = gates.views(self.weights)
         self._latents = gates.views(self.latent.data)

@@ -55,8 +55,8 @@ class GateGroups:
         tensors = parameters.tensors
         self.layer_names = list(tensors)
         self.axes: dict[str, int] = {}
+        groups: dict[str, tuple[int, Tensor]] = {}
         if granularity == "weight":
-            groups = {}
             counts = parameters.sizes
         elif granularity == "input":
             counts = [w.shape[1] for w in tensors.values()]
@@ -75,7 +75,8 @@ class GateGroups:
         self.layer = torch.arange(len(counts), device=device).repeat_interleave(
             torch.tensor(counts, dtype=torch.long, device=device)
         )
-        self._place(groups, device)
+        if not self._is_single:
+            self._place(groups, device)
         self.sizes = self.sums(self.views(torch.ones_like(parameters.weights))).clone()
 
     def _place(self, groups: dict[str, tuple[int, Tensor]], device: Any) -> None:
@@ -93,10 +94,8 @@ class GateGroups:
         self._index = torch.cat(parts).to(device)
         self._at = like.new_ones(len(self._index))
         self._factors = self._shaped(self._at)
-        self._padded, self._sums = (
-            like.new_ones(self.n_groups + 1),
-            like.new_zeros(self.n_groups + 1),
-        )
+        self._padded = like.new_ones(self.n_groups + 1)
+        self._sums = torch.zeros_like(self._padded)
         self._other_axes = {
             i: [a for a in range(w.ndim) if a != self.axes[name]]
             for i, (name, w) in enumerate(self.parameters.tensors.items())

@@ -37,6 +37,8 @@ class LocalNoise:
         Variances of the weights, read in every forward pass.
     factors : RowFactors, default=None
         Random factors of what enters the layers; None for 1.
+    convolutions : bool, default=True
+        Whether convolutions are handled as well as linear layers.
 
     Attributes
     ----------
@@ -52,6 +54,8 @@ class LocalNoise:
         parameters: FlatParameters,
         variance: Tensor,
         factors: RowFactors | None = None,
+        *,
+        convolutions: bool = True,
     ) -> None:
         self.gradient = torch.zeros_like(variance)
         self.shared: dict[str, slice] = {}
@@ -61,7 +65,7 @@ class LocalNoise:
         start = 0
         for name, weight in parameters.tensors.items():
             layer = module.get_submodule(name.rpartition(".")[0])
-            if is_handled(layer):
+            if is_handled(layer, convolutions=convolutions):
                 leaf = values[name].detach().requires_grad_()
                 leaf.grad = slopes[name]
                 if factors is not None and factors.has(name):
@@ -79,11 +83,13 @@ class LocalNoise:
             handle.remove()
 
 
-def is_handled(layer: nn.Module) -> bool:
+def is_handled(layer: nn.Module, *, convolutions: bool) -> bool:
     """Whether a layer is certain to compute with its weights through its own forward."""
     # a subclass may be used by its owner without being called, as in attention
     kind = type(layer)
-    return kind is nn.Linear or (kind in CONVOLUTIONS and getattr(layer, "groups", 1) == 1)
+    if kind in CONVOLUTIONS:
+        return convolutions and getattr(layer, "groups", 1) == 1
+    return kind is nn.Linear
 
 
 def _scale(factors: RowFactors, name: str) -> Callable[..., Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from numbers import Real
 
 import torch
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
@@ -77,7 +77,7 @@ class VariationalDropout(Sparsifier):
     With `alpha` at its default ``1 / n_samples`` the first two terms are the variational bound.
     Learned are :math:`w_j` and the variance :math:`\log \sigma_j^2 = \log a_j w_j^2`.
     Linear and convolution layers draw what they compute, anew in each row; the
-    weights of other layers are drawn once a batch.
+    weights of other layers are drawn once a batch (see `conv_samples`).
 
     After `sparsify_fraction` of the epochs the weights with :math:`\log a_j` at or above
     `threshold` are removed, or with `target_sparsity` those with the largest until
@@ -90,6 +90,9 @@ class VariationalDropout(Sparsifier):
     threshold : float, default=3.0
         The log alpha from which on a weight is removed; 3 stands for a rate of
         binary dropout above 0.95.
+    conv_samples : {"local", "shared"}, default="local"
+        Whether convolutions draw what they compute anew in each row, or their weights once a
+        batch, which makes their gradients noisier and an epoch about half as long.
     warmup_fraction : float, default=0.1
         Share of the epochs with noise in which the strength rises from 0 to `alpha`.
     log_variance_init : float, default=-10.0
@@ -118,6 +121,7 @@ class VariationalDropout(Sparsifier):
         "threshold": [
             Interval(Real, -TUNING.log_alpha_bound, TUNING.log_alpha_bound, closed="neither")
         ],
+        "conv_samples": [StrOptions({"local", "shared"})],
         "warmup_fraction": [Interval(Real, 0, 1, closed="both")],
         "log_variance_init": [Interval(Real, None, 0, closed="neither")],
         "sparsify_fraction": [Interval(Real, 0, 1, closed="right")],
@@ -129,6 +133,7 @@ class VariationalDropout(Sparsifier):
         self,
         *,
         threshold: float = 3.0,
+        conv_samples: str = "local",
         warmup_fraction: float = 0.1,
         log_variance_init: float = -10.0,
         sparsify_fraction: float = 0.7,
@@ -136,6 +141,7 @@ class VariationalDropout(Sparsifier):
         min_weight_displacement: float = 10.0,
     ) -> None:
         self.threshold = threshold
+        self.conv_samples = conv_samples
         self.warmup_fraction = warmup_fraction
         self.log_variance_init = log_variance_init
         self.sparsify_fraction = sparsify_fraction
@@ -169,7 +175,9 @@ class _VariationalRun(SparsifierRun):
         self.log_variance = nn.Parameter(torch.full_like(self.weights, options.log_variance_init))
         self._slope = self.log_variance.grad = torch.zeros_like(self.weights)
         self._variance = torch.exp(self.log_variance.data)
-        self._noise = LocalNoise(module, self.parameters, self._variance)
+        self._noise = LocalNoise(
+            module, self.parameters, self._variance, convolutions=options.conv_samples == "local"
+        )
         self._shared = list(self._noise.shared.values())
         self._draws: list[Tensor] = []
         self._log_alpha, self._divergence_slope = (torch.empty_like(self.weights) for _ in "ab")

@@ -47,7 +47,7 @@ class DisjointGroups(Groups):
         self.layer_names = layer_names
         self.noun = noun
         self.keeps_layers = keeps_layers
-        self._group = group
+        self.group = group
         self._costs = {"weights": self._cost_of(parameters, None)}
         if picture is not None and picture.is_followed:
             self._costs["flops"] = self._cost_of(parameters, picture.multiply_adds)
@@ -59,16 +59,16 @@ class DisjointGroups(Groups):
         each = torch.tensor(costs, dtype=torch.float64, device=sizes.device)
         total = torch.zeros(self.n_units + 1, dtype=torch.float64, device=sizes.device)
         spread = each.repeat_interleave(sizes)
-        return total.index_add_(0, self._group[: len(spread)], spread)
+        return total.index_add_(0, self.group[: len(spread)], spread)
 
     def sums(self, values: Tensor) -> Tensor:
         """For each group the sum over its weights."""
         sums = values.new_zeros(self.n_units + 1)
-        return sums.index_add_(0, self._group[: len(values)], values)[:-1]
+        return sums.index_add_(0, self.group[: len(values)], values)[:-1]
 
     def mask(self, keep: Tensor) -> Tensor:
         """What is left of all parameters when only some groups are kept."""
-        return torch.cat([keep, keep.new_ones(1)])[self._group]
+        return torch.cat([keep, keep.new_ones(1)])[self.group]
 
     def left(self, keep: Tensor, measure: str) -> float:
         """The share of the dense network that is left when only some groups are kept."""

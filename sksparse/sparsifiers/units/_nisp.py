@@ -157,7 +157,7 @@ class _NISPRun(UnitPruningRun):
 
     def scores(self, probe: Probe) -> Tensor:
         found = Propagation(self.units.graph).scores(self._responses)
-        return found[self.units.graph_units.cpu()].to(self.units.layer.device)
+        return found[self.units.graph_units.cpu()].to(self.weights)
 
     def rebuild(self, kept: Tensor) -> list[Tensor]:
         positions = super().rebuild(kept)

@@ -63,6 +63,31 @@ def test_gradient_descent_with_shrinkage_is_ista() -> None:
     np.testing.assert_allclose(path[-1], lasso.coef_, atol=1e-6)
 
 
+def test_shrinkage_of_a_convolution_is_the_lasso_over_its_patches() -> None:
+    images = torch.randn(12, 2, 7, 7, dtype=torch.float64)
+    kernel = torch.zeros(1, 2, 3, 3, dtype=torch.float64)
+    kernel[0, 0, 1], kernel[0, 1, 2, 0] = torch.tensor([1.0, -2.0, 0.5]), 1.5
+    y = nn.functional.conv2d(images, kernel)
+    y += 0.3 * torch.randn_like(y)
+    module = nn.Conv2d(2, 1, 3, bias=False).double()
+    sparsifier = L1Shrinkage(train_fraction=0.0, sparsify_fraction=0.9)
+    run = attach(module, sparsifier, alpha=0.1, learning_rate=0.2, is_adaptive=False)
+    run.rate = 0.2
+    run.begin_phase(run.phases[1], NO_PROBE)
+    optimizer = torch.optim.SGD(run.learned(), lr=0.2)
+    for _ in range(400):
+        run.parameters.zero_grad()
+        with torch.enable_grad():
+            (0.5 * (module(images) - y).square().mean()).backward()
+        run.after_backward()
+        optimizer.step()
+        run.after_step()
+    patches = nn.functional.unfold(images, 3).transpose(1, 2).reshape(-1, 18).numpy()
+    lasso = Lasso(alpha=0.1, fit_intercept=False, tol=1e-12).fit(patches, y.flatten().numpy())
+    np.testing.assert_allclose(run.weights.numpy(), lasso.coef_, atol=1e-6)
+    assert ((run.weights.numpy() == 0) == (lasso.coef_ == 0)).all()
+
+
 def test_zeros_are_exact_and_stable_under_adam() -> None:
     """Features that say nothing get weights of exactly zero, in all of the last updates."""
     X, signal = torch.randn(400, 20), torch.randn(20)

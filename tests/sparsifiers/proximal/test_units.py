@@ -79,9 +79,9 @@ def test_prox_and_gradient_descent_with_momentum_settle_at_the_group_lasso() -> 
     module = nn.Linear(6, 1, bias=False).double()
     options = GroupShrinkage(granularity="input", prox_every=1)
     run = attach(module, options, alpha=0.2, is_adaptive=False, momentum=0.9)
-    optimizer = torch.optim.SGD(run.learned()[:1], lr=0.01, momentum=0.9)
-    run.rate = 0.01
-    for _ in range(3000):
+    optimizer = torch.optim.SGD(run.learned()[:1], lr=0.02, momentum=0.9)
+    run.rate = 0.02
+    for _ in range(600):
         run.parameters.weight_gradient.copy_(X.T @ (X @ run.weights - y) / 40)
         optimizer.step()
         run.after_step()
@@ -122,6 +122,24 @@ def test_targets_are_met_by_whole_units(options: Sparsifier, measure: str) -> No
     left = sum(int(torch.count_nonzero(module[i].weight)) for i in (0, 2, 4)) / 103
     # a unit of the first layer has at most 11 weights
     assert 0.5 - 11 / 103 <= left <= 0.5
+
+
+@pytest.mark.parametrize("granularity", ["input", "shape", "layer"])
+def test_multiplications_left_by_groups_that_are_no_units(granularity: str) -> None:
+    module = Residual().double()
+    options = GroupShrinkage(granularity=granularity)
+    run = attach(module, options, example=IMAGES, target_flops=0.6, **GRADIENT_DESCENT)
+    run.begin_phase(run.phases[-1], NO_PROBE)
+    run.finalize()
+    left = {name: int(torch.count_nonzero(w)) for name, w in run.tensors.items()}
+    # convolutions are applied at 16 positions
+    flops = 16 * (left["stem.weight"] + left["inner.weight"]) + left["out.weight"]
+    dense = 16 * (36 + 144) + 48
+    assert flops <= 0.6 * dense
+    assert granularity == "layer" or flops >= 0.3 * dense
+    if granularity == "layer":
+        assert left["inner.weight"] == 0
+        assert not module.inner.bias.any()
 
 
 def test_a_target_that_cannot_be_met_is_refused() -> None:

@@ -69,6 +69,28 @@ def test_a_projection_after_every_step_recovers_a_planted_support() -> None:
     torch.testing.assert_close(module.weight.detach()[0], planted, atol=1e-4, rtol=0)
 
 
+def test_projections_of_a_convolution_recover_a_planted_kernel() -> None:
+    images, kernel = torch.randn(30, 2, 6, 6), torch.zeros(3, 2, 3, 3)
+    planted = torch.tensor([4, 17, 23, 40, 53])
+    kernel.view(-1)[planted] = torch.tensor([1.0, -2.0, 1.5, 1.0, -1.0])
+    y = nn.functional.conv2d(images, kernel)
+    module = nn.Conv2d(2, 3, 3)
+    sparsifier = TopK(update_every=1, train_fraction=0.0, sparsify_fraction=0.9)
+    run = attach(module, sparsifier, target_sparsity=49 / 54, max_iter=40)
+    optimizer = torch.optim.SGD(run.learned(), lr=0.5)
+    for phase in run.phases:
+        run.begin_phase(phase, NO_PROBE)
+        for _ in range(phase.epochs * 10):
+            run.parameters.zero_grad()
+            with torch.enable_grad():
+                (module(images) - y).square().mean().backward()
+            run.after_backward()
+            optimizer.step()
+            run.after_step()
+    run.finalize()
+    torch.testing.assert_close(module.weight.detach(), kernel, atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize("options", [{"update_every": 0}, {"scope": "net"}])
 def test_bad_options_are_named(module: nn.Module, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):

@@ -173,12 +173,17 @@ def test_gradients_by_gates_and_weights_are_those_of_the_objective(kind: Any) ->
     torch.testing.assert_close(run.latent.grad, by_weight + decayed)
 
 
-@pytest.mark.parametrize("kind", MODULES)
-def test_scales_of_units_have_the_gradients_of_the_draws(kind: Any) -> None:
+@pytest.mark.parametrize(
+    "kind, samples",
+    [(Convolutions, "local"), (Convolutions, "shared"), (Residual, "local"), (Recurrent, "local")],
+)
+def test_scales_of_units_have_the_gradients_of_the_draws(kind: Any, samples: str) -> None:
     """Without noise of weights: against autograd through the module with multiplied weights."""
     module, X = make(kind)
-    run = attach(
-        module, BayesianGroups(granularity="unit", warmup_fraction=0), alpha=0.0, example=X
+    sparsifier = BayesianGroups(granularity="unit", warmup_fraction=0, conv_samples=samples)
+    run = attach(module, sparsifier, alpha=0.0, example=X)
+    assert len(run._noise.shared) == {Convolutions: 2 * (samples == "shared")}.get(
+        kind, len(run._noise.shared)
     )
     # so little noise that only the scales matter, but for 1e-4 that is added for the root
     run.log_variance.data.fill_(-200.0)
