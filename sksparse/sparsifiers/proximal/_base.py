@@ -211,7 +211,7 @@ class ProximalRun(GroupedRun):
             self._apply_prox()
         if self.mask is None:
             # once an epoch: it costs more than a proximal step
-            self._remove_dead(TUNING.worth)
+            self._remove_dead(0.0 if self.whole else TUNING.worth)
 
     def _remove_dead(self, worth: float) -> None:
         if self._strength > 0:
