@@ -13,6 +13,7 @@ from . import (
     overheads,
     prediction,
     sorted_l1,
+    structured,
     subset,
     tabular,
     training,
@@ -30,6 +31,7 @@ BENCHMARKS = {
     "genes": genes.run,
     "groups": groups.run,
     "sorted_l1": sorted_l1.run,
+    "structured": structured.run,
 }
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

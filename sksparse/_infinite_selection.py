@@ -224,10 +224,10 @@ def normalise_edges(edges: Array) -> float:
     the division; a sum below 1, of few features, counts as 1, so that the series converges.
     """
     sums = edges.sum(axis=1)
-    epsilon = min(_EPSILON * max(1, np.count_nonzero(sums)), 0.5)
+    epsilon = min(_EPSILON * max(1, int(np.count_nonzero(sums))), 0.5)
     largest = float(sums.max(initial=0.0))
     edges /= largest + epsilon
-    return (1.0 - epsilon) / max(1.0, largest)
+    return float((1.0 - epsilon) / max(1.0, largest))
 
 
 def histogram_cutoff(scores: Array) -> int:

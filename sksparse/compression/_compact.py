@@ -26,14 +26,15 @@ def compact(module: nn.Module, example: Tensor, *, inputs: bool | None = None) -
     """Remove what is dead in a module; its output in evaluation mode stays the same.
 
     A unit (neuron, filter, channel, state of a recurrent layer) is removed where nothing reads it,
-    or where it emits a constant, which is added to the biases of what reads it.
+    or where it emits a constant, which is added to the biases of what reads it. A residual branch
+    that emits constants is removed with all its layers. One unit of each other layer stays.
 
     Parameters
     ----------
     module : torch.nn.Module
         The network with zeros in it, which is left as it is.
     example : torch.Tensor of shape (n_rows, ...)
-        A few rows of features, with which the module can be called.
+        A few rows of features, of the type and on the device of the module.
     inputs : bool or None, default=None
         Whether features that nothing reads are dropped as well, so that the small module takes
         those of ``kept_inputs`` only. None drops them where `example` has two dimensions.
@@ -41,13 +42,30 @@ def compact(module: nn.Module, example: Tensor, *, inputs: bool | None = None) -
     Returns
     -------
     result : CompactResult
-        The small module, which is of the same types of layers, with what is left of it.
+        The small module, with what is left of it. Types, devices and modes of training stay, and
+        so do the names of the layers and what may be trained.
 
     Raises
     ------
     ValueError
         Where it cannot be followed which units of the layers belong together; it names the part of
-        the module and the line.
+        the module and the line. Also where ``inputs=True`` cannot be.
+
+    Notes
+    -----
+    Layers stay plain layers of torch, with three exceptions. Where layers or directions of an
+    ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN`` end up with several widths, it becomes a
+    :class:`RecurrentStack`. The part of the module in whose code a dead branch is added becomes an
+    ``nn.Identity``, an ``nn.Sequential`` or a ``torch.fx.GraphModule`` of what is left of it, with
+    a :class:`Shift` where the constants of the branch have no bias to go to.
+
+    A constant cannot go into a bias where zeros are put around the maps of a convolution, since
+    its border would be another number. All constants that such a layer reads become one unit, whose
+    kernels are summed in proportion. Layers without a bias get one, unless a normalisation
+    behind them subtracts a mean.
+
+    Units of recurrent layers count as constant only where their state stays zero. Units that
+    `LayerNorm` normalises over together all stay.
 
     Examples
     --------
@@ -64,6 +82,12 @@ def compact(module: nn.Module, example: Tensor, *, inputs: bool | None = None) -
       (2): Linear(in_features=2, out_features=2, bias=True)
     )
     """
+    if not isinstance(module, nn.Module) or not isinstance(example, Tensor):
+        raise ValueError(
+            f"module must be a torch.nn.Module, not a {type(module).__name__}, and example a "
+            f"tensor of a few rows of features, not a {type(example).__name__}; torch.as_tensor "
+            "makes one."
+        )
     inputs = example.ndim == 2 if inputs is None else inputs
     small = copy.deepcopy(module)
     graph = ModuleGraph(small, example)

@@ -20,6 +20,8 @@ TITLES = {"units": "Units", "parameters": "Parameters", "flops": "FLOPs for one 
 class LayerSizesDisplay:
     """What is left of each layer: a bar before the longer one of the dense network.
 
+    Layers without multiplications, such as normalisations, are left out.
+
     Use :meth:`from_estimator` to draw a fitted network.
 
     Parameters
@@ -140,7 +142,7 @@ class LayerSizesDisplay:
             The display itself.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
-        names = list(self.layers)
+        names = [n for n, layer in self.layers.items() if layer.get("flops", (1, 1))[1] > 0]
         self._check(names, measures)
         pairs = {m: np.array([self.layers[name][m] for name in names]) for m in measures}
         self.left_ = {m: pair[:, 0] for m, pair in pairs.items()}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sksparse.module_graph._branches import Branch as Branch
-from sksparse.module_graph._costs import LayerCost as LayerCost
-from sksparse.module_graph._graph import ModuleGraph as ModuleGraph
-from sksparse.module_graph._value import Slot as Slot
-from sksparse.module_graph._value import Step as Step
-from sksparse.module_graph._value import Value as Value
+from sksparse.module_graph._branches import Branch
+from sksparse.module_graph._costs import LayerCost
+from sksparse.module_graph._graph import ModuleGraph
+from sksparse.module_graph._value import Slot, Step, Value
+
+__all__ = ["Branch", "LayerCost", "ModuleGraph", "Slot", "Step", "Value"]

@@ -12,6 +12,7 @@ number at all positions is no constant.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,13 +160,9 @@ class Constants:
         )
         before = self._emitted(*first_argument(step)) if means else None
         try:
-            args, kwargs = fx.map_arg((node.args, node.kwargs), self.tensor)
-            if step.layer is not None:
-                result = copy.deepcopy(step.layer).double().cpu().eval()(*args, **kwargs)
-            elif node.op == "call_method":
-                result = getattr(args[0], function)(*args[1:], **kwargs)
-            else:
-                result = function(*args, **kwargs)
+            # a few functions make numbers of "not a number", or draw them
+            probe = _call(step, lambda n: _any_numbers(self.tensor(n)))
+            result = _agreed(_call(step, self.tensor), probe)
         except Exception:
             # functions may refuse such values, or values of another type than those of the module
             return _unknown(node.meta["shape"])
@@ -195,6 +192,37 @@ def first_argument(step: Step) -> tuple[Any, Any]:
         return step.node.args[0], step.inputs[0]
     name = next(iter(step.options))
     return step.node.kwargs[name], step.options[name]
+
+
+def _call(step: Step, values: Callable[[fx.Node], Any]) -> Any:
+    """Run a call on some values in the place of its arguments."""
+    function: Any = step.node.target
+    args, kwargs = fx.map_arg((step.node.args, step.node.kwargs), values)
+    if step.layer is not None:
+        return copy.deepcopy(step.layer).double().cpu().eval()(*args, **kwargs)
+    if step.node.op == "call_method":
+        return getattr(args[0], function)(*args[1:], **kwargs)
+    return function(*args, **kwargs)
+
+
+def _any_numbers(values: Any) -> Any:
+    """Copies of tensors with other numbers, both positive and negative, for "not a number"."""
+    if isinstance(values, tuple):
+        return tuple(map(_any_numbers, values))
+    if not isinstance(values, Tensor) or not values.is_floating_point():
+        return values
+    numbers = torch.linspace(-7.3, 9.1, max(2, values.numel()))[: values.numel()]
+    return torch.where(values.isnan(), numbers.view(values.shape).to(values.dtype), values)
+
+
+def _agreed(result: Any, probe: Any) -> Any:
+    """What is the same number in both."""
+    if isinstance(result, tuple | list) and not isinstance(result, torch.Size):
+        return tuple(map(_agreed, result, probe))
+    if not isinstance(result, Tensor) or not result.is_floating_point():
+        return result
+    differs = (result != probe) & ~result.isnan()
+    return torch.where(differs, torch.nan, result) if differs.any() else result
 
 
 def _known(result: Any, zero_only: bool) -> Any:

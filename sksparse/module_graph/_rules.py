@@ -58,6 +58,7 @@ FUNCTION_RULES: dict[Any, Rule] = {
     **_by_name(functions.CONSTANTS, functions.constant),
     **_by_name(functions.MIXED, functions.keep),
     **_by_name(shapes.MOVES, shapes.move),
+    **_by_name(("squeeze", "squeeze_"), shapes.squeeze),
     **_by_name(shapes.PICKS, shapes.pick),
     **_by_name(shapes.RESIZES, shapes.resize),
     **_by_name(("cat", "concat", "concatenate"), functions.concatenate),

@@ -35,6 +35,17 @@ def move(walk: Walk, node: fx.Node, name: str, layer: Any, x: Value, *args: Any,
     return _like(node.meta["shape"], iter(_moved(walk, node, layer, x, args, kw)))
 
 
+def squeeze(
+    walk: Walk, node: fx.Node, name: str, layer: Any, x: Value, *args: Any, **kw: Any
+) -> Any:
+    """Axes of length one go, among them that of the units if there was only one."""
+    given = [*args, *kw.values()] or [range(len(x.shape))]
+    dims = given[0] if isinstance(given[0], tuple | list | range) else given
+    if x.axis in [dim % len(x.shape) for dim in dims]:
+        walk.keep_whole(x.units[:2], f"{name!r} would drop the axis of a single unit")
+    return move(walk, node, name, layer, x, *args, **kw)
+
+
 def pick(walk: Walk, node: fx.Node, name: str, layer: Any, x: Any, *args: Any, **kw: Any) -> Any:
     """A function that picks positions by their numbers, which may not be those of units."""
     if not isinstance(x, Value):
@@ -43,10 +54,10 @@ def pick(walk: Walk, node: fx.Node, name: str, layer: Any, x: Any, *args: Any, *
     if [value.shape for value in values] != _shapes(node.meta["shape"]):
         walk.keep_values_whole([x], f"{name!r} picks what the data say")
         return unknown(node.meta["shape"])
-    if x.axis is not None or x.stacked is not None:
-        lines = _lines(x)
-        if not all(_lines(value) <= lines for value in values):
-            walk.obstruct(node, f"{name!r} {_BY_POSITION}", x.all_units)
+    if (x.axis is not None or x.stacked is not None) and not (
+        _keeps_lines(x, values) and _keeps_fewer(walk, node, layer, x, args, kw)
+    ):
+        walk.obstruct(node, f"{name!r} {_BY_POSITION}", x.all_units)
     for part in x.parts:
         lost = {axis for value in values for axis in _lost_axes(part, value)}
         walk.keep_source_whole(part.source, _BY_POSITION, lost)
@@ -113,6 +124,28 @@ def _like(shapes: Any, values: Iterator[Value]) -> Any:
     if isinstance(shapes, torch.Size):
         return next(values)
     return tuple(_like(shape, values) for shape in shapes)
+
+
+def _keeps_lines(x: Value, values: list[Value]) -> bool:
+    """Whether units that stood side by side still do so, all of them in their order."""
+    lines = _lines(x)
+    return all(_lines(value) <= lines for value in values)
+
+
+def _keeps_fewer(walk: Walk, node: fx.Node, layer: Any, x: Value, args: Any, kw: Any) -> bool:
+    """Whether the same holds with one unit less, for positions that are in the code."""
+    labels = x.labels()
+    axis = axes_of(labels)[-1] if x.axis is None else x.axis
+    fewer = labels.narrow(axis, 0, labels.shape[axis] - 1)
+    if not fewer.numel():
+        return True
+    less = Value(tuple(fewer.shape), stacked=fewer)
+    if x.axis is not None:
+        less = Value(less.shape, axis, x.units[:-1])
+    try:
+        return _keeps_lines(less, _moved(walk, node, layer, less, args, kw))
+    except (IndexError, RuntimeError):
+        return False
 
 
 def _shapes(shapes: Any) -> list[tuple[int, ...]]:
@@ -235,7 +268,7 @@ def sizes_in(argument: Any) -> Iterator[Size]:
 
 MOVES = (
     *("permute", "transpose", "transpose_", "swapaxes", "swapdims", "t", "movedim", "moveaxis"),
-    *("squeeze", "squeeze_", "unsqueeze", "unsqueeze_", "flatten", "ravel", "flip", "repeat"),
+    *("unsqueeze", "unsqueeze_", "flatten", "ravel", "flip", "repeat"),
     *("tile", "expand_as", "view_as", "reshape_as", "repeat_interleave", "getattr"),
 )
 PICKS = (

@@ -8,11 +8,13 @@ that names the part of the module and the line.
 
 from __future__ import annotations
 
+import functools
 import operator
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,12 +108,6 @@ class _Symbol(fx.Proxy):
         return int(self.size(0)) if isinstance(self._example, Tensor) else len(self._example)
 
 
-class _Number(_Symbol):
-    """A symbol for a size: functions of torch that take no other symbol read it as a number."""
-
-    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
-
-
 class _Tracer(fx.Tracer):
     """Runs each call on the example, and notes shapes and the lines of the user's code."""
 
@@ -159,9 +155,7 @@ class _Tracer(fx.Tracer):
                 for i in range(len(example))
             ]
             return items if isinstance(example, list) else tuple(items)
-        if isinstance(example, int):
-            return _Number(node, self)
-        return _Symbol(node, self) if isinstance(example, Tensor | tuple) else example
+        return _Symbol(node, self) if isinstance(example, Tensor | tuple | int) else example
 
     def create_arg(self, a: Any) -> Any:
         """Constant tensors are not added to the module, as fx would do."""
@@ -233,6 +227,29 @@ class _Tracer(fx.Tracer):
         return found.clone() if is_buffer else found  # the code might change it in place
 
 
+@contextmanager
+def _makers_take_symbols() -> Iterator[None]:
+    """Let functions that make tensors take symbols as sizes, which torch refuses in front."""
+    originals = {name: getattr(torch, name) for name in ("zeros", "ones", "empty", "rand", "randn")}
+
+    def taking_symbols(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def make(*sizes: Any, **options: Any) -> Any:
+            if sizes and isinstance(sizes[0], _Symbol):
+                return function(sizes, **options)
+            return function(*sizes, **options)
+
+        return make
+
+    try:
+        for name, function in originals.items():
+            setattr(torch, name, taking_symbols(function))
+        yield
+    finally:
+        for name, function in originals.items():
+            setattr(torch, name, function)
+
+
 def _line_of_user() -> str:
     """The innermost line of the stack that belongs neither to torch nor to this package."""
     frame: Any = sys._getframe(1)
@@ -288,7 +305,7 @@ def trace(module: nn.Module, example: Tensor) -> tuple[fx.Graph | None, Obstacle
     """
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
-    with _TRACING, warnings.catch_warnings():
+    with _TRACING, warnings.catch_warnings(), _makers_take_symbols():
         warnings.simplefilter("ignore")  # what layers say comes again when the module runs
         tracer = _Tracer(example)
         try:

@@ -118,6 +118,15 @@ class BaseSparseNet(TrainedNet):
         return dict(self._dense_size("dense_n_units_").units)
 
     @property
+    def layer_sizes_(self) -> dict[str, dict[str, tuple[float, float]]]:
+        """For each layer its "units", "parameters" and "flops": without dead units, and dense."""
+        network = self._fitted_network("layer_sizes_")
+        try:
+            return network.size.layer_sizes(network.module)
+        except ValueError as error:
+            raise AttributeError(f"{type(self).__name__} has no layer_sizes_: {error}") from error
+
+    @property
     def input_columns_(self) -> Indices:
         """The columns of X that ``module_`` takes."""
         size = self._fitted_network("input_columns_").size
@@ -140,9 +149,7 @@ class BaseSparseNet(TrainedNet):
 
     def _dense_size(self, name: str) -> DenseSize:
         network = self._fitted_network(name)
-        if network.size.dense is not None:
-            return network.size.dense
-        return DenseSize.of(network.module, self._without_dead_units(name))
+        return network.size.dense_of(network.module, self._without_dead_units(name))
 
     def compacted(self) -> Self:
         """A fitted estimator with the same predictions, whose ``module_`` has no dead units.

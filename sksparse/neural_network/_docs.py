@@ -150,6 +150,9 @@ FITTED = """sparsity_ : float
         FLOPs for one row without dead units: two for each multiplication by a weight.
     dense_n_units_, dense_flops_
         The same for the dense network.
+    layer_sizes_ : dict of str to dict
+        For each layer by name its "units", "parameters" and "flops", each a pair: what is left
+        without dead units, and what the dense network has.
     history_ : list of dict
         For every epoch: epoch, phase, loss, train_loss (the loss without penalties), sparsity,
         seconds and, with early stopping, valid_loss and valid_score; and what callbacks record.

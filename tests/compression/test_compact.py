@@ -338,6 +338,13 @@ def test_modules_that_cannot_be_followed_are_named() -> None:
         compact(Fixed(), torch.randn(2, 4))
 
 
+def test_what_is_no_module_or_tensor_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"example a tensor of a few rows .* not a ndarray"):
+        compact(nn.Linear(2, 1), np.zeros((1, 2)))
+    with pytest.raises(ValueError, match=r"module must be a torch.nn.Module, not a str"):
+        compact("module", torch.zeros(1, 2))
+
+
 def test_the_table_of_a_result() -> None:
     module = settled(nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2)))
     silence(module[0], [0, 1])

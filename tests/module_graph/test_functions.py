@@ -32,6 +32,7 @@ ON_ROWS: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
     "copies": (lambda h: h.repeat(1, 2).flip(1), 12),
     "by name": (lambda h: functional.relu(input=torch.mul(input=h, other=h)), 6),
     "a stack": (lambda h: torch.stack([h, h**2]).sum(0), 6),
+    "made beside it": (lambda h: h + torch.zeros(h.size(0), 1) + torch.ones((*h.shape[:1], 1)), 6),
     "more axes": (lambda h: h[:, None, :, None].squeeze(3).squeeze(1), 6),
     "pairs": (lambda h: h.unflatten(1, (-1, 2)).mean(2), 3),
     "half": (lambda h: h.view(h.size(0), 2, -1).transpose(1, 2).flatten(1), 6),
@@ -243,6 +244,21 @@ def test_which_features_may_be_left_out(name: str) -> None:
     graph = check(Code(code, nn.Linear(5, 6), nn.Linear(6, 2), **tensors), ROWS, 6)
     assert len(graph.input_units) == 5
     assert {int(unit) in graph.kept_whole for unit in graph.input_units} == {are_kept}
+
+
+def test_steps_that_are_picked_leave_the_features_free() -> None:
+    module = Code(lambda x, a, b: b(a(x[:, -1])), nn.Linear(5, 6), nn.Linear(6, 2))
+    graph = check(module, STEPS, 6)
+    assert len(graph.input_units) == 5
+    assert not set(graph.input_units.tolist()) & set(graph.kept_whole)
+
+
+def test_squeezing_keeps_two_units() -> None:
+    """With one unit left its axis would go."""
+    code = Code(lambda x, a, b: b(a(x).mean((2, 3), keepdim=True).squeeze()), nn.Conv2d(4, 6, 1))
+    code.layers.append(nn.Linear(6, 2))
+    graph = check(code, MAPS, 4)
+    assert "'squeeze' would drop the axis of a single unit" in graph.kept_whole.values()
 
 
 def test_images_that_come_as_rows() -> None:

@@ -57,6 +57,7 @@ CODE: dict[str, tuple[Callable[[Tensor], Tensor], int, str]] = {
     "a reshape of rows": (lambda h: torch.reshape(h, (3, 6)), 6, "the number of units in the code"),
     "chunks": (lambda h: torch.mul(*h.chunk(2, dim=1)), 3, "'chunk' picks units by their position"),
     "slices": (lambda h: h[:, :3] + h[:, 3:], 3, "'getitem' picks units by their position"),
+    "all of them by number": (lambda h: h.narrow(1, 0, 6), 6, "'narrow' picks units by their posi"),
     "a roll": (lambda h: h.roll(1, 1), 6, "'roll' picks units by their position"),
     "a gated half": (lambda h: functional.glu(h), 3, "'glu' picks units by their position"),
     "an assignment": (lambda h: _assigned(h), 6, "item assignment"),

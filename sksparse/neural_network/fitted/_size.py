@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sksparse._typing import Indices
 from sksparse.compression import CompactResult, compact
+from sksparse.module_graph import LayerCost, ModuleGraph
 from sksparse.sparsifiers import prunable_tensors
 
 
@@ -28,17 +29,21 @@ class DenseSize:
         Number of units in each hidden layer.
     multiply_adds : float
         Multiplications by weights for one row.
+    costs : tuple of LayerCost
+        Units, parameters and FLOPs of each layer.
     """
 
     shapes: dict[str, tuple[int, ...]]
     weights: dict[str, int]
     units: dict[str, int]
     multiply_adds: float
+    costs: tuple[LayerCost, ...]
 
     @classmethod
-    def of(cls, module: nn.Module, result: CompactResult) -> DenseSize:
-        """The size of a module, of which the result of ``compact`` is known."""
+    def of(cls, module: nn.Module, result: CompactResult, example: Tensor) -> DenseSize:
+        """The size of a module, of which the result of ``compact`` on an example is known."""
         return cls(
+            costs=ModuleGraph(module, example).costs(),
             shapes={name: tuple(p.shape) for name, p in module.named_parameters()},
             weights={name: w.numel() for name, w in prunable_tensors(module).items()},
             units={name: dense for name, (_, dense) in result.widths.items()},
@@ -96,7 +101,7 @@ class Size:
         """The share of the weights, FLOPs and units of the dense network that a module has."""
         if self.dense is None:
             return dict.fromkeys(("weights", "flops", "units"), 1.0)
-        now = DenseSize.of(module, self.measure(module))
+        now = DenseSize.of(module, self.measure(module), self.example())
         return {
             "weights": sum(now.weights.values()) / sum(self.dense.weights.values()),
             "flops": now.multiply_adds / self.dense.multiply_adds,
@@ -115,11 +120,39 @@ class Size:
             return self
         device = next(module.parameters()).device
         result = compact(module, self.example(device), inputs=False)
-        return Size(self.row_shape, self.columns, DenseSize.of(module, result))
+        return Size(
+            self.row_shape, self.columns, DenseSize.of(module, result, self.example(device))
+        )
 
     def measure(self, module: nn.Module) -> CompactResult:
         """What would be left of a module without its dead units."""
         return compact(module, self.example())
+
+    def dense_of(self, module: nn.Module, result: CompactResult) -> DenseSize:
+        """The size of the dense network, where the result of ``measure`` is known."""
+        if self.dense is not None:
+            return self.dense
+        return DenseSize.of(module, result, self.example())
+
+    def layer_sizes(self, module: nn.Module) -> dict[str, dict[str, tuple[float, float]]]:
+        """Units, parameters and FLOPs of each layer without dead units, and in the dense network.
+
+        Where a layer became several, as recurrent layers do, their sums are those of the layer.
+        """
+        result = self.measure(module)
+        example = self.example()
+        if len(result.kept_inputs) < result.n_inputs:
+            example = example[:, torch.from_numpy(result.kept_inputs)]
+        small = ModuleGraph(result.module, example).costs()
+        dense = {cost.name: cost for cost in self.dense_of(module, result).costs}
+        sizes = {}
+        for name, cost in dense.items():
+            parts = [c for c in small if c.name == name or c.name.startswith(f"{name}.")]
+            sizes[name] = {
+                measure: (sum(getattr(part, measure) for part in parts), getattr(cost, measure))
+                for measure in ("units", "parameters", "flops")
+            }
+        return sizes
 
     def compacted(self, module: nn.Module) -> tuple[nn.Module, Size]:
         """The module without its dead units, and its size.
@@ -130,7 +163,7 @@ class Size:
             On the CPU, in evaluation mode; left as it is.
         """
         result = self.measure(module)
-        dense = DenseSize.of(module, result) if self.dense is None else self.dense
+        dense = self.dense_of(module, result)
         columns = self.columns
         if len(result.kept_inputs) < result.n_inputs:
             known = np.arange(self.row_shape[0]) if columns is None else columns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +20,6 @@ from sksparse.sparsifiers.stochastic._hard_concrete_distribution import (
     mirrored_noise,
 )
 from sksparse.sparsifiers.stochastic._per_sample_gates import LocalGates
-
-if TYPE_CHECKING:
-    from sksparse.sparsifiers.stochastic._hard_concrete import HardConcrete
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ class HardConcreteRun(SparsifierRun):
         What the estimator asks for.
     """
 
-    def __init__(self, options: HardConcrete, module: nn.Module, task: Task) -> None:
+    def __init__(self, options: Any, module: nn.Module, task: Task) -> None:
         self.measures = MEASURES[options.granularity]
         super().__init__(module, task)
         self._options = options

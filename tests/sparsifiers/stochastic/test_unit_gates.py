@@ -20,9 +20,9 @@ from sksparse.sparsifiers import (
     LearnedGates,
     TargetedDropout,
 )
-from sksparse.sparsifiers.stochastic._column_masks import ColumnMasks
 from sksparse.sparsifiers.stochastic._expected_size import expected_share, expected_weights
 from sksparse.sparsifiers.stochastic._gate_groups import GateGroups
+from sksparse.sparsifiers.stochastic._group_removal import ColumnMasks
 
 pytestmark = pytest.mark.usefixtures("untraced")
 

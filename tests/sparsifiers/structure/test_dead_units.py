@@ -171,3 +171,40 @@ def test_weights_of_score_zero_are_no_candidates() -> None:
     keep = keep_alive(scores, count, graph_of(module, parameters))
     assert int(keep.sum()) == count
     assert (scores[keep] > 0).all()
+
+
+class Block(nn.Module):
+    """A convolution, a branch beside a shortcut, and an LSTM over the rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(1, 5, 3), nn.BatchNorm2d(5)
+        self.down, self.up = nn.Conv2d(5, 4, 1), nn.Conv2d(4, 5, 1)
+        self.lstm, self.head = nn.LSTM(5, 6, batch_first=True), nn.Linear(6, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.sigmoid(self.norm(self.stem(x)))
+        h = h + self.up(torch.sigmoid(self.down(h)))
+        states, _ = self.lstm(h.mean(3).transpose(1, 2))
+        out: torch.Tensor = self.head(states[:, -1])
+        return out
+
+
+def test_constants_of_residual_and_recurrent_modules_move_into_what_follows() -> None:
+    module, X = Block(), torch.randn(10, 1, 8, 8).double()
+    module(X.float())
+    module = module.double().eval()
+    for layer, units in ((module.stem, [0, 2]), (module.up, [2]), (module.down, [1])):
+        layer.weight[units] = 0.0
+    module.head.weight[:, 3] = 0.0
+    before = module(X)
+    remove_dead_units(graph_of(module, shape=X.shape))
+    torch.testing.assert_close(module(X), before, atol=1e-9, rtol=0)
+    # unit 2 of the shortcut has no writer left, unit 0 only the branch
+    assert not module.down.weight[:, 2].any()
+    assert module.down.weight[:, 0].any()
+    assert not module.up.weight[:, 1].any()
+    assert not module.lstm.weight_ih_l0[:, 2].any()
+    assert module.lstm.weight_ih_l0[:, [0, 1, 3, 4]].any(0).all()
+    # the state that nothing reads but others of its layer stays
+    assert module.lstm.weight_ih_l0.view(4, 6, 5)[:, 3].any()
