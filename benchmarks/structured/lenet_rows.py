@@ -117,7 +117,10 @@ def gates_of_groups(seed: int, strengths: list[float]) -> SparseNetClassifier:
 def bayesian(seed: int) -> SparseNetClassifier:
     """Posteriors of the scales of filters, inputs and units."""
     sparsifier = BayesianGroups(
-        layer_strengths=[0, 1, 1, 1], min_noise_displacement=20, min_weight_displacement=2
+        layer_strengths=[0, 1, 1, 1],
+        conv_samples="shared",
+        min_noise_displacement=20,
+        min_weight_displacement=2,
     )
     return model(seed, sparsifier=sparsifier, alpha=1 / N_TRAIN, **STOCHASTIC)
 
