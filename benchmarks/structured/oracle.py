@@ -20,7 +20,7 @@ from .fitting import Fits
 N_ROWS, BATCH = 1000, 100
 #: Dense networks by the rows that train them, and scores by the names of sparsifiers.
 NETWORKS = ("LeNet-5, dense, 6 epochs", "ResNet, coil20, dense")
-SCORES = {"taylor": "taylor", "magnitude": "filters", "nisp": "nisp"}
+SCORES = {"taylor": "taylor", "magnitude": "filters"}
 
 
 def measure(fits: Fits) -> dict[str, dict[str, float]]:
