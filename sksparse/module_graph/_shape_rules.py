@@ -119,7 +119,7 @@ def _call(node: fx.Node, layer: Any, positions: Tensor, given: Any) -> list[Tens
     elif isinstance(node.target, str):
         moved = getattr(positions, _COPYING.get(node.target, node.target))(*args, **kw)
     else:
-        moved = node.target(positions, *args, **kw)  # type: ignore[operator]
+        moved = node.target(positions, *args, **kw)
     return [moved] if isinstance(moved, Tensor) else list(moved)
 
 
