@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import fx, nn
 
-from sksparse.module_graph._value import OpenPart, Value, axes_of
+from sksparse.module_graph._value import OpenPart, Value
 from sksparse.module_graph._walk import Walk
 
 #: Functions that keep zeros where one of several parameters is zero.
@@ -93,7 +93,7 @@ def over_axis(
     elif x.parts:
         walk.keep_values_whole([x], f"{name!r} runs over them")
         return Value(x.shape)
-    return Value(x.shape, x.axis, x.units, x.stacked)
+    return replace(x, parts=[])
 
 
 def gate(walk: Walk, node: fx.Node, name: str, layer: Any, x: Value, dim: int = -1) -> Value:
@@ -121,7 +121,7 @@ def _reduced(walk: Walk, name: str, x: Value, shape: tuple[int, ...], args: Any,
     dims = range(n) if given is None else given if isinstance(given, tuple | list) else (given,)
     gone = sorted(dim % n for dim in dims) if n else []
     if x.stacked is not None:
-        left = [k for k in axes_of(x.stacked) if k not in gone]
+        left = [k for k in x.axes if k not in gone]
         x = walk.collapse(x, left[-1]) if left else x
     if x.axis is None or x.axis in gone:
         walk.keep_values_whole([x], f"{name!r} runs over them")
@@ -142,7 +142,7 @@ def concatenate(
         return Value(shape, axis, np.concatenate([walk.read(v, axis) for v in values]))
     if any(v.stacked is not None for v in values):
         if all(v.stacked is not None or v.axis is not None for v in values):
-            return walk.value_of(torch.cat([v.labels() for v in values], axis))
+            return _joined(walk, torch.cat, values, axis)
         values = [v if v.stacked is None else walk.collapse(v, len(shape) - 1) for v in values]
     axes = {v.axis for v in values if v.axis is not None}
     if len(axes) != 1:
@@ -164,7 +164,14 @@ def stack(walk: Walk, node: fx.Node, name: str, layer: Any, values: Any, dim: in
     if len({v.axis for v in values}) != 1 or values[0].axis is None:
         walk.keep_values_whole(values, f"{name!r} joins them")
         return Value(shape)
-    return walk.value_of(torch.stack([v.labels() for v in values], dim))
+    return _joined(walk, torch.stack, values, dim)
+
+
+def _joined(walk: Walk, join: Any, values: list[Value], dim: int) -> Value:
+    """Values with units of their own in one tensor."""
+    doubled = [labels for v in values if (labels := v.doubled_labels()) is not None]
+    labels = join([v.labels() for v in values], dim)
+    return walk.value_of(labels, join(doubled, dim) if len(doubled) == len(values) else None)
 
 
 def constant(walk: Walk, node: fx.Node, name: str, layer: Any, *_: Any, **__: Any) -> Value:

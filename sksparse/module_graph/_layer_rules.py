@@ -228,7 +228,8 @@ def _several(walk: Walk, shape: Any, labels: torch.Tensor) -> Any:
     """One or two states of the same units."""
     if isinstance(shape, torch.Size):
         spread = labels if labels.ndim == 1 or len(shape) < 3 else labels[:, None]
-        return walk.value_of(spread.expand(shape))
+        doubled = torch.stack([spread, -1 - spread], -1).flatten(-2)
+        return walk.value_of(spread.expand(shape), doubled.expand(*shape[:-1], -1))
     return tuple(_several(walk, one, labels) for one in shape)
 
 

@@ -1,7 +1,7 @@
 """Functions that move positions, and sizes that the code takes from tensors.
 
-What a function does to units is found by moving the units' numbers. Products of sizes follow the
-units that they count; other computations with them fix these.
+What a function does to units is found by moving the units' numbers, as they are and doubled.
+Products of sizes follow the units that they count; other computations with them fix these.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, fx
 from torch.fx.node import map_aggregate
 
-from sksparse.module_graph._value import OpenPart, Size, Value, axes_of, line_along
+from sksparse.module_graph._value import OpenPart, Size, Value, line_along
 from sksparse.module_graph._walk import Walk
 
 _PRODUCTS = (operator.mul, operator.imul, math.prod)
@@ -88,26 +88,53 @@ def resize(
 
 def _moved(walk: Walk, node: fx.Node, layer: Any, x: Value, args: Any, kw: Any) -> list[Value]:
     """The results, with the units or the positions in their sources."""
-    args, kw = map_aggregate((args, kw), _plain)
+    given = map_aggregate((args, kw), _plain)
+    if not x.axes and not x.parts:
+        return [
+            Value(tuple(moved.shape)) for moved in _call(node, layer, torch.empty(x.shape), given)
+        ]
+    doubled = map_aggregate((args, kw), _doubled)
 
-    def apply(positions: Tensor) -> list[Tensor]:
-        if layer is not None:
-            moved = layer.forward(positions, *args, **kw)
-        elif isinstance(node.target, str):
-            moved = getattr(positions, _COPYING.get(node.target, node.target))(*args, **kw)
-        else:
-            moved = node.target(positions, *args, **kw)
-        return [moved] if isinstance(moved, Tensor) else list(moved)
+    def both(positions: Tensor, two: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
+        moved = _call(node, layer, positions, given)
+        return zip(moved, _doubled_results(node, layer, two, doubled, moved), strict=True)
 
-    if x.axis is not None or x.stacked is not None:
-        return [walk.value_of(moved) for moved in apply(x.labels())]
-    if not x.parts:
-        return [Value(tuple(moved.shape)) for moved in apply(torch.empty(x.shape))]
-    by_part = [[replace(p, moved=moved) for moved in apply(p.positions)] for p in x.parts]
+    if x.axes:
+        return [walk.value_of(*pair) for pair in both(x.labels(), x.doubled_labels())]
+    by_part = [
+        [replace(p, moved=m, doubled=two) for m, two in both(p.positions, p.doubled_positions)]
+        for p in x.parts
+    ]
     return [
         Value(tuple(parts[0].positions.shape), parts=list(parts))
         for parts in zip(*by_part, strict=True)
     ]
+
+
+def _call(node: fx.Node, layer: Any, positions: Tensor, given: Any) -> list[Tensor]:
+    """The results of a call on other numbers."""
+    args, kw = given
+    if layer is not None:
+        moved = layer.forward(positions, *args, **kw)
+    elif isinstance(node.target, str):
+        moved = getattr(positions, _COPYING.get(node.target, node.target))(*args, **kw)
+    else:
+        moved = node.target(positions, *args, **kw)
+    return [moved] if isinstance(moved, Tensor) else list(moved)
+
+
+def _doubled_results(
+    node: fx.Node, layer: Any, positions: Tensor | None, given: Any, moved: list[Tensor]
+) -> list[Tensor] | list[None]:
+    """The results with two units in the place of each; None where the code has their number."""
+    if positions is not None:
+        try:
+            found = _call(node, layer, positions, given)
+        except (IndexError, RuntimeError, ValueError):
+            found = []
+        if [two.ndim for two in found] == [one.ndim for one in moved]:
+            return found
+    return [None] * len(moved)
 
 
 def _plain(argument: Any) -> Any:
@@ -116,6 +143,16 @@ def _plain(argument: Any) -> Any:
         return argument.number
     if isinstance(argument, Value):
         return torch.zeros(argument.shape, dtype=torch.long)
+    return argument
+
+
+def _doubled(argument: Any) -> Any:
+    """The same with two units in the place of each."""
+    if isinstance(argument, Size):
+        factors = [v.doubled_shape[k] // v.shape[k] for v, k in argument.counted if v.shape[k]]
+        return argument.number * math.prod(factors)
+    if isinstance(argument, Value):
+        return torch.zeros(argument.doubled_shape, dtype=torch.long)
     return argument
 
 
@@ -134,14 +171,17 @@ def _keeps_lines(x: Value, values: list[Value]) -> bool:
 
 def _keeps_fewer(walk: Walk, node: fx.Node, layer: Any, x: Value, args: Any, kw: Any) -> bool:
     """Whether the same holds with one unit less, for positions that are in the code."""
-    labels = x.labels()
-    axis = axes_of(labels)[-1] if x.axis is None else x.axis
-    fewer = labels.narrow(axis, 0, labels.shape[axis] - 1)
-    if not fewer.numel():
+    axis = x.axes[-1]
+    n = x.shape[axis] - 1
+    shape = tuple(n if k == axis else size for k, size in enumerate(x.shape))
+    if not math.prod(shape):
         return True
-    less = Value(tuple(fewer.shape), stacked=fewer)
-    if x.axis is not None:
-        less = Value(less.shape, axis, x.units[:-1])
+    if x.stacked is None:
+        less = Value(shape, axis, x.units[:-1])
+    else:
+        times = x.doubled_shape[axis] // x.shape[axis]
+        two = None if x.doubled is None else x.doubled.narrow(axis, 0, n * times)
+        less = Value(shape, stacked=x.stacked.narrow(axis, 0, n), doubled=two)
     try:
         return _keeps_lines(less, _moved(walk, node, layer, less, args, kw))
     except (IndexError, RuntimeError):
@@ -167,7 +207,7 @@ def _lines(value: Value) -> set[tuple[int, ...]]:
         return {tuple(value.units.tolist())}
     if value.stacked is None:
         return {()}
-    axis = axes_of(value.stacked)[-1]
+    axis = value.axes[-1]
     rows = value.stacked.movedim(axis, -1).reshape(-1, value.shape[axis])
     return {tuple(row) for row in torch.unique(rows, dim=0).tolist()}
 
@@ -182,7 +222,7 @@ def _lost_axes(part: OpenPart, value: Value) -> list[int]:
 def _split(walk: Walk, value: Value, sizes: list[Any]) -> Value:
     """Couple what stands at one position of the only axis that can follow the units."""
     labels = value.labels()
-    axes = [k for k in axes_of(labels) if isinstance(sizes[k], Size) or sizes[k] == -1]
+    axes = [k for k in value.axes if isinstance(sizes[k], Size) or sizes[k] == -1]
     if len(axes) != 1:
         return Value(value.shape)
     lines = labels.movedim(axes[0], -1).reshape(-1, labels.shape[axes[0]]).numpy()
@@ -242,8 +282,7 @@ def _asked(walk: Walk, args: tuple[Any, ...]) -> Any:
 
 def _size(value: Value, axis: int) -> Any:
     has_rows = axis == 0 and value.is_input
-    stands = value.stacked is not None and axis in axes_of(value.stacked)
-    follows = value.axis == axis or stands or (value.parts and not has_rows)
+    follows = axis in value.axes or (value.parts and not has_rows)
     return Size(value.shape[axis], ((value, axis),)) if follows else value.shape[axis]
 
 

@@ -4,6 +4,10 @@ Most have units along one axis. Two kinds are more general: states of stacked re
 whose units differ along two axes, and *open* tensors (features, parameters), for which only a
 reader says which of their axes is the one of units; what happens to them until then is kept as
 positions in their source.
+
+Along an axis of length one nothing differs, and yet it may be the one of units. All that moves
+positions is therefore also done to *doubled* tensors, with two units in the place of each: they
+show which axes can follow the units.
 """
 
 from __future__ import annotations
@@ -42,6 +46,11 @@ class Source:
     is_trained: bool = False
     units: dict[tuple[int, ...], Indices] = field(default_factory=dict)
 
+    @property
+    def doubled_shape(self) -> tuple[int, ...]:
+        """The shape with two positions on axes of length one; rows of features stay as they are."""
+        return tuple(2 if n == 1 and (k > 0 or self.name) else n for k, n in enumerate(self.shape))
+
 
 @dataclass(frozen=True)
 class OpenPart:
@@ -56,11 +65,15 @@ class OpenPart:
     is_computed : bool
         Whether the values are functions of those of the source that need not be zero where
         they are.
+    doubled : torch.Tensor or None
+        What `moved` would be for a source of the shape `doubled_shape`; None where it could not be
+        moved so.
     """
 
     source: Source
     moved: Tensor | None = None
     is_computed: bool = False
+    doubled: Tensor | None = None
 
     @property
     def positions(self) -> Tensor:
@@ -68,6 +81,14 @@ class OpenPart:
         if self.moved is not None:
             return self.moved
         return torch.arange(math.prod(self.source.shape)).view(self.source.shape)
+
+    @property
+    def doubled_positions(self) -> Tensor | None:
+        """The same for a source of the shape `doubled_shape`, if it could be moved."""
+        if self.moved is not None:
+            return self.doubled
+        shape = self.source.doubled_shape
+        return torch.arange(math.prod(shape)).view(shape)
 
     def whole_axis(self, axis: int) -> int | None:
         """The axis of the source that one axis is, from its first to its last position."""
@@ -90,12 +111,22 @@ class OpenPart:
         line = [coordinate[first] for coordinate in everywhere]
         axes = tuple(k for k, c in enumerate(line) if len(c) and bool((c != c[0]).any()))
         if not axes:
-            return None
+            return self._along_single(axis)
         spread = [-1 if k == axis else 1 for k in range(self.moved.ndim)]
         if any(bool((everywhere[k] != line[k].view(spread)).any()) for k in axes):
             return None
         sizes = [self.source.shape[k] for k in axes]
         return axes, np.ravel_multi_index([line[k].numpy() for k in axes], sizes)
+
+    def _along_single(self, axis: int) -> tuple[tuple[int, ...], Indices] | None:
+        """The same for axes of length one of the source."""
+        if self.moved is None or self.doubled is None:
+            return None
+        source = Source(self.source.name, self.source.doubled_shape)
+        found = OpenPart(source, self.doubled).along(axis)
+        if found is None or any(self.source.shape[k] > 1 for k in found[0]):
+            return None
+        return found[0], np.zeros(self.moved.shape[axis], dtype=np.intp)
 
     def coordinates(self) -> list[Tensor]:
         """For each axis of the source the position there at each position of the tensor."""
@@ -120,6 +151,9 @@ class Value:
         The unit at each position where units differ along several axes.
     parts : list of OpenPart
         Where the values come from, for open tensors.
+    doubled : torch.Tensor or None
+        What `stacked` would be with two units in the place of each, the second of unit u numbered
+        -1 - u; None where that is not known.
     """
 
     shape: tuple[int, ...]
@@ -127,6 +161,7 @@ class Value:
     units: Indices = field(default_factory=lambda: np.empty(0, dtype=np.intp))
     stacked: Tensor | None = None
     parts: list[OpenPart] = field(default_factory=list)
+    doubled: Tensor | None = None
 
     @property
     def is_input(self) -> bool:
@@ -145,6 +180,13 @@ class Value:
         """The units of all positions."""
         return self.units if self.stacked is None else np.unique(self.stacked.numpy())
 
+    @property
+    def axes(self) -> list[int]:
+        """The axes of units."""
+        if self.stacked is not None:
+            return axes_of(self.stacked, self.doubled)
+        return [] if self.axis is None else [self.axis]
+
     def like(self, shape: Any, axis: int | None = None) -> Value:
         """The same units in a tensor of another shape, by default on the same axis."""
         return Value(tuple(shape), self.axis if axis is None else axis, self.units)
@@ -157,16 +199,44 @@ class Value:
         spread = [-1 if k == self.axis else 1 for k in range(len(self.shape))]
         return torch.from_numpy(self.units).view(spread).expand(self.shape)
 
+    def doubled_labels(self) -> Tensor | None:
+        """The same with two units in the place of each; positions for open tensors."""
+        if self.stacked is not None:
+            return self.doubled
+        if self.axis is None:
+            return self.parts[0].doubled_positions if self.parts else None
+        spread = [-1 if k == self.axis else 1 for k in range(len(self.shape))]
+        shape = [2 * n if k == self.axis else n for k, n in enumerate(self.shape)]
+        return torch.from_numpy(_doubled(self.units)).view(spread).expand(shape)
 
-def axes_of(labels: Tensor) -> list[int]:
-    """The axes along which units differ."""
-    return [k for k, n in enumerate(labels.shape) if n > 1 and _varies(labels, k)]
+    @property
+    def doubled_shape(self) -> tuple[int, ...]:
+        """The shape with two units in the place of each."""
+        labels = self.doubled_labels()
+        return self.shape if labels is None else tuple(labels.shape)
+
+
+def _doubled(units: Indices) -> Indices:
+    """Units along an axis with another one behind each: behind the whole run of its positions."""
+    starts = np.flatnonzero(np.diff(units, prepend=-1))
+    lengths = np.diff(starts, append=len(units))
+    firsts = units[starts]
+    pairs = np.stack([firsts, -1 - firsts], axis=1).ravel()
+    return np.repeat(pairs, np.repeat(lengths, 2))
+
+
+def axes_of(labels: Tensor, doubled: Tensor | None = None) -> list[int]:
+    """The axes along which units differ, or would if there were two in the place of each."""
+    tensors = [labels] if doubled is None else [labels, doubled]
+    return [k for k in range(labels.ndim) if any(_varies(tensor, k) for tensor in tensors)]
 
 
 def _varies(labels: Tensor, axis: int) -> bool:
     n = labels.shape[axis] - 1
-    return labels.stride(axis) != 0 and bool(
-        (labels.narrow(axis, 1, n) != labels.narrow(axis, 0, n)).any()
+    return (
+        n > 0
+        and labels.stride(axis) != 0
+        and bool((labels.narrow(axis, 1, n) != labels.narrow(axis, 0, n)).any())
     )
 
 

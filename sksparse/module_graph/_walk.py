@@ -199,14 +199,14 @@ class Walk:
 
     # values
 
-    def value_of(self, labels: Tensor) -> Value:
-        """A tensor by the unit at each of its positions."""
-        axes, shape = axes_of(labels), tuple(labels.shape)
+    def value_of(self, labels: Tensor, doubled: Tensor | None = None) -> Value:
+        """A tensor by the unit at each of its positions, and with two in the place of each."""
+        axes, shape = axes_of(labels, doubled), tuple(labels.shape)
         if len(axes) == 1:
             return Value(shape, axes[0], line_along(labels, axes[0]))
         if not axes and labels.numel():
             self.keep_whole(labels.flatten()[:1].numpy(), "they are alone on their axis")
-        return Value(shape, stacked=labels) if axes else Value(shape)
+        return Value(shape, stacked=labels, doubled=doubled) if axes else Value(shape)
 
     def read(self, value: Value, axis: int) -> Indices:
         """The units that a layer reads on an axis; features get units when they are first read."""
@@ -223,7 +223,7 @@ class Walk:
     def collapse(self, value: Value, axis: int) -> Value:
         """Couple units of stacked values that stand at the same position of an axis."""
         labels = value.labels()
-        if axis not in axes_of(labels):
+        if axis not in value.axes:
             self.keep_values_whole([value], "they differ along another axis")
             return Value(value.shape)
         lines = labels.movedim(axis, -1).reshape(-1, labels.shape[axis]).unique(dim=0).numpy()
@@ -253,7 +253,8 @@ class Walk:
     def _meet_part(self, part: OpenPart, axis: int, units: Indices, layer: str, role: Role) -> None:
         """A parameter stands beside units: on one of its axes, or with a width of its own."""
         of_source = part.whole_axis(axis)
-        if part.positions.shape[axis] == 1:
+        if part.positions.shape[axis] == 1 and (role != "writes" or len(units) > 1):
+            # it may be a number for all units
             return
         if of_source is None:
             self.keep_whole(units, _FIXED_WIDTH)
@@ -324,9 +325,9 @@ class Walk:
         ):
             for other in others:
                 self.unite(_flat(stacked), _flat(other))
-            return Value(shape, stacked=stacked.stacked)
+            return Value(shape, stacked=stacked.stacked, doubled=stacked.doubled)
         axes = [v.axis - len(v.shape) for v in others if v.axis is not None]
-        last = axes[0] if axes else axes_of(stacked.labels())[-1] - len(stacked.shape)
+        last = axes[0] if axes else stacked.axes[-1] - len(stacked.shape)
         plain = [v if v.stacked is None else self.collapse(v, last % len(v.shape)) for v in values]
         return self.combine(plain, shape, layer)
 
