@@ -21,17 +21,30 @@ class StrengthControl:
         Updates that will be made.
     log_range : float, default=12.0
         By how much the logarithm of the strength can change in all updates.
+    n_falling : float, default=0.0
+        Updates in which the density that is asked for falls from one to the target, by the same
+        factor in each.
     """
 
     def __init__(
-        self, start: float, target: float, n_updates: int, log_range: float = 12.0
+        self,
+        start: float,
+        target: float,
+        n_updates: int,
+        log_range: float = 12.0,
+        n_falling: float = 0.0,
     ) -> None:
         self.strength = start
         self._target = target
         self._gain = log_range / max(1, n_updates)
+        self._n_falling = n_falling
+        self._n_done = 0
 
     def update(self, density: float) -> float:
         """Record a density and return the strength for the next updates."""
-        error = math.log(max(density, 1e-12) / self._target)
+        self._n_done += 1
+        is_falling = self._n_done < self._n_falling
+        asked = self._target ** (self._n_done / self._n_falling) if is_falling else self._target
+        error = math.log(max(density, 1e-12) / asked)
         self.strength *= math.exp(self._gain * min(1.0, max(-1.0, error)))
         return self.strength

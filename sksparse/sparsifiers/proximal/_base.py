@@ -144,11 +144,12 @@ class ProximalRun(GroupedRun):
         self._final_share = min(1.0, share)
         task, epochs = self.task, self.phases[0].epochs
         per_epoch = math.ceil(task.steps_per_epoch / self._options.prox_every)
-        self._n_updates = max(1, epochs * per_epoch)
-        self._n_done = 0
+        n_updates = max(1, epochs * per_epoch)
         self._strength = self._first_strength(max(1, epochs * task.steps_per_epoch))
+        # units go late, in steps
+        n_falling = (TUNING.falling if self.whole else 1.0) * n_updates
         self._control = StrengthControl(
-            self._strength, self._final_share, self._n_updates, TUNING.log_range
+            self._strength, self._final_share, n_updates, TUNING.log_range, n_falling
         )
 
     def _first_strength(self, n_updates: int) -> float:
@@ -243,11 +244,7 @@ class ProximalRun(GroupedRun):
             self._follow_target(self._control)
 
     def _follow_target(self, control: StrengthControl) -> None:
-        self._n_done += 1
-        # the share asked for falls by the same factor in each update; units go late, in steps
-        n_falling = (TUNING.falling if self.whole else 1.0) * self._n_updates
-        ahead = self._final_share ** max(0.0, 1 - self._n_done / n_falling)
-        self._strength = control.update(self.share_left() * ahead)
+        self._strength = control.update(self.share_left())
         if self._is_beyond_target():
             # too many zeros, in all or in one tensor: the weights before this step are ranked
             self.weights.copy_(self._last_weights)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from numbers import Integral, Real
 
 import torch
@@ -9,11 +11,47 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
 from sksparse.sparsifiers._base import Sparsifier, SparsifierRun
+from sksparse.sparsifiers._strength_control import StrengthControl
 from sksparse.sparsifiers._task import Phase, Task
-from sksparse.sparsifiers.masks._keep import n_kept
+from sksparse.sparsifiers.masks._keep import n_kept, ranks_of, ranks_with_quotas
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.proximal._grouped import GroupedRun
 from sksparse.sparsifiers.structure._dead_removal import remove_dead_units
+from sksparse.sparsifiers.structure._target import Target
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How the strength is adapted until a target is reached.
+
+    Parameters
+    ----------
+    interval : int
+        Updates between two looks at the norms.
+    first_strength : float
+        The strength with which the control begins under Adam.
+    n_steps : int
+        Updates beyond which that strength is weaker in proportion.
+    log_range : float
+        By how much the logarithm of the strength can change in all.
+    falling : float
+        Share of the updates in which the share that is asked for falls to the target.
+    gone : float
+        Groups whose norm is no larger a share of the mean in their layer count as gone.
+    vanished : float
+        A layer whose mean norm fell below this share of the first one is shrunk no further.
+    """
+
+    interval: int = 5
+    first_strength: float = 1e-3
+    n_steps: int = 1000
+    log_range: float = 6.0
+    falling: float = 0.8
+    gone: float = 0.05
+    vanished: float = 0.05
+
+
+TUNING = Tuning()
 
 
 class ProductGates(Sparsifier):
@@ -38,8 +76,13 @@ class ProductGates(Sparsifier):
 
     Norms of groups that vanish fall towards zero exponentially and are not exactly zero. In the end
     the factors are multiplied, and groups are removed whose root mean square is at most
-    `threshold`, or, where there is a target, those of least norm relative to the mean in their
-    layer. `alpha` is in force in both cases. What is left is retrained without the penalty.
+    `threshold`. What is left is retrained without the penalty.
+
+    Where there is a target, `alpha` is not used. The strength begins low and is adapted, so that
+    the share of what is left falls to the target, where a group counts as gone whose norm is
+    below a twentieth of the mean in its layer. When the target is met, or before a layer shrinks
+    as a whole, as in front of a batch normalisation, which undoes any scale, the groups of least
+    norm relative to the mean in their layer are removed, and the others trained without the penalty.
 
     Parameters
     ----------
@@ -138,6 +181,8 @@ class _ProductRun(GroupedRun):
         self._strength = options.default_alpha if task.alpha is None else task.alpha
         if self.whole:
             self.require_target()
+        self._control: StrengthControl | None = None
+        self._kept: Tensor | None = None
         self._kind = "input"
         if self.whole:
             self._kind = "read" if options.unit_weights == "reads" else "unit"
@@ -146,8 +191,30 @@ class _ProductRun(GroupedRun):
         # factors of equal norm, which training keeps so
         norms = self._groups.norms(self.weights)
         gate = norms ** (1 / options.depth)
+        self._first_means = self._groups.layer_means(norms)
         self._set_gates(gate.repeat(options.depth - 1, 1))
         self._groups.scale(self.latent.data, _inverse(self._product()))
+        if task.target is not None:
+            self._aim_at(task.target)
+
+    def _aim_at(self, target: Target) -> None:
+        """Prepare the control of the strength."""
+        task, epochs = self.task, self.phases[0].epochs
+        n_steps = max(1, epochs * task.steps_per_epoch)
+        n_updates = math.ceil(n_steps / TUNING.interval)
+        self._strength = self._first_strength(n_steps)
+        self._n_batches = 0
+        self._control = StrengthControl(
+            self._strength, target.left, n_updates, TUNING.log_range, TUNING.falling * n_updates
+        )
+
+    def _first_strength(self, n_steps: int) -> float:
+        """The strength with which the control begins, where there are so many updates."""
+        if self.task.is_adaptive:
+            return TUNING.first_strength / max(1.0, n_steps / TUNING.n_steps)
+        # norms of groups without other gradients fall by exp(-2) in all
+        reach = n_steps * self.task.learning_rate / (1 - self.task.momentum)
+        return 1.0 / (reach * float(self._groups.roots.mean()))
 
     def _set_gates(self, values: Tensor) -> None:
         self._gates = nn.Parameter(values)
@@ -180,15 +247,61 @@ class _ProductRun(GroupedRun):
             self.unite()
             self._fix()
 
+    def after_step(self) -> None:
+        super().after_step()
+        if not self._is_factored or self._control is None:
+            return
+        if self._kept is not None:
+            self._gates.data.mul_(self._kept)
+            return
+        self._n_batches += 1
+        if self._n_batches % TUNING.interval == 0:
+            self._follow_target(self._control)
+
+    def _follow_target(self, control: StrengthControl) -> None:
+        """Adapt the strength; once enough groups are gone, the others are trained without it."""
+        target, groups = self.task.target, self._groups
+        assert target is not None
+        self.before_batch()
+        scores = self._scores()
+        share = self._share_of(scores > TUNING.gone, target.measure)
+        self._strength = control.update(share)
+        means = groups.layer_means(groups.norms(self.weights))
+        if share <= target.left or (means < TUNING.vanished * self._first_means).any():
+            self._strength = 0.0
+            self._kept = self._chosen(scores, target)
+            self._gates.data.mul_(self._kept)
+
+    def _share_of(self, keep: Tensor, measure: str) -> float:
+        """The share of the network that is left with these groups."""
+        if self.whole:
+            return self.share_of_units(keep, measure)
+        return float(self._groups.sizes.dot(keep.to(self.weights.dtype))) / self.n_weights
+
+    def _chosen(self, scores: Tensor, target: Target) -> Tensor:
+        """The groups of largest scores, as many as the target asks for."""
+        if self.whole:
+            return self.units.choose(scores, self.relative_to_now(target))
+        n_left = n_kept(self.n_weights, 1 - target.left)
+        ranks = ranks_of(self._groups.spread(scores), self.weights.abs())
+        ranks = ranks_with_quotas(ranks, self.parameters.sizes, n_left)
+        return self._groups.sums((ranks > len(ranks) - n_left).to(self.weights.dtype)) > 0
+
+    def _scores(self) -> Tensor:
+        """The norms of the groups, relative to the mean in their layer."""
+        is_penalised = torch.ones_like(self._groups.sizes, dtype=torch.bool)
+        return self._groups.relative_norms(self.weights, is_penalised)
+
     def _fix(self) -> None:
         groups, target = self._groups, self.task.target
-        norms = groups.norms(self.weights)
-        scores = groups.relative_norms(self.weights, torch.ones_like(norms, dtype=torch.bool))
-        is_open = norms > self._options.threshold * groups.roots
+        scores = self._scores()
+        is_open = groups.norms(self.weights) > self._options.threshold * groups.roots
         if target is not None and not self.whole:
             self.fix_weights(groups.spread(scores), n_kept(self.n_weights, 1 - target.left))
             return
-        keep = self.choose_units(scores, is_open) if self.whole else is_open
+        keep = self._kept
+        if keep is None:
+            keep = self.choose_units(scores, is_open) if self.whole else is_open
         groups.scale(self.weights, keep.to(self.weights.dtype))
         remove_dead_units(self.graph)
         if self.whole:
@@ -235,11 +348,17 @@ class _ProductRun(GroupedRun):
 
     def penalty(self) -> float:
         decay = super().penalty()
-        if not self._is_factored:
+        # with a target the strength belongs to a constraint, not to the objective
+        if not self._is_factored or self._control is not None:
             return decay
         groups = self._groups
         squares = groups.sums(self.latent.data.square()) + self._gates.data.square().sum(0)
         return decay + self._strength * float(groups.roots.dot(squares)) / self._options.depth
+
+    def gone(self) -> Tensor:
+        # factors are not taken out of the products
+        is_gone = super().gone()
+        return is_gone & (not self._is_factored)
 
     def rebuild(self, kept: Tensor) -> list[Tensor]:
         positions = super().rebuild(kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from numbers import Integral, Real
 
@@ -41,7 +42,9 @@ class NetworkSlimming(Sparsifier):
     With `target_units` the threshold is the one of the paper: the element of the sorted
     magnitudes of all layers at the place ``int(n_units * (1 - target_units))``, and scales that are
     strictly greater stay. With `target_flops` or `target_sparsity` it is the least threshold that
-    meets the target. Without a target, units stay whose scale is not zero, or exceeds
+    meets the target. Scales of layers need not compare, and one threshold for all may leave next
+    to nothing of a layer through which everything passes; `min_layer_share` therefore protects the
+    largest scales of each layer. Without a target, units stay whose scale is not zero, or exceeds
     `threshold`. `alpha` is in force in all cases. The unit of largest scale of each layer is always
     kept. A unit that several normalisations scale, in a residual network, is ranked by its
     largest scale; units that none scales stay.
@@ -60,6 +63,9 @@ class NetworkSlimming(Sparsifier):
         what the one before left.
     scale_init : float, default=None
         What all scales begin with (0.5 in the paper); None leaves them as they are.
+    min_layer_share : float, default=0.5
+        Where there is a target, the units of largest scale of each layer are removed last: this
+        share of the target times the units of the layer, rounded up. 0 is the paper.
     sparsify_fraction : float, default=0.6
         Share of the epochs of each pass with the penalty; the rest retrains.
     min_weight_displacement : float, default=10.0
@@ -83,6 +89,7 @@ class NetworkSlimming(Sparsifier):
         "threshold": [Interval(Real, 0, None, closed="left")],
         "n_passes": [Interval(Integral, 1, None, closed="left")],
         "scale_init": [Interval(Real, 0, None, closed="neither"), None],
+        "min_layer_share": [Interval(Real, 0, 1, closed="both")],
         "sparsify_fraction": [Interval(Real, 0, 1, closed="right")],
         "min_weight_displacement": [Interval(Real, 0, None, closed="left")],
     }
@@ -98,6 +105,7 @@ class NetworkSlimming(Sparsifier):
         threshold: float = 1e-2,
         n_passes: int = 1,
         scale_init: float | None = None,
+        min_layer_share: float = 0.5,
         sparsify_fraction: float = 0.6,
         min_weight_displacement: float = 10.0,
     ) -> None:
@@ -105,6 +113,7 @@ class NetworkSlimming(Sparsifier):
         self.threshold = threshold
         self.n_passes = n_passes
         self.scale_init = scale_init
+        self.min_layer_share = min_layer_share
         self.sparsify_fraction = sparsify_fraction
         self.min_weight_displacement = min_weight_displacement
 
@@ -153,6 +162,30 @@ def keep_above_percentile(scores: Tensor, share: float) -> Tensor:
     if place == 0:
         return torch.ones_like(scores, dtype=torch.bool)
     return scores > scores.sort().values[min(place, len(scores) - 1)]
+
+
+def keep_layers_wide(scores: Tensor, layers: Sequence[Tensor], quotas: Sequence[int]) -> Tensor:
+    """Scores in which the best units of each layer come before all others.
+
+    Parameters
+    ----------
+    scores : torch.Tensor of shape (n_units,)
+        At least zero, infinite for units that stay.
+    layers : sequence of torch.Tensor
+        The numbers of the units of each layer.
+    quotas : sequence of int
+        How many of each layer come first.
+
+    Returns
+    -------
+    scores : torch.Tensor of shape (n_units,)
+        Those of the best ones are raised by more than the largest finite one.
+    """
+    raised = scores.clone()
+    above = 1.0 + 2.0 * scores.masked_fill(scores.isinf(), 0.0).max()
+    for units, quota in zip(layers, quotas, strict=True):
+        raised[units[scores[units].topk(min(quota, len(units))).indices]] += above
+    return raised
 
 
 class _UnitScales:
@@ -212,6 +245,7 @@ class _SlimmingRun(SparsifierRun):
         self._metric = ProxMetric(task, self._values())
         self._shrinks = False
         self._n_pruned = 0
+        self._widths = [len(units) for units in self.units.by_layer()]
 
     def _require_scales(self) -> None:
         """Refuse modules without scales, and targets that need units without them."""
@@ -285,6 +319,10 @@ class _SlimmingRun(SparsifierRun):
 
     def _keep(self, scores: Tensor, target: Target) -> Tensor:
         now = self.relative_to_now(target)
+        share = self._options.min_layer_share * target.left
+        quotas = [math.ceil(share * width) for width in self._widths]
+        if share > 0:
+            scores = keep_layers_wide(scores, self.units.by_layer(), quotas)
         if target.measure != "units":
             return self.units.choose(scores, now)
         keep = keep_above_percentile(scores, now.left)

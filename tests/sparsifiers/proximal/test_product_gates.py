@@ -10,7 +10,7 @@ from attached import NO_PROBE, attach
 from sklearn.datasets import load_digits
 from torch import nn
 
-from sksparse.neural_network import SparseMLPClassifier
+from sksparse.neural_network import SparseMLPClassifier, SparseNetClassifier
 from sksparse.neural_network.training._smaller import take_out
 from sksparse.sparsifiers import ProductGates
 
@@ -127,6 +127,38 @@ def test_training_goes_on_in_a_smaller_module(options: ProductGates) -> None:
     torch.testing.assert_close(module(FEATURES), before, atol=1e-12, rtol=0)
 
 
+@pytest.mark.parametrize("granularity", ["unit", "input"])
+def test_strength_follows_the_share_that_is_left(granularity: str) -> None:
+    module = perceptron()
+    run = run_of(module, ProductGates(granularity=granularity), target_sparsity=0.5)
+    first = run._strength
+    for _ in range(20):
+        run.after_step()
+    assert run._strength > first
+    # groups that are nearly zero count as gone, and stay so without any strength
+    small = torch.arange(len(run._groups.sizes)) % 5 < 3
+    run._gates.data[:, small] = 1e-3
+    for _ in range(5):
+        run.after_step()
+    assert run._strength == 0
+    run._gates.data.add_(0.1)
+    run.after_step()
+    assert (run._gates.data[0] == 0).tolist() == (~run._kept).tolist()
+    assert not run.gone().any()
+    run.begin_phase(run.phases[-1], NO_PROBE)
+    assert int((run.weights != 0).sum()) <= 0.5 * run.n_weights + 1e-9
+
+
+def test_a_layer_does_not_vanish_as_a_whole() -> None:
+    module = perceptron()
+    run = run_of(module, ProductGates(), target_units=0.4)
+    run._gates.data.mul_(0.01)
+    for _ in range(5):
+        run.after_step()
+    assert run._strength == 0
+    assert int(run._kept.sum()) == 2
+
+
 def test_values_that_a_callback_sets_become_factors() -> None:
     module = perceptron()
     run = run_of(module, ProductGates(depth=3))
@@ -148,6 +180,26 @@ def test_units_are_removed_in_an_estimator() -> None:
         model.fit(X, y)
     assert model.score(X, y) > 0.8
     assert 28 <= sum(model.architecture_[1:-1]) <= 30
+
+
+@pytest.mark.filterwarnings("ignore:The objective still fell")
+def test_a_normalised_convolution_still_learns() -> None:
+    X, y = load_digits(return_X_y=True)
+
+    def network() -> nn.Module:
+        return nn.Sequential(
+            *(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(8, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), nn.Flatten()),
+            nn.Linear(16, 10),
+        )
+
+    images = X[:800].reshape(-1, 1, 8, 8).astype("float32") / 16
+    model = SparseNetClassifier(
+        network, sparsifier="product_gates", target_flops=0.3, max_iter=25, random_state=0
+    )
+    with torch.enable_grad():
+        model.fit(images, y[:800])
+    assert model.score(images, y[:800]) > 0.85
 
 
 @pytest.mark.parametrize("options", [{"depth": 1}, {"unit_weights": "both"}, {"threshold": -1}])

@@ -13,7 +13,7 @@ from torch import nn
 from sksparse.neural_network import SparseMLPClassifier
 from sksparse.neural_network.training._smaller import take_out
 from sksparse.sparsifiers import NetworkSlimming
-from sksparse.sparsifiers.proximal._slimming import keep_above_percentile
+from sksparse.sparsifiers.proximal._slimming import keep_above_percentile, keep_layers_wide
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
@@ -52,7 +52,7 @@ def test_threshold_is_an_element_of_the_sorted_scales(share: float) -> None:
 def test_threshold_is_global_and_channels_are_removed_with_all_that_belongs_to_them() -> None:
     module = network()
     scales = torch.cat([module[1].weight, module[4].weight])
-    run = run_of(module, target_units=0.5)
+    run = run_of(module, NetworkSlimming(min_layer_share=0.0), target_units=0.5)
     run.begin_phase(run.phases[-1], NO_PROBE)
     kept = scales > scales.sort().values[5]
     assert [int((module[i].weight != 0).sum()) for i in (1, 4)] == [
@@ -70,9 +70,33 @@ def test_no_layer_is_emptied() -> None:
     module = network()
     module[1].weight.mul_(1e-3)
     largest = int(module[1].weight.argmax())
-    run = run_of(module, target_units=0.5)
+    run = run_of(module, NetworkSlimming(min_layer_share=0.0), target_units=0.5)
     run.begin_phase(run.phases[-1], NO_PROBE)
     assert (module[1].weight != 0).nonzero().squeeze(1).tolist() == [largest]
+
+
+@pytest.mark.parametrize("target", [{"target_units": 0.7}, {"target_flops": 0.5}])
+@pytest.mark.parametrize(("share", "least"), [(0.5, 2), (1.0, 3)])
+def test_a_share_of_each_layer_goes_last(
+    target: dict[str, float], share: float, least: int
+) -> None:
+    module = network()
+    module[1].weight.mul_(1e-3)
+    order = module[1].weight.argsort(descending=True)
+    run = run_of(module, NetworkSlimming(min_layer_share=share), **target)
+    run.begin_phase(run.phases[-1], NO_PROBE)
+    # half of 0.7 times 4 channels, rounded up, and so on
+    least = least if "target_units" in target else least - 1
+    assert (module[1].weight[order] != 0).tolist() == [i < least for i in range(4)]
+    assert run.share_left() <= next(iter(target.values())) + 1e-9
+
+
+def test_scores_are_raised_in_layers() -> None:
+    scores = torch.tensor([0.0, 0.0, 0.2, 5.0, torch.inf, 4.0])
+    layers = [torch.tensor([0, 1, 2]), torch.tensor([3, 4, 5])]
+    raised = keep_layers_wide(scores, layers, [1, 2])
+    assert raised.argsort(descending=True)[:3].tolist() == [4, 3, 2]
+    assert raised[[0, 1, 5]].tolist() == [0.0, 0.0, 4.0]
 
 
 def test_channels_of_scale_zero_and_a_shift_leave_their_constant() -> None:
