@@ -101,6 +101,9 @@ class PenaltyGroups(ABC):
         Ties are broken by position; groups that are not penalised rank above all others.
         """
         norms = self.norms(flat).double()
+        if not len(norms):
+            # a network without hidden layers has no unit that could be removed
+            return norms
         for part in norms.split(self.counts):
             part.div_((part.sum() / (part != 0).sum().clamp(min=1)).clamp_(min=LEAST_DIVISOR))
             part.mul_(1 + 1e-6 * torch.linspace(0, 1, len(part)).to(part))
