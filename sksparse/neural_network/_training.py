@@ -258,7 +258,8 @@ class TrainedNet(SparseEstimator):
             left = size.left(module)
             sparsity = None if sparsity is None else max(0.0, 1 - (1 - sparsity) / left["weights"])
             flops = None if flops is None else min(1.0, flops / left["flops"])
-            units = None if units is None else min(1.0, units / left["units"])
+            # without any unit there is nothing to remove
+            units = None if units is None else min(1.0, units / (left["units"] or 1.0))
         return {"target_sparsity": sparsity, "target_flops": flops, "target_units": units}
 
     def _attach(self, module: nn.Module, task: Task) -> SparsifierRun:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter, functional
 
+from sksparse.compression import compact
 from sksparse.module_graph import ModuleGraph
 from tests.helpers.graph_checks import Code, check, randomised
 
@@ -295,3 +296,37 @@ def test_several_outputs_and_code_that_asks_for_shapes() -> None:
     assert not graph.obstacles
     assert not graph.removable.any()
     assert all(int(unit) in graph.kept_whole for unit in graph.input_units)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_last_step_of_any_number_of_units(kind: type[nn.RNNBase], width: int) -> None:
+    class LastStep(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.states = kind(5, width, batch_first=True)
+            self.linear = nn.Linear(width, 4)
+
+        def forward(self, x):
+            return self.linear(self.states(x)[0][:, -1])
+
+    assert compact(LastStep(), torch.randn(2, 7, 5)).widths == {"states": (width, width)}
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_flattened_channels_of_any_number(channels: int) -> None:
+    module = nn.Sequential(nn.Conv2d(1, channels, 3), nn.Flatten(), nn.Linear(16 * channels, 2))
+    assert compact(module, torch.randn(2, 1, 6, 6)).widths == {"0": (channels, channels)}
+
+
+def test_positions_that_are_picked_twice_stay_refused() -> None:
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(3, 2), nn.Linear(2, 2)
+
+        def forward(self, x):
+            return self.last(self.first(x)[:, [0, -1]])
+
+    with pytest.raises(ValueError, match="by their position"):
+        compact(Twice(), torch.randn(2, 3))
