@@ -169,9 +169,11 @@ def stack(walk: Walk, node: fx.Node, name: str, layer: Any, values: Any, dim: in
 
 def _joined(walk: Walk, join: Any, values: list[Value], dim: int) -> Value:
     """Values with units of their own in one tensor."""
+    longer = [[m != n for m, n in zip(v.doubled_shape, v.shape, strict=True)] for v in values]
     doubled = [labels for v in values if (labels := v.doubled_labels()) is not None]
+    is_known = len(doubled) == len(values) and all(one == longer[0] for one in longer)
     labels = join([v.labels() for v in values], dim)
-    return walk.value_of(labels, join(doubled, dim) if len(doubled) == len(values) else None)
+    return walk.value_of(labels, join(doubled, dim) if is_known else None)
 
 
 def constant(walk: Walk, node: fx.Node, name: str, layer: Any, *_: Any, **__: Any) -> Value:

@@ -225,6 +225,17 @@ def _doubled(units: Indices) -> Indices:
     return np.repeat(pairs, np.repeat(lengths, 2))
 
 
+def doubles(doubled: Tensor, labels: Tensor) -> bool:
+    """Whether the second units all stand on one axis, which alone became longer for them.
+
+    Otherwise numbers in the code made another axis longer, such as that of the rows.
+    """
+    if doubled.ndim != labels.ndim:
+        return False
+    longer = [k for k, n in enumerate(labels.shape) if doubled.shape[k] != n]
+    return len(longer) == 1 and axes_of(doubled < 0) == longer
+
+
 def axes_of(labels: Tensor, doubled: Tensor | None = None) -> list[int]:
     """The axes along which units differ, or would if there were two in the place of each."""
     tensors = [labels] if doubled is None else [labels, doubled]

@@ -27,6 +27,7 @@ from sksparse.module_graph._value import (
     Source,
     Value,
     axes_of,
+    doubles,
     line_along,
 )
 
@@ -201,6 +202,8 @@ class Walk:
 
     def value_of(self, labels: Tensor, doubled: Tensor | None = None) -> Value:
         """A tensor by the unit at each of its positions, and with two in the place of each."""
+        if doubled is not None and not doubles(doubled, labels):
+            doubled = None
         axes, shape = axes_of(labels, doubled), tuple(labels.shape)
         if len(axes) == 1:
             return Value(shape, axes[0], line_along(labels, axes[0]))
