@@ -82,7 +82,7 @@ class ProductGates(Sparsifier):
     the share of what is left falls to the target, where a group counts as gone whose norm is
     below a twentieth of the mean in its layer. When the target is met, or before a layer shrinks
     as a whole, as in front of a batch normalisation, which undoes any scale, the groups of least
-    norm relative to the mean in their layer are removed, and the others trained without the penalty.
+    norm relative to the mean in their layer are removed; the others train without the penalty.
 
     Parameters
     ----------

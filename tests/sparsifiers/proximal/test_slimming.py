@@ -76,7 +76,7 @@ def test_no_layer_is_emptied() -> None:
 
 
 @pytest.mark.parametrize("target", [{"target_units": 0.7}, {"target_flops": 0.5}])
-@pytest.mark.parametrize(("share", "least"), [(0.5, 2), (1.0, 3)])
+@pytest.mark.parametrize("share, least", [(0.5, 2), (1.0, 3)])
 def test_a_share_of_each_layer_goes_last(
     target: dict[str, float], share: float, least: int
 ) -> None:
