@@ -10,7 +10,7 @@ from attached import NO_PROBE, attach
 from sklearn.datasets import load_digits
 from torch import nn
 
-from sksparse.neural_network import SparseMLPClassifier, SparseNetClassifier
+from sksparse.neural_network import SparseMLPClassifier
 from sksparse.neural_network.training._smaller import take_out
 from sksparse.sparsifiers import ProductGates
 
@@ -180,26 +180,6 @@ def test_units_are_removed_in_an_estimator() -> None:
         model.fit(X, y)
     assert model.score(X, y) > 0.8
     assert 28 <= sum(model.architecture_[1:-1]) <= 30
-
-
-@pytest.mark.filterwarnings("ignore:The objective still fell")
-def test_a_normalised_convolution_still_learns() -> None:
-    X, y = load_digits(return_X_y=True)
-
-    def network() -> nn.Module:
-        return nn.Sequential(
-            *(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(8, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), nn.Flatten()),
-            nn.Linear(16, 10),
-        )
-
-    images = X[:800].reshape(-1, 1, 8, 8).astype("float32") / 16
-    model = SparseNetClassifier(
-        network, sparsifier="product_gates", target_flops=0.3, max_iter=25, random_state=0
-    )
-    with torch.enable_grad():
-        model.fit(images, y[:800])
-    assert model.score(images, y[:800]) > 0.85
 
 
 @pytest.mark.parametrize("options", [{"depth": 1}, {"unit_weights": "both"}, {"threshold": -1}])

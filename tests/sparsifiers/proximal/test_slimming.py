@@ -75,8 +75,14 @@ def test_no_layer_is_emptied() -> None:
     assert (module[1].weight != 0).nonzero().squeeze(1).tolist() == [largest]
 
 
-@pytest.mark.parametrize("target", [{"target_units": 0.7}, {"target_flops": 0.5}])
-@pytest.mark.parametrize("share, least", [(0.5, 2), (1.0, 3)])
+@pytest.mark.parametrize(
+    "target, share, least",
+    [
+        ({"target_units": 0.7}, 0.5, 2),
+        ({"target_units": 0.7}, 0.2, 1),
+        ({"target_flops": 0.5}, 0.5, 1),
+    ],
+)
 def test_a_share_of_each_layer_goes_last(
     target: dict[str, float], share: float, least: int
 ) -> None:
@@ -85,8 +91,7 @@ def test_a_share_of_each_layer_goes_last(
     order = module[1].weight.argsort(descending=True)
     run = run_of(module, NetworkSlimming(min_layer_share=share), **target)
     run.begin_phase(run.phases[-1], NO_PROBE)
-    # half of 0.7 times 4 channels, rounded up, and so on
-    least = least if "target_units" in target else least - 1
+    # the share times the target times 4 channels, rounded up
     assert (module[1].weight[order] != 0).tolist() == [i < least for i in range(4)]
     assert run.share_left() <= next(iter(target.values())) + 1e-9
 
