@@ -72,10 +72,12 @@ _MODULE_OF_NAME = {
     "SparseNetRegressor": "neural_network",
 }
 _SUBPACKAGES = (
+    "compression",
     "feature_selection",
     "inspection",
     "linear_model",
     "losses",
+    "module_graph",
     "neural_network",
     "penalties",
     "solvers",

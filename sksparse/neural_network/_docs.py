@@ -148,8 +148,10 @@ FITTED = """sparsity_ : float
         and after dead units are taken out.
     flops_ : int
         FLOPs for one row without dead units: two for each multiplication by a weight.
-    dense_n_units_, dense_flops_
-        The same for the dense network.
+    dense_n_units_ : dict of str to int
+        The units of each hidden layer of the dense network.
+    dense_flops_ : int
+        The FLOPs of the dense network for one row.
     layer_sizes_ : dict of str to dict
         For each layer by name its "units", "parameters" and "flops", each a pair: what is left
         without dead units, and what the dense network has.

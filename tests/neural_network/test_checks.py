@@ -37,7 +37,12 @@ class Network(nn.Sequential):
         super().__init__(nn.Linear(n_features, 10), nn.Tanh(), nn.Linear(10, n_outputs))
 
 
-@parametrize_with_checks([SparseMLPClassifier(sparsifier=name, **MLP) for name in SPARSIFIERS])
+def options_of(name: str | None) -> dict[str, Any]:
+    """A sparsifier, with the layers that it needs."""
+    return {"sparsifier": name, "batch_norm": name == "slimming"}
+
+
+@parametrize_with_checks([SparseMLPClassifier(**options_of(name), **MLP) for name in SPARSIFIERS])
 @pytest.mark.filterwarnings("ignore:No features were selected:UserWarning")
 def test_classifier_contract(
     estimator: BaseEstimator, check: Callable[[BaseEstimator], None]
@@ -48,7 +53,7 @@ def test_classifier_contract(
 # scikit-learn sets alpha=0.01 here, whose penalty grows with the number of weights
 @parametrize_with_checks(
     [
-        SparseMLPRegressor(sparsifier=name, **{**MLP, "hidden_layer_sizes": (10,)})
+        SparseMLPRegressor(**options_of(name), **{**MLP, "hidden_layer_sizes": (10,)})
         for name in SPARSIFIERS
     ]
 )

@@ -85,6 +85,7 @@ def test_any_module_is_trained_and_pruned(sparsifier: Sparsifier) -> None:
             max_iter=40,
             steps_per_epoch=4,
             n_samples=120,
+            example=torch.from_numpy(X[:2]),
         )
         net = PhasedNet(
             module,
