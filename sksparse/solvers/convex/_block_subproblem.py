@@ -292,9 +292,9 @@ class Subproblem(WorkingModel):
             return []
         system.flat[:: len(system) + 1] += 1e-12 * system.trace()
         weights = np.linalg.solve(system, np.ones(len(system)))
-        # from the last one, so that coefficients at a bound stay exactly there
-        last = iterates[-1]
-        found = last + (weights / weights.sum()) @ (iterates[1:] - last)
+        found = (weights / weights.sum()) @ iterates[1:]
+        # coefficients at a bound stay exactly there
+        found = np.where((steps == 0.0).all(axis=0), iterates[-1], found)
         return [self.working.penalty.feasible(found.reshape(history.shape[1:]))]
 
 

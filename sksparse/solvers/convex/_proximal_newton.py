@@ -273,15 +273,16 @@ def _combination(
 
 def _combined(places: list[Place], weights: Array) -> Place:
     """Affine combination of iterates: coefficients, predictors and levels move together."""
-    # from the first one, number by number: coefficients that are tied in all of them stay so in
-    # every bit, and those at a bound stay exactly there
-    first, *others = places
-    moves = [
-        [w * (x - start) for x, start in zip(place, first, strict=True)]
-        for w, place in zip(weights[1:], others, strict=True)
-    ]
-    parts = zip(first, *moves, strict=True)
-    return Place(*(start + sum(moved) for start, *moved in parts))
+    # number by number, so that coefficients that are tied in all of them stay so in every bit
+    parts = zip(*places, strict=True)
+    return Place(*(_affine(part, weights) for part in parts))
+
+
+def _affine(parts: tuple[Array, ...], weights: Array) -> Array:
+    """Affine combination of arrays; a number that is the same in all, such as a bound, stays."""
+    combined = sum(w * x for w, x in zip(weights, parts, strict=True))
+    same = np.all([x == parts[0] for x in parts[1:]], axis=0)
+    return np.where(same, parts[0], combined)
 
 
 def _forms_gram(n_samples: int, n_columns: int) -> bool:
