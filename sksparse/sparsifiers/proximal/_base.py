@@ -35,6 +35,9 @@ class Tuning:
     n_updates : int
         Updates beyond which the first strength is weaker in proportion: what a penalty removes
         adds up over the updates.
+    first_reach : float
+        Share of the updates in which the first strength of gradient descent would bring a usual
+        weight to zero. Units that go early leave more training to the others.
     log_range : float
         By how much the logarithm of the strength can change in all updates.
     worth : float
@@ -46,6 +49,7 @@ class Tuning:
 
     first_strength: float = 1e-3
     n_updates: int = 1000
+    first_reach: float = 0.1
     log_range: float = 6.0
     worth: float = 0.02
     falling: float = 0.8
@@ -156,8 +160,9 @@ class ProximalRun(GroupedRun):
         """The strength with which the control begins, where it is adapted for so many updates."""
         if self.task.is_adaptive:
             return TUNING.first_strength / max(1.0, n_updates / TUNING.n_updates)
-        # it would bring a usual weight without other gradients to zero in the end
+        # it would bring a usual weight without other gradients to zero in this share of the updates
         reach = n_updates * self.task.learning_rate / (1 - self.task.momentum)
+        reach *= TUNING.first_reach
         usual = float(self.weights.square().mean().sqrt())
         return max(usual, LEAST_DIVISOR) / reach
 
