@@ -50,13 +50,29 @@ def test_classifier_contract(
     check(estimator)
 
 
-# scikit-learn sets alpha=0.01 here, whose penalty grows with the number of weights
-@parametrize_with_checks(
-    [
+#: Methods of whole units share what a fit does with the rest of a network.
+OF_UNITS = ("iss", "nisp", "product_gates", "random", "ssl", "taylor")
+
+
+def regressors(*, of_units: bool) -> list[SparseMLPRegressor]:
+    # scikit-learn sets alpha=0.01 here, whose penalty grows with the number of weights
+    return [
         SparseMLPRegressor(**options_of(name), **{**MLP, "hidden_layer_sizes": (10,)})
         for name in SPARSIFIERS
+        if (name in OF_UNITS) == of_units
     ]
-)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(regressors(of_units=True))
+@pytest.mark.filterwarnings("ignore:No features were selected:UserWarning")
+def test_regressor_contract_of_methods_of_units(
+    estimator: BaseEstimator, check: Callable[[BaseEstimator], None]
+) -> None:
+    check(estimator)
+
+
+@parametrize_with_checks(regressors(of_units=False))
 @pytest.mark.filterwarnings("ignore:No features were selected:UserWarning")
 def test_regressor_contract(
     estimator: BaseEstimator, check: Callable[[BaseEstimator], None]
