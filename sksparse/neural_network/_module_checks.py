@@ -166,8 +166,8 @@ def check_batch_size(module: nn.Module, batch_size: int, given: Any) -> None:
     normalises = any(isinstance(layer, _BatchNorm) for layer in module.modules())
     if normalises and batch_size == 1:
         raise ValueError(
-            "Batch normalisation needs at least 2 rows in a batch, but there is 1 sample: give more "
-            f"distinct rows, a larger batch_size than {given!r}, or no batch normalisation."
+            "Batch normalisation needs at least 2 rows in a batch, but there is 1 sample: give "
+            f"more distinct rows, a larger batch_size than {given!r}, or no batch normalisation."
         )
 
 
