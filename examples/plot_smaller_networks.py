@@ -50,6 +50,7 @@ module = nn.Sequential(
 common = {
     "max_iter": 25,
     "n_iter_no_change": 25,
+    "tol": 0.1,
     "learning_rate_init": 0.003,
     "random_state": 0,
 }
