@@ -182,9 +182,9 @@ class ProximalRun(GroupedRun):
         """The units that are left where there is no target."""
         return self.in_use()
 
+    @abstractmethod
     def unit_scores(self) -> Tensor:
         """For every unit, or other group, its score, where groups are removed as wholes."""
-        raise NotImplementedError
 
     @property
     def phases(self) -> tuple[Phase, ...]:
