@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
+from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers._task import Phase, Task
 from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.pruning._schedule import (
@@ -65,6 +66,34 @@ class UnitPruning(GradualSparsifier):
     schedule: str
     scope: str
     n_rounds: int
+
+    def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
+        """Make the run of one fit.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The network about to be trained.
+        task : Task
+            What the estimator asks for; `alpha` is the logarithm of the compression in FLOPs.
+
+        Returns
+        -------
+        run : SparsifierRun
+            A run of a dense phase, and of those that the schedule asks for.
+
+        Raises
+        ------
+        ValueError
+            When options do not fit each other or the network, the module cannot be followed or a
+            target cannot be met.
+        """
+        self._check()
+        return self._run(module, task)
+
+    @abstractmethod
+    def _run(self, module: nn.Module, task: Task) -> SparsifierRun:
+        """The run, with options that are checked."""
 
     def _check(self) -> None:
         """Refuse options that do not fit each other."""

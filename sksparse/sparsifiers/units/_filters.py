@@ -127,31 +127,13 @@ class FilterPruning(UnitPruning):
         self.sparsify_fraction = sparsify_fraction
         self.min_weight_displacement = min_weight_displacement
 
-    def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
-        """Make the run of one fit.
+    def _run(self, module: nn.Module, task: Task) -> SparsifierRun:
+        return _FilterRun(self, module, task)
 
-        Parameters
-        ----------
-        module : torch.nn.Module
-            The network about to be trained.
-        task : Task
-            What the estimator asks for; `alpha` is the logarithm of the compression in FLOPs.
-
-        Returns
-        -------
-        run : SparsifierRun
-            A run of a dense phase, and of those that the schedule asks for.
-
-        Raises
-        ------
-        ValueError
-            When options do not fit each other or the network, the module cannot be followed or a
-            target cannot be met.
-        """
-        self._check()
+    def _check(self) -> None:
+        super()._check()
         if self.scope == "global":
             self._check_global()
-        return _FilterRun(self, module, task)
 
     def _check_global(self) -> None:
         if self.order == "greedy":

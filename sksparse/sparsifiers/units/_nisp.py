@@ -108,28 +108,7 @@ class NISP(UnitPruning):
         self.sparsify_fraction = sparsify_fraction
         self.min_weight_displacement = min_weight_displacement
 
-    def attach(self, module: nn.Module, task: Task) -> SparsifierRun:
-        """Make the run of one fit.
-
-        Parameters
-        ----------
-        module : torch.nn.Module
-            The network about to be trained.
-        task : Task
-            What the estimator asks for; `alpha` is the logarithm of the compression in FLOPs.
-
-        Returns
-        -------
-        run : SparsifierRun
-            A run of a dense phase, and of those that the schedule asks for.
-
-        Raises
-        ------
-        ValueError
-            When the module cannot be followed, its last layer is no layer but a function, or a
-            target cannot be met.
-        """
-        self._check()
+    def _run(self, module: nn.Module, task: Task) -> SparsifierRun:
         return _NISPRun(self, module, task)
 
 
