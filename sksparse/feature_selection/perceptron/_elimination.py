@@ -26,6 +26,7 @@ class Elimination(InputMethod):
 
     def after_backward(self) -> None:
         weight = self.network.first.weight
+        assert weight.grad is not None
         gate = (weight.grad * weight.data).sum(dim=0)
         self._mean.mul_(DECAY).addcmul_(gate, gate, value=1 - DECAY)
 

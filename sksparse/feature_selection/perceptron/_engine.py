@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sksparse._fit_tasks import fit_tasks
-from sksparse._interrupts import check
+from sksparse._interrupts import check, signalled, worth_keeping
 from sksparse._progress import Progress
-from sksparse._typing import Array, Indices
+from sksparse._typing import Indices
+from sksparse.feature_selection.perceptron._input_path import InputPath
 from sksparse.feature_selection.perceptron._method import Criterion, InputMethod
 from sksparse.feature_selection.perceptron._network import keep_columns
 from sksparse.neural_network.training._data import Rows
+from sksparse.neural_network.training._updates import half_cosine
 
 #: Inputs leave at most so many at a time, as a share of those that are left.
 _AT_ONCE = 0.1
@@ -32,8 +34,8 @@ class ColumnTable(Protocol):
         """The given rows, dense."""
         ...
 
-    def select(self, rows: Tensor) -> Tensor:
-        """The same."""
+    def select(self, rows: Tensor) -> Any:
+        """The given rows, as they are held."""
         ...
 
     def keep(self, kept: Tensor) -> None:
@@ -78,29 +80,6 @@ class Schedule:
         return [(math.ceil(begin + span * math.log(n_features / c) / fall), c) for c in counts]
 
 
-@dataclass(frozen=True)
-class InputPath:
-    """What one run found.
-
-    Parameters
-    ----------
-    order : ndarray of shape (n_groups,)
-        The groups of features, those that left first at the beginning.
-    n_features : ndarray of shape (n_counts,)
-        Numbers of features that the network was scored with, falling.
-    scores, errors : ndarray of shape (n_counts,)
-        Its scores for the validation rows, and their standard errors.
-    is_complete : bool
-        Whether the run was not interrupted.
-    """
-
-    order: Indices
-    n_features: Indices
-    scores: Array
-    errors: Array
-    is_complete: bool = True
-
-
 class PathTraining:
     """A run: updates of the weights, and inputs that leave in between.
 
@@ -119,8 +98,10 @@ class PathTraining:
     score : callable
         Takes outputs, targets and weights of the validation rows; returns a score and its
         standard error.
-    always : torch.Tensor of shape (n_groups,)
-        Groups that stay.
+    sizes : torch.Tensor of shape (n_groups,)
+        Features of each group, also those that are no inputs since they are constant.
+    costs : torch.Tensor of shape (n_groups,)
+        What groups cost, in float64; those of 0 stay.
     progress : Progress
         Where lines about epochs go.
     """
@@ -133,16 +114,17 @@ class PathTraining:
         train: Rows,
         valid: Rows,
         criterion: Criterion,
-        score: Callable[[Tensor, Tensor, Tensor | None], tuple[float, float]],
-        always: Tensor,
+        score: Callable[[Tensor, Tensor, Tensor], tuple[float, float]],
+        sizes: Tensor,
+        costs: Tensor,
         progress: Progress,
     ) -> None:
         self.method, self.schedule, self.table = method, schedule, table
         self.train, self.valid = train, valid
         self.criterion, self.score = criterion, score
-        self.always, self.progress = always, progress
+        self.sizes, self.costs, self.progress = sizes, costs, progress
         network = method.network
-        self._columns = [network.first.weight, *method.column_parameters()]
+        self._columns: list[nn.Parameter] = [network.first.weight, *method.column_parameters()]
         others = [p for p in network.parameters() if p is not network.first.weight]
         self._optimizer = torch.optim.AdamW(
             [*self._columns, *others],
@@ -155,44 +137,57 @@ class PathTraining:
 
     def run(self) -> InputPath:
         """Train to the end."""
-        schedule, n_groups = self.schedule, len(self.always)
+        schedule = self.schedule
         per_epoch = math.ceil(len(self.train) / schedule.batch_size)
         n_updates, done = schedule.n_epochs * per_epoch, 0
         removals = schedule.removals(self._n_left, n_updates)[::-1]
         complete = True
-        with fit_tasks("epochs", schedule.n_epochs) as tasks:
-            for _ in range(schedule.n_epochs):
-                tasks.begin()
-                self.method.network.train()
-                for X, y, weight in self.train.batches(schedule.batch_size, shuffle=True):
-                    check()
-                    rate = schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * done / n_updates))
-                    self._update(X, y, weight, rate)
-                    done += 1
-                    while removals and removals[-1][0] <= done:
-                        _, n_left = removals.pop()
-                        self._remove(n_left)
-                self.progress.step(self._progress_text)
-                if tasks.end():
-                    complete = False
-                    break
+        try:
+            with fit_tasks("epochs", schedule.n_epochs) as tasks:
+                for _ in range(schedule.n_epochs):
+                    tasks.begin()
+                    for X, y, weight in self.train.batches(schedule.batch_size, shuffle=True):
+                        check()
+                        self._update(X, y, weight, half_cosine(done / n_updates))
+                        done += 1
+                        while removals and removals[-1][0] <= done:
+                            self._remove(removals.pop()[1])
+                    self.progress.step(self._progress_text)
+                    if tasks.end():
+                        raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            if signalled() and not (self._scored and worth_keeping()):
+                raise
+            complete = False
         self._note_score()
-        left = torch.argsort(self._group_scores(), stable=True)
-        gone = torch.cat([*self._gone, left[~torch.isin(left, torch.cat([*self._gone, left[:0]]))]])
-        assert len(gone) == n_groups
         counts, scores, errors = np.transpose(self._scored)
-        return InputPath(gone.numpy(), counts.astype(np.intp), scores, errors, complete)
+        return InputPath(self._order(), counts.astype(np.intp), scores, errors, complete)
+
+    def _order(self) -> Indices:
+        """All groups, those that are left behind those that left, by their scores."""
+        last = torch.argsort(self._group_scores(), stable=True)
+        order: Indices = torch.cat([*self._gone, last[self._is_left[last]]]).numpy()
+        return order
+
+    @property
+    def _is_left(self) -> Tensor:
+        """Mask of the groups that are left."""
+        mask = torch.zeros(len(self.costs), dtype=torch.bool)
+        mask[self.method.group_of] = True
+        return mask
 
     @property
     def _n_left(self) -> int:
-        return len(self.method.group_of)
+        """Number of features that are left."""
+        return int(self.sizes[self._is_left].sum())
 
     def _progress_text(self) -> str:
         score = f", score {self._scored[-1][1]:.4f}" if self._scored else ""
         return f"{self._n_left} features left{score}"
 
-    def _update(self, X: Tensor, y: Tensor, weight: Tensor | None, rate: float) -> None:
+    def _update(self, X: Tensor, y: Tensor, weight: Tensor | None, factor: float) -> None:
         optimizer, method = self._optimizer, self.method
+        rate = factor * self.schedule.learning_rate
         optimizer.param_groups[0]["lr"] = rate
         optimizer.zero_grad()
         method.loss(X, y, weight, self.criterion).backward()
@@ -205,12 +200,13 @@ class PathTraining:
     def _remove(self, n_left: int) -> None:
         """Note the score of the network, and let groups of inputs go until so few are left."""
         self._note_score()
-        scores, groups = self._group_scores(), self.method.group_of
-        sizes = torch.bincount(groups, minlength=len(scores))
-        order = torch.argsort(scores, stable=True)
-        order = order[(sizes[order] > 0) & ~self.always[order]]
-        before = self._n_left - torch.cumsum(sizes[order], 0) + sizes[order]
-        leaving = order[before > n_left]
+        groups = self.method.group_of
+        order = torch.argsort(self._group_scores(), stable=True)
+        order = order[(self._is_left & (self.costs > 0))[order]]
+        sizes = self.sizes[order]
+        # the last group may take more than has to go, but one stays
+        leaving = order[self._n_left - torch.cumsum(sizes, 0) + sizes > n_left]
+        leaving = leaving[: int(self._is_left.sum()) - 1]
         if not len(leaving):
             return
         self._gone.append(leaving)
@@ -221,18 +217,18 @@ class PathTraining:
         self.table.keep(kept)
 
     def _group_scores(self) -> Tensor:
-        """The sum of the scores of each group's inputs, infinite for those that stay."""
-        sums = torch.zeros(len(self.always), dtype=torch.float64)
+        """Scores of groups for what they cost: infinite for those that stay."""
+        sums = torch.zeros(len(self.costs), dtype=torch.float64)
         sums.index_add_(0, self.method.group_of, self.method.scores().double())
-        return torch.where(self.always, torch.inf, sums)
+        return torch.where(self.costs > 0, sums / self.costs, torch.inf)
 
     @torch.no_grad()
     def _note_score(self) -> None:
-        network = self.method.network.eval()
-        parts = [
-            (self.method.forward(X), y, weight) for X, y, weight in self.valid.batches(_EVALUATED)
-        ]
+        network, outputs, targets, weights = self.method.network.eval(), [], [], []
+        for X, y, weight in self.valid.batches(_EVALUATED):
+            outputs.append(self.method.forward(X))
+            targets.append(y)
+            weights.append(torch.ones(len(y)) if weight is None else weight)
         network.train()
-        outputs, targets = (torch.cat([part[k] for part in parts]) for k in (0, 1))
-        weight = None if self.valid.weight is None else torch.cat([part[2] for part in parts])
-        self._scored.append((self._n_left, *self.score(outputs, targets, weight)))
+        score, error = self.score(torch.cat(outputs), torch.cat(targets), torch.cat(weights))
+        self._scored.append((self._n_left, score, error))

@@ -26,8 +26,8 @@ class InputMethod(ABC):
         The network, with all its inputs.
     n_updates : int
         Updates of the whole run.
-    strength : float
-        The strength of the method's penalty, where it has one.
+    strength : float or None
+        The strength of the method's penalty, where it has one; None is its own.
     penalty_weights : torch.Tensor of shape (n_inputs,)
         What it costs to keep an input, relative to the others; 0 for those that always stay.
     group_of : torch.Tensor of shape (n_inputs,)
@@ -38,7 +38,7 @@ class InputMethod(ABC):
         self,
         network: InputNetwork,
         n_updates: int,
-        strength: float,
+        strength: float | None,
         penalty_weights: Tensor,
         group_of: Tensor,
     ) -> None:
@@ -61,10 +61,10 @@ class InputMethod(ABC):
         """What is differentiated: the loss of a batch, and penalties that are smooth."""
         return criterion(self.forward(X), y, weight)
 
-    def after_backward(self) -> None:
+    def after_backward(self) -> None:  # noqa: B027
         """Gradients are there."""
 
-    def after_step(self, rate: float) -> None:
+    def after_step(self, rate: float) -> None:  # noqa: B027
         """Weights have been updated with this learning rate."""
 
     @abstractmethod
