@@ -161,7 +161,9 @@ class PathTraining:
             complete = False
         self._note_score()
         counts, scores, errors = np.transpose(self._scored)
-        return InputPath(self._order(), counts.astype(np.intp), scores, errors, complete)
+        n_epochs = math.ceil(done / per_epoch)
+        counts = counts.astype(np.intp)
+        return InputPath(self._order(), counts, scores, errors, n_epochs, complete)
 
     def _order(self) -> Indices:
         """All groups, those that are left behind those that left, by their scores."""
