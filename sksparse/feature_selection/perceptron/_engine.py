@@ -124,8 +124,8 @@ class PathTraining:
         self.criterion, self.score = criterion, score
         self.sizes, self.costs, self.progress = sizes, costs, progress
         network = method.network
-        self._columns: list[nn.Parameter] = [network.first.weight, *method.column_parameters()]
-        others = [p for p in network.parameters() if p is not network.first.weight]
+        self._columns: list[nn.Parameter] = [network.weight, *method.column_parameters()]
+        others = [p for p in network.parameters() if p is not network.weight]
         self._optimizer = torch.optim.AdamW(
             [*self._columns, *others],
             lr=schedule.learning_rate,

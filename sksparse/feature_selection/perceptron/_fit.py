@@ -121,8 +121,8 @@ class Runs:
         varies = self._source.varies
         if not varies.any():
             raise ValueError(
-                f"All {len(varies)} features of X are constant over the samples of positive "
-                "weight, so that there is nothing to rank; give features that vary."
+                f"All {len(varies)} features of X are constant over n_samples={len(self._rows)} of "
+                "positive weight, so that there is nothing to rank; give features that vary."
             )
         self.varies: Mask = np.bincount(data.group_of, weights=varies) > 0
 
