@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sksparse.sparsifiers._task import Task
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
+from sksparse.sparsifiers.structure._columns import Columns
 from sksparse.sparsifiers.structure._groups import Groups
 from sksparse.sparsifiers.structure._module_units import ModuleUnits
 from sksparse.sparsifiers.structure._target import Target
@@ -61,6 +62,32 @@ class UnitRemoval(ABC):
             "Removing whole units", "Choose granularity='weight', or change the module."
         )
         return ModuleUnits(picture, self.parameters)
+
+    def columns(self, *, positions: bool = False) -> Columns:
+        """The inputs of all layers, or the positions of their filters, as groups.
+
+        Parameters
+        ----------
+        positions : bool, default=False
+            Whether each position of a filter is a group of its own.
+
+        Returns
+        -------
+        columns : Columns
+
+        Raises
+        ------
+        ValueError
+            Where the target counts multiplications and the module cannot be followed.
+        """
+        target, example = self.task.target, self.task.example
+        counts_flops = target is not None and target.measure == "flops"
+        return Columns(
+            self.parameters,
+            self.units.graph if counts_flops else self.graph.picture,
+            positions=positions,
+            drops_features=example is not None and example.ndim == 2,
+        )
 
     def require_target(self) -> None:
         """Refuse, before training, a target that removing units cannot meet.

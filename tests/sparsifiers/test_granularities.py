@@ -25,8 +25,8 @@ CASES = [
     if name is not None and granularity not in ("weight", "layer")
 ]
 UNITS = [(name, granularity) for name, granularity in CASES if granularity == "unit"]
-#: Penalties count the FLOPs of whole units alone.
-PENALTIES = ("group", "sparse_group", "oscar", "product_gates", "ssl")
+#: Penalties of single weights, or of columns at whose end is a ranking of weights.
+RANKED = ("oscar", "product_gates")
 #: FLOPs, as weights of a perceptron, are met to the weights of one unit.
 ONE_UNIT = 0.1
 
@@ -63,13 +63,15 @@ def left(model: SparseMLPClassifier) -> tuple[float, float]:
 @pytest.mark.parametrize("name, granularity", CASES)
 def test_a_share_of_the_weights_and_of_the_flops(data: Any, name: str, granularity: str) -> None:
     targets = [{"target_sparsity": 0.6}, {"target_flops": 0.4}]
-    if name in PENALTIES and granularity != "unit":
+    if granularity in ("shape", "both") or (name in RANKED and granularity == "input"):
         targets.pop()
     for target in targets:
         model = make(name, granularity, **target).fit(*data)
         weights, _ = left(model)
         assert weights <= 0.4 + 1e-6 + 0.5 / 470
         assert weights > 0.4 - 2 * ONE_UNIT
+        if "target_flops" in target:
+            assert 0.4 - ONE_UNIT < model.flops_ / model.dense_flops_ <= 0.4
 
 
 @pytest.mark.parametrize("name, granularity", UNITS)

@@ -90,7 +90,7 @@ class ProximalRun(GroupedRun):
         What the estimator asks for.
     whole : bool, default=False
         Whether whole groups are removed in the end, not single weights.
-    removed_kind : {"unit", "input", "shape", "layer"}, default="unit"
+    removed_kind : {"unit", "input", "layer"}, default="unit"
         What these groups are.
 
     Attributes

@@ -13,8 +13,8 @@ from sksparse.sparsifiers.proximal._groups import (
     UnitGroups,
     WeightGroups,
 )
+from sksparse.sparsifiers.structure._branches import Branches
 from sksparse.sparsifiers.structure._dead_units import keep_alive
-from sksparse.sparsifiers.structure._disjoint_groups import branches, columns
 from sksparse.sparsifiers.structure._groups import Groups
 
 
@@ -23,7 +23,7 @@ class GroupedRun(SparsifierRun):
 
     #: Whether whole groups are removed in the end, not single weights.
     whole = False
-    #: What these groups are: units of the module, inputs of layers, shapes or branches ("layer").
+    #: What these groups are: units of the module, inputs of layers, or branches ("layer").
     removed_kind = "unit"
 
     def groups_of(self, kind: str) -> PenaltyGroups:
@@ -72,10 +72,9 @@ class GroupedRun(SparsifierRun):
         """What is removed as a whole."""
         if self.removed_kind == "unit":
             return self.units
-        picture = self.units.graph
         if self.removed_kind == "layer":
-            return branches(self.parameters, picture)
-        return columns(self.parameters, picture, positions=self.removed_kind == "shape")
+            return Branches(self.parameters, self.units.graph)
+        return self.columns()
 
     def in_use(self) -> Tensor:
         """Which units are made by a weight that is not zero, and read by one; or other groups."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sksparse.penalties._operators import block_factors
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters, UnitGates
-from sksparse.sparsifiers.structure._disjoint_groups import branches
+from sksparse.sparsifiers.structure._branches import Branches
 from sksparse.sparsifiers.structure._module_units import ModuleUnits
 
 #: Norms are divided by no less.
@@ -214,7 +214,7 @@ class BranchGroups(PenaltyGroups):
 
     def __init__(self, units: ModuleUnits) -> None:
         parameters = units.parameters
-        groups = branches(parameters, units.graph)
+        groups = Branches(parameters, units.graph)
         self._n_groups = groups.n_units
         self._ids, self._other_ids = groups.group.tensor_split([parameters.n_weights])
         self._others = parameters.others

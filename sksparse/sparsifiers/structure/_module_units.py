@@ -21,7 +21,7 @@ ALL_ROLES = ("writes", "scales", "reads")
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """The positions on one axis of a parameter, and the unit at each; ``n_units`` for none."""
 
     tensor: str
@@ -75,13 +75,13 @@ class ModuleUnits(Groups):
         number[self.graph_units] = torch.arange(self.n_units, device=device)
         trained = set(parameters.names)
         self._places = [
-            _Place(s.tensor, s.axis, number[torch.from_numpy(s.units).to(device)], s.role)
+            Place(s.tensor, s.axis, number[torch.from_numpy(s.units).to(device)], s.role)
             for s in graph.slots
             if s.tensor in trained
         ]
         self._count_axes()
 
-    def _chosen(self, roles: Sequence[str]) -> list[_Place]:
+    def _chosen(self, roles: Sequence[str]) -> list[Place]:
         """The places of these roles, those of a tensor that is used several times once."""
         places = {(p.tensor, p.axis): p for p in self._places if p.role in roles}
         return list(places.values())
