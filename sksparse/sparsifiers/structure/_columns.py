@@ -36,7 +36,7 @@ class Columns(Groups):
     -----
     Multiplications are those of the module without its dead units and features, as ``compact``
     leaves it: a column counts as long as another one reads the same unit, as behind a shortcut
-    or an ``nn.Flatten``. Positions are not left out of a module and have no multiplications.
+    or an ``nn.Flatten``. A module has no form without single positions of filters.
     """
 
     def __init__(
@@ -47,7 +47,6 @@ class Columns(Groups):
         positions: bool = False,
         drops_features: bool = True,
     ) -> None:
-        self.measures = ("weights",) if positions else ("weights", "flops")
         self.noun = "position" if positions else "input"
         self._parameters = parameters
         self._gates = UnitGates(parameters, "shape" if positions else "input")
@@ -125,12 +124,15 @@ class Columns(Groups):
     def _shares(self, keep: Tensor, *, whole: bool) -> Iterator[float]:
         """What is left of each tensor: of its rows, times of its columns or of the units there."""
         live = self._live(keep)
+        if whole:
+            for place in self._places.values():
+                # a module has one unit of each layer at least
+                live[place.units[0]] |= not live[place.units].any()
         for name, kept in zip(self.layer_names, self._gates.unit_views(keep), strict=True):
             rows, columns = (self._places.get((name, axis)) for axis in (0, 1))
             share, is_left = 1.0, kept
             if rows is not None:
-                # a module has one unit of a layer at least
-                share = max(float(live[rows.units].double().mean()), whole / len(rows.units))
+                share = float(live[rows.units].double().mean())
             if columns is not None:
                 at_columns = live[columns.units].view(-1, *[1] * (kept.ndim - 2))
                 is_left = at_columns if whole else kept & at_columns

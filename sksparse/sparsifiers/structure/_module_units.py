@@ -52,7 +52,6 @@ class ModuleUnits(Groups):
         The numbers of the units in the graph.
     """
 
-    measures = ("weights", "flops", "units")
     noun = "unit"
 
     def __init__(self, graph: ModuleGraph, parameters: FlatParameters) -> None:

@@ -21,7 +21,6 @@ from sksparse.sparsifiers.pruning._schedule import (
     GradualSparsifier,
     phases_in_rounds,
 )
-from sksparse.sparsifiers.structure._module_units import ModuleUnits
 from sksparse.sparsifiers.structure._target import Target
 from sksparse.sparsifiers.units._choice import least_left
 
@@ -131,7 +130,7 @@ class UnitPruningRun(GradualRun):
     phase_name = "remove"
     shares_displacement = True
     compacts = True
-    measures = ModuleUnits.measures
+    measures = ("weights", "flops", "units")
 
     _options: UnitPruning
 
