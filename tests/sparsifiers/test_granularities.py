@@ -37,9 +37,11 @@ def data() -> tuple[np.ndarray, np.ndarray]:
     return StandardScaler().fit_transform(X), y
 
 
-def make(name: str, granularity: str, **changes: Any) -> SparseMLPClassifier:
+def make(
+    name: str, granularity: str, widths: tuple[int, ...] = (20, 10), **changes: Any
+) -> SparseMLPClassifier:
     return SparseMLPClassifier(
-        (20, 10),
+        widths,
         sparsifier=name,
         granularity=granularity,
         max_iter=6,
@@ -81,6 +83,14 @@ def test_a_share_of_the_units(data: Any, name: str, granularity: str) -> None:
     assert units <= 0.5
     with pytest.raises(ValueError, match=r"target_units=0\.01 cannot be met.*0\.0667 of the units"):
         make(name, granularity, target_units=0.01).fit(*data)
+
+
+@pytest.mark.parametrize("name", [name for name, _ in UNITS if name != "slimming"])
+def test_a_network_without_hidden_units_is_refused(data: Any, name: str) -> None:
+    message = r"granularity='unit' has nothing to remove: .*hidden_layer_sizes=\(\)\. Give it"
+    for target in ({}, {"target_flops": 0.5}, {"target_sparsity": 0.5}):
+        with pytest.raises(ValueError, match=message):
+            make(name, "unit", (), **target).fit(*data)
 
 
 @pytest.mark.parametrize("name", [name for name in SPARSIFIERS if name is not None])

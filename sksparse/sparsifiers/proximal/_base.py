@@ -122,6 +122,8 @@ class ProximalRun(GroupedRun):
         super().__init__(module, task)
         self._options = options
         self.whole = whole
+        if whole and removed_kind == "unit":
+            self.require_units()
         strengths = options.layer_strengths
         self.factors = self.parameters.per_tensor(
             "layer_strengths", 1.0 if strengths is None else strengths

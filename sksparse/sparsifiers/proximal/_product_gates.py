@@ -181,6 +181,7 @@ class _ProductRun(GroupedRun):
         self._options = options
         self._strength = options.default_alpha if task.alpha is None else task.alpha
         if self.whole:
+            self.require_units()
             self.require_target()
         self._control: StrengthControl | None = None
         self._kept: Tensor | None = None

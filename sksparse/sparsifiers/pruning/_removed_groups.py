@@ -9,7 +9,6 @@ from torch import Tensor
 
 from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers.pruning._asked import asked_target
-from sksparse.sparsifiers.structure._branches import Branches
 from sksparse.sparsifiers.structure._columns import Columns
 from sksparse.sparsifiers.structure._groups import Groups
 from sksparse.sparsifiers.structure._module_units import ModuleUnits
@@ -61,27 +60,15 @@ class RemovedGroups:
         return None if granularity == "weight" else cls(run, granularity, by_layer=scope == "layer")
 
     def _make(self, run: SparsifierRun, granularity: str) -> Groups:
-        module = type(run.module).__name__
-        if granularity in ("input", "shape"):
-            option = f"granularity={granularity!r}"
-            run.graph.require_axis(granularity, option, "Choose 'unit' or 'weight'.")
-            self._columns = run.columns(positions=granularity == "shape")
-            return self._columns
         if granularity == "layer":
-            picture = run.units.graph
-            if not picture.branches:
-                raise ValueError(
-                    f"The module {module} has no branch beside a shortcut, so that "
-                    "granularity='layer' has nothing to remove; choose another granularity."
-                )
-            return Branches(run.parameters, picture)
-        self._units = run.units
-        if not self._units.n_units:
-            raise ValueError(
-                f"The module {module} has no units between its layers, so that "
-                "granularity='unit' has nothing to remove; choose another granularity."
-            )
-        return self._units
+            return run.branches()
+        if granularity == "unit":
+            self._units = run.require_units()
+            return self._units
+        option = f"granularity={granularity!r}"
+        run.graph.require_axis(granularity, option, "Choose 'unit' or 'weight'.")
+        self._columns = run.columns(positions=granularity == "shape")
+        return self._columns
 
     def sums(self, values: Tensor, role: str = "writes") -> Tensor:
         """For each group the sum over its weights; of a unit over those of one role.

@@ -51,12 +51,7 @@ class GroupRemoval:
         self._groups: Groups | None = None
         self._columns: Columns | None = None
         if granularity == "unit":
-            self._units = self._groups = run.units
-            if not self._units.n_units:
-                raise ValueError(
-                    f"The module {type(run.module).__name__} has no units between its layers, so "
-                    "that granularity='unit' has nothing to remove; choose another granularity."
-                )
+            self._units = self._groups = run.require_units()
         elif granularity == "input":
             run.graph.require_axis("input", f"{name} of inputs", "Choose another granularity.")
             self._groups = self._columns = run.columns()

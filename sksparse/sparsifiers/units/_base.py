@@ -137,6 +137,7 @@ class UnitPruningRun(GradualRun):
     def __init__(self, options: UnitPruning, module: nn.Module, task: Task) -> None:
         super().__init__(module, task)
         self._options = options
+        self.require_units()
         self.target = self._resolve_target()
         n_layers = len(self.units.layer_names)
         self._dense_sizes = torch.bincount(self.units.layer, minlength=n_layers)
