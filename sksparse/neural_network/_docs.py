@@ -146,9 +146,9 @@ FITTED = """sparsity_ : float
         For each weight tensor, by its name in ``module_``, its non-zero weights as a share of all
         weights of the dense tensor.
     n_units_ : dict of str to int
-        Units of each hidden layer that are not dead, by the name of the layer. Like ``flops_`` it
-        is found when it is asked for, where the module can be followed, and is the same before
-        and after dead units are taken out.
+        Units of each hidden layer that are not dead, by the name of the layer; 0 where it was
+        removed with its branch. Like ``flops_`` it is found when it is asked for, where the module
+        can be followed, and is the same before and after dead units are taken out.
     flops_ : int
         FLOPs for one row without dead units: two for each multiplication by a weight.
     dense_n_units_ : dict of str to int
