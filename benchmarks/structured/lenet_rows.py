@@ -136,7 +136,8 @@ def ssl(seed: int, strengths: list[float]) -> SparseNetClassifier:
     sparsifier = StructuredSparsity(
         channel_strength=0.0,
         layer_strengths=[*strengths, 0.0],
-        sparsify_fraction=0.5,
+        # 12 epochs shrink; small networks are cheap, and they need more of them
+        sparsify_fraction=0.2,
     )
     return model(
         seed,
@@ -147,6 +148,7 @@ def ssl(seed: int, strengths: list[float]) -> SparseNetClassifier:
         learning_rate="auto",
         learning_rate_init=0.05,
         weight_decay=0.0,
+        max_iter=60,
         compact_during=True,
     )
 
@@ -164,7 +166,7 @@ GROUPS = {
     "LeNet-5, ssl, 5-19 filters": Row(
         partial(ssl, strengths=[3.7, 2.4, 0.4]),
         (Limit("error", 0.8), Limit("widths", (5, 19))),
-        note="Wen 2016; third setting, after 6-12 filters at 0.77 % and 5-15 at 0.82 %",
+        note="Wen 2016; fourth setting, after 6-12 filters at 0.77 %, 5-15 at 0.82 %, 5-16 at 0.89 %",
         **COMMON,
     ),
     "LeNet-5, ssl, 3-12 filters": Row(
