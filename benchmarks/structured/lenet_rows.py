@@ -166,7 +166,7 @@ GROUPS = {
     "LeNet-5, ssl, 5-19 filters": Row(
         partial(ssl, strengths=[3.7, 2.4, 0.4]),
         (Limit("error", 0.8), Limit("widths", (5, 19))),
-        note="Wen 2016; fourth setting, after 6-12 filters at 0.77 %, 5-15 at 0.82 %, 5-16 at 0.89 %",
+        note="Wen 2016; fourth setting: 6-12 filters at 0.77 %, 5-15 at 0.82 %, 5-16 at 0.89 %",
         **COMMON,
     ),
     "LeNet-5, ssl, 3-12 filters": Row(
