@@ -13,7 +13,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sksparse.feature_selection import GroupLassoSelector, InfFS
+    from sksparse.feature_selection import GroupLassoSelector, InfFS, StabilitySelection
     from sksparse.linear_model import (
         OSCAR,
         OSCARCV,
@@ -70,9 +70,11 @@ _MODULE_OF_NAME = {
     "SparseMLPRegressor": "neural_network",
     "SparseNetClassifier": "neural_network",
     "SparseNetRegressor": "neural_network",
+    "StabilitySelection": "feature_selection",
 }
 _SUBPACKAGES = (
     "compression",
+    "datasets",
     "feature_selection",
     "inspection",
     "linear_model",
@@ -110,6 +112,7 @@ __all__ = [
     "SparseMLPRegressor",
     "SparseNetClassifier",
     "SparseNetRegressor",
+    "StabilitySelection",
 ]
 
 

@@ -49,7 +49,10 @@ IMPORTS = {
     "compression": ("sparsifiers.*",),
     "neural_network": ("neural_network.fitted",),
     "feature_selection": ("linear_model.*", "neural_network"),
+    "feature_selection.stability": ("feature_selection",),
+    "datasets": (),
     "inspection": (),
+    "inspection.selection": ("inspection",),
 }
 # Single modules that every subpackage may import, lowest first; each may import those before it.
 LEAVES = (

@@ -68,8 +68,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "SparseMLPRegressor": {"hidden_layer_sizes": (3,), **_EPOCH},
     "SparseNetClassifier": {"module": _module, **_EPOCH},
     "SparseNetRegressor": {"module": _module, **_EPOCH},
+    "StabilitySelection": {"n_resamples": 2, "alphas": 3, "random_state": 0},
 }
-PREDICTORS = sorted(set(OPTIONS) - {"GroupLassoSelector", "InfFS"})
+PREDICTORS = sorted(set(OPTIONS) - {"GroupLassoSelector", "InfFS", "StabilitySelection"})
 NETWORKS = sorted(name for name in OPTIONS if name.startswith("Sparse"))
 
 
