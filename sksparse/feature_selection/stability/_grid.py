@@ -8,12 +8,13 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from sksparse._typing import Array
-from sksparse.feature_selection.stability._path import HalfPath, Messages, Rng
+from sksparse.feature_selection.stability._path import HalfPath, Rng
+from sksparse.feature_selection.stability._votes import Messages
 
-# Strengths are looked for between these powers of ten.
-_LOWEST, _HIGHEST = -12, 15
-# Bisections, on a logarithmic scale, of the decade in which the first feature enters: to 8 %.
-_N_BISECTIONS = 5
+# Powers of ten: a strength at which as little is used as at any, and those at which more may be.
+_STRONGEST, _WEAKER = 12.0, (0.0, -3.0, -6.0, -9.0, -12.0)
+# The power at which the first feature enters is found so exactly: to 15 %.
+_PRECISION = 0.06
 # Correlations of noise are so much larger on half of the samples, and features enter earlier.
 _OF_HALVES = np.sqrt(2.0)
 
@@ -75,7 +76,7 @@ def check_strengths(strength: str, alphas: Any) -> Array:
 
 
 def automatic_strengths(path: HalfPath, n_strengths: int, eps: float, rng: Rng) -> Array | None:
-    """A geometric grid from where features enter; None where all are used at any strength.
+    """A geometric grid from where features enter; None where the strength makes no difference.
 
     Parameters
     ----------
@@ -87,6 +88,11 @@ def automatic_strengths(path: HalfPath, n_strengths: int, eps: float, rng: Rng) 
         The smallest strength as a share of the largest.
     rng : RandomState
         Where randomness of the fits comes from.
+
+    Raises
+    ------
+    ValueError
+        Where larger values of the parameter need not keep fewer features.
     """
     assert path.strength is not None
     if not is_penalty(path.strength):
@@ -95,25 +101,19 @@ def automatic_strengths(path: HalfPath, n_strengths: int, eps: float, rng: Rng) 
             f"larger they are; give the values of {path.strength!r} themselves, those that keep "
             "the fewest first."
         )
-    at = path.along(path.rows, rng)
-    silent = Messages([], [])
+    fit, silent = path.along(path.rows, rng), Messages([], [])
 
-    def count(exponent: float) -> int:
-        return int(at(10.0**exponent, silent).mask.sum())
+    def count(power: float) -> int:
+        return int(fit(10.0**power, silent).mask.sum())
 
-    high = 0
-    while (fewest := count(high)) > 0 and high < _HIGHEST:
-        high += 1
+    fewest = count(_STRONGEST)
     if fewest == path.X.shape[1]:
         return None
-    low = high - 1
-    while count(low) <= fewest and low > _LOWEST:
-        low -= 1
-    if low == _LOWEST:
-        # nothing enters, as for a constant target
-        return np.geomspace(1.0, eps, n_strengths)
-    none, some = low + 1.0, float(low)
-    for _ in range(_N_BISECTIONS):
+    some = next((power for power in _WEAKER if count(power) > fewest), None)
+    if some is None:
+        return None
+    none = _STRONGEST
+    while none - some > _PRECISION:
         middle = 0.5 * (none + some)
         none, some = (none, middle) if count(middle) > fewest else (middle, some)
     return np.geomspace(1.0, eps, n_strengths) * _OF_HALVES * 10.0**none

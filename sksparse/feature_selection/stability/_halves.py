@@ -9,7 +9,6 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from sksparse._typing import Indices
-from sksparse._validation import as_numpy, targets_of_one_type
 from sksparse.feature_selection._targets import looks_like_classes
 
 
@@ -21,10 +20,10 @@ def strata_of(estimator: Any, y: Any, rows: Indices) -> Indices:
     estimator : estimator
         What is fitted to the halves. Of one that is neither classifier nor regressor, targets of
         names or of few distinct numbers are taken for classes.
-    y : array-like or None
-        Targets.
+    y : ndarray of shape (n_samples,) or None
+        Targets; those of any other shape are quantities.
     rows : ndarray
-        The samples of positive weight.
+        The samples to draw from.
 
     Returns
     -------
@@ -37,8 +36,7 @@ def strata_of(estimator: Any, y: Any, rows: Indices) -> Indices:
         Where a classifier would miss a class in one of the halves.
     """
     one = np.zeros(len(rows), dtype=np.intp)
-    y = None if y is None else np.asarray(targets_of_one_type(as_numpy(y, "y")))
-    if y is None or is_regressor(estimator) or y.dtype.names or y.squeeze().ndim != 1:
+    if y is None or is_regressor(estimator) or y.dtype.names or np.prod(y.shape) != y.shape[0]:
         return one
     y = y.reshape(-1)[rows]
     if not is_classifier(estimator):

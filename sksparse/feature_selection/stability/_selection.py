@@ -12,17 +12,14 @@ from sklearn.base import clone
 from sklearn.utils import Tags, check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routing_enabled
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse._estimator import SparseEstimator
-from sksparse._fit_tasks import concurrent_fit_tasks
-from sksparse._interrupts import check, worth_keeping
-from sksparse._progress import Progress
 from sksparse._selection import FeatureSelectorMixin
 from sksparse._typing import Array, Mask
 from sksparse._validation import warn_if_more_than_all, warn_unless_converged
 from sksparse.feature_selection._group_lasso import GroupLassoSelector
+from sksparse.feature_selection._targets import check_targets
 from sksparse.feature_selection.stability._bounds import ASSUMPTIONS
 from sksparse.feature_selection.stability._control import Control, resolve
 from sksparse.feature_selection.stability._grid import (
@@ -31,17 +28,10 @@ from sksparse.feature_selection.stability._grid import (
     strength_of,
 )
 from sksparse.feature_selection.stability._halves import strata_of
-from sksparse.feature_selection.stability._path import (
-    LARGEST_SEED,
-    HalfPath,
-    KeptInside,
-    Messages,
-    Tally,
-)
-from sksparse.feature_selection.stability._samples import read_samples
-
-# Fewer pairs are no resampling.
-_FEWEST_PAIRS = 2
+from sksparse.feature_selection.stability._path import HalfPath
+from sksparse.feature_selection.stability._resampling import FEWEST_PAIRS, resample
+from sksparse.feature_selection.stability._samples import Samples, read_samples
+from sksparse.feature_selection.stability._votes import Tally
 
 
 class StabilitySelection(FeatureSelectorMixin, SparseEstimator):
@@ -104,8 +94,8 @@ class StabilitySelection(FeatureSelectorMixin, SparseEstimator):
         The values of that parameter; or of one whose name ends with "alpha" how many. The largest
         is then where the first feature enters on all samples, times the square root of 2. Values
         of an alpha are used from large to small, others in the order given: put those that keep the
-        fewest features first. None fits the estimator as it is, which is also done where it uses
-        all features at any alpha.
+        fewest features first. None fits the estimator as it is, which is also done where an
+        automatic grid makes no difference, as where all features are used at any alpha.
     eps : float, default=0.01
         The smallest strength of an automatic grid, as a share of the largest.
     importance_getter : "auto", str or callable, default="auto"
@@ -171,8 +161,10 @@ class StabilitySelection(FeatureSelectorMixin, SparseEstimator):
     A path ends as soon as ``max_features`` have entered, and keeps at weaker strengths what it has
     at its end. An estimator with ``warm_start=True`` goes on from one strength to the next.
 
-    Halves have as many samples of every class, up to one. Sample weights are handed to the
-    estimator; samples of weight zero are left out.
+    Halves have as many samples of every class, up to one. Sample weights that are whole numbers, of
+    at most ten on average, are repetitions of samples, which may fall into both halves; others are
+    handed to the estimator. Samples of weight zero are left out. What is drawn does not depend on
+    the order of the samples, unless they hold others than numbers.
 
     References
     ----------
@@ -209,7 +201,7 @@ class StabilitySelection(FeatureSelectorMixin, SparseEstimator):
         "max_features": [Interval(Integral, 1, None, closed="left"), StrOptions({"all"}), None],
         "error_bound": [Interval(Real, 0, None, closed="neither"), None],
         "assumption": [StrOptions(set(ASSUMPTIONS))],
-        "n_resamples": [Interval(Integral, _FEWEST_PAIRS, None, closed="left")],
+        "n_resamples": [Interval(Integral, FEWEST_PAIRS, None, closed="left")],
         "strength": [str],
         "alphas": [Interval(Integral, 1, None, closed="left"), "array-like", None],
         "eps": [Interval(Real, 0, 1, closed="neither")],
@@ -270,7 +262,7 @@ class StabilitySelection(FeatureSelectorMixin, SparseEstimator):
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
             Targets, as the estimator takes them.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, handed to the estimator.
+            Non-negative weights; an integer weight equals so many repetitions of the sample.
         **fit_params : dict
             Further arguments of its ``fit``; of those with an entry for each sample it gets the
             entries of the half. With metadata routing, what it requests.
@@ -290,6 +282,7 @@ class StabilitySelection(FeatureSelectorMixin, SparseEstimator):
             self._validate_params()
             estimator = self._base()
             samples = read_samples(self, estimator, X, y, sample_weight, fit_params)
+            self._choose_loss(estimator, samples)
             control = self._control()
             rng = check_random_state(self.random_state)
             strength = strength_of(estimator, self.strength, self.alphas)
@@ -306,9 +299,17 @@ class StabilitySelection(FeatureSelectorMixin, SparseEstimator):
                 getter=self.importance_getter,
             )
             path = self._with_strengths(path, rng)
-            tally = self._tally(path, rng)
+            tally = resample(
+                path,
+                self.n_resamples,
+                rng,
+                name=type(self).__name__,
+                n_jobs=self.n_jobs,
+                verbose=int(self.verbose),
+            )
             self._store(path, tally, control)
-        self._warn(tally.messages)
+        self._warn_of_error()
+        tally.messages.show_others()
         warn_unless_converged(tally.unfinished(self.n_resamples))
         return self
 
@@ -318,6 +319,12 @@ class StabilitySelection(FeatureSelectorMixin, SparseEstimator):
             return clone(self.estimator)
         lasso = GroupLassoSelector(warm_start=True)
         return lasso.set_fit_request(sample_weight=True) if _routing_enabled() else lasso
+
+    def _choose_loss(self, estimator: Any, samples: Samples) -> None:
+        """The loss of the lasso, by all samples: halves may show too few of a class to tell."""
+        if self.estimator is None and samples.y.ndim == 1:
+            weights = np.ones(len(samples.rows))
+            estimator.set_params(loss=check_targets(samples.y[samples.rows], "auto", weights).loss)
 
     def _control(self) -> Control:
         if self.max_features is not None and self.max_features != "all":
@@ -341,31 +348,6 @@ class StabilitySelection(FeatureSelectorMixin, SparseEstimator):
             strengths = check_strengths(path.strength, self.alphas)
         return path.at(strengths)
 
-    def _tally(self, path: HalfPath, rng: np.random.RandomState) -> Tally:
-        """What all halves select."""
-        seeds = rng.randint(LARGEST_SEED, size=self.n_resamples)
-        tally = Tally(len(path.strengths), self.n_features_in_)
-        with (
-            Progress(
-                type(self).__name__, "pair", self.n_resamples, verbose=int(self.verbose)
-            ) as progress,
-            concurrent_fit_tasks("pairs", self.n_resamples) as tasks,
-        ):
-            pairs = zip(seeds, tasks, strict=True)
-            jobs = (delayed(path.pair)(int(seed), task) for seed, task in pairs)
-            try:
-                for votes in Parallel(n_jobs=self.n_jobs, return_as="generator")(jobs):
-                    tally.add(votes)
-                    progress.step(tally.describe)
-                    check()
-            except KeptInside:
-                if tally.n_pairs < _FEWEST_PAIRS:
-                    raise
-            except KeyboardInterrupt:
-                if tally.n_pairs < _FEWEST_PAIRS or not worth_keeping():
-                    raise
-        return tally
-
     def _store(self, path: HalfPath, tally: Tally, control: Control) -> None:
         threshold, bound = control.settle(tally.mean_features, tally.n_pairs)
         self.alphas_ = None if path.strength is None else np.asarray(path.strengths)
@@ -378,10 +360,8 @@ class StabilitySelection(FeatureSelectorMixin, SparseEstimator):
         self.n_resamples_ = tally.n_pairs
         self.n_features_ = int(self._get_support_mask().sum())
 
-    def _warn(self, messages: Messages) -> None:
-        """Show each kind of warning of the fits once, and say where the error is too large."""
-        for other in {type(other): other for other in reversed(messages.others)}.values():
-            warnings.warn(other, stacklevel=3)
+    def _warn_of_error(self) -> None:
+        """Say so where more features were selected than keep the error that was asked for."""
         if self.error_bound is not None and self.error_bound_ > self.error_bound * (1 + 1e-12):
             warnings.warn(
                 f"error_bound={self.error_bound:g} is not kept: with {self.mean_features_:.4g} "
