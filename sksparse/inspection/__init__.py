@@ -14,6 +14,7 @@ from sksparse.inspection._regularization_path import RegularizationPathDisplay
 from sksparse.inspection._sparsity_path import SparsityPathDisplay
 from sksparse.inspection._sparsity_pattern import SparsityPatternDisplay
 from sksparse.inspection._training_history import TrainingHistoryDisplay
+from sksparse.inspection.selection._stability_path import StabilityPathDisplay
 
 __all__ = [
     "ClusterDisplay",
@@ -22,5 +23,6 @@ __all__ = [
     "RegularizationPathDisplay",
     "SparsityPathDisplay",
     "SparsityPatternDisplay",
+    "StabilityPathDisplay",
     "TrainingHistoryDisplay",
 ]

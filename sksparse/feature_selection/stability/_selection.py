@@ -70,7 +70,7 @@ class StabilitySelection(FeatureSelectorMixin, SparseEstimator):
         is the smallest one that keeps ``error_bound`` where both that and ``max_features`` are
         given, otherwise 0.75.
     max_features : int or "all", default=None
-        q, the most features that are selected from a half: those that enter first as the strength
+        The most features that are selected from a half, q: those that enter first as the strength
         falls, of those that enter together the ones of largest ``feature_importances_`` or
         norm of ``coef_``, and among equals by lot. None is the largest number that keeps
         ``error_bound`` at ``threshold``. "all" sets no limit; q is then estimated by the mean over
@@ -178,13 +178,13 @@ class StabilitySelection(FeatureSelectorMixin, SparseEstimator):
     >>> from sklearn.datasets import load_diabetes
     >>> from sksparse.feature_selection import StabilitySelection
     >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
-    >>> select = StabilitySelection(n_resamples=20, random_state=0).fit(X, y)
+    >>> select = StabilitySelection(error_bound=0.5, n_resamples=20, random_state=0).fit(X, y)
     >>> select.get_feature_names_out().tolist()
     ['bmi', 's5']
     >>> f"at most {select.max_features_} from a half, {select.error_bound_:.2f} by chance"
-    'at most 2 from a half, 0.76 by chance'
+    'at most 2 from a half, 0.42 by chance'
 
-    Of a forest, the ten most important features of each half:
+    Of a forest, the four most important features of each half:
 
     >>> from sklearn.ensemble import RandomForestRegressor
     >>> forest = RandomForestRegressor(20, max_depth=3)
