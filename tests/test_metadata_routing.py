@@ -73,7 +73,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 NOT_PREDICTING = {"GroupLassoSelector", "InfFS", "SparseMLPSelector", "StabilitySelection"}
 PREDICTORS = sorted(set(OPTIONS) - NOT_PREDICTING)
-NETWORKS = sorted(name for name in OPTIONS if name.startswith("Sparse"))
+NETWORKS = [name for name in PREDICTORS if name.startswith("Sparse")]
 
 
 def make(name: str) -> Any:

@@ -53,8 +53,8 @@ def strata_of(estimator: Any, y: Any, rows: Indices) -> Indices:
         )
     if counts.min() < 2:
         raise ValueError(
-            f"y has 1 sample of class {values[counts.argmin()].item()!r} with positive weight, and each "
-            "half of the samples needs one of every class: give at least two, or leave it out."
+            f"y has 1 sample of class {values[counts.argmin()].item()!r} with positive weight, and "
+            "each half of the samples needs one of every class: give at least two, or leave it out."
         )
     return np.asarray(codes)
 
