@@ -114,8 +114,8 @@ def _are_classes(y: Any, kind: str, n_values: int) -> bool:
     if y.dtype.kind in "iu" and n_values > 2 and not few:
         raise ValueError(
             f"loss='auto' cannot tell what y is: whole numbers with {n_values} distinct values are "
-            "many for classes. Choose loss='squared' or 'poisson' for quantities or counts, "
-            "'multinomial' for classes."
+            "many for classes. Choose loss='multinomial' for classes, or a loss for quantities, "
+            "such as 'squared'."
         )
     if y.dtype.kind != "f":
         return True
