@@ -9,6 +9,8 @@ from typing import Any
 from benchmarks.report import Report
 
 from .data import TABLES, Table
+from .known import describe_known
+from .limits import describe_limits
 from .measuring import ALL, CHOOSERS
 from .ours import NETWORKS
 from .verdicts import FASTER, Kept, Verdict, average, cells, judge, overlap, runs_of
@@ -37,6 +39,8 @@ def describe(report: Report, kept: Kept, absent: Collection[str]) -> None:
         if any(f"{name}, {chooser}" in kept for chooser in CHOOSERS):
             describe_table(report, name, table, kept)
     describe_all(report, kept)
+    describe_known(report, kept)
+    describe_limits(report, kept)
 
 
 def describe_table(report: Report, name: str, table: Table, kept: Kept) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from sksparse.feature_selection import GroupLassoSelector
+from sksparse.feature_selection import GroupLassoSelector, SparseMLPSelector
+from sksparse.feature_selection._path_selection import METHODS
 from sksparse.linear_model import L0Classifier, L0Regressor
 
 from .choosing import Choose, Chosen, Task
-
-#: Ways of the network's selector, the default first.
-METHODS = ("elimination", "gates", "group_lasso", "hierarchy", "deep_lasso", "attention")
 
 
 def best_subset(X: np.ndarray, y: np.ndarray, task: Task) -> Chosen:
@@ -23,11 +20,24 @@ def best_subset(X: np.ndarray, y: np.ndarray, task: Task) -> Chosen:
 
 
 def group_lasso(X: np.ndarray, y: np.ndarray, task: Task) -> Chosen:
-    """The group lasso; a group holds the coefficients of a column for all classes."""
+    """The group lasso; a group holds the coefficients of a column for all classes.
+
+    Without a ridge, as many columns as are asked for separate the digits, and the fit takes
+    minutes.
+    """
     return {
-        number: strongest(GroupLassoSelector(max_groups=number).fit(X, y).coef_)
+        number: strongest(
+            GroupLassoSelector(max_groups=number, l2=0.01, loss=loss_of(y, task)).fit(X, y).coef_
+        )
         for number in task.numbers
     }
+
+
+def loss_of(y: np.ndarray, task: Task) -> str:
+    """The loss: from many classes that are numbered, it cannot be told."""
+    if task.is_regression:
+        return "squared"
+    return "logistic" if len(np.unique(y)) == 2 else "multinomial"
 
 
 def strongest(coef: np.ndarray) -> np.ndarray:
@@ -38,10 +48,11 @@ def strongest(coef: np.ndarray) -> np.ndarray:
 
 def network(X: np.ndarray, y: np.ndarray, task: Task, *, method: str) -> Chosen:
     """The selector by a network: one fit ranks all columns."""
-    from sksparse.feature_selection import SparseMLPSelector
-
-    selector: Any = SparseMLPSelector(
-        method=method, max_features=min(task.numbers), random_state=task.seed
+    selector = SparseMLPSelector(
+        method=method,
+        max_features=min(task.numbers),
+        loss=loss_of(y, task),
+        random_state=task.seed,
     ).fit(X, y)
     # the columns that are kept share the first rank
     order = np.lexsort((-selector.feature_importances_, selector.ranking_))

@@ -92,10 +92,10 @@ def overlap(runs: list[dict[str, Any]], table: Table) -> float | None:
 
 
 def judge(name: str, chooser: str, kept: Kept) -> Verdict | None:
-    """The verdict of a selector on a table, None if it or all others were not measured."""
+    """The verdict of a selector on a table; None without two of its seeds and another selector."""
     table, runs = TABLES[name], runs_of(name, chooser, kept)
     others = {peer: found for peer in PEERS if (found := runs_of(name, peer, kept))}
-    if not runs or not others:
+    if len(runs) < 2 or not others:
         return None
     pairs = [
         (average(runs, *cell), max(filter(None, (average(o, *cell) for o in others.values()))))
