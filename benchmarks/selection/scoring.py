@@ -26,7 +26,7 @@ def network(split: Split, is_regression: bool, seed: int) -> Any:
     n_epochs = math.ceil(N_UPDATES / math.ceil(n_rows / N_BATCH))
     kind = MLPRegressor if is_regression else MLPClassifier
     return kind(
-        (n_features // 3,),
+        hidden_layer_sizes=(n_features // 3,),
         batch_size=min(N_BATCH, n_rows),
         max_iter=n_epochs,
         n_iter_no_change=n_epochs,
