@@ -373,7 +373,9 @@ def test_metadata_is_routed_to_the_estimator(rng: np.random.Generator) -> None:
             X, X[:, 1], sample_weight=weights
         )
         assert all(set(given) <= set(weights) for *_, given in Records.seen)
-        assert StabilitySelection(**FEW).fit(X, X[:, 1], sample_weight=weights).support_.any()
+        lasso = StabilitySelection(max_features=1, random_state=0, **FEW)
+        lasso.fit(X[:, 1:], X[:, 1], sample_weight=weights)
+        assert lasso.get_support(indices=True).tolist() == [0]
 
 
 def test_seeds_make_it_reproducible(table: Any) -> None:
@@ -403,7 +405,8 @@ def test_an_automatic_grid_begins_where_features_enter(table: Any) -> None:
     X, y = table
     select = StabilitySelection(Lasso(), alphas=6, eps=0.1, n_resamples=2).fit(X, y)
     at = np.abs((X - X.mean(axis=0)).T @ (y - y.mean())).max() / len(y) * np.sqrt(2.0)
-    assert at <= select.alphas_[0] <= 1.2 * at
+    # below, a little, where a coefficient is still too small for the tolerance of the fit
+    assert 0.97 * at <= select.alphas_[0] <= 1.2 * at
     np.testing.assert_allclose(select.alphas_[-1], 0.1 * select.alphas_[0])
     assert len(select.alphas_) == len(select.stability_path_) == 6
     # a strength that makes no difference makes no grid

@@ -52,9 +52,10 @@ def strata_of(estimator: Any, y: Any, rows: Indices) -> Indices:
             "classes."
         )
     if counts.min() < 2:
+        rare = values.tolist()[counts.argmin()]
         raise ValueError(
-            f"y has 1 sample of class {values[counts.argmin()].item()!r} with positive weight, and "
-            "each half of the samples needs one of every class: give at least two, or leave it out."
+            f"y has 1 sample of class {rare!r} with positive weight, and each half of the samples "
+            "needs one of every class: give at least two, or leave it out."
         )
     return np.asarray(codes)
 
