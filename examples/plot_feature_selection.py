@@ -14,7 +14,7 @@ from sklearn.feature_selection import SelectKBest, f_classif, mutual_info_classi
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from sksparse.datasets import make_multiplicative_features
+from sksparse.datasets import make_xor_features
 from sksparse.feature_selection import SparseMLPSelector, StabilitySelection
 from sksparse.inspection import RankingDisplay, StabilityPathDisplay
 from sksparse.linear_model import L0Classifier
@@ -25,7 +25,7 @@ from sksparse.linear_model import L0Classifier
 #
 # A thousand samples of a hundred features, two of which make the class.
 
-X, y, informative = make_multiplicative_features(n_samples=1000, n_features=100, random_state=0)
+X, y, informative = make_xor_features(n_samples=1000, n_features=100, random_state=0)
 print("informative:", sorted(informative.tolist()))
 
 # %%
