@@ -160,6 +160,7 @@ class Runs:
             batch_size,
             options.learning_rate,
             options.weight_decay,
+            first=METHODS[options.method].first,
             least=min(options.least, len(features)),
         )
         with training(seed, _CPU) as use_threads:
