@@ -13,7 +13,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sksparse.feature_selection import GroupLassoSelector, InfFS
+    from sksparse.feature_selection import GroupLassoSelector, InfFS, SparseMLPSelector
     from sksparse.linear_model import (
         OSCAR,
         OSCARCV,
@@ -68,6 +68,7 @@ _MODULE_OF_NAME = {
     "SLOPECV": "linear_model",
     "SparseMLPClassifier": "neural_network",
     "SparseMLPRegressor": "neural_network",
+    "SparseMLPSelector": "feature_selection",
     "SparseNetClassifier": "neural_network",
     "SparseNetRegressor": "neural_network",
 }
@@ -108,6 +109,7 @@ __all__ = [
     "SLOPEClassifierCV",
     "SparseMLPClassifier",
     "SparseMLPRegressor",
+    "SparseMLPSelector",
     "SparseNetClassifier",
     "SparseNetRegressor",
 ]

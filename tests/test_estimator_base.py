@@ -30,6 +30,7 @@ NET: dict[str, Any] = {"max_iter": 2, "random_state": 0}
 ESTIMATORS: dict[str, BaseEstimator] = {
     "GroupLassoSelector": sksparse.GroupLassoSelector(loss="squared"),
     "InfFS": sksparse.InfFS(2),
+    "SparseMLPSelector": sksparse.SparseMLPSelector(2, max_iter=2),
     "L0Classifier": sksparse.L0Classifier(),
     "L0ClassifierCV": sksparse.L0ClassifierCV(max_features=2, cv=2),
     "L0PoissonRegressor": sksparse.L0PoissonRegressor(),

@@ -49,6 +49,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "GroupLassoRegressorCV": {"alphas": 3, "cv": 2},
     "GroupLassoSelector": {"alpha": 1e-3},
     "InfFS": {"max_features": 2},
+    "SparseMLPSelector": {"max_features": 2, "max_iter": 5, "random_state": 0},
     "GrOWL": {"alpha": 1e-3},
     "L0Classifier": {"alpha": 1e-4},
     "L0ClassifierCV": {"max_features": 2, "cv": 2},
@@ -69,7 +70,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "SparseNetClassifier": {"module": _module, **_EPOCH},
     "SparseNetRegressor": {"module": _module, **_EPOCH},
 }
-PREDICTORS = sorted(set(OPTIONS) - {"GroupLassoSelector", "InfFS"})
+PREDICTORS = sorted(set(OPTIONS) - {"GroupLassoSelector", "InfFS", "SparseMLPSelector"})
 NETWORKS = sorted(name for name in OPTIONS if name.startswith("Sparse"))
 
 

@@ -109,6 +109,8 @@ class SparseMLPSelector(PathSelection):
     stability_ : float
         Agreement of the sets that each run alone would keep: 1 for equal ones, about 0 for random
         ones; nan for a single run.
+    n_iter_ : int
+        Number of epochs of a run.
     groups_ : ndarray of shape (n_groups,)
         Names of the groups.
     selected_groups_ : ndarray
@@ -136,8 +138,10 @@ class SparseMLPSelector(PathSelection):
 
     Notes
     -----
-    Features are standardised inside (sparse ones only scaled) and clipped at ten standard
-    deviations, in a table of float32 that is the only copy of X.
+    Features are standardised inside, in a table of float32 that is the only copy of X: shifted by
+    their means (sparse ones are not), divided by their standard deviations and clipped at ten of
+    these. Features that are the same in nearly all samples, compared with their ranges, are divided
+    by 0.3 of the median deviation.
 
     A ranking says what a network can do with few features, not which features are associated with
     the target: of redundant ones all but one may leave early.

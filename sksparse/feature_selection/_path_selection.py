@@ -111,13 +111,15 @@ class PathSelection(FeatureSelectorMixin, SparseEstimator):
             least=min(self.min_features, self.n_features_in_),
             validation_fraction=self.validation_fraction,
         )
-        self._paths = self._run_all(Runs(data, options))
+        runs = Runs(data, options)
+        self._paths = self._run_all(runs)
         if targets.classes is None:
             self._forget("classes_")
         else:
             self.classes_ = targets.classes
         self.groups_ = groups.names
-        return self._select(groups)
+        self.n_iter_ = self._paths[-1].n_epochs
+        return self._select(groups, runs.varies)
 
     def _run_all(self, runs: Any) -> list[InputPath]:
         """The paths of all runs; those of the previous fit are kept with ``warm_start``."""
@@ -125,7 +127,7 @@ class PathSelection(FeatureSelectorMixin, SparseEstimator):
         rng = np.random.RandomState() if self.random_state is None else self.random_state
         seeds = check_random_state(rng).randint(_MOST_SEEDS, size=self.n_repeats)
         paths = list(vars(self).get("_paths", [])) if self.warm_start else []
-        paths = [path for path in paths if len(path.order) == runs.n_groups][: self.n_repeats]
+        paths = [path for path in paths if len(path.order) == len(runs.varies)][: self.n_repeats]
         for number in range(len(paths), self.n_repeats):
             name = type(self).__name__
             if self.n_repeats > 1:
@@ -135,10 +137,10 @@ class PathSelection(FeatureSelectorMixin, SparseEstimator):
                 break
         return paths
 
-    def _select(self, groups: Groups) -> str:
-        """Set the ranking and what is kept."""
+    def _select(self, groups: Groups, is_run: Mask) -> str:
+        """Set the ranking and what is kept; not all groups were part of the runs."""
         sizes = np.bincount(groups.labels)
-        order = aggregate([path.order for path in self._paths], sizes)
+        order = aggregate([path.order for path in self._paths], sizes * is_run)
         counts = self._paths[0].n_features
         scores, errors = np.mean([path.at(counts) for path in self._paths], axis=0)
         self.n_features_path_, self.scores_path_, self.scores_error_path_ = counts, scores, errors

@@ -34,15 +34,14 @@ def survival_of(order: Indices, sizes: Indices) -> Array:
     order : ndarray of shape (n_groups,)
         The groups, those that left first at the beginning.
     sizes : ndarray of shape (n_groups,)
-        Number of features of each.
+        Number of features of each; 0 for those that were no part of the run, which come first.
     """
     n_before = np.cumsum(sizes[order][::-1])[::-1]
-    n_features = int(sizes.sum())
-    survival = np.empty(len(order))
     # the last group alone is what is left in the end
-    least = n_before[-1]
-    span = np.log(n_features / least) or 1.0
-    survival[order] = 1.0 - np.log(n_before / least) / span
+    most, least = n_before[0], n_before[-1]
+    span = np.log(most / least) or 1.0
+    survival = np.empty(len(order))
+    survival[order] = np.where(sizes[order] > 0, 1.0 - np.log(n_before / least) / span, 0.0)
     return survival
 
 
@@ -54,7 +53,7 @@ def aggregate(orders: list[Indices], sizes: Indices) -> Order:
     orders : list of ndarray of shape (n_groups,)
         The order of each run, first to leave first.
     sizes : ndarray of shape (n_groups,)
-        Number of features of each group.
+        Number of features of each group; 0 for those that were no part of the runs.
     """
     survival = np.mean([survival_of(order, sizes) for order in orders], axis=0)
     place = np.empty(len(sizes), dtype=np.intp)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from sksparse.inspection._cluster import ClusterDisplay
 from sksparse.inspection._filters import FilterDisplay
 from sksparse.inspection._layer_sizes import LayerSizesDisplay
+from sksparse.inspection._ranking import RankingDisplay
 from sksparse.inspection._regularization_path import RegularizationPathDisplay
 from sksparse.inspection._sparsity_path import SparsityPathDisplay
 from sksparse.inspection._sparsity_pattern import SparsityPatternDisplay
@@ -19,6 +20,7 @@ __all__ = [
     "ClusterDisplay",
     "FilterDisplay",
     "LayerSizesDisplay",
+    "RankingDisplay",
     "RegularizationPathDisplay",
     "SparsityPathDisplay",
     "SparsityPatternDisplay",

@@ -12,6 +12,7 @@ from sksparse.feature_selection.perceptron._method import InputMethod
 #: Share of the updates after which the first inputs are selected; after the share `first` of the
 #: method all are.
 _BEGIN = 0.1
+_POWER = 0.0
 
 
 class SequentialAttention(InputMethod):
@@ -47,7 +48,8 @@ class SequentialAttention(InputMethod):
         if bool(selected.all()):
             return torch.ones_like(self.costs)
         logits = self.group_means(self.logits).masked_fill(selected, -torch.inf)
-        return torch.softmax(logits, dim=0).masked_fill(selected, 1.0)
+        scale = (len(logits) - selected.sum()) ** _POWER
+        return (scale * torch.softmax(logits, dim=0)).masked_fill(selected, 1.0)
 
     def after_step(self, rate: float) -> None:
         self._n_done += 1

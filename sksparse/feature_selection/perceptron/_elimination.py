@@ -25,7 +25,7 @@ class Elimination(InputMethod):
         self._mean = torch.zeros(len(self.group_of))
 
     def after_backward(self) -> None:
-        weight = self.network.first.weight
+        weight = self.network.weight
         assert weight.grad is not None
         gate = (weight.grad * weight.data).sum(dim=0)
         self._mean.mul_(DECAY).addcmul_(gate, gate, value=1 - DECAY)

@@ -125,7 +125,7 @@ class PathTraining:
         self.sizes, self.costs, self.progress = sizes, costs, progress
         network = method.network
         added = method.column_parameters()
-        self._columns: list[nn.Parameter] = [network.first.weight, *added]
+        self._columns: list[nn.Parameter] = [network.weight, *added]
         groups: list[dict[str, Any]] = [{"params": list(network.parameters())}]
         if method.reach is None:
             groups[0]["params"] += added
@@ -164,7 +164,9 @@ class PathTraining:
             complete = False
         self._note_score()
         counts, scores, errors = np.transpose(self._scored)
-        return InputPath(self._order(), counts.astype(np.intp), scores, errors, complete)
+        n_epochs = math.ceil(done / per_epoch)
+        counts = counts.astype(np.intp)
+        return InputPath(self._order(), counts, scores, errors, n_epochs, complete)
 
     def _order(self) -> Indices:
         """All groups, those that are left behind those that left, by their scores."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from sksparse._progress import Progress
-from sksparse._typing import Array, Indices
+from sksparse._typing import Array, Indices, Mask
 from sksparse.feature_selection.perceptron._engine import PathTraining, Schedule
 from sksparse.feature_selection.perceptron._input_path import InputPath
 from sksparse.feature_selection.perceptron._methods import METHODS
@@ -105,6 +105,11 @@ class Runs:
         The data.
     options : RunOptions
         How they are run.
+
+    Attributes
+    ----------
+    varies : ndarray of shape (n_groups,)
+        Mask of the groups that are part of the runs: those with a feature that is not constant.
     """
 
     def __init__(self, data: Data, options: RunOptions) -> None:
@@ -116,15 +121,10 @@ class Runs:
         varies = self._source.varies
         if not varies.any():
             raise ValueError(
-                f"All {len(varies)} features of X are constant over the samples of positive "
-                "weight, so that there is nothing to rank; give features that vary."
+                f"All {len(varies)} features of X are constant over n_samples={len(self._rows)} of "
+                "positive weight, so that there is nothing to rank; give features that vary."
             )
-        self._is_run = np.bincount(data.group_of, weights=varies) > 0
-
-    @property
-    def n_groups(self) -> int:
-        """Number of groups of features."""
-        return len(self._is_run)
+        self.varies: Mask = np.bincount(data.group_of, weights=varies) > 0
 
     def _weighted(self, data: Data) -> Array:
         """Sample weights times those of the classes."""
@@ -188,7 +188,7 @@ class Runs:
                 Progress(name, "epoch", schedule.n_epochs, verbose=verbose),
             )
             path = run.run()
-        constant = np.flatnonzero(~self._is_run)[::-1]
+        constant = np.flatnonzero(~self.varies)[::-1]
         return replace(path, order=np.concatenate([constant, path.order]))
 
     def _split(self, index: Indices, seed: int) -> tuple[Indices, Indices]:

@@ -62,13 +62,13 @@ class GroupLasso(ProximalMethod):
     default_strength = 1.0
 
     def after_step(self, rate: float) -> None:
-        weight = self.network.first.weight
+        weight = self.network.weight
         assert weight.grad is not None
         thresholds = self.thresholds(weight.grad, rate)
         weight.mul_(shrinkage(self.group_sums(self.scores()).sqrt(), thresholds)[self.places])
 
     def scores(self) -> Tensor:
-        return self.network.first.weight.detach().square().sum(dim=0)
+        return self.network.weight.detach().square().sum(dim=0)
 
 
 def shrinkage(norms: Tensor, thresholds: Tensor) -> Tensor:

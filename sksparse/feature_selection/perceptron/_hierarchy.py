@@ -27,7 +27,7 @@ class Hierarchy(ProximalMethod):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        first = self.network.first.weight
+        first = self.network.weight
         n_outputs, n_inputs = self.network.n_outputs, first.shape[1]
         bound = 1 / math.sqrt(n_inputs)
         self.skip = nn.Parameter(first.new_empty(n_outputs, n_inputs).uniform_(-bound, bound))
@@ -41,7 +41,7 @@ class Hierarchy(ProximalMethod):
     def after_step(self, rate: float) -> None:
         assert self.skip.grad is not None
         thresholds = self.thresholds(self.skip.grad, rate)
-        weight = self.network.first.weight
+        weight = self.network.weight
         factors, bounds = hierarchical_prox(
             self.group_sums(self.scores()).sqrt(), weight.abs(), thresholds, self.places
         )

@@ -21,6 +21,8 @@ class InputPath:
         Numbers of features that the network was scored with, falling.
     scores, errors : ndarray of shape (n_counts,)
         Its scores for the validation rows, and their standard errors.
+    n_epochs : int
+        Epochs of the run.
     is_complete : bool, default=True
         Whether the run was not interrupted.
     """
@@ -29,6 +31,7 @@ class InputPath:
     n_features: Indices
     scores: Array
     errors: Array
+    n_epochs: int
     is_complete: bool = True
 
     def at(self, n_features: Indices) -> tuple[Array, Array]:

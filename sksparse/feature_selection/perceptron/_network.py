@@ -35,6 +35,12 @@ class InputNetwork(nn.Module):
             rest += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(rate)]
         self.rest = nn.Sequential(*rest, nn.Linear(hidden[-1], n_outputs))
 
+    @property
+    def weight(self) -> nn.Parameter:
+        """The weights of the inputs, a column for each."""
+        weight: nn.Parameter = self.first.weight  # type: ignore[assignment]
+        return weight
+
     def forward(self, X: Tensor) -> Tensor:
         """The outputs."""
         if self.dropout_inputs and self.training:

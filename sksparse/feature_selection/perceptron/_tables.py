@@ -17,6 +17,9 @@ from sksparse._typing import Array, Indices, Mask
 _CHUNK = 2**20
 #: Standard deviations from the mean beyond which values are clipped.
 _FAR = 10.0
+#: Least deviation of a feature, as a share of the median one: features that are the same in nearly
+#: all rows, such as pixels at the border, would be noise of large values.
+_LEAST = 0.3
 
 
 class DenseInputs:
@@ -40,14 +43,17 @@ class DenseInputs:
     select = take
 
     def standardise(self, rows: Indices, weights: Array) -> None:
-        """Give features mean 0 and variance 1 over some rows, which have these weights."""
+        """Give features mean 0 and variance 1 over some rows, which have these weights.
+
+        The variance of features that hardly vary within their range stays less.
+        """
         share = weights / weights.sum()
         mean, square = np.zeros(self.array.shape[1]), np.zeros(self.array.shape[1])
         for part in self._parts(len(rows)):
             mean += share[part] @ self.array[rows[part]].astype(np.float64)
         for part in self._parts(len(rows)):
             square += share[part] @ np.square(self.array[rows[part]] - mean)
-        deviation = np.sqrt(square)
+        deviation = at_least(np.sqrt(square))
         for part in self._parts(len(self.array)):
             standard = (self.array[part] - mean) / deviation
             self.array[part] = np.clip(standard, -_FAR, _FAR)
@@ -89,13 +95,18 @@ class SparseInputs:
         """Give features a mean square of 1 over some rows; zeros stay zeros."""
         X = self.array[rows].astype(np.float64)
         X.data **= 2
-        size = np.sqrt(X.T @ (weights / weights.sum()))
-        scaled = self.array.data / np.where(size > 0, size, 1.0)[self.array.indices]
+        size = at_least(np.sqrt(X.T @ (weights / weights.sum())))
+        scaled = self.array.data / size[self.array.indices]
         self.array.data = np.clip(scaled, -_FAR, _FAR).astype(np.float32)
 
     def keep(self, kept: Tensor) -> None:
         """Only these columns stay."""
         self.array = self.array[:, kept.numpy()]
+
+
+def at_least(deviations: Array) -> Array:
+    """Deviations of features of the same range, none much less than the others."""
+    return np.maximum(deviations, _LEAST * np.median(deviations))
 
 
 def parts_of(n_rows: int, n_columns: int) -> Iterator[slice]:
