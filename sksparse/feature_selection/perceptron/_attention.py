@@ -12,7 +12,10 @@ from sksparse.feature_selection.perceptron._method import InputMethod
 #: Share of the updates after which the first inputs are selected; after the share `first` of the
 #: method all are.
 _BEGIN = 0.1
-_POWER = 0.0
+#: Share of the logits that an update leaves.
+_DECAY = 0.98
+#: What is added to powers before they are rounded down.
+_ROUNDING = 1e-9
 
 
 class SequentialAttention(InputMethod):
@@ -48,13 +51,14 @@ class SequentialAttention(InputMethod):
         if bool(selected.all()):
             return torch.ones_like(self.costs)
         logits = self.group_means(self.logits).masked_fill(selected, -torch.inf)
-        scale = (len(logits) - selected.sum()) ** _POWER
-        return (scale * torch.softmax(logits, dim=0)).masked_fill(selected, 1.0)
+        softmax = torch.softmax(logits, dim=0)
+        return (softmax / torch.linalg.vector_norm(softmax)).masked_fill(selected, 1.0)
 
     def after_step(self, rate: float) -> None:
         self._n_done += 1
+        self.logits.mul_(_DECAY)
         share = (self._n_done / self.n_updates - _BEGIN) / (self.first - _BEGIN)
-        due = min(self._n_groups, int(self._n_groups**share)) if share >= 0 else 0
+        due = min(self._n_groups, int(self._n_groups**share + _ROUNDING)) if share >= 0 else 0
         if due > self._n_selected:
             order = torch.argsort(self._worth(), descending=True, stable=True)
             self._select(order[self._place[order].isinf()][: due - self._n_selected])

@@ -25,7 +25,7 @@ class DeepLasso(InputMethod):
     the sums of squares. Scores are running means of the squared norms.
     """
 
-    default_strength = 1.0
+    default_strength = 0.3
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)

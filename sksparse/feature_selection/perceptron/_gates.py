@@ -66,7 +66,7 @@ class Gates(InputMethod):
 class GaussianGates(Gates):
     """Gates ``clip(mu + 1/2 + noise, 0, 1)`` with Gaussian noise (Yamada and others, 2020)."""
 
-    default_strength = 1.0
+    default_strength = 0.1
     reach = 3.0
 
     def draw(self, location: Tensor, n_rows: int) -> Tensor:
@@ -84,7 +84,7 @@ class GaussianGates(Gates):
 class ConcreteGates(Gates):
     """Hard concrete gates (Louizos, Welling and Kingma, 2018)."""
 
-    default_strength = 1.0
+    default_strength = 0.1
     reach = 10.0
 
     def __init__(self, *arguments: Any) -> None:

@@ -56,10 +56,14 @@ class GroupLasso(ProximalMethod):
     """Columns of the first layer shrink to zero as wholes; scores are their squared norms.
 
     The penalty is the mean over the groups that are left of their cost times the root of their
-    size times the norm of their columns.
+    size times the norm of their columns, which begin with equal norms.
     """
 
-    default_strength = 1.0
+    default_strength = 0.1
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        equalise(self.network.weight.data)
 
     def after_step(self, rate: float) -> None:
         weight = self.network.weight
@@ -74,3 +78,9 @@ class GroupLasso(ProximalMethod):
 def shrinkage(norms: Tensor, thresholds: Tensor) -> Tensor:
     """The factors on vectors of these norms that the prox of a norm times a threshold has."""
     return (1 - thresholds / norms.clamp(min=_TINY)).clamp_(min=0.0)
+
+
+def equalise(weights: Tensor) -> None:
+    """Give columns the same norm, in place: of other ones the order would be random at first."""
+    norms = torch.linalg.vector_norm(weights, dim=0)
+    weights.mul_(norms.square().mean().sqrt() / norms)

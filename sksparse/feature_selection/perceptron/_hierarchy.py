@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sksparse.feature_selection.perceptron._group_lasso import ProximalMethod
+from sksparse.feature_selection.perceptron._group_lasso import ProximalMethod, equalise
 
 #: Weights of an input are at most this multiple of the norm of its skip weights.
 _FACTOR = 10.0
@@ -20,10 +20,10 @@ class Hierarchy(ProximalMethod):
 
     The penalty is the mean over the groups that are left of their cost times the root of their
     size times the norm of their skip weights; no weight of a group in the first layer exceeds 10
-    times that norm. Scores are squared norms of skip weights.
+    times that norm. Skip weights begin with equal norms. Scores are squared norms of skip weights.
     """
 
-    default_strength = 1.0
+    default_strength = 0.3
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -31,6 +31,7 @@ class Hierarchy(ProximalMethod):
         n_outputs, n_inputs = self.network.n_outputs, first.shape[1]
         bound = 1 / math.sqrt(n_inputs)
         self.skip = nn.Parameter(first.new_empty(n_outputs, n_inputs).uniform_(-bound, bound))
+        equalise(self.skip.data)
 
     def column_parameters(self) -> list[nn.Parameter]:
         return [self.skip]
@@ -100,4 +101,6 @@ def hierarchical_prox(
         total = torch.zeros_like(norms).index_add_(0, places, (sizes * above).sum(dim=0))
         bounds = ((pull + total) / (count + factor**-2)).clamp_(min=0.0)
         before = count
+    # a vector of 0 has no direction in which it could grow
+    bounds.masked_fill_(norms == 0, 0.0)
     return bounds / (factor * norms).clamp(min=torch.finfo(norms.dtype).tiny), bounds
