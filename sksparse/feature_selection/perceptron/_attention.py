@@ -12,14 +12,15 @@ from sksparse.feature_selection.perceptron._method import InputMethod
 #: Share of the updates after which the first inputs are selected; after the share `first` of the
 #: method all are.
 _BEGIN = 0.1
-#: Share of the logits that an update leaves.
-_DECAY = 0.98
 #: What is added to powers before they are rounded down.
 _ROUNDING = 1e-9
 
 
 class SequentialAttention(InputMethod):
-    """Inputs that are selected have weight 1, the others the softmax of logits that are learned.
+    """Inputs that are selected have weight 1, the others a softmax of logits that are learned.
+
+    The softmax is divided by its norm, so that standardised inputs together have the variance of
+    one that is selected, however many there are.
 
     In the first part of the run the number of selected groups of inputs grows geometrically from
     one to all: each time those of the largest softmax for their cost are selected. Then the network
@@ -56,7 +57,6 @@ class SequentialAttention(InputMethod):
 
     def after_step(self, rate: float) -> None:
         self._n_done += 1
-        self.logits.mul_(_DECAY)
         share = (self._n_done / self.n_updates - _BEGIN) / (self.first - _BEGIN)
         due = min(self._n_groups, int(self._n_groups**share + _ROUNDING)) if share >= 0 else 0
         if due > self._n_selected:

@@ -72,9 +72,7 @@ class InputMethod(ABC):
         self._count_groups()
 
     def _count_groups(self) -> None:
-        _, self.places, sizes = torch.unique(
-            self.group_of, return_inverse=True, return_counts=True
-        )
+        _, self.places, sizes = torch.unique(self.group_of, return_inverse=True, return_counts=True)
         self.sizes = sizes.to(self.penalty_weights)
         self.costs = torch.zeros_like(self.sizes)
         self.costs[self.places] = self.penalty_weights

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from input_methods import loss_of, method_of, slope_by_differences
-from torch.func import jacrev, vmap
+from torch.autograd.functional import jacobian
 
 from sksparse.feature_selection.perceptron._deep_lasso import DeepLasso
 from sksparse.neural_network.training._objectives import WeightedSquaredError
@@ -14,7 +14,8 @@ from sksparse.neural_network.training._objectives import WeightedSquaredError
 
 def squared_derivatives(method: DeepLasso, X: torch.Tensor) -> torch.Tensor:
     """For each row and input the sum over the outputs, from the whole Jacobian."""
-    return vmap(jacrev(method.network))(X).square().sum(dim=1).detach()
+    slopes = jacobian(lambda rows: method.network(rows).sum(dim=0), X)
+    return slopes.square().sum(dim=0)
 
 
 @pytest.mark.parametrize("is_weighted", [False, True])

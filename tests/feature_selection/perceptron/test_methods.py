@@ -100,7 +100,7 @@ def test_numbers_of_several_outputs_and_sparse_tables(method: str) -> None:
         selector = SparseMLPSelector(
             2,
             method=method,
-            max_iter=20,
+            max_iter=40,
             hidden_layer_sizes=(16,),
             learning_rate_init=0.01,
             random_state=0,
