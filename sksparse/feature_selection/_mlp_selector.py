@@ -41,9 +41,9 @@ class SparseMLPSelector(PathSelection):
     groups : array-like of shape (n_features,), list, dict, callable, "prefix" or None, default=None
         Features that leave together: one-hot columns, sensors, lags. In any form that
         :class:`GroupLassoSelector` takes. None puts each feature in a group of its own.
-    method : {"elimination", "gaussian_gates", "concrete_gates", "group_lasso", "hierarchy", \
-            "deep_lasso", "attention"}, default="elimination"
-        What scores the features; some add a penalty to the objective. Notes say how.
+    method : str, default="elimination"
+        What scores the features: "elimination", "gaussian_gates", "concrete_gates", "group_lasso",
+        "hierarchy", "deep_lasso" or "attention"; some add a penalty to the objective, as Notes say.
     strength : float or None, default=None
         Strength of the penalty of methods that have one, in units of the loss; None is the
         method's own. Others refuse it.
