@@ -169,10 +169,10 @@ class SparseMLPSelector(PathSelection):
     - "deep_lasso": the penalty has the terms :math:`c \sqrt{p}` times the root of the mean over the
       batch of the squared derivatives of the outputs by the features of a group; scores are their
       running means. `strength` is 0.3 by default [7]_.
-    - "attention": features that are selected have gate 1, the others a softmax of learned logits,
-      over its norm. In the first half of the run groups of the largest softmax for their cost are
-      selected until all are, their number growing geometrically; in the second half they leave in
-      reverse order [8]_.
+    - "attention": features that are selected have gate 1, the others a softmax of learned logits
+      times the root of their number. In the first half of the run groups of the largest softmax
+      for their cost are selected until all are, their number growing geometrically; in the second
+      half they leave in reverse order [8]_.
 
     Locations of gates and logits have a learning rate of their own and no weight decay.
 

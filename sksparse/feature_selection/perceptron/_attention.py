@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -19,8 +20,8 @@ _ROUNDING = 1e-9
 class SequentialAttention(InputMethod):
     """Inputs that are selected have weight 1, the others a softmax of logits that are learned.
 
-    The softmax is divided by its norm, so that standardised inputs together have the variance of
-    one that is selected, however many there are.
+    The softmax is multiplied by the root of their number: as long as logits are equal,
+    standardised inputs together have the variance of one that is selected.
 
     In the first part of the run the number of selected groups of inputs grows geometrically from
     one to all: each time those of the largest softmax for their cost are selected. Then the network
@@ -52,8 +53,8 @@ class SequentialAttention(InputMethod):
         if bool(selected.all()):
             return torch.ones_like(self.costs)
         logits = self.group_means(self.logits).masked_fill(selected, -torch.inf)
-        softmax = torch.softmax(logits, dim=0)
-        return (softmax / torch.linalg.vector_norm(softmax)).masked_fill(selected, 1.0)
+        root = math.sqrt(len(logits) - self._n_selected)
+        return (root * torch.softmax(logits, dim=0)).masked_fill(selected, 1.0)
 
     def after_step(self, rate: float) -> None:
         self._n_done += 1

@@ -14,8 +14,8 @@ def test_weights_are_one_for_the_selected_and_a_softmax_for_others() -> None:
     with torch.no_grad():
         method.logits.copy_(torch.tensor([0.0, 2.0, 2.0, 1.0, 9.0]))
     weights = method.weights().detach()
-    # whose norm is 1
-    expected = np.exp([0.0, 2.0, 1.0]) / np.linalg.norm(np.exp([0.0, 2.0, 1.0]))
+    # times the root of their number
+    expected = np.sqrt(3) * np.exp([0.0, 2.0, 1.0]) / np.exp([0.0, 2.0, 1.0]).sum()
     np.testing.assert_allclose(weights[:3], expected, rtol=1e-12)
     # what costs nothing is selected from the beginning
     assert weights[3] == 1
@@ -36,7 +36,9 @@ def test_the_set_grows_geometrically_by_weight_and_cost() -> None:
     assert counts[19] == 1
     assert counts[59] == 8
     assert counts[99:] == [64] * 101
-    order = np.argsort(-method.scores() / method.penalty_weights, kind="stable").tolist()
+    # the engine divides by costs
+    worth = method.scores() / method.penalty_weights
+    order = torch.argsort(worth, descending=True, stable=True).tolist()
     # the first costs too much to be selected early
     assert order == [*range(1, n_groups), 0]
 
