@@ -13,7 +13,12 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sksparse.feature_selection import GroupLassoSelector, InfFS, SparseMLPSelector
+    from sksparse.feature_selection import (
+        GroupLassoSelector,
+        InfFS,
+        SparseMLPSelector,
+        StabilitySelection,
+    )
     from sksparse.linear_model import (
         OSCAR,
         OSCARCV,
@@ -71,9 +76,11 @@ _MODULE_OF_NAME = {
     "SparseMLPSelector": "feature_selection",
     "SparseNetClassifier": "neural_network",
     "SparseNetRegressor": "neural_network",
+    "StabilitySelection": "feature_selection",
 }
 _SUBPACKAGES = (
     "compression",
+    "datasets",
     "feature_selection",
     "inspection",
     "linear_model",
@@ -112,6 +119,7 @@ __all__ = [
     "SparseMLPSelector",
     "SparseNetClassifier",
     "SparseNetRegressor",
+    "StabilitySelection",
 ]
 
 

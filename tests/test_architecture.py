@@ -50,7 +50,10 @@ IMPORTS = {
     "neural_network": ("neural_network.fitted",),
     "feature_selection.perceptron": ("neural_network",),
     "feature_selection": ("linear_model.*", "feature_selection.perceptron"),
+    "feature_selection.stability": ("feature_selection",),
+    "datasets": (),
     "inspection": (),
+    "inspection.selection": ("inspection",),
 }
 # Single modules that every subpackage may import, lowest first; each may import those before it.
 LEAVES = (

@@ -14,6 +14,7 @@ from sksparse import (
     OSCAR,
     SLOPE,
     GroupLassoSelector,
+    InfFS,
     L0Regressor,
     SLOPEClassifier,
     SparseMLPClassifier,
@@ -34,6 +35,7 @@ ESTIMATORS: dict[str, BaseEstimator] = {
     "OSCAR": OSCAR(),
     "SLOPEClassifier": SLOPEClassifier(),
     "GroupLassoSelector": GroupLassoSelector(groups=GROUPS),
+    "InfFS": InfFS(supervised=True),
     "SparseMLPClassifier": SparseMLPClassifier((8,), max_iter=3, random_state=0),
 }
 
@@ -143,9 +145,18 @@ BAD_PARAMETERS = [
     (GroupLassoSelector, {"groups": GROUPS, "penalty_weights": [1.0]}, r"shape \(2,\).*\(1,\)"),
     (GroupLassoSelector, {"groups": GROUPS, "penalty_weights": [1, -1]}, r"non-negative.*-1"),
     (GroupLassoSelector, {"groups": GROUPS, "penalty_weights": ["a", 1]}, r"numbers.*'a'"),
+    (InfFS, {"max_features": 0}, r"'max_features'.*Got 0"),
+    (InfFS, {"mixing": 1.5}, r"mixing.*1\.5"),
+    (InfFS, {"mixing": [0.2, 0.8]}, r"mixing=\[0\.2, 0\.8\] must be one share"),
+    (InfFS, {"mixing": 0.5, "supervised": True}, r"mixing=0\.5 must be three numbers"),
+    (InfFS, {"supervised": "yes"}, r"'supervised'.*Got 'yes'"),
     (SparseMLPClassifier, {"alpha": -1.0}, r"'?alpha'?.*-1\.0"),
     (SparseMLPClassifier, {"target_sparsity": 1.0}, r"'?target_sparsity'?.*1\.0"),
     (SparseMLPClassifier, {"target_sparsity": -0.1}, r"'?target_sparsity'?.*-0\.1"),
+    (SparseMLPClassifier, {"target_flops": 0.0}, r"'target_flops'.*0\.0"),
+    (SparseMLPClassifier, {"target_units": 1.5}, r"'target_units'.*1\.5"),
+    (SparseMLPClassifier, {"granularity": "filter"}, r"granularity='filter'.*'weight'"),
+    (SparseMLPClassifier, {"compact": "yes"}, r"'compact'.*yes"),
     (SparseMLPClassifier, {"sparsifier": "magic"}, r"sparsifier.*magic"),
     (SparseMLPClassifier, {"hidden_layer_sizes": (5, 0)}, r"hidden_layer_sizes.*0"),
     (SparseMLPClassifier, {"max_iter": 0}, r"'?max_iter'?.*0"),
@@ -206,6 +217,6 @@ def test_classes_without_weight_leave_one_class() -> None:
 def test_predicting_with_other_columns_is_refused(name: str) -> None:
     X, y = make_data()
     estimator = ESTIMATORS[name].fit(X, y)
-    method = estimator.transform if name == "GroupLassoSelector" else estimator.predict
+    method = estimator.transform if name in ("GroupLassoSelector", "InfFS") else estimator.predict
     with pytest.raises(ValueError, match="X has 3 features"):
         method(X[:, :3])

@@ -54,6 +54,7 @@ ESTIMATORS: dict[str, BaseEstimator] = {
     "SparseMLPRegressor": sksparse.SparseMLPRegressor((4,), **NET),
     "SparseNetClassifier": sksparse.SparseNetClassifier(torch.nn.Linear(4, 2), **NET),
     "SparseNetRegressor": sksparse.SparseNetRegressor(torch.nn.Linear(4, 1), **NET),
+    "StabilitySelection": sksparse.StabilitySelection(n_resamples=2, alphas=3, random_state=0),
 }
 every_estimator = pytest.mark.parametrize("name", sorted(ESTIMATORS))
 

@@ -69,9 +69,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "SparseMLPRegressor": {"hidden_layer_sizes": (3,), **_EPOCH},
     "SparseNetClassifier": {"module": _module, **_EPOCH},
     "SparseNetRegressor": {"module": _module, **_EPOCH},
+    "StabilitySelection": {"n_resamples": 2, "alphas": 3, "random_state": 0},
 }
-PREDICTORS = sorted(set(OPTIONS) - {"GroupLassoSelector", "InfFS", "SparseMLPSelector"})
-NETWORKS = sorted(name for name in OPTIONS if name.startswith("Sparse"))
+NOT_PREDICTING = {"GroupLassoSelector", "InfFS", "SparseMLPSelector", "StabilitySelection"}
+PREDICTORS = sorted(set(OPTIONS) - NOT_PREDICTING)
+NETWORKS = [name for name in PREDICTORS if name.startswith("Sparse")]
 
 
 def make(name: str) -> Any:

@@ -48,6 +48,7 @@ from sksparse import (
     SparseMLPSelector,
     SparseNetClassifier,
     SparseNetRegressor,
+    StabilitySelection,
 )
 
 # Short trainings of networks stop before they converge, and say so; that is not the point here.
@@ -83,6 +84,7 @@ TRANSFORMERS = [
     GroupLassoSelector(0.3),
     InfFS(3),
     SparseMLPSelector(3, max_iter=5, random_state=0),
+    StabilitySelection(max_features=3, n_resamples=4, alphas=4, random_state=0),
 ]
 SELECTORS = [*LINEAR, *TRANSFORMERS, *NETWORKS]
 ZERO = [L0Regressor(1e9), L0Classifier(1e9), L0PoissonRegressor(1e9), OSCAR(1e9)]

@@ -69,10 +69,11 @@ class SparseMLPSelector(PathSelection):
     weight_decay : float, default=0.01
         Decoupled weight decay: each update takes this times the learning rate off the weights.
     batch_size : int or "auto", default="auto"
-        Rows of a batch. "auto" is 64, or more where there are more than 12 800 samples, up to 512.
+        Rows of a batch. "auto" is 64; a tenth of the samples, at least 16, where that is less, and
+        a two-hundredth of them, up to 512, where that is more.
     max_iter : int or "auto", default="auto"
-        Epochs of a run. "auto" is 100, or fewer where these are more than 30 000 updates, at least
-        10.
+        Epochs of a run. "auto" is 100; more where these are less than 2000 updates, and fewer where
+        they are more than 30 000, but at least 10.
     min_features : int, default=1
         Number of features at which a run ends; those that are left are ranked by their scores. A
         higher one leaves more of the training to sets of the sizes in question.

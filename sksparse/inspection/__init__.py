@@ -10,11 +10,12 @@ from __future__ import annotations
 from sksparse.inspection._cluster import ClusterDisplay
 from sksparse.inspection._filters import FilterDisplay
 from sksparse.inspection._layer_sizes import LayerSizesDisplay
-from sksparse.inspection._ranking import RankingDisplay
 from sksparse.inspection._regularization_path import RegularizationPathDisplay
 from sksparse.inspection._sparsity_path import SparsityPathDisplay
 from sksparse.inspection._sparsity_pattern import SparsityPatternDisplay
 from sksparse.inspection._training_history import TrainingHistoryDisplay
+from sksparse.inspection.selection._ranking import RankingDisplay
+from sksparse.inspection.selection._stability_path import StabilityPathDisplay
 
 __all__ = [
     "ClusterDisplay",
@@ -24,5 +25,6 @@ __all__ = [
     "RegularizationPathDisplay",
     "SparsityPathDisplay",
     "SparsityPatternDisplay",
+    "StabilityPathDisplay",
     "TrainingHistoryDisplay",
 ]

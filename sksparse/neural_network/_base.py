@@ -6,6 +6,8 @@ import copy
 import math
 import warnings
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -103,8 +105,9 @@ class BaseSparseNet(TrainedNet):
     @property
     def n_units_(self) -> dict[str, int]:
         """Units of each hidden layer that are not dead, by the name of the layer."""
-        widths = self._without_dead_units("n_units_").widths
-        return {name: left for name, (left, _) in widths.items()}
+        network = self._fitted_network("n_units_")
+        with self._named("n_units_"):
+            return network.size.n_units(network.module)
 
     @property
     def dense_flops_(self) -> int:
@@ -121,10 +124,8 @@ class BaseSparseNet(TrainedNet):
     def layer_sizes_(self) -> dict[str, dict[str, tuple[float, float]]]:
         """For each layer its "units", "parameters" and "flops": without dead units, and dense."""
         network = self._fitted_network("layer_sizes_")
-        try:
+        with self._named("layer_sizes_"):
             return network.size.layer_sizes(network.module)
-        except ValueError as error:
-            raise AttributeError(f"{type(self).__name__} has no layer_sizes_: {error}") from error
 
     @property
     def input_columns_(self) -> Indices:
@@ -140,12 +141,18 @@ class BaseSparseNet(TrainedNet):
                 f"{type(self).__name__} has no {name}: it is not fitted."
             ) from None
 
-    def _without_dead_units(self, name: str) -> CompactResult:
-        network = self._fitted_network(name)
+    @contextmanager
+    def _named(self, name: str) -> Iterator[None]:
+        """What cannot be followed is no attribute of the estimator."""
         try:
-            return network.size.measure(network.module)
+            yield
         except ValueError as error:
             raise AttributeError(f"{type(self).__name__} has no {name}: {error}") from error
+
+    def _without_dead_units(self, name: str) -> CompactResult:
+        network = self._fitted_network(name)
+        with self._named(name):
+            return network.size.measure(network.module)
 
     def _dense_size(self, name: str) -> DenseSize:
         network = self._fitted_network(name)

@@ -49,16 +49,18 @@ STRENGTH = """sparsifier : str, Sparsifier or None, default="oscar"
         (``nn.Sequential``). With `warm_start` some methods keep the zeros of an earlier fit of
         higher sparsity.
     target_flops : float, default=None
-        Share of the multiplications of the dense network that is left, above 0 up to 1: 0.25 is a
-        quarter. For methods that remove whole units; `alpha` is not used. At most one of
-        `target_sparsity`, `target_flops` and `target_units` is given.
+        Share of the multiplications of the dense network that is left at most, above 0 up to 1:
+        0.25 is a quarter, as ``flops_ / dense_flops_``. For methods that remove whole units, inputs
+        or branches; `alpha` is not used. At most one of `target_sparsity`, `target_flops` and
+        `target_units` is given.
     target_units : float, default=None
         Share of the units between the layers (neurons, channels, states of recurrent layers) that
         is left, above 0 up to 1; otherwise as `target_flops`.
     granularity : str, default=None
         What is removed as a whole: "weight" for single weights, "input" for what reads one input
-        of a layer, "unit" for neurons, channels and states with all that belongs to them, "shape"
-        for a position of the filters of a convolution, "layer" for branches beside a shortcut.
+        of a layer, "unit" for neurons, channels and states with all that belongs to them, "both"
+        for units and inputs, "shape" for a position of the filters of a convolution, "layer" for
+        branches beside a shortcut. Units that nothing reads any more are dead and go as well.
         None is what the sparsifier has; which others it takes is said by its class.
     compact : bool, default=False
         Whether units that contribute nothing, or a constant, are taken out of the network at
@@ -138,14 +140,15 @@ TEACHING = """teacher : estimator, default=None
 
 FITTED = """sparsity_ : float
         Share of the trainable weights of the dense network that are exactly zero, or were taken
-        out with their units; biases aside.
+        out with their units; biases aside. Where single weights are pruned, those that are left in
+        dead units count until these are taken out, as with ``compact=True``.
     density_by_layer_ : dict of str to float
         For each weight tensor, by its name in ``module_``, its non-zero weights as a share of all
         weights of the dense tensor.
     n_units_ : dict of str to int
-        Units of each hidden layer that are not dead, by the name of the layer. Like ``flops_`` it
-        is found when it is asked for, where the module can be followed, and is the same before
-        and after dead units are taken out.
+        Units of each hidden layer that are not dead, by the name of the layer; 0 where it was
+        removed with its branch. Like ``flops_`` it is found when it is asked for, where the module
+        can be followed, and is the same before and after dead units are taken out.
     flops_ : int
         FLOPs for one row without dead units: two for each multiplication by a weight.
     dense_n_units_ : dict of str to int

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from sksparse.sparsifiers._task import Task
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters
+from sksparse.sparsifiers.structure._branches import Branches
+from sksparse.sparsifiers.structure._columns import Columns
 from sksparse.sparsifiers.structure._groups import Groups
 from sksparse.sparsifiers.structure._module_units import ModuleUnits
 from sksparse.sparsifiers.structure._target import Target
@@ -61,6 +63,76 @@ class UnitRemoval(ABC):
             "Removing whole units", "Choose granularity='weight', or change the module."
         )
         return ModuleUnits(picture, self.parameters)
+
+    def require_units(self) -> ModuleUnits:
+        """The removable units; a module that has none is refused.
+
+        Returns
+        -------
+        units : ModuleUnits
+
+        Raises
+        ------
+        ValueError
+            It says what to do instead.
+        """
+        if not self.units.n_units:
+            module = type(self.module).__name__
+            raise ValueError(
+                f"granularity='unit' has nothing to remove: the module {module} has no units "
+                "between its layers that may go, as a perceptron with hidden_layer_sizes=(). Give "
+                "it hidden units, or choose a sparsifier with another granularity, such as "
+                "'magnitude' with 'input' or 'weight'."
+            )
+        return self.units
+
+    def branches(self) -> Branches:
+        """The residual branches as groups; a module that has none is refused.
+
+        Returns
+        -------
+        branches : Branches
+
+        Raises
+        ------
+        ValueError
+            It says what to do instead.
+        """
+        branches = Branches(self.parameters, self.units.graph)
+        if not branches.n_units:
+            module = type(self.module).__name__
+            raise ValueError(
+                f"granularity='layer' has nothing to remove: the module {module} has no layers "
+                "beside a shortcut, which could be left out as a whole. Choose another granularity,"
+                " or depth_strength=0 where the sparsifier has it."
+            )
+        return branches
+
+    def columns(self, *, positions: bool = False) -> Columns:
+        """The inputs of all layers, or the positions of their filters, as groups.
+
+        Parameters
+        ----------
+        positions : bool, default=False
+            Whether each position of a filter is a group of its own.
+
+        Returns
+        -------
+        columns : Columns
+
+        Raises
+        ------
+        ValueError
+            Where the target counts multiplications and the module cannot be followed.
+        """
+        target, example = self.task.target, self.task.example
+        counts_flops = target is not None and target.measure == "flops"
+        return Columns(
+            self.parameters,
+            self.units.graph if counts_flops else self.graph.picture,
+            positions=positions,
+            drops_features=example is not None and example.ndim == 2,
+        )
 
     def require_target(self) -> None:
         """Refuse, before training, a target that removing units cannot meet.

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -111,6 +112,23 @@ def test_a_search_over_granularities(digits: Any) -> None:
     assert search.best_estimator_.n_units_.keys() == {"0", "2"}
 
 
+def test_sample_weights_are_routed_through_a_search(digits: Any) -> None:
+    X, y = digits
+    weight = np.where(y < 5, 1.0, 0.2)
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = SparseMLPClassifier(sparsifier="l0", alpha=1e-4, compact=True, **FAST)
+        model.set_params(max_iter=4).set_fit_request(sample_weight=True)
+        model.set_score_request(sample_weight=True)
+        search = GridSearchCV(model, {"granularity": ["input", "unit"]}, cv=2, error_score="raise")
+        search.fit(X, y, sample_weight=weight)
+    best = clone(model).set_params(**search.best_params_)
+    np.testing.assert_array_equal(
+        best.fit(X, y, sample_weight=weight).predict_proba(X), search.predict_proba(X)
+    )
+    unweighted = best.fit(X, y).predict_proba(X)
+    assert np.abs(unweighted - search.predict_proba(X)).max() > 1e-3
+
+
 @pytest.mark.parametrize(
     "callback",
     [
@@ -175,7 +193,7 @@ def test_the_best_epoch_is_returned_though_it_was_larger(diabetes: Any) -> None:
 
 
 SCRIPT = """
-import os, signal, threading, warnings
+import os, pickle, signal, threading, warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sksparse import _interrupts
@@ -205,15 +223,19 @@ _size.compact = pressing("compact", _size.compact)
 _trainer.take_out = pressing("take_out", _trainer.take_out)
 
 
-def fit(long, **at):
+def make():
+    return SparseMLPClassifier(
+        (20, 10), sparsifier="filters", target_units=0.4, compact_during=True, max_iter=10, tol=0.0,
+        random_state=0,
+    )
+
+
+def fit(long, model=None, **at):
     _interrupts.LONG = long
     _interrupts._watch.kept = -_interrupts.SOON
     press_at.clear(), press_at.update(at)
     calls.update(compact=0, take_out=0)
-    model = SparseMLPClassifier(
-        (20, 10), sparsifier="filters", target_units=0.4, compact_during=True, max_iter=10, tol=0.0,
-        random_state=0,
-    )
+    model = make() if model is None else model
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.fit(X, y)
@@ -243,6 +265,12 @@ assert sum(p.numel() for p in early.module_.parameters()) < 20 * 7
 assert is_raised(1e9, compact=2)
 assert is_raised(1e9, take_out=5)
 assert is_raised(0.0, compact=1)
+# a fit that is broken off leaves the one before as it was, whatever had been taken out
+before = pickle.dumps(whole)
+assert is_raised(1e9, model=whole.set_params(random_state=1), compact=2)
+assert is_raised(1e9, model=whole, take_out=8)
+assert pickle.dumps(whole.set_params(random_state=0)) == before
+assert (whole.predict_proba(X) == late.predict_proba(X)).all()
 print("as promised")
 """
 

@@ -6,6 +6,7 @@ import copy
 import pickle
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -66,6 +67,22 @@ class Branching(nn.Module):
         if h.sum() > 0:
             h = F.relu(h)
         last: torch.Tensor = self.last(h)
+        return last
+
+
+class Shortcuts(nn.Module):
+    """Two residual branches of different cost."""
+
+    def __init__(self, n_features: int, n_outputs: int) -> None:
+        super().__init__()
+        self.stem, self.last = nn.Linear(n_features, 12), nn.Linear(12, n_outputs)
+        self.wide = nn.Sequential(nn.Linear(12, 30), nn.ReLU(), nn.Linear(30, 12))
+        self.narrow = nn.Sequential(nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 12))
+
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        h = torch.relu(self.stem(X))
+        h = torch.relu(h + self.wide(h))
+        last: torch.Tensor = self.last(torch.relu(h + self.narrow(h)))
         return last
 
 
@@ -190,14 +207,24 @@ def test_validation_rows_are_picked_too(digits: Any) -> None:
     assert model.history_[-1]["valid_score"] > 0.5
 
 
-@pytest.mark.parametrize("how", ["pickle", "deepcopy"])
-def test_copies(digits: Any, how: str) -> None:
+def through_a_file(model: Any, path: Any) -> Any:
+    joblib.dump(model, path / "model.joblib", compress=3)
+    return joblib.load(path / "model.joblib")
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [lambda m, _: pickle.loads(pickle.dumps(m)), through_a_file, lambda m, _: copy.deepcopy(m)],
+    ids=["pickle", "joblib", "deepcopy"],
+)
+def test_copies(digits: Any, tmp_path: Any, copied: Any) -> None:
     X, y = digits
     model = SparseMLPClassifier((30, 20), compact=True, **SPARSE).fit(X, y)
-    other = pickle.loads(pickle.dumps(model)) if how == "pickle" else copy.deepcopy(model)
+    other = copied(model, tmp_path)
     np.testing.assert_array_equal(other.predict_proba(X), model.predict_proba(X))
     np.testing.assert_array_equal(other.input_columns_, model.input_columns_)
     assert (other.sparsity_, other.flops_) == (model.sparsity_, model.flops_)
+    assert (other.n_units_, other.dense_n_units_) == (model.n_units_, model.dense_n_units_)
     other.partial_fit(X, y)
     assert not hasattr(clone(model), "n_units_")
 
@@ -314,3 +341,21 @@ def test_one_target_at_most(digits: Any, kind: Any) -> None:
         for value in (0.0, 1.5, "half"):
             with pytest.raises(ValueError, match=f"'{name}' parameter"):
                 kind(**{name: value}).fit(*digits)
+
+
+def test_branches_that_are_removed_have_no_units(digits: Any) -> None:
+    X, y = digits
+    options: dict[str, Any] = {"sparsifier": "magnitude", "granularity": "layer", **FAST}
+    model = SparseNetClassifier(Shortcuts, target_flops=0.65, **options).fit(X, y)
+    # the stem, the narrow branch and the last layer are left
+    flops = 2 * (64 * 12 + 2 * 12 * 5 + 12 * 10)
+    assert model.dense_flops_ == flops + 2 * (2 * 12 * 30)
+    for fitted in (model, model.compacted()):
+        same_outputs(model, fitted, X)
+        assert fitted.flops_ == flops
+        assert fitted.n_units_ == {"stem": 12, "wide.0": 0, "narrow.0": 5}
+        assert fitted.dense_n_units_ == {"stem": 12, "wide.0": 30, "narrow.0": 5}
+        sizes = fitted.layer_sizes_
+        assert sizes["wide.2"]["units"] == (0, 12)
+        assert sizes["wide.0"]["flops"] == (0, 2 * 12 * 30)
+        assert sizes["narrow.0"]["parameters"] == (65, 65)

@@ -56,6 +56,18 @@ def test_it_learns_what_scikit_learn_learns(labelled: Any) -> None:
     np.testing.assert_array_equal(twin.predict(X), model.predict(X))
 
 
+@pytest.mark.parametrize("compaction", ["compact", "compact_during"])
+def test_units_are_taken_out(labelled: Any, compaction: str) -> None:
+    X, y = labelled
+    options: dict[str, Any] = {"sparsifier": "filters", "target_units": 0.4, "max_iter": 20}
+    large = classifier(**options).fit(X, y)
+    small = classifier(**options, **{compaction: True}).fit(X, y)
+    assert small.n_units_ == large.n_units_ == {"0": 12}
+    assert small.coefs_[0].shape[1] == 12 < large.coefs_[0].shape[1]
+    assert small.predict(X).shape == y.shape
+    np.testing.assert_allclose(small.predict_proba(X), large.predict_proba(X), atol=1e-3)
+
+
 @pytest.mark.parametrize(
     "kind", [sparse.csr_array, np.ndarray.tolist, lambda y: y.astype(object), lambda y: y == 1]
 )

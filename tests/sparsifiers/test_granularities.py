@@ -25,8 +25,8 @@ CASES = [
     if name is not None and granularity not in ("weight", "layer")
 ]
 UNITS = [(name, granularity) for name, granularity in CASES if granularity == "unit"]
-#: Penalties count the FLOPs of whole units alone.
-PENALTIES = ("group", "sparse_group", "oscar", "product_gates", "ssl")
+#: Penalties of single weights, or of columns at whose end is a ranking of weights.
+RANKED = ("oscar", "product_gates")
 #: FLOPs, as weights of a perceptron, are met to the weights of one unit.
 ONE_UNIT = 0.1
 
@@ -37,9 +37,11 @@ def data() -> tuple[np.ndarray, np.ndarray]:
     return StandardScaler().fit_transform(X), y
 
 
-def make(name: str, granularity: str, **changes: Any) -> SparseMLPClassifier:
+def make(
+    name: str, granularity: str, widths: tuple[int, ...] = (20, 10), **changes: Any
+) -> SparseMLPClassifier:
     return SparseMLPClassifier(
-        (20, 10),
+        widths,
         sparsifier=name,
         granularity=granularity,
         max_iter=6,
@@ -63,13 +65,15 @@ def left(model: SparseMLPClassifier) -> tuple[float, float]:
 @pytest.mark.parametrize("name, granularity", CASES)
 def test_a_share_of_the_weights_and_of_the_flops(data: Any, name: str, granularity: str) -> None:
     targets = [{"target_sparsity": 0.6}, {"target_flops": 0.4}]
-    if name in PENALTIES and granularity != "unit":
+    if granularity in ("shape", "both") or (name in RANKED and granularity == "input"):
         targets.pop()
     for target in targets:
         model = make(name, granularity, **target).fit(*data)
         weights, _ = left(model)
         assert weights <= 0.4 + 1e-6 + 0.5 / 470
         assert weights > 0.4 - 2 * ONE_UNIT
+        if "target_flops" in target:
+            assert 0.4 - ONE_UNIT < model.flops_ / model.dense_flops_ <= 0.4
 
 
 @pytest.mark.parametrize("name, granularity", UNITS)
@@ -79,6 +83,14 @@ def test_a_share_of_the_units(data: Any, name: str, granularity: str) -> None:
     assert units <= 0.5
     with pytest.raises(ValueError, match=r"target_units=0\.01 cannot be met.*0\.0667 of the units"):
         make(name, granularity, target_units=0.01).fit(*data)
+
+
+@pytest.mark.parametrize("name", [name for name, _ in UNITS if name != "slimming"])
+def test_a_network_without_hidden_units_is_refused(data: Any, name: str) -> None:
+    message = r"granularity='unit' has nothing to remove: .*hidden_layer_sizes=\(\)\. Give it"
+    for target in ({}, {"target_flops": 0.5}, {"target_sparsity": 0.5}):
+        with pytest.raises(ValueError, match=message):
+            make(name, "unit", (), **target).fit(*data)
 
 
 @pytest.mark.parametrize("name", [name for name in SPARSIFIERS if name is not None])

@@ -23,10 +23,14 @@ from sksparse.neural_network.training._labels import class_factors
 from sksparse.neural_network.training._runtime import training
 
 _CPU = torch.device("cpu")
-#: Rows of a batch, and batches of an epoch from which on batches are larger.
-_LEAST_BATCH, _LARGEST_BATCH, _BATCHES = 64, 512, 200
-#: Epochs, and updates from which on there are fewer.
-_LEAST_EPOCHS, _MOST_EPOCHS, _UPDATES = 10, 100, 30_000
+#: Rows of a batch that are usual; fewer where an epoch would have less than `_FEWEST` batches, and
+#: more where it would have more than `_MOST`, since few large matrix products are faster.
+_LEAST_ROWS, _USUAL_ROWS, _MOST_ROWS = 16, 64, 512
+_FEWEST, _MOST = 10, 200
+#: Epochs that are usual; more where they are less than `_LEAST_UPDATES`, and fewer where they are
+#: more than `_MOST_UPDATES`.
+_LEAST_EPOCHS, _USUAL_EPOCHS = 10, 100
+_LEAST_UPDATES, _MOST_UPDATES = 2000, 30_000
 
 
 @dataclass(frozen=True)
@@ -218,12 +222,13 @@ class Runs:
     def _batch_size(self, n_rows: int) -> int:
         size = self._options.batch_size
         if isinstance(size, str):
-            # few large matrix products are faster where there are many rows
-            size = min(max(_LEAST_BATCH, n_rows // _BATCHES), _LARGEST_BATCH)
+            few = min(max(_LEAST_ROWS, n_rows // _FEWEST), _USUAL_ROWS)
+            size = min(max(few, n_rows // _MOST), _MOST_ROWS)
         return min(n_rows, size)
 
     def _n_epochs(self, n_batches: int) -> int:
         n_epochs = self._options.n_epochs
         if isinstance(n_epochs, str):
-            n_epochs = min(_MOST_EPOCHS, max(_LEAST_EPOCHS, _UPDATES // n_batches))
+            few = max(_USUAL_EPOCHS, _LEAST_UPDATES // n_batches)
+            n_epochs = max(_LEAST_EPOCHS, min(few, _MOST_UPDATES // n_batches))
         return n_epochs

@@ -27,6 +27,9 @@ class DenseSize:
         Number of weights in each prunable tensor.
     units : dict of str to int
         Number of units in each hidden layer.
+    writers : dict of str to list of str
+        For each hidden layer all layers that write some of its units, which go by the name of
+        another one where the first is removed.
     multiply_adds : float
         Multiplications by weights for one row.
     costs : tuple of LayerCost
@@ -36,17 +39,27 @@ class DenseSize:
     shapes: dict[str, tuple[int, ...]]
     weights: dict[str, int]
     units: dict[str, int]
+    writers: dict[str, list[str]]
     multiply_adds: float
     costs: tuple[LayerCost, ...]
 
     @classmethod
     def of(cls, module: nn.Module, result: CompactResult, example: Tensor) -> DenseSize:
         """The size of a module, of which the result of ``compact`` on an example is known."""
+        graph = ModuleGraph(module, example)
         return cls(
-            costs=ModuleGraph(module, example).costs(),
+            costs=graph.costs(),
             shapes={name: tuple(p.shape) for name, p in module.named_parameters()},
             weights={name: w.numel() for name, w in prunable_tensors(module).items()},
             units={name: dense for name, (_, dense) in result.widths.items()},
+            writers={
+                name: [
+                    slot.layer
+                    for slot in graph.slots
+                    if slot.role == "writes" and np.isin(layer.units, slot.units).any()
+                ]
+                for name, layer in zip(result.widths, graph.layers, strict=True)
+            },
             multiply_adds=result.multiply_adds[1],
         )
 
@@ -133,6 +146,15 @@ class Size:
         if self.dense is not None:
             return self.dense
         return DenseSize.of(module, result, self.example())
+
+    def n_units(self, module: nn.Module) -> dict[str, int]:
+        """Units of each hidden layer of the dense network that are not dead."""
+        result = self.measure(module)
+        dense, left = self.dense_of(module, result), result.widths
+        return {
+            name: next((left[other][0] for other in (name, *others) if other in left), 0)
+            for name, others in dense.writers.items()
+        }
 
     def layer_sizes(self, module: nn.Module) -> dict[str, dict[str, tuple[float, float]]]:
         """Units, parameters and FLOPs of each layer without dead units, and in the dense network.

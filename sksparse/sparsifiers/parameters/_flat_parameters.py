@@ -233,10 +233,10 @@ class UnitGates:
     ----------
     parameters : FlatParameters
         The weights.
-    granularity : {"weight", "input", "output", "shape"}
+    granularity : {"weight", "input", "shape"}
         Whether a unit is a single weight, an input unit (channel) of a tensor with all
-        weights that leave it, an output unit with all weights that enter it, or one position of
-        the filters of a convolution, the same as an input unit where there are no positions.
+        weights that leave it, or one position of the filters of a convolution, the same as an
+        input unit where there are no positions.
 
     Attributes
     ----------
@@ -249,9 +249,7 @@ class UnitGates:
     def __init__(self, parameters: FlatParameters, granularity: str) -> None:
         self._parameters = parameters
         self._is_single = granularity == "weight"
-        self._summed = {"weight": (), "input": (0, 2, 3, 4), "output": (1, 2, 3, 4), "shape": (0,)}[
-            granularity
-        ]
+        self._summed = {"weight": (), "input": (0, 2, 3, 4), "shape": (0,)}[granularity]
         tensors = list(parameters.tensors.values())
         self._shapes = [self._unit_shape(w) for w in tensors]
         self.counts = [math.prod(shape) for shape in self._shapes]

@@ -90,7 +90,7 @@ class ProximalRun(GroupedRun):
         What the estimator asks for.
     whole : bool, default=False
         Whether whole groups are removed in the end, not single weights.
-    removed_kind : {"unit", "input", "shape", "layer"}, default="unit"
+    removed_kind : {"unit", "input", "layer"}, default="unit"
         What these groups are.
 
     Attributes
@@ -122,6 +122,8 @@ class ProximalRun(GroupedRun):
         super().__init__(module, task)
         self._options = options
         self.whole = whole
+        if whole and removed_kind == "unit":
+            self.require_units()
         strengths = options.layer_strengths
         self.factors = self.parameters.per_tensor(
             "layer_strengths", 1.0 if strengths is None else strengths

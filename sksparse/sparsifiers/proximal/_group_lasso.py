@@ -57,9 +57,10 @@ class GroupShrinkage(ProximalSparsifier):
     ----------
     granularity : {"both", "unit", "input", "shape", "layer"}, default="both"
         What a group is: all that makes a unit, such as the rows of a neuron or a filter ("unit"),
-        the weights that leave an input unit of a layer ("input"), units and inputs ("both"),
-        one position of a channel over all filters of a convolution ("shape"), or all weights of a
-        branch beside a shortcut ("layer").
+        the weights that leave an input unit of a layer ("input"), units and inputs ("both"), one
+        position of a channel over all filters of a convolution ("shape"), or all weights of a
+        branch beside a shortcut ("layer"). Units that nothing reads any more are dead and go as
+        well.
     flops_power : float, default=0.0
         Groups of more FLOPs are shrunk more: their strength is multiplied by the FLOPs of the
         group over the mean, to this power, from 0 to 1. The FLOPs of a unit are those of all
@@ -155,9 +156,10 @@ class SparseGroupShrinkage(ProximalSparsifier):
         Share of the absolute values, from 0 (only groups) to 1 (only weights).
     granularity : {"both", "unit", "input", "shape", "layer"}, default="both"
         What a group is: all that makes a unit, such as the rows of a neuron or a filter ("unit"),
-        the weights that leave an input unit of a layer ("input"), units and inputs ("both"),
-        one position of a channel over all filters of a convolution ("shape"), or all weights of a
-        branch beside a shortcut ("layer").
+        the weights that leave an input unit of a layer ("input"), units and inputs ("both"), one
+        position of a channel over all filters of a convolution ("shape"), or all weights of a
+        branch beside a shortcut ("layer"). Units that nothing reads any more are dead and go as
+        well.
     flops_power : float, default=0.0
         Groups of more FLOPs are shrunk more: their strength is multiplied by the FLOPs of the
         group over the mean, to this power, from 0 to 1. The FLOPs of a unit are those of all

@@ -177,6 +177,6 @@ def _removal(kinds: list[str], task: Task) -> tuple[bool, str]:
     counts_weights = task.target is None or task.target.measure == "weights"
     if all(kind in UNIT_ROLES for kind in kinds):
         return True, "unit"
-    if counts_weights or len(kinds) > 1:
+    if counts_weights or len(kinds) > 1 or kinds == ["shape"]:
         return not counts_weights and any(kind in UNIT_ROLES for kind in kinds), "unit"
     return True, kinds[0]

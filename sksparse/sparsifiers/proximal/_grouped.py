@@ -14,7 +14,6 @@ from sksparse.sparsifiers.proximal._groups import (
     WeightGroups,
 )
 from sksparse.sparsifiers.structure._dead_units import keep_alive
-from sksparse.sparsifiers.structure._disjoint_groups import branches, columns
 from sksparse.sparsifiers.structure._groups import Groups
 
 
@@ -23,7 +22,7 @@ class GroupedRun(SparsifierRun):
 
     #: Whether whole groups are removed in the end, not single weights.
     whole = False
-    #: What these groups are: units of the module, inputs of layers, shapes or branches ("layer").
+    #: What these groups are: units of the module, inputs of layers, or branches ("layer").
     removed_kind = "unit"
 
     def groups_of(self, kind: str) -> PenaltyGroups:
@@ -55,13 +54,7 @@ class GroupedRun(SparsifierRun):
         if kind in UNIT_ROLES:
             return UnitGroups(self.units, kind)
         if kind == "layer":
-            if not self.units.graph.branches:
-                raise ValueError(
-                    f"{type(self.module).__name__} has no layers beside a shortcut, which could be "
-                    "left out as a whole; set depth_strength=0 or choose another granularity: "
-                    "'unit', 'input' or 'shape'."
-                )
-            return BranchGroups(self.units)
+            return BranchGroups(self.parameters, self.branches())
         option = f"{type(self).__name__} with groups of the kind {kind!r}"
         remedy = "Choose a sparsifier of single weights, such as 'oscar'."
         self.graph.require_axis(kind, option, remedy)
@@ -71,11 +64,8 @@ class GroupedRun(SparsifierRun):
     def removed(self) -> Groups:
         """What is removed as a whole."""
         if self.removed_kind == "unit":
-            return self.units
-        picture = self.units.graph
-        if self.removed_kind == "layer":
-            return branches(self.parameters, picture)
-        return columns(self.parameters, picture, positions=self.removed_kind == "shape")
+            return self.require_units()
+        return self.branches() if self.removed_kind == "layer" else self.columns()
 
     def in_use(self) -> Tensor:
         """Which units are made by a weight that is not zero, and read by one; or other groups."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sksparse.penalties._operators import block_factors
 from sksparse.sparsifiers.parameters._flat_parameters import FlatParameters, UnitGates
-from sksparse.sparsifiers.structure._disjoint_groups import branches
+from sksparse.sparsifiers.structure._branches import Branches
 from sksparse.sparsifiers.structure._module_units import ModuleUnits
 
 #: Norms are divided by no less.
@@ -208,17 +208,17 @@ class BranchGroups(PenaltyGroups):
 
     Parameters
     ----------
-    units : ModuleUnits
-        The units of a module, with its branches.
+    parameters : FlatParameters
+        The parameters of the module.
+    branches : Branches
+        Its branches.
     """
 
-    def __init__(self, units: ModuleUnits) -> None:
-        parameters = units.parameters
-        groups = branches(parameters, units.graph)
-        self._n_groups = groups.n_units
-        self._ids, self._other_ids = groups.group.tensor_split([parameters.n_weights])
+    def __init__(self, parameters: FlatParameters, branches: Branches) -> None:
+        self._n_groups = branches.n_units
+        self._ids, self._other_ids = branches.group.tensor_split([parameters.n_weights])
         self._others = parameters.others
-        self.counts, self.rescued = [groups.n_units], set()
+        self.counts, self.rescued = [branches.n_units], set()
         self.sizes = self.sums(torch.ones_like(parameters.weights))
 
     def sums(self, flat: Tensor) -> Tensor:

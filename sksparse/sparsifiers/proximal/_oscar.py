@@ -57,7 +57,8 @@ class OscarShrinkage(ProximalSparsifier):
         Whether single weights are sorted, or the norms of the columns of each tensor, with the
         weights that leave an input unit ("input"), or the norms of the units of each layer, with
         the weights that make a unit ("unit"). As in :class:`GroupShrinkage`, dead units are
-        removed, and units need a module that can be followed.
+        removed, and units need a module that can be followed. Units that nothing reads any more are
+        dead and go as well.
     layer_strengths : sequence of float, default=None
         Factors on `alpha` for the prunable tensors, in the order of the module. None weighs
         all alike; a tensor of factor 0 is pruned last.

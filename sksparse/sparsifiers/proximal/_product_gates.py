@@ -89,7 +89,8 @@ class ProductGates(Sparsifier):
     depth : int, default=2
         Number of factors, at least 2.
     granularity : {"unit", "input"}, default="unit"
-        Whether a group belongs to a unit of the module, or is a column of one tensor.
+        Whether a group belongs to a unit of the module, or is a column of one tensor. Units that
+        nothing reads any more are dead and go as well.
     unit_weights : {"reads", "writes"}, default="reads"
         Whether the group of a unit is what reads it or what makes it.
     threshold : float, default=1e-3
@@ -180,6 +181,7 @@ class _ProductRun(GroupedRun):
         self._options = options
         self._strength = options.default_alpha if task.alpha is None else task.alpha
         if self.whole:
+            self.require_units()
             self.require_target()
         self._control: StrengthControl | None = None
         self._kept: Tensor | None = None

@@ -40,7 +40,7 @@ class StructuredSparsity(ProximalSparsifier):
     ----------
     granularity : {"unit", "input", "shape", "layer"}, default=None
         One kind of groups alone: filters, channels, shapes or branches. None takes all kinds of a
-        positive factor.
+        positive factor. Units that nothing reads any more are dead and go as well.
     filter_strength, channel_strength : float, default=1.0
         Factors on `alpha` for filters and for channels.
     shape_strength, depth_strength : float, default=0.0

@@ -46,11 +46,12 @@ class DynamicSurgery(GradualSparsifier):
     ----------
     granularity : {"weight", "input", "unit", "shape", "layer"}, default="weight"
         What is pruned as a whole: a weight; an input of a layer with all weights that leave it; a
-        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its
-        bias and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut.
-        A group has the root mean square of its weights for a magnitude, a unit that of the weights
-        that read it; only these are masked until the mask is fixed. :math:`\mu_l, \sigma_l` are
-        those of the groups of a layer, and with a target groups are compared relative to it.
+        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its bias
+        and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut. Units
+        that nothing reads any more are dead and go as well. A group has the root mean square of its
+        weights for a magnitude, a unit that of the weights that read it; only these are masked
+        until the mask is fixed. :math:`\mu_l, \sigma_l` are those of the groups of a layer, and
+        with a target groups are compared relative to it.
     c : float, default=1.5
         Standard deviations between the mean and the threshold, where there is no target.
     gamma : float, default=1e-4

@@ -50,10 +50,10 @@ class LotteryTicket(Sparsifier):
     ----------
     granularity : {"weight", "input", "unit", "shape", "layer"}, default="weight"
         What is pruned as a whole: a weight; an input of a layer with all weights that leave it; a
-        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its
-        bias and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut.
-        The magnitude of a group is the root mean square of its weights, for a unit of the weights
-        that make it.
+        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its bias
+        and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut. Units
+        that nothing reads any more are dead and go as well. The magnitude of a group is the root
+        mean square of its weights, for a unit of the weights that make it.
     n_rounds : int, default=None
         Number of times to prune. None is as many as it takes at `rate`.
     rate : float, default=0.2

@@ -52,10 +52,11 @@ class Magnitude(PruningOptions):
     ----------
     granularity : {"weight", "input", "unit", "shape", "layer"}, default="weight"
         What is pruned as a whole: a weight; an input of a layer with all weights that leave it; a
-        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its
-        bias and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut.
-        The score of a group is the mean of those of its weights, for a unit of the weights that
-        make it, relative to the root mean square in its layer.
+        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its bias
+        and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut. Units
+        that nothing reads any more are dead and go as well. The score of a group is the mean of
+        those of its weights, for a unit of the weights that make it, relative to the root mean
+        square in its layer.
     criterion : str, default="magnitude"
         The score of a weight w. "magnitude": :math:`|w|`. "activation": that times the root mean
         square of its input. "gradient": the mean over rows of :math:`|\partial \ell_i /

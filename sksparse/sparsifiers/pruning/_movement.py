@@ -39,10 +39,11 @@ class Movement(RankedOptions):
     ----------
     granularity : {"weight", "input", "unit", "shape", "layer"}, default="weight"
         What is pruned as a whole: a weight; an input of a layer with all weights that leave it; a
-        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its
-        bias and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut.
-        The score of a group is the mean of those of its weights, for a unit of the weights that
-        read it, relative to its layer; only these are masked until the mask is fixed.
+        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its bias
+        and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut. Units
+        that nothing reads any more are dead and go as well. The score of a group is the mean of
+        those of its weights, for a unit of the weights that read it, relative to its layer; only
+        these are masked until the mask is fixed.
     update_every : int, default=None
         Updates from one mask to the next. None is from 4 to 16, to have 200 or more.
     scope : {"global", "layer"}, default="global"

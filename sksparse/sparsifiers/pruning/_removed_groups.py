@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sksparse.sparsifiers._base import SparsifierRun
 from sksparse.sparsifiers.pruning._asked import asked_target
-from sksparse.sparsifiers.structure._disjoint_groups import branches, columns
+from sksparse.sparsifiers.structure._columns import Columns
 from sksparse.sparsifiers.structure._groups import Groups
 from sksparse.sparsifiers.structure._module_units import ModuleUnits
 from sksparse.sparsifiers.structure._target import Target
@@ -18,7 +18,8 @@ from sksparse.sparsifiers.structure._target import Target
 MEASURES = {
     "weight": ("weights",),
     "input": ("weights", "flops"),
-    "shape": ("weights", "flops"),
+    # a module has no form without single positions of filters
+    "shape": ("weights",),
     "layer": ("weights", "flops"),
     "unit": ("weights", "flops", "units"),
 }
@@ -48,6 +49,7 @@ class RemovedGroups:
         self._by_layer = by_layer
         self._n_weights = run.n_weights
         self._units: ModuleUnits | None = None
+        self._columns: Columns | None = None
         self.groups = self._make(run, granularity)
         if run.task.target is not None:
             self.groups.check_target(run.task.target)
@@ -58,29 +60,15 @@ class RemovedGroups:
         return None if granularity == "weight" else cls(run, granularity, by_layer=scope == "layer")
 
     def _make(self, run: SparsifierRun, granularity: str) -> Groups:
-        module = type(run.module).__name__
-        target = run.task.target
-        counts_flops = target is not None and target.measure == "flops"
-        if granularity in ("unit", "layer") or counts_flops:
-            picture = run.units.graph
-        if granularity in ("input", "shape"):
-            option = f"granularity={granularity!r}"
-            run.graph.require_axis(granularity, option, "Choose 'unit' or 'weight'.")
-            return columns(run.parameters, run.graph.picture, positions=granularity == "shape")
         if granularity == "layer":
-            if not picture.branches:
-                raise ValueError(
-                    f"The module {module} has no branch beside a shortcut, so that "
-                    "granularity='layer' has nothing to remove; choose another granularity."
-                )
-            return branches(run.parameters, picture)
-        self._units = run.units
-        if not self._units.n_units:
-            raise ValueError(
-                f"The module {module} has no units between its layers, so that "
-                "granularity='unit' has nothing to remove; choose another granularity."
-            )
-        return self._units
+            return run.branches()
+        if granularity == "unit":
+            self._units = run.require_units()
+            return self._units
+        option = f"granularity={granularity!r}"
+        run.graph.require_axis(granularity, option, "Choose 'unit' or 'weight'.")
+        self._columns = run.columns(positions=granularity == "shape")
+        return self._columns
 
     def sums(self, values: Tensor, role: str = "writes") -> Tensor:
         """For each group the sum over its weights; of a unit over those of one role.
@@ -109,6 +97,8 @@ class RemovedGroups:
 
         What makes a unit stays in use: it learns on, and the unit may be used again.
         """
+        if self._columns is not None:
+            return self._columns.spread(keep)
         if self._units is None:
             return self.groups.mask(keep)[: self._n_weights]
         gate = self._run.weights.new_ones(self._n_weights)

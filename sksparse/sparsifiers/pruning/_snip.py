@@ -35,10 +35,11 @@ class SNIP(Sparsifier):
     ----------
     granularity : {"weight", "input", "unit", "shape", "layer"}, default="weight"
         What is pruned as a whole: a weight; an input of a layer with all weights that leave it; a
-        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its
-        bias and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut.
-        The sensitivity of a group is the mean of those of its weights, for a unit of the weights
-        that make it, relative to the root mean square in its layer.
+        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its bias
+        and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut. Units
+        that nothing reads any more are dead and go as well. The sensitivity of a group is the mean
+        of those of its weights, for a unit of the weights that make it, relative to the root mean
+        square in its layer.
     scope : {"global", "layer"}, default="global"
         Whether the most sensitive weights are those of the network or those of each layer.
     min_weight_displacement : float, default=10.0

@@ -43,10 +43,10 @@ class SynFlow(Sparsifier):
     ----------
     granularity : {"weight", "input", "unit", "shape", "layer"}, default="weight"
         What is pruned as a whole: a weight; an input of a layer with all weights that leave it; a
-        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its
-        bias and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut.
-        The flow of a group is the sum of those of its weights, for a unit of the weights that
-        make it.
+        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its bias
+        and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut. Units
+        that nothing reads any more are dead and go as well. The flow of a group is the sum of those
+        of its weights, for a unit of the weights that make it.
     n_rounds : int, default=100
         Number of times to compute the flow and prune.
     min_weight_displacement : float, default=10.0

@@ -33,11 +33,11 @@ class TopK(RankedOptions):
     ----------
     granularity : {"weight", "input", "unit", "shape", "layer"}, default="weight"
         What is pruned as a whole: a weight; an input of a layer with all weights that leave it; a
-        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its
-        bias and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut.
-        A group has the root mean square of its weights for a magnitude, a unit that of the weights
-        that read it, relative to its layer. Whole units stay zero by these until the zeros are
-        fixed, so that they may return.
+        unit (neuron, filter, state of a recurrent layer) with all that makes and reads it, its bias
+        and scales; a position of a filter, ``W[:, c, m, k]``; or a branch beside a shortcut. Units
+        that nothing reads any more are dead and go as well. A group has the root mean square of its
+        weights for a magnitude, a unit that of the weights that read it, relative to its layer.
+        Whole units stay zero by these until the zeros are fixed, so that they may return.
     update_every : int, default=None
         Updates from one projection to the next. None is from 4 to 16, to have 200 or more.
     scope : {"global", "layer"}, default="global"

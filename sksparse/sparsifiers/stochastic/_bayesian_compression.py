@@ -82,9 +82,10 @@ class BayesianGroups(Sparsifier):
     Parameters
     ----------
     granularity : {"input", "unit"}, default="input"
-        What has a scale: an input of a layer (an input channel of a convolution, a position
-        after flattening), or a unit between the layers (neuron, filter, state of a
-        recurrent layer), whose scale all layers that read it share.
+        What has a scale: an input of a layer (an input channel of a convolution, a position after
+        flattening), or a unit between the layers (neuron, filter, state of a recurrent layer),
+        whose scale all layers that read it share. Units that nothing reads any more are dead and go
+        as well.
     prior : {"normal_jeffreys", "horseshoe"}, default="normal_jeffreys"
         The prior of the scales.
     conv_samples : {"local", "shared"}, default="local"

@@ -46,11 +46,11 @@ class HardConcrete(Sparsifier):
     Parameters
     ----------
     granularity : {"weight", "input", "unit"}, default="weight"
-        Whether a gate belongs to one weight; to an input of a layer (an input channel
-        of a convolution, a position after flattening) with all weights that leave it; or to a
-        unit between the layers (neuron, filter, state of a recurrent layer) with all weights
-        that read it, in whatever layers. A unit whose gate is closed, or that no open input reads,
-        loses the weights that make it as well.
+        Whether a gate belongs to one weight; to an input of a layer (an input channel of a
+        convolution, a position after flattening) with all weights that leave it; or to a unit
+        between the layers (neuron, filter, state of a recurrent layer) with all weights that read
+        it, in whatever layers. A unit whose gate is closed loses the weights that make it as well.
+        Units that nothing reads any more are dead and go as well.
     gate_samples : {"shared", "local"}, default="shared"
         Whether one gate sample serves a batch or each row has its own, which makes the
         gradients of wide batches less noisy; only for inputs of linear and convolution layers.

@@ -73,7 +73,8 @@ class LearnedGates(Sparsifier):
         What has a gate: a weight; an input of a layer (an input channel of a convolution, a
         position after flattening) with all weights that leave it; or a unit between the layers
         (neuron, filter, state of a recurrent layer) with all weights that read it. A unit whose
-        gate is closed, or that no open input reads, loses the weights that make it as well.
+        gate is closed loses the weights that make it as well. Units that nothing reads any more are
+        dead and go as well.
     bimodality : float, default=0.5
         Penalty :math:`\rho` of the variance, in multiples of `alpha`. Without a gradient of the
         loss, a gate falls from below :math:`(\rho + 1) / 2 \rho` and rises from above, so that

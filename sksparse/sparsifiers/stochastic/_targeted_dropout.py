@@ -63,9 +63,9 @@ class TargetedDropout(Sparsifier):
     ----------
     granularity : {"weight", "input", "unit"}, default="weight"
         Whether single weights are dropped; inputs of layers with all weights that leave them, by
-        whose norm they are ranked; or units between the layers, ranked by the norm of the
-        weights that make them. The same share of the inputs or units of each layer goes. Units
-        that no input reads any more are removed with what makes them.
+        whose norm they are ranked; or units between the layers, ranked by the norm of the weights
+        that make them. The same share of the inputs or units of each layer goes. Units that nothing
+        reads any more are dead and go as well.
     scope : {"unit", "layer", "global"}, default="global"
         Among which weights those of least magnitude are found: the ones that enter one output
         unit, as in the paper, those of a tensor, or all. For ``granularity="weight"`` only.

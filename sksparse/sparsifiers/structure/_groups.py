@@ -28,8 +28,6 @@ class Groups(ABC):
         The layers by their numbers.
     """
 
-    #: What can be counted when groups are removed, as in ``Target``.
-    measures: tuple[str, ...] = ("weights", "flops")
     #: Whether the best group of each layer stays in any case.
     keeps_layers = True
     #: What a group is called in messages.

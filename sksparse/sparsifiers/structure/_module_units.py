@@ -21,7 +21,7 @@ ALL_ROLES = ("writes", "scales", "reads")
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """The positions on one axis of a parameter, and the unit at each; ``n_units`` for none."""
 
     tensor: str
@@ -52,7 +52,6 @@ class ModuleUnits(Groups):
         The numbers of the units in the graph.
     """
 
-    measures = ("weights", "flops", "units")
     noun = "unit"
 
     def __init__(self, graph: ModuleGraph, parameters: FlatParameters) -> None:
@@ -75,13 +74,13 @@ class ModuleUnits(Groups):
         number[self.graph_units] = torch.arange(self.n_units, device=device)
         trained = set(parameters.names)
         self._places = [
-            _Place(s.tensor, s.axis, number[torch.from_numpy(s.units).to(device)], s.role)
+            Place(s.tensor, s.axis, number[torch.from_numpy(s.units).to(device)], s.role)
             for s in graph.slots
             if s.tensor in trained
         ]
         self._count_axes()
 
-    def _chosen(self, roles: Sequence[str]) -> list[_Place]:
+    def _chosen(self, roles: Sequence[str]) -> list[Place]:
         """The places of these roles, those of a tensor that is used several times once."""
         places = {(p.tensor, p.axis): p for p in self._places if p.role in roles}
         return list(places.values())

@@ -21,7 +21,6 @@ from sksparse.sparsifiers.pruning._schedule import (
     GradualSparsifier,
     phases_in_rounds,
 )
-from sksparse.sparsifiers.structure._module_units import ModuleUnits
 from sksparse.sparsifiers.structure._target import Target
 from sksparse.sparsifiers.units._choice import least_left
 
@@ -131,13 +130,14 @@ class UnitPruningRun(GradualRun):
     phase_name = "remove"
     shares_displacement = True
     compacts = True
-    measures = ModuleUnits.measures
+    measures = ("weights", "flops", "units")
 
     _options: UnitPruning
 
     def __init__(self, options: UnitPruning, module: nn.Module, task: Task) -> None:
         super().__init__(module, task)
         self._options = options
+        self.require_units()
         self.target = self._resolve_target()
         n_layers = len(self.units.layer_names)
         self._dense_sizes = torch.bincount(self.units.layer, minlength=n_layers)

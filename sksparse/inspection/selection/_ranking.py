@@ -169,7 +169,8 @@ class RankingDisplay:
         axes = divide(ax, 1, 2, figsize=(9.6, 3.9))
         self.axes_, self.figure_ = np.array(axes, dtype=object), axes[0].figure
         self._draw_scores(axes[0], int(np.count_nonzero(ranking == 1)))
-        self.bars_ = self.image_ = None
+        self.bars_: Any = None
+        self.image_: Any = None
         if image_shape is None:
             self._draw_bars(axes[1], ranking, importances, min(n_shown, len(ranking)))
         else:
