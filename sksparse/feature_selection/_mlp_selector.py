@@ -41,13 +41,15 @@ class SparseMLPSelector(PathSelection):
     groups : array-like of shape (n_features,), list, dict, callable, "prefix" or None, default=None
         Features that leave together: one-hot columns, sensors, lags. In any form that
         :class:`GroupLassoSelector` takes. None puts each feature in a group of its own.
-    method : {"elimination"}, default="elimination"
-        What scores the features.
+    method : str, default="elimination"
+        What scores the features: "elimination", "gaussian_gates", "concrete_gates", "group_lasso",
+        "hierarchy", "deep_lasso" or "attention"; some add a penalty to the objective, as Notes say.
     strength : float or None, default=None
-        Strength of the penalty of methods that have one; None is the method's own.
+        Strength of the penalty of methods that have one, in units of the loss; None is the
+        method's own. Others refuse it.
     penalty_weights : array-like of shape (n_groups,) or None, default=None
-        What groups cost, relative to each other: scores are divided by them. A group of cost 0
-        always stays. None is 1 for each.
+        What groups cost, relative to each other: their terms of a penalty are multiplied by them,
+        and scores divided. A group of cost 0 is not penalised and always stays. None is 1 for each.
     loss : {"auto", "squared", "logistic", "multinomial"}, default="auto"
         Half the squared error, or the log loss of two classes (or of several labels), or of more.
         "auto" takes a log loss when the targets are booleans, names, or whole numbers with two
@@ -147,12 +149,53 @@ class SparseMLPSelector(PathSelection):
     A ranking says what a network can do with few features, not which features are associated with
     the target: of redundant ones all but one may leave early.
 
+    Methods differ in what is learned and in the scores. A penalty is the mean over the groups g
+    that are left, times `strength`, so that the strength on each grows while others leave; c is
+    the cost of a group, p its number of features.
+
+    - "elimination": the running mean of squared derivatives by gates, as above [1]_.
+    - "gaussian_gates": gates are random in training, :math:`\min(\max(\mu + 1/2 + \epsilon, 0), 1)`
+      with Gaussian noise of standard deviation 1/2, one for each group and sample. The penalty has
+      the terms :math:`c \, P(\mathrm{gate} > 0)`; scores are the odds that a gate is open.
+      `strength` is 0.1 by default [3]_.
+    - "concrete_gates": the same with hard concrete gates, of temperature 2/3 and stretched to
+      (-0.1, 1.1) [4]_.
+    - "group_lasso": the penalty has the terms :math:`c \sqrt{p} \, \|W_g\|_F`, with the columns of
+      the first layer, and its proximal operator is applied after each update, in the metric of
+      Adam; scores are squared norms. `strength` is 0.1 by default [5]_.
+    - "hierarchy": beside the perceptron is a linear model with coefficients :math:`\theta`. The
+      penalty has the terms :math:`c \sqrt{p} \, \|\theta_g\|_F`, and no weight of a group in the
+      first layer exceeds :math:`10 \|\theta_g\|_F`; the proximal operator of both is
+      exact. Scores are squared norms of the coefficients. `strength` is 0.3 by default [6]_.
+    - "deep_lasso": the penalty has the terms :math:`c \sqrt{p}` times the root of the mean over the
+      batch of the squared derivatives of the outputs by the features of a group; scores are their
+      running means. `strength` is 0.3 by default [7]_.
+    - "attention": features that are selected have gate 1, the others a softmax of learned logits
+      times the root of their number. In the first half of the run groups of the largest softmax
+      for their cost are selected until all are, their number growing geometrically; in the second
+      half they leave in reverse order [8]_.
+
+    Locations of gates and logits have a learning rate of their own and no weight decay.
+
     References
     ----------
     .. [1] P. Molchanov, A. Mallya, S. Tyree, I. Frosio and J. Kautz (2019). "Importance estimation
        for neural network pruning". IEEE Conference on Computer Vision and Pattern Recognition.
     .. [2] S. Nogueira, K. Sechidis and G. Brown (2018). "On the stability of feature selection
        algorithms". Journal of Machine Learning Research 18(174), 1-54.
+    .. [3] Y. Yamada, O. Lindenbaum, S. Negahban and Y. Kluger (2020). "Feature selection using
+       stochastic gates". International Conference on Machine Learning.
+    .. [4] C. Louizos, M. Welling and D. P. Kingma (2018). "Learning sparse neural networks through
+       L0 regularization". International Conference on Learning Representations.
+    .. [5] S. Scardapane, D. Comminiello, A. Hussain and A. Uncini (2017). "Group sparse
+       regularization for deep neural networks". Neurocomputing 241, 81-89.
+    .. [6] I. Lemhadri, F. Ruan, L. Abraham and R. Tibshirani (2021). "LassoNet: a neural network
+       with feature sparsity". Journal of Machine Learning Research 22(127), 1-29.
+    .. [7] V. Cherepanova, R. Levin, G. Somepalli, J. Geiping, C. B. Bruss, A. G. Wilson,
+       T. Goldstein and M. Goldblum (2023). "A performance-driven benchmark for feature selection
+       in tabular deep learning". Advances in Neural Information Processing Systems.
+    .. [8] T. Yasuda, M. Bateni, L. Chen, M. Fahrbach, G. Fu and V. Mirrokni (2023). "Sequential
+       attention for feature selection". International Conference on Learning Representations.
 
     Examples
     --------

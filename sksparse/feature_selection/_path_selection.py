@@ -24,7 +24,15 @@ from sksparse.feature_selection._targets import check_targets
 from sksparse.feature_selection.perceptron._input_path import InputPath
 
 #: What scores features, by name.
-METHODS = ("elimination",)
+METHODS = (
+    "elimination",
+    "gaussian_gates",
+    "concrete_gates",
+    "group_lasso",
+    "hierarchy",
+    "deep_lasso",
+    "attention",
+)
 
 _MOST_SEEDS = np.iinfo(np.int32).max
 

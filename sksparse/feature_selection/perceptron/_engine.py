@@ -124,14 +124,17 @@ class PathTraining:
         self.criterion, self.score = criterion, score
         self.sizes, self.costs, self.progress = sizes, costs, progress
         network = method.network
-        self._columns: list[nn.Parameter] = [network.weight, *method.column_parameters()]
-        others = [p for p in network.parameters() if p is not network.weight]
-        self._optimizer = torch.optim.AdamW(
-            [*self._columns, *others],
-            lr=schedule.learning_rate,
-            weight_decay=schedule.weight_decay,
-            fused=True,
-        )
+        added = method.column_parameters()
+        self._columns: list[nn.Parameter] = [network.weight, *added]
+        groups: list[dict[str, Any]] = [{"params": list(network.parameters())}]
+        if method.reach is None:
+            groups[0]["params"] += added
+        else:
+            # the mean of half a cosine is one half
+            rate = 2 * method.reach / method.n_updates
+            groups.append({"params": added, "initial_lr": rate, "weight_decay": 0.0})
+        groups[0]["initial_lr"] = schedule.learning_rate
+        self._optimizer = torch.optim.AdamW(groups, weight_decay=schedule.weight_decay, fused=True)
         self._gone: list[Tensor] = []
         self._scored: list[tuple[int, float, float]] = []
 
@@ -189,14 +192,14 @@ class PathTraining:
 
     def _update(self, X: Tensor, y: Tensor, weight: Tensor | None, factor: float) -> None:
         optimizer, method = self._optimizer, self.method
-        rate = factor * self.schedule.learning_rate
-        optimizer.param_groups[0]["lr"] = rate
+        for group in optimizer.param_groups:
+            group["lr"] = factor * group["initial_lr"]
         optimizer.zero_grad()
         method.loss(X, y, weight, self.criterion).backward()
         with torch.no_grad():
             method.after_backward()
             optimizer.step()
-            method.after_step(rate)
+            method.after_step(optimizer.param_groups[0]["lr"])
 
     @torch.no_grad()
     def _remove(self, n_left: int) -> None:

@@ -118,6 +118,7 @@ class Runs:
 
     def __init__(self, data: Data, options: RunOptions) -> None:
         self._data, self._options = data, options
+        self._check_strength()
         self._rows = np.flatnonzero(data.weights > 0)
         self._objective = objective_of(data.values, data.classes, data.weights)
         self._weights = self._weighted(data)
@@ -129,6 +130,15 @@ class Runs:
                 "positive weight, so that there is nothing to rank; give features that vary."
             )
         self.varies: Mask = np.bincount(data.group_of, weights=varies) > 0
+
+    def _check_strength(self) -> None:
+        method, strength = self._options.method, self._options.strength
+        if strength is not None and METHODS[method].default_strength is None:
+            names = [name for name, kind in METHODS.items() if kind.default_strength is not None]
+            raise ValueError(
+                f"strength={strength!r} is that of a penalty, and method={method!r} has none; set "
+                f"strength=None, or a method that has one: {', '.join(names)}."
+            )
 
     def _weighted(self, data: Data) -> Array:
         """Sample weights times those of the classes."""
@@ -164,6 +174,7 @@ class Runs:
             batch_size,
             options.learning_rate,
             options.weight_decay,
+            first=METHODS[options.method].first,
             least=min(options.least, len(features)),
         )
         with training(seed, _CPU) as use_threads:

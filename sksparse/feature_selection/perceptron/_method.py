@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from sksparse.feature_selection.perceptron._network import InputNetwork
@@ -20,6 +22,9 @@ class InputMethod(ABC):
     place, then :meth:`after_step`. When inputs leave, it keeps the columns of the first layer and
     of what :meth:`column_parameters` names, and calls :meth:`keep`.
 
+    Penalties are means over the groups that are left: the strength on each of them grows while
+    others leave.
+
     Parameters
     ----------
     network : InputNetwork
@@ -32,7 +37,24 @@ class InputMethod(ABC):
         What it costs to keep an input, relative to the others; 0 for those that always stay.
     group_of : torch.Tensor of shape (n_inputs,)
         The group of each input, whose inputs leave together.
+
+    Attributes
+    ----------
+    places : torch.Tensor of shape (n_inputs,)
+        The group of each input, counted among those that are left.
+    sizes : torch.Tensor of shape (n_groups_left,)
+        Number of inputs of the groups that are left.
+    costs : torch.Tensor of shape (n_groups_left,)
+        Penalty weights of the groups that are left.
     """
+
+    #: Strength of the penalty where the user leaves it; None where there is no penalty.
+    default_strength: ClassVar[float | None] = None
+    #: How far Adam may move the parameters of the method in a run, without weight decay; None is
+    #: as far as those of the network, with the same decay.
+    reach: ClassVar[float | None] = None
+    #: Share of the updates after which the first inputs leave.
+    first: ClassVar[float] = 0.1
 
     def __init__(
         self,
@@ -44,9 +66,29 @@ class InputMethod(ABC):
     ) -> None:
         self.network = network
         self.n_updates = n_updates
-        self.strength = strength
+        self.strength = (self.default_strength or 0.0) if strength is None else strength
         self.penalty_weights = penalty_weights
         self.group_of = group_of
+        self._count_groups()
+
+    def _count_groups(self) -> None:
+        _, self.places, sizes = torch.unique(self.group_of, return_inverse=True, return_counts=True)
+        self.sizes = sizes.to(self.penalty_weights)
+        self.costs = torch.zeros_like(self.sizes)
+        self.costs[self.places] = self.penalty_weights
+
+    @property
+    def strengths(self) -> Tensor:
+        """The strength of the penalty on each group that is left."""
+        return self.strength / len(self.costs) * self.costs
+
+    def group_sums(self, values: Tensor) -> Tensor:
+        """For each group that is left, the sum over its inputs."""
+        return values.new_zeros(len(self.costs)).index_add(0, self.places, values)
+
+    def group_means(self, values: Tensor) -> Tensor:
+        """For each group that is left, the mean over its inputs."""
+        return self.group_sums(values) / self.sizes
 
     def column_parameters(self) -> list[nn.Parameter]:
         """Parameters beyond the network, which are learned with it, a column for each input."""
@@ -75,3 +117,4 @@ class InputMethod(ABC):
         """Only these inputs stay."""
         self.penalty_weights = self.penalty_weights[kept]
         self.group_of = self.group_of[kept]
+        self._count_groups()

@@ -27,6 +27,7 @@ class InputNetwork(nn.Module):
         self, n_inputs: int, n_outputs: int, hidden: Sequence[int], dropout: tuple[float, float]
     ) -> None:
         super().__init__()
+        self.n_outputs = n_outputs
         self.dropout_inputs, rate = dropout
         self.first = nn.Linear(n_inputs, hidden[0])
         rest: list[nn.Module] = [nn.ReLU(), nn.Dropout(rate)]
