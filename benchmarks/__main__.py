@@ -12,6 +12,7 @@ from . import (
     mnist,
     overheads,
     prediction,
+    selection,
     sorted_l1,
     structured,
     subset,
@@ -32,6 +33,7 @@ BENCHMARKS = {
     "groups": groups.run,
     "sorted_l1": sorted_l1.run,
     "structured": structured.run,
+    "selection": selection.run,
 }
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

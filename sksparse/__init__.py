@@ -13,7 +13,12 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sksparse.feature_selection import GroupLassoSelector, InfFS
+    from sksparse.feature_selection import (
+        GroupLassoSelector,
+        InfFS,
+        SparseMLPSelector,
+        StabilitySelection,
+    )
     from sksparse.linear_model import (
         OSCAR,
         OSCARCV,
@@ -68,11 +73,14 @@ _MODULE_OF_NAME = {
     "SLOPECV": "linear_model",
     "SparseMLPClassifier": "neural_network",
     "SparseMLPRegressor": "neural_network",
+    "SparseMLPSelector": "feature_selection",
     "SparseNetClassifier": "neural_network",
     "SparseNetRegressor": "neural_network",
+    "StabilitySelection": "feature_selection",
 }
 _SUBPACKAGES = (
     "compression",
+    "datasets",
     "feature_selection",
     "inspection",
     "linear_model",
@@ -108,8 +116,10 @@ __all__ = [
     "SLOPEClassifierCV",
     "SparseMLPClassifier",
     "SparseMLPRegressor",
+    "SparseMLPSelector",
     "SparseNetClassifier",
     "SparseNetRegressor",
+    "StabilitySelection",
 ]
 
 

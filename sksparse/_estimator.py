@@ -110,3 +110,8 @@ class SparseEstimator(CallbackSupportMixin, Component):
         """Set fitted attributes."""
         for name, value in attributes.items():
             setattr(self, name, value)
+
+    def _forget(self, attribute: str) -> None:
+        """Remove what an earlier fit set and this one does not."""
+        if attribute in vars(self):
+            delattr(self, attribute)

@@ -127,5 +127,13 @@ def worth_keeping() -> bool:
     return True
 
 
+def last_kept() -> float:
+    """When an answer was last kept, on the monotonic clock; long ago where none was.
+
+    By this a fit around others sees that one of them was interrupted.
+    """
+    return _watch.kept
+
+
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()

@@ -277,6 +277,18 @@ def check_penalty_weights(penalty_weights: Any, n: int, *, per: str) -> Array | 
     return weights
 
 
+def check_layer_sizes(hidden_layer_sizes: Any) -> list[int]:
+    """Numbers of units of hidden layers, positive integers."""
+    sizes = np.atleast_1d(np.asarray(hidden_layer_sizes, dtype=object))
+    if sizes.ndim != 1 or not all(isinstance(n, int | np.integer) and n >= 1 for n in sizes):
+        raise ValueError(
+            f"hidden_layer_sizes={hidden_layer_sizes!r} is not a sequence of positive "
+            "integers; give the number of units of each hidden layer, such as (100,) or "
+            "(300, 100)."
+        )
+    return [int(n) for n in sizes]
+
+
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 120 else text[:117] + "..."

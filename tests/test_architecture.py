@@ -48,8 +48,12 @@ IMPORTS = {
     "neural_network.fitted": ("neural_network.training", "compression"),
     "compression": ("sparsifiers.*",),
     "neural_network": ("neural_network.fitted",),
-    "feature_selection": ("linear_model.*", "neural_network"),
+    "feature_selection.perceptron": ("neural_network",),
+    "feature_selection": ("linear_model.*", "feature_selection.perceptron"),
+    "feature_selection.stability": ("feature_selection",),
+    "datasets": (),
     "inspection": (),
+    "inspection.selection": ("inspection",),
 }
 # Single modules that every subpackage may import, lowest first; each may import those before it.
 LEAVES = (

@@ -30,6 +30,7 @@ NET: dict[str, Any] = {"max_iter": 2, "random_state": 0}
 ESTIMATORS: dict[str, BaseEstimator] = {
     "GroupLassoSelector": sksparse.GroupLassoSelector(loss="squared"),
     "InfFS": sksparse.InfFS(2),
+    "SparseMLPSelector": sksparse.SparseMLPSelector(2, max_iter=2),
     "L0Classifier": sksparse.L0Classifier(),
     "L0ClassifierCV": sksparse.L0ClassifierCV(max_features=2, cv=2),
     "L0PoissonRegressor": sksparse.L0PoissonRegressor(),
@@ -53,6 +54,7 @@ ESTIMATORS: dict[str, BaseEstimator] = {
     "SparseMLPRegressor": sksparse.SparseMLPRegressor((4,), **NET),
     "SparseNetClassifier": sksparse.SparseNetClassifier(torch.nn.Linear(4, 2), **NET),
     "SparseNetRegressor": sksparse.SparseNetRegressor(torch.nn.Linear(4, 1), **NET),
+    "StabilitySelection": sksparse.StabilitySelection(n_resamples=2, alphas=3, random_state=0),
 }
 every_estimator = pytest.mark.parametrize("name", sorted(ESTIMATORS))
 

@@ -49,6 +49,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "GroupLassoRegressorCV": {"alphas": 3, "cv": 2},
     "GroupLassoSelector": {"alpha": 1e-3},
     "InfFS": {"max_features": 2},
+    "SparseMLPSelector": {"max_features": 2, "max_iter": 5, "random_state": 0},
     "GrOWL": {"alpha": 1e-3},
     "L0Classifier": {"alpha": 1e-4},
     "L0ClassifierCV": {"max_features": 2, "cv": 2},
@@ -68,9 +69,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "SparseMLPRegressor": {"hidden_layer_sizes": (3,), **_EPOCH},
     "SparseNetClassifier": {"module": _module, **_EPOCH},
     "SparseNetRegressor": {"module": _module, **_EPOCH},
+    "StabilitySelection": {"n_resamples": 2, "alphas": 3, "random_state": 0},
 }
-PREDICTORS = sorted(set(OPTIONS) - {"GroupLassoSelector", "InfFS"})
-NETWORKS = sorted(name for name in OPTIONS if name.startswith("Sparse"))
+NOT_PREDICTING = {"GroupLassoSelector", "InfFS", "SparseMLPSelector", "StabilitySelection"}
+PREDICTORS = sorted(set(OPTIONS) - NOT_PREDICTING)
+NETWORKS = [name for name in PREDICTORS if name.startswith("Sparse")]
 
 
 def make(name: str) -> Any:

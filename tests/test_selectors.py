@@ -45,8 +45,10 @@ from sksparse import (
     SLOPEClassifierCV,
     SparseMLPClassifier,
     SparseMLPRegressor,
+    SparseMLPSelector,
     SparseNetClassifier,
     SparseNetRegressor,
+    StabilitySelection,
 )
 
 # Short trainings of networks stop before they converge, and say so; that is not the point here.
@@ -78,7 +80,12 @@ LINEAR = [
     GroupLassoClassifierCV(alphas=4, cv=3, eps=0.2, selection="1se"),
 ]
 NETWORKS = [SparseMLPClassifier((4,), **NET), SparseMLPRegressor((4,), **NET)]
-TRANSFORMERS = [GroupLassoSelector(0.3), InfFS(3)]
+TRANSFORMERS = [
+    GroupLassoSelector(0.3),
+    InfFS(3),
+    SparseMLPSelector(3, max_iter=5, random_state=0),
+    StabilitySelection(max_features=3, n_resamples=4, alphas=4, random_state=0),
+]
 SELECTORS = [*LINEAR, *TRANSFORMERS, *NETWORKS]
 ZERO = [L0Regressor(1e9), L0Classifier(1e9), L0PoissonRegressor(1e9), OSCAR(1e9)]
 ZERO += [OSCARClassifier(1e9), SLOPE(1e9), SLOPEClassifier(1e9), GrOWL(1e9)]

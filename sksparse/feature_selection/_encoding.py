@@ -44,7 +44,7 @@ class Encoded(NamedTuple):
     encoder: Any
 
 
-def _is_frame(X: Any) -> bool:
+def is_frame(X: Any) -> bool:
     """Whether data have columns with types of their own; those of a Series are none."""
     return hasattr(X, "iloc") and X.ndim == 2
 
@@ -55,7 +55,7 @@ def suggests_encoding(X: Any) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:
-        kinds = X.dtypes.items() if _is_frame(X) else ()
+        kinds = X.dtypes.items() if is_frame(X) else ()
         names = [str(name) for name, dtype in kinds if getattr(dtype, "kind", "O") in "OUT"]
         if not names:
             raise
@@ -78,7 +78,7 @@ def read_table(estimator: Any, X: Any, y: Any, *, multi_output: bool) -> tuple[A
             "encode takes tables of numbers and categories, and X is a sparse matrix, which holds "
             "numbers alone: set encode=None."
         )
-    if not _is_frame(X):
+    if not is_frame(X):
         # a list may hold numbers and names
         table = np.array(X, dtype=object) if isinstance(X, list) else X
         options = {"dtype": None, "ensure_all_finite": "allow-nan", "multi_output": multi_output}

@@ -76,11 +76,6 @@ class GroupSelection(GroupSelectorMixin, SparseEstimator):
             )
         return y
 
-    def _forget(self, attribute: str) -> None:
-        """Remove what an earlier fit set and this one does not."""
-        if attribute in vars(self):
-            delattr(self, attribute)
-
     def _solved(self, posed: Posed[GroupTask]) -> tuple[Solution, str]:
         """The fit that is asked for, and text of a warning where it is another."""
         task = posed.task

@@ -110,16 +110,31 @@ def check_targets(y: Any, loss: str, weights: Array) -> Targets:
 
 def _are_classes(y: Any, kind: str, n_values: int) -> bool:
     """Whether targets are names of classes rather than quantities."""
-    few = n_values <= min(_MOST_CLASSES, np.sqrt(len(y)))
-    if y.dtype.kind in "iu" and n_values > 2 and not few:
+    if y.dtype.kind in "iu" and not looks_like_classes(y, kind, n_values):
         raise ValueError(
             f"loss='auto' cannot tell what y is: whole numbers with {n_values} distinct values are "
-            "many for classes. Choose loss='squared' or 'poisson' for quantities or counts, "
-            "'multinomial' for classes."
+            "many for classes. Choose loss='multinomial' for classes, or a loss for quantities, "
+            "such as 'squared'."
         )
-    if y.dtype.kind != "f":
-        return True
-    return kind == "binary" or (kind == "multiclass" and few)
+    return looks_like_classes(y, kind, n_values)
+
+
+def looks_like_classes(y: Any, kind: str, n_values: int) -> bool:
+    """Whether targets may be classes: names, or numbers of few distinct values.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Targets.
+    kind : str
+        What scikit-learn's ``type_of_target`` says of them.
+    n_values : int
+        How many distinct values they have.
+    """
+    few = n_values <= min(_MOST_CLASSES, np.sqrt(len(y)))
+    if y.dtype.kind == "f":
+        return kind == "binary" or (kind == "multiclass" and bool(few))
+    return y.dtype.kind not in "iu" or n_values == 2 or bool(few)
 
 
 def _as_numbers(y: Any, loss: str) -> Array:

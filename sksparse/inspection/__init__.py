@@ -14,13 +14,17 @@ from sksparse.inspection._regularization_path import RegularizationPathDisplay
 from sksparse.inspection._sparsity_path import SparsityPathDisplay
 from sksparse.inspection._sparsity_pattern import SparsityPatternDisplay
 from sksparse.inspection._training_history import TrainingHistoryDisplay
+from sksparse.inspection.selection._ranking import RankingDisplay
+from sksparse.inspection.selection._stability_path import StabilityPathDisplay
 
 __all__ = [
     "ClusterDisplay",
     "FilterDisplay",
     "LayerSizesDisplay",
+    "RankingDisplay",
     "RegularizationPathDisplay",
     "SparsityPathDisplay",
     "SparsityPatternDisplay",
+    "StabilityPathDisplay",
     "TrainingHistoryDisplay",
 ]

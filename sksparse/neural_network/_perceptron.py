@@ -12,6 +12,7 @@ from torch import nn
 
 from sksparse._selection import FeatureSelectorMixin
 from sksparse._typing import Array, Mask
+from sksparse._validation import check_layer_sizes
 from sksparse.neural_network import _report
 from sksparse.neural_network._base import BaseSparseNet
 from sksparse.neural_network._modules import ACTIVATIONS, build_mlp
@@ -49,7 +50,7 @@ class PerceptronMixin(FeatureSelectorMixin, BaseSparseNet):
         return [layer for layer in self._network.module.children() if isinstance(layer, nn.Linear)]
 
     def _build_module(self, n_features: int, n_outputs: int) -> nn.Module:
-        hidden = self._hidden_widths()
+        hidden = check_layer_sizes(self.hidden_layer_sizes)
         widths = [n_features, *hidden, n_outputs]
         rates = self._dropout_rates(len(hidden))
         return build_mlp(widths, self.activation, rates, batch_norm=self.batch_norm)
@@ -75,17 +76,6 @@ class PerceptronMixin(FeatureSelectorMixin, BaseSparseNet):
         check_is_fitted(self)
         live = _report.live_units(_report.path_matrices(self._network.module))[0]
         return self._network.size.spread(live)
-
-    def _hidden_widths(self) -> list[int]:
-        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
-        valid = sizes.ndim == 1 and all(isinstance(n, int | np.integer) and n >= 1 for n in sizes)
-        if not valid:
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} is not a sequence of positive "
-                "integers; give the number of units of each hidden layer, such as (100,) or "
-                "(300, 100)."
-            )
-        return [int(n) for n in sizes]
 
     def _dropout_rates(self, n_hidden: int) -> list[float]:
         if isinstance(self.dropout, Real):

@@ -9,6 +9,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from scipy import sparse
 from sklearn.base import clone
@@ -175,6 +176,17 @@ class TrainedNet(SparseEstimator):
                 "class to learn from; change validation_fraction, give more samples or use "
                 "early_stopping=False."
             )
+        if target.labels is not None:
+            classes = np.unique(target.labels[index])
+            n_missing = len(np.setdiff1d(classes, target.labels[parts[1]]))
+            if n_missing:
+                warnings.warn(
+                    f"early_stopping=True: {n_missing} of {len(classes)} classes have too few "
+                    "distinct samples to be in the validation rows; they are trained on, but not "
+                    "scored. Raise validation_fraction or give more samples of them.",
+                    UserWarning,
+                    stacklevel=6,
+                )
         return parts
 
     def _make_net(

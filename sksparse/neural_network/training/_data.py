@@ -203,15 +203,6 @@ def split_rows(
     learn, check = rest[:0], rest
     if n_valid < len(rest):
         learn, check = train_test_split(rest, test_size=n_valid, stratify=strata, random_state=seed)
-    n_missing = len(np.setdiff1d(labels, labels[np.isin(index, check)]))
-    if n_missing:
-        warnings.warn(
-            f"early_stopping=True: {n_missing} of {len(classes)} classes have too few distinct "
-            "samples to be in the validation rows; they are trained on, but not scored. Raise "
-            "validation_fraction or give more samples of them.",
-            UserWarning,
-            stacklevel=7,
-        )
     return (np.concatenate([index[kept], learn]) if kept.any() else learn), check
 
 

@@ -1,0 +1,1 @@
+"""Rankings of features by the training of one perceptron that loses inputs on the way."""

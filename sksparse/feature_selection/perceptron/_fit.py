@@ -1,0 +1,234 @@
+"""Runs on validated data: tables, rows to learn from and to score, one path for each seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from sksparse._progress import Progress
+from sksparse._typing import Array, Indices, Mask
+from sksparse.feature_selection.perceptron._engine import PathTraining, Schedule
+from sksparse.feature_selection.perceptron._input_path import InputPath
+from sksparse.feature_selection.perceptron._methods import METHODS
+from sksparse.feature_selection.perceptron._network import InputNetwork
+from sksparse.feature_selection.perceptron._objective import objective_of
+from sksparse.feature_selection.perceptron._tables import Source
+from sksparse.neural_network.training._data import make_rows, merge_equal_rows, split_rows
+from sksparse.neural_network.training._labels import class_factors
+from sksparse.neural_network.training._runtime import training
+
+_CPU = torch.device("cpu")
+#: Rows of a batch that are usual; fewer where an epoch would have less than `_FEWEST` batches, and
+#: more where it would have more than `_MOST`, since few large matrix products are faster.
+_LEAST_ROWS, _USUAL_ROWS, _MOST_ROWS = 16, 64, 512
+_FEWEST, _MOST = 10, 200
+#: Epochs that are usual; more where they are less than `_LEAST_UPDATES`, and fewer where they are
+#: more than `_MOST_UPDATES`.
+_LEAST_EPOCHS, _USUAL_EPOCHS = 10, 100
+_LEAST_UPDATES, _MOST_UPDATES = 2000, 30_000
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the user chose of a run.
+
+    Parameters
+    ----------
+    method : str
+        Name of the method.
+    strength : float or None
+        Strength of its penalty; None is its own.
+    hidden : sequence of int
+        Units of the hidden layers.
+    dropout : pair of float
+        Rates on inputs and hidden units.
+    learning_rate, weight_decay : float
+        Of the optimiser.
+    batch_size, n_epochs : int or "auto"
+        Rows of a batch, and epochs.
+    least : int
+        Features at which the path ends.
+    validation_fraction : float
+        Share of the distinct rows that are scored and not learned from.
+    """
+
+    method: str
+    strength: float | None
+    hidden: Sequence[int]
+    dropout: tuple[float, float]
+    learning_rate: float
+    weight_decay: float
+    batch_size: int | str
+    n_epochs: int | str
+    least: int
+    validation_fraction: float
+
+
+@dataclass(frozen=True)
+class Data:
+    """Validated data.
+
+    Parameters
+    ----------
+    X : {ndarray, csr_array} of shape (n_samples, n_features)
+        Features.
+    values : ndarray of shape (n_samples,) or (n_samples, n_targets)
+        Numbers, or codes of classes.
+    classes : ndarray or None
+        The classes, where there are any.
+    weights : ndarray of shape (n_samples,)
+        Sample weights.
+    class_weight : dict, "balanced" or None
+        Weights of the classes.
+    group_of : ndarray of shape (n_features,)
+        The group of each feature.
+    penalty_weights : ndarray of shape (n_groups,)
+        What groups cost; those of 0 stay.
+    """
+
+    X: Any
+    values: Array
+    classes: Any
+    weights: Array
+    class_weight: Any
+    group_of: Indices
+    penalty_weights: Array
+
+
+class Runs:
+    """Runs on one set of data.
+
+    Parameters
+    ----------
+    data : Data
+        The data.
+    options : RunOptions
+        How they are run.
+
+    Attributes
+    ----------
+    varies : ndarray of shape (n_groups,)
+        Mask of the groups that are part of the runs: those with a feature that is not constant.
+    """
+
+    def __init__(self, data: Data, options: RunOptions) -> None:
+        self._data, self._options = data, options
+        self._check_strength()
+        self._rows = np.flatnonzero(data.weights > 0)
+        self._objective = objective_of(data.values, data.classes, data.weights)
+        self._weights = self._weighted(data)
+        self._source = Source(data.X, self._rows)
+        varies = self._source.varies
+        if not varies.any():
+            raise ValueError(
+                f"All {len(varies)} features of X are constant over n_samples={len(self._rows)} of "
+                "positive weight, so that there is nothing to rank; give features that vary."
+            )
+        self.varies: Mask = np.bincount(data.group_of, weights=varies) > 0
+
+    def _check_strength(self) -> None:
+        method, strength = self._options.method, self._options.strength
+        if strength is not None and METHODS[method].default_strength is None:
+            names = [name for name, kind in METHODS.items() if kind.default_strength is not None]
+            raise ValueError(
+                f"strength={strength!r} is that of a penalty, and method={method!r} has none; set "
+                f"strength=None, or a method that has one: {', '.join(names)}."
+            )
+
+    def _weighted(self, data: Data) -> Array:
+        """Sample weights times those of the classes."""
+        labels, classes = self._objective.labels, data.classes
+        if data.class_weight is None:
+            return data.weights
+        if labels is None:
+            raise ValueError(
+                f"class_weight={data.class_weight!r} needs targets that are classes, one for each "
+                "sample; use sample_weight."
+            )
+        weights = (
+            data.weights * class_factors(data.class_weight, classes, labels, data.weights)[labels]
+        )
+        return weights
+
+    def run(self, seed: int, name: str, verbose: int) -> InputPath:
+        """One run; groups without a feature that varies are not part of it, and come first."""
+        options, data, objective = self._options, self._data, self._objective
+        table, features = self._source.table()
+        y, weights = objective.y[self._rows], self._weights[self._rows]
+        index, weights = merge_equal_rows(table.array, y, weights)
+        table.standardise(index, weights[index])
+        train, valid = (
+            make_rows(table, y, weights, part, _CPU) for part in self._split(index, seed)
+        )
+        group_of = torch.from_numpy(data.group_of[features])
+        costs = torch.from_numpy(data.penalty_weights)
+        batch_size = self._batch_size(len(train))
+        n_batches = math.ceil(len(train) / batch_size)
+        schedule = Schedule(
+            self._n_epochs(n_batches),
+            batch_size,
+            options.learning_rate,
+            options.weight_decay,
+            first=METHODS[options.method].first,
+            least=min(options.least, len(features)),
+        )
+        with training(seed, _CPU) as use_threads:
+            network = InputNetwork(
+                len(features), objective.n_outputs, options.hidden, options.dropout
+            )
+            use_threads(batch_size, network)
+            method = METHODS[options.method](
+                network,
+                schedule.n_epochs * n_batches,
+                options.strength,
+                costs[group_of].float(),
+                group_of,
+            )
+            run = PathTraining(
+                method,
+                schedule,
+                table,
+                train,
+                valid,
+                objective.criterion,
+                objective.score,
+                torch.from_numpy(np.bincount(data.group_of)),
+                costs,
+                Progress(name, "epoch", schedule.n_epochs, verbose=verbose),
+            )
+            path = run.run()
+        constant = np.flatnonzero(~self.varies)[::-1]
+        return replace(path, order=np.concatenate([constant, path.order]))
+
+    def _split(self, index: Indices, seed: int) -> tuple[Indices, Indices]:
+        fraction = self._options.validation_fraction
+        n_valid = math.ceil(fraction * len(index))
+        labels = self._objective.labels
+        labels = None if labels is None else labels[self._rows][index]
+        parts = split_rows(index, labels, n_valid, seed)
+        if parts is None:
+            raise ValueError(
+                f"validation_fraction={fraction!r} cannot set any of {len(index)} distinct samples "
+                "aside and keep others of every class to learn from; give more samples, or change "
+                "validation_fraction."
+            )
+        return parts
+
+    def _batch_size(self, n_rows: int) -> int:
+        size = self._options.batch_size
+        if isinstance(size, str):
+            few = min(max(_LEAST_ROWS, n_rows // _FEWEST), _USUAL_ROWS)
+            size = min(max(few, n_rows // _MOST), _MOST_ROWS)
+        return min(n_rows, size)
+
+    def _n_epochs(self, n_batches: int) -> int:
+        n_epochs = self._options.n_epochs
+        if isinstance(n_epochs, str):
+            few = max(_USUAL_EPOCHS, _LEAST_UPDATES // n_batches)
+            n_epochs = max(_LEAST_EPOCHS, min(few, _MOST_UPDATES // n_batches))
+        return n_epochs
