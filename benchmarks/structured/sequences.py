@@ -146,7 +146,7 @@ SEQUENCES = {
     "LSTM, characters, 40 % of the units": Row(
         lambda seed: without_units(seed, CharacterModel, 0.4, N_TEXT, 4.0),
         (Limit("units", 0.4), Limit("ratio", 1.01), Limit("speedup_100", 3.0, True)),
-        note="Wen 2018: 10.6x; second setting: 12 epochs gave a perplexity 1.23 times the dense one",
+        note="Wen 2018: 10.6x; second setting: 12 epochs gave 1.23 times the dense perplexity",
         against="LSTM, characters, dense",
         **TEXT,
     ),
