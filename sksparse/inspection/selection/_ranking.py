@@ -192,7 +192,7 @@ class RankingDisplay:
 
     def _draw_bars(self, ax: Axes, ranking: Indices, importances: Array, n_shown: int) -> None:
         first = self.order_[:n_shown]
-        names = [str(j) if self.names is None else str(self.names[j]) for j in first]
+        names = [f"x{j}" if self.names is None else str(self.names[j]) for j in first]
         colours = ["C0" if ranking[j] == 1 else "#b8cfe5" for j in first]
         self.bars_ = ax.barh(np.arange(n_shown), importances[first], color=colours)
         ax.set_yticks(np.arange(n_shown), names, fontsize=min(9, 160 / n_shown))
