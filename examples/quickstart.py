@@ -24,6 +24,7 @@ from sksparse.linear_model import OSCAR, L0ClassifierCV, L0Regressor
 
 STORIES = {
     "plot_best_subset.py": "diabetes, 65 terms",
+    "plot_feature_selection.py": "made up, 100 columns",
     "plot_group_lasso.py": "flats, 12 columns",
     "plot_group_selection.py": "diabetes, 12 columns",
     "plot_oscar_clusters.py": "cell nuclei, clusters",

@@ -73,11 +73,12 @@ def test_the_quick_start_runs_to_its_end(tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLES / "quickstart.py"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, check=True, encoding="utf-8")
     assert (
-        len(list(tmp_path.glob("*.png"))) == 16
-    )  # three each are of three stories, two of two others
+        len(list(tmp_path.glob("*.png"))) == 18
+    )  # three each are of three stories, two of three others
     for name in (
         "L0Regressor",
         "L0ClassifierCV",
+        "SparseMLPSelector",
         "GroupLassoSelector",
         "GroupLassoRegressorCV",
         "OSCAR",

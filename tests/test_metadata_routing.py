@@ -133,7 +133,7 @@ def test_weights_are_requested_by_nothing_until_the_user_says_so(name: str) -> N
             continue
         request = getattr(model, f"set_{method}_request")
         expected = {"sample_weight"}
-        if method == "fit" and name.startswith("Sparse"):
+        if method == "fit" and name in NETWORKS:
             expected |= {"X_val", "y_val", "sample_weight_val", "groups"}
         if method == "partial_fit" and is_classifier(model):
             expected.add("classes")

@@ -120,6 +120,8 @@ from torch import nn
 for name in sksparse.__all__:
     y = next((y for part, y in targets.items() if part in name), score)
     options = {"max_iter": 3, "tol": 1e9} if "Sparse" in name else {}
+    if name == "SparseMLPSelector":
+        options = {"max_iter": 3}
     if "SparseNet" in name:
         options["module"] = lambda p, k: nn.Linear(p, k)
     kind = getattr(sksparse, name)

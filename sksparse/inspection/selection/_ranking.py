@@ -69,8 +69,8 @@ class RankingDisplay:
     >>> from sksparse.inspection import RankingDisplay
     >>> X, y = load_iris(return_X_y=True, as_frame=True)
     >>> display = RankingDisplay.from_estimator(SparseMLPSelector(2, random_state=0).fit(X, y))
-    >>> display.order_[:2].tolist()
-    [3, 2]
+    >>> X.columns[sorted(display.order_[:2])].tolist()
+    ['petal length (cm)', 'petal width (cm)']
     >>> plt.close(display.figure_)
     """
 
