@@ -20,6 +20,8 @@ from sksparse.feature_selection._path_selection import METHODS
 from sksparse.feature_selection.perceptron import _methods
 
 QUICK: dict[str, Any] = {"max_iter": 20, "hidden_layer_sizes": (16,), "random_state": 0}
+#: Enough to find two features.
+FINDS: dict[str, Any] = {"max_iter": 50, "learning_rate_init": 3e-3, "random_state": 0}
 
 
 def product(
@@ -46,7 +48,7 @@ def test_methods_by_name_are_all_there() -> None:
 
 def test_a_product_is_found() -> None:
     X, y = product()
-    selector = SparseMLPSelector(max_features=2, random_state=0).fit(X, y)
+    selector = SparseMLPSelector(max_features=2, **FINDS).fit(X, y)
     assert selector.get_support(indices=True).tolist() == [2, 5]
     assert selector.ranking_[[2, 5]].tolist() == [1, 1]
     assert sorted(selector.ranking_) == [1, 1, *range(2, 12)]
@@ -68,7 +70,7 @@ def test_one_path_answers_every_number_with_nested_sets() -> None:
 def test_validation_chooses_the_number() -> None:
     X, y = product()
     for rule in ("auto", "1se"):
-        fitted = SparseMLPSelector(rule, random_state=0).fit(X, y)
+        fitted = SparseMLPSelector(rule, **FINDS).fit(X, y)
         best = fitted.scores_path_.max()
         at = fitted.scores_path_[fitted.n_features_path_ == fitted.n_features_]
         error = fitted.scores_error_path_[fitted.scores_path_.argmax()] if rule == "1se" else 0.0
@@ -81,17 +83,17 @@ def test_validation_chooses_the_number() -> None:
 def test_regression_scores_are_shares_of_variance(rng: np.random.Generator) -> None:
     X = rng.standard_normal((400, 10))
     y = 1e6 + 1e3 * (X[:, 1] - 2 * X[:, 7])
-    fitted = SparseMLPSelector(max_features=2, random_state=0).fit(X, y)
+    fitted = SparseMLPSelector(max_features=2, **FINDS).fit(X, y)
     assert fitted.get_support(indices=True).tolist() == [1, 7]
     assert 0.9 < fitted.scores_path_.max() <= 1
-    twice = SparseMLPSelector(max_features=2, random_state=0).fit(X, np.column_stack([y, -y]))
+    twice = SparseMLPSelector(max_features=2, **FINDS).fit(X, np.column_stack([y, -y]))
     assert twice.get_support(indices=True).tolist() == [1, 7]
 
 
 def test_several_labels(rng: np.random.Generator) -> None:
     X = rng.standard_normal((400, 10))
     y = np.column_stack([X[:, 1] > 0, X[:, 7] > 0]).astype(int)
-    fitted = SparseMLPSelector(max_features=2, random_state=0).fit(X, y)
+    fitted = SparseMLPSelector(max_features=2, **FINDS).fit(X, y)
     assert fitted.get_support(indices=True).tolist() == [1, 7]
 
 
@@ -131,9 +133,9 @@ def test_class_weights_multiply_sample_weights() -> None:
 def test_sparse_features_are_ranked_as_dense_ones_without_shift(rng: np.random.Generator) -> None:
     X = np.where(rng.random((300, 15)) < 0.7, 0.0, rng.standard_normal((300, 15)))
     y = X[:, 3] + X[:, 4] > 0.1
-    dense = SparseMLPSelector(max_features=2, random_state=0).fit(X, y)
+    dense = SparseMLPSelector(max_features=2, **FINDS).fit(X, y)
     for form in (sparse.csr_matrix, sparse.csc_array):
-        fitted = SparseMLPSelector(max_features=2, random_state=0).fit(form(X), y)
+        fitted = SparseMLPSelector(max_features=2, **FINDS).fit(form(X), y)
         assert fitted.get_support(indices=True).tolist() == [3, 4]
     assert dense.get_support(indices=True).tolist() == [3, 4]
 
@@ -158,12 +160,12 @@ def test_duplicates_and_few_rows_have_a_ranking(rng: np.random.Generator) -> Non
 def test_groups_leave_together(rng: np.random.Generator) -> None:
     X, y = product()
     groups = [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
-    fitted = SparseMLPSelector(max_features=4, groups=groups, random_state=0).fit(X, y)
+    fitted = SparseMLPSelector(max_features=4, groups=groups, **FINDS).fit(X, y)
     assert fitted.selected_groups_.tolist() == [1, 2]
     assert (fitted.ranking_[::2] == fitted.ranking_[1::2]).all()
     assert sorted(fitted.ranking_[::2]) == [1, 1, 2, 3, 4, 5]
     frame = pd.DataFrame(X, columns=[f"{'abcdef'[j // 2]}_{j % 2}" for j in range(12)])
-    named = SparseMLPSelector(max_features=4, groups="prefix", random_state=0).fit(frame, y)
+    named = SparseMLPSelector(max_features=4, groups="prefix", **FINDS).fit(frame, y)
     assert named.selected_groups_.tolist() == ["b", "c"]
     assert named.get_feature_names_out().tolist() == ["b_0", "b_1", "c_0", "c_1"]
 
@@ -180,7 +182,7 @@ def test_groups_of_no_cost_always_stay() -> None:
     X, y = product()
     costs = np.ones(12)
     costs[9] = 0.0
-    fitted = SparseMLPSelector(max_features=3, penalty_weights=costs, random_state=0).fit(X, y)
+    fitted = SparseMLPSelector(max_features=3, penalty_weights=costs, **FINDS).fit(X, y)
     assert fitted.get_support(indices=True).tolist() == [2, 5, 9]
     costs[9] = 1e9
     last = SparseMLPSelector(max_features=3, penalty_weights=costs, **QUICK).fit(X, y)
@@ -204,9 +206,9 @@ def test_repeats_are_aggregated_and_warm_start_adds_some() -> None:
 
 def test_grid_search_over_the_number_of_features() -> None:
     X, y = product()
-    pipeline = make_pipeline(SparseMLPSelector(random_state=0), KNeighborsClassifier())
+    pipeline = make_pipeline(SparseMLPSelector(**FINDS), KNeighborsClassifier())
     grid = {"sparsemlpselector__max_features": [1, 2, 12]}
-    search = GridSearchCV(pipeline, grid, cv=3).fit(X, y)
+    search = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
     assert search.best_params_ == {"sparsemlpselector__max_features": 2}
 
 
