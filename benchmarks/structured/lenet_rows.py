@@ -117,7 +117,9 @@ def gates_of_groups(seed: int, strengths: list[float]) -> SparseNetClassifier:
         min_weight_displacement=2,
         sparsify_fraction=0.7,
     )
-    return model(seed, sparsifier=sparsifier, alpha=0.1 / N_TRAIN, **STOCHASTIC)
+    return model(
+        seed, sparsifier=sparsifier, alpha=0.1 / N_TRAIN, **{**STOCHASTIC, "weight_decay": 3e-4}
+    )
 
 
 def bayesian(seed: int) -> SparseNetClassifier:
@@ -176,16 +178,16 @@ GROUPS = {
         **COMMON,
     ),
     "LeNet-5, l0, strengths by layer": Row(
-        partial(gates_of_groups, strengths=[6.0, 2.5, 300.0]),
+        partial(gates_of_groups, strengths=[6.0, 3.0, 150.0]),
         narrow(9, 18, 65, 25, error=1.0),
-        note="Louizos 2018: 9-18-65-25, 1.0 %",
+        note="Louizos 2018: 9-18-65-25, 1.0 %; second setting, 7-24-43-14 had 1.13 %",
         n_seeds=1,
         **COMMON,
     ),
     "LeNet-5, l0, one strength": Row(
-        partial(gates_of_groups, strengths=[1.0, 1.5, 0.5]),
+        partial(gates_of_groups, strengths=[0.4, 1.2, 0.4]),
         narrow(20, 25, 45, 462, error=0.9),
-        note="Louizos 2018: 20-25-45-462, 0.9 %",
+        note="Louizos 2018: 20-25-45-462, 0.9 %; third setting, the first two had 0.96 and 0.94 %",
         n_seeds=1,
         **COMMON,
     ),
