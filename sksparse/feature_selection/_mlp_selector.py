@@ -37,7 +37,8 @@ class SparseMLPSelector(PathSelection):
     max_features : int, "auto" or "1se", default="auto"
         How many features to keep. "auto" is the number with the best validation score, "1se" the
         smallest whose score is at most a standard error below that. With `groups`, the most
-        features of whole groups that are not more than this.
+        features of whole groups that are not more than this, but at least one group, and all
+        that cost nothing.
     groups : array-like of shape (n_features,), list, dict, callable, "prefix" or None, default=None
         Features that leave together: one-hot columns, sensors, lags. In any form that
         :class:`GroupLassoSelector` takes. None puts each feature in a group of its own.
@@ -83,8 +84,8 @@ class SparseMLPSelector(PathSelection):
     validation_fraction : float, default=0.1
         Share of the samples that scores are computed from, and which the network does not see.
     warm_start : bool, default=False
-        Keep the runs of the previous fit, to the same data, and add those that `n_repeats` has
-        more.
+        Keep the runs of the previous fit, to the same data with the same options of a run, and
+        add those that `n_repeats` has more: to select another number costs nothing.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, dropout, batches and validation samples.
     verbose : int, default=0
@@ -129,7 +130,7 @@ class SparseMLPSelector(PathSelection):
     -----
     ConvergenceWarning
         When an interruption from the keyboard ended a run: features that were left then are ranked
-        by their scores.
+        by their scores; or when it left fewer runs.
     UserWarning
         When whole groups do not make `max_features` exactly, or when it is more than X has.
 
@@ -303,8 +304,7 @@ class SparseMLPSelector(PathSelection):
             self._validate_params()
             message = self._learn(X, y, sample_weight)
         if message:
-            interrupted = not self._paths[-1].is_complete
-            kind = ConvergenceWarning if interrupted else UserWarning
+            kind = ConvergenceWarning if self._is_interrupted else UserWarning
             warnings.warn(message, kind, stacklevel=2)
         return self
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse._estimator import SparseEstimator
 from sksparse._groups import Groups, check_groups
+from sksparse._interrupts import signalled, worth_keeping
 from sksparse._selection import FeatureSelectorMixin
-from sksparse._typing import Indices, Mask
+from sksparse._typing import Array, Indices, Mask
 from sksparse._validation import (
     check_layer_sizes,
     check_penalty_weights,
@@ -19,8 +22,8 @@ from sksparse._validation import (
     validate_data,
     warn_if_more_than_all,
 )
-from sksparse.feature_selection._ranking import Order, aggregate, best_count, stability
-from sksparse.feature_selection._targets import check_targets
+from sksparse.feature_selection._ranking import aggregate, best_count, stability
+from sksparse.feature_selection._targets import check_labels, check_targets
 from sksparse.feature_selection.perceptron._input_path import InputPath
 
 #: What scores features, by name.
@@ -34,6 +37,8 @@ METHODS = (
     "attention",
 )
 
+#: Penalty weights, and one over them, that float32 holds with their squares.
+_LARGEST_COST = 1e12
 _MOST_SEEDS = np.iinfo(np.int32).max
 
 
@@ -63,11 +68,17 @@ class PathSelection(FeatureSelectorMixin, SparseEstimator):
 
     n_features_in_: int
     _paths: list[InputPath]
+    _origin: list[Any]
     _support: Mask
 
     def _learn(self, X: Any, y: Any, sample_weight: Any) -> str:
         """Run on the data as they were passed, select, and return what has to be said."""
         hidden = check_layer_sizes(self.hidden_layer_sizes)
+        if not hidden:
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} has no hidden layer; give at "
+                "least one, or take a linear selector."
+            )
         X, y = validate_data(
             self,
             X,
@@ -85,8 +96,11 @@ class PathSelection(FeatureSelectorMixin, SparseEstimator):
         groups = check_groups(self.groups, self.n_features_in_, names)
         costs = check_penalty_weights(self.penalty_weights, len(groups.names), per="group")
         costs = np.ones(len(groups.names)) if costs is None else costs
+        self._check_costs(costs)
+        y = y.toarray() if sparse.issparse(y) else y
         y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
         targets = check_targets(y, self.loss, weights)
+        check_labels(targets)
         # torch is imported here, and not before something is fitted
         from sksparse.feature_selection.perceptron._fit import Data, RunOptions, Runs
 
@@ -112,42 +126,75 @@ class PathSelection(FeatureSelectorMixin, SparseEstimator):
             validation_fraction=self.validation_fraction,
         )
         runs = Runs(data, options)
-        self._paths = self._run_all(runs)
+        sizes = np.bincount(groups.labels)
+        origin = [astuple(options), targets.loss, self.class_weight, data.penalty_weights.tolist()]
+        origin += [targets.values.shape, (sizes * runs.varies).tolist()]
+        self._paths = self._run_all(runs, origin)
+        self._origin = origin
         if targets.classes is None:
             self._forget("classes_")
         else:
             self.classes_ = targets.classes
         self.groups_ = groups.names
         self.n_iter_ = self._paths[-1].n_epochs
-        return self._select(groups, runs.varies)
+        return self._select(groups, sizes, runs.varies, data.penalty_weights == 0)
 
-    def _run_all(self, runs: Any) -> list[InputPath]:
-        """The paths of all runs; those of the previous fit are kept with ``warm_start``."""
+    def _check_costs(self, costs: Array) -> None:
+        """Refuse costs whose products and quotients float32 cannot hold."""
+        positive = costs[costs > 0]
+        if (
+            len(positive)
+            and not 1 / _LARGEST_COST <= positive.min() <= positive.max() <= _LARGEST_COST
+        ):
+            raise ValueError(
+                f"penalty_weights reach from {positive.min():g} to {positive.max():g}; give 0 or "
+                f"values between {1 / _LARGEST_COST:g} and {_LARGEST_COST:g}."
+            )
+
+    def _run_all(self, runs: Any, origin: list[Any]) -> list[InputPath]:
+        """The paths of all runs; those of the previous fit are kept with ``warm_start``.
+
+        Those that were interrupted are run again, and all are where options or shapes of the data
+        are others.
+        """
         # the state of numpy is left alone
         rng = np.random.RandomState() if self.random_state is None else self.random_state
         seeds = check_random_state(rng).randint(_MOST_SEEDS, size=self.n_repeats)
-        paths = list(vars(self).get("_paths", [])) if self.warm_start else []
-        paths = [path for path in paths if len(path.order) == len(runs.varies)][: self.n_repeats]
+        paths: list[InputPath] = []
+        if self.warm_start and vars(self).get("_origin") == origin:
+            paths = [path for path in self._paths if path.is_complete][: self.n_repeats]
         for number in range(len(paths), self.n_repeats):
             name = type(self).__name__
             if self.n_repeats > 1:
                 name = f"{name}, run {number + 1}/{self.n_repeats}"
-            paths.append(runs.run(int(seeds[number]), name, int(self.verbose)))
+            try:
+                paths.append(runs.run(int(seeds[number]), name, int(self.verbose)))
+            except KeyboardInterrupt:
+                # the runs before this one are an answer
+                if not paths or (signalled() and not worth_keeping()):
+                    raise
+                break
             if not paths[-1].is_complete:
                 break
         return paths
 
-    def _select(self, groups: Groups, is_run: Mask) -> str:
+    @property
+    def _is_interrupted(self) -> bool:
+        return len(self._paths) < self.n_repeats or not self._paths[-1].is_complete
+
+    def _select(self, groups: Groups, sizes: Indices, is_run: Mask, stays: Mask) -> str:
         """Set the ranking and what is kept; not all groups were part of the runs."""
-        sizes = np.bincount(groups.labels)
         order = aggregate([path.order for path in self._paths], sizes * is_run)
         counts = self._paths[0].n_features
-        scores, errors = np.mean([path.at(counts) for path in self._paths], axis=0)
+        # an interrupted run has no scores of few features
+        scored = [path for path in self._paths if path.is_complete] or self._paths
+        scores, errors = np.mean([path.at(counts) for path in scored], axis=0)
         self.n_features_path_, self.scores_path_, self.scores_error_path_ = counts, scores, errors
         wanted = self.max_features
         if isinstance(wanted, str):
             wanted = best_count(counts, scores, errors, rule=wanted)
-        n_kept, message = self._n_groups_kept(order, sizes, wanted)
+        totals = np.cumsum(sizes[order.groups])
+        n_kept, message = self._n_groups_kept(totals, wanted, int(np.sum(stays & is_run)))
         place = np.empty(len(sizes), dtype=np.intp)
         place[order.groups] = np.arange(len(sizes))
         self._support = place[groups.labels] < n_kept
@@ -157,24 +204,31 @@ class PathSelection(FeatureSelectorMixin, SparseEstimator):
         kept = np.sort(order.groups[:n_kept])
         self.selected_groups_ = self.groups_[groups.filled[kept]]
         self.stability_ = stability([_first(path.order, n_kept) for path in self._paths])
-        if not self._paths[-1].is_complete:
-            message = (
-                f"Run {len(self._paths)} of {self.n_repeats} was interrupted; what was left then "
-                "is ranked by its scores. Fit again for a whole run."
-            )
-        return message
+        return self._interruption() if self._is_interrupted else message
 
-    def _n_groups_kept(self, order: Order, sizes: Indices, wanted: int) -> tuple[int, str]:
+    def _interruption(self) -> str:
+        n_runs = len(self._paths)
+        if self._paths[-1].is_complete:
+            return f"Interrupted after {n_runs} of {self.n_repeats} runs, which alone are counted."
+        return (
+            f"Run {n_runs} of {self.n_repeats} was interrupted; what was left then is ranked by "
+            "its scores. Fit again for a whole run."
+        )
+
+    def _n_groups_kept(self, totals: Indices, wanted: int, n_staying: int) -> tuple[int, str]:
         """The number of groups to keep, and what to say where they do not make what is wanted."""
-        totals = np.cumsum(sizes[order.groups])
-        n_kept = max(1, int(np.searchsorted(totals, wanted, side="right")))
+        n_kept = max(1, n_staying, int(np.searchsorted(totals, wanted, side="right")))
         found = int(totals[n_kept - 1])
         if isinstance(self.max_features, str) or found == min(wanted, totals[-1]):
             return n_kept, ""
+        unmet = f"max_features={wanted} cannot be met by whole groups"
+        if found > wanted:
+            why = "those that cost nothing and always stay" if n_staying else "the first one"
+            return n_kept, f"{unmet}: {found} features are kept, all of {why}."
         above = totals[np.searchsorted(totals, wanted)]
         return n_kept, (
-            f"max_features={wanted} cannot be met by whole groups in the order of their ranks: "
-            f"{found} features are kept; {above} is the next number that can be."
+            f"{unmet} in the order of their ranks: {found} features are kept; {above} is the next "
+            "number that can be."
         )
 
     def _get_support_mask(self) -> Mask:

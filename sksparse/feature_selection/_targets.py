@@ -80,7 +80,9 @@ def check_targets(y: Any, loss: str, weights: Array) -> Targets:
     """
     if loss != "auto" and not SELECTOR_LOSSES[loss].for_classes:
         return Targets(loss, _as_numbers(y, loss), None)
-    kind = type_of_target(y, input_name="y", raise_unknown=True)
+    with np.errstate(invalid="ignore"):
+        # it asks whether numbers beyond the range of integers are some
+        kind = type_of_target(y, input_name="y", raise_unknown=True)
     values = np.unique(y[weights > 0])
     got = f"got {len(values)} class(es): {values[:5].tolist()}"
     if loss == "auto":
@@ -106,6 +108,23 @@ def check_targets(y: Any, loss: str, weights: Array) -> Targets:
         )
     codes = np.minimum(np.searchsorted(values, y), len(values) - 1)
     return Targets(loss, codes.astype(np.float64), values)
+
+
+def check_labels(targets: Targets) -> None:
+    """Refuse several columns of classes, unless each is a label that a sample has or not.
+
+    Raises
+    ------
+    ValueError
+        Where they are more than two classes.
+    """
+    if targets.classes is not None and targets.values.ndim == 2 and targets.loss != "logistic":
+        raise ValueError(
+            f"y has {targets.values.shape[1]} columns of classes, {targets.classes[:5].tolist()}: "
+            "several columns must be 0 and 1 for each of several labels, and their loss is "
+            "'logistic'. Choose loss='squared' where they are quantities, or select for each "
+            "column by itself."
+        )
 
 
 def _are_classes(y: Any, kind: str, n_values: int) -> bool:

@@ -203,8 +203,7 @@ class PathTraining:
 
     @torch.no_grad()
     def _remove(self, n_left: int) -> None:
-        """Note the score of the network, and let groups of inputs go until so few are left."""
-        self._note_score()
+        """Let groups of inputs go until so few are left; the score with them is noted before."""
         groups = self.method.group_of
         order = torch.argsort(self._group_scores(), stable=True)
         order = order[(self._is_left & (self.costs > 0))[order]]
@@ -214,6 +213,7 @@ class PathTraining:
         leaving = leaving[: int(self._is_left.sum()) - 1]
         if not len(leaving):
             return
+        self._note_score()
         self._gone.append(leaving)
         kept = (~torch.isin(groups, leaving)).nonzero()[:, 0]
         for parameter in self._columns:
@@ -235,5 +235,13 @@ class PathTraining:
             targets.append(y)
             weights.append(torch.ones(len(y)) if weight is None else weight)
         network.train()
-        score, error = self.score(torch.cat(outputs), torch.cat(targets), torch.cat(weights))
+        predicted = torch.cat(outputs)
+        if not bool(predicted.isfinite().all()):
+            raise FloatingPointError(
+                "Outputs of the network became infinite or not a number with "
+                f"learning_rate_init={self.schedule.learning_rate:g} and "
+                f"weight_decay={self.schedule.weight_decay:g}; lower them, and the strength where "
+                "one is given."
+            )
+        score, error = self.score(predicted, torch.cat(targets), torch.cat(weights))
         self._scored.append((self._n_left, score, error))

@@ -117,11 +117,12 @@ class Runs:
     """
 
     def __init__(self, data: Data, options: RunOptions) -> None:
+        data = replace(data, weights=of_moderate_size(data.weights))
         self._data, self._options = data, options
         self._check_strength()
-        self._rows = np.flatnonzero(data.weights > 0)
         self._objective = objective_of(data.values, data.classes, data.weights)
         self._weights = self._weighted(data)
+        self._rows = np.flatnonzero(self._weights > 0)
         self._source = Source(data.X, self._rows)
         varies = self._source.varies
         if not varies.any():
@@ -150,10 +151,13 @@ class Runs:
                 f"class_weight={data.class_weight!r} needs targets that are classes, one for each "
                 "sample; use sample_weight."
             )
-        weights = (
-            data.weights * class_factors(data.class_weight, classes, labels, data.weights)[labels]
-        )
-        return weights
+        factors = class_factors(data.class_weight, classes, labels, data.weights)
+        if np.count_nonzero(factors) < 2:
+            raise ValueError(
+                f"class_weight={data.class_weight!r} leaves a single class; at least two must have "
+                "positive weights."
+            )
+        return of_moderate_size(data.weights * factors[labels])
 
     def run(self, seed: int, name: str, verbose: int) -> InputPath:
         """One run; groups without a feature that varies are not part of it, and come first."""
@@ -232,3 +236,9 @@ class Runs:
             few = max(_USUAL_EPOCHS, _LEAST_UPDATES // n_batches)
             n_epochs = max(_LEAST_EPOCHS, min(few, _MOST_UPDATES // n_batches))
         return n_epochs
+
+
+def of_moderate_size(weights: Array) -> Array:
+    """Weights times a power of two, the largest about 1: sums of huge ones would overflow."""
+    _, exponent = np.frexp(weights.max())
+    return np.ldexp(weights, -exponent)

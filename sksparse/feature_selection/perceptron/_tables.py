@@ -105,8 +105,12 @@ class SparseInputs:
 
 
 def at_least(deviations: Array) -> Array:
-    """Deviations of features of the same range, none much less than the others."""
-    return np.maximum(deviations, _LEAST * np.median(deviations))
+    """Deviations of features of the same range, none much less than the others.
+
+    All are 1 where most are 0, as where nearly all the weight is that of one row.
+    """
+    least = _LEAST * np.median(deviations)
+    return np.maximum(deviations, least if least > 0 else 1.0)
 
 
 def parts_of(n_rows: int, n_columns: int) -> Iterator[slice]:

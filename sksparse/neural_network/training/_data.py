@@ -126,7 +126,10 @@ def make_rows(
     chosen = weight[index]
     scaled = None
     if np.ptp(chosen) > 0:
-        scaled = torch.from_numpy((weight / chosen.mean()).astype(np.float32)).to(device)
+        # rows that are not in use may be too heavy for float32
+        values = np.zeros(len(weight), dtype=np.float32)
+        values[index] = chosen / chosen.mean()
+        scaled = torch.from_numpy(values).to(device)
     return Rows(table, torch.from_numpy(y).to(device), scaled, torch.from_numpy(index).to(device))
 
 
