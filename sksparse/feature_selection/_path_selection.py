@@ -221,7 +221,7 @@ class PathSelection(FeatureSelectorMixin, SparseEstimator):
         found = int(totals[n_kept - 1])
         if isinstance(self.max_features, str) or found == min(wanted, totals[-1]):
             return n_kept, ""
-        unmet = f"max_features={wanted} cannot be met by whole groups"
+        unmet = f"max_features={wanted} cannot be met with whole groups"
         if found > wanted:
             why = "those that cost nothing and always stay" if n_staying else "the first one"
             return n_kept, f"{unmet}: {found} features are kept, all of {why}."

@@ -267,7 +267,7 @@ class _SlimmingRun(SparsifierRun):
         least = self.units.left(keep, target.measure)
         if least > target.left:
             raise ValueError(
-                f"{target.option} cannot be met by removing the units that a batch normalisation "
+                f"{target.option} cannot be met with the units that a batch normalisation "
                 f"scales: those without one are {least:.3g} of the {target.measure}. "
                 f"{target.remedy(least)}"
             )

@@ -186,7 +186,7 @@ class Groups(ABC):
                 else f"with none of the {self.n_units} {self.noun}s left, "
             )
             raise ValueError(
-                f"{target.option} cannot be met by removing {self.noun}s: {one_each}"
+                f"{target.option} cannot be met with {self.noun}s alone: {one_each}"
                 f"{least:.3g} of the {target.measure} of the dense network are left. "
                 f"{target.remedy(least)}"
             )
