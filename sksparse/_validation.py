@@ -194,6 +194,11 @@ def check_weights(sample_weight: Any, X: Any) -> Array:
             "sample_weight is zero for every sample; give at least one sample a positive weight."
         )
     weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    if weights.max() > np.finfo(np.float64).max / len(weights):
+        raise ValueError(
+            f"sample_weight reaches {weights.max():g}, and the sum over {len(weights)} samples is "
+            "beyond the range of float64; divide the weights by their mean."
+        )
     if (weights < 0).any():
         raise ValueError(
             f"sample_weight is {weights.min()} at position {weights.argmin()}; weights must be "

@@ -557,3 +557,13 @@ def test_bad_data_are_refused(table: Any) -> None:
         ValueError, match="KNeighborsClassifier has none of coef_, feature_importances_, get_supp"
     ):
         StabilitySelection(KNeighborsClassifier(), **FEW).fit(X, y > 0)
+
+
+def test_features_of_small_units_have_a_grid_and_numpy_is_left_alone() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 6))
+    select = StabilitySelection(n_resamples=2, error_bound=2.0)
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    select.fit(np.ldexp(X, -100), np.ldexp(X[:, 1], -40))
+    assert select.get_support(indices=True).tolist() == [1]
+    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002

@@ -12,7 +12,7 @@ from sksparse.feature_selection.stability._path import HalfPath, Rng
 from sksparse.feature_selection.stability._votes import Messages
 
 # Powers of ten: a strength at which as little is used as at any, and those at which more may be.
-_STRONGEST, _WEAKER = 12.0, (0.0, -3.0, -6.0, -9.0, -12.0)
+_STRONGEST, _WEAKER = 12.0, (0.0, -3.0, -6.0, -9.0, -12.0, -24.0, -48.0, -96.0, -192.0)
 # The power at which the first feature enters is found so exactly: to 15 %.
 _PRECISION = 0.06
 # Correlations of noise are so much larger on half of the samples, and features enter earlier.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import _check_method_params
 
 from sksparse._fit_tasks import FitTasks
@@ -142,6 +142,11 @@ class HalfPath:
         mask = use.mask.copy()
         mask[last] = False
         return mask
+
+
+def generator_of(random_state: Any) -> Rng:
+    """Where random numbers come from; for None a new state, so that numpy's is left alone."""
+    return Rng() if random_state is None else check_random_state(random_state)
 
 
 def with_seeds(model: Any, rng: Rng) -> Any:

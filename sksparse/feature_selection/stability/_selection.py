@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import Tags, check_random_state, get_tags
+from sklearn.utils import Tags, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routing_enabled
 from sklearn.utils.validation import check_is_fitted
@@ -28,7 +28,7 @@ from sksparse.feature_selection.stability._grid import (
     strength_of,
 )
 from sksparse.feature_selection.stability._halves import strata_of
-from sksparse.feature_selection.stability._path import HalfPath
+from sksparse.feature_selection.stability._path import HalfPath, generator_of
 from sksparse.feature_selection.stability._resampling import FEWEST_PAIRS, resample
 from sksparse.feature_selection.stability._samples import Samples, read_samples
 from sksparse.feature_selection.stability._votes import Tally
@@ -284,7 +284,7 @@ class StabilitySelection(FeatureSelectorMixin, SparseEstimator):
             samples = read_samples(self, estimator, X, y, sample_weight, fit_params)
             self._choose_loss(estimator, samples)
             control = self._control()
-            rng = check_random_state(self.random_state)
+            rng = generator_of(self.random_state)
             strength = strength_of(estimator, self.strength, self.alphas)
             path = HalfPath(
                 estimator=estimator,
