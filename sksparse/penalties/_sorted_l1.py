@@ -91,7 +91,7 @@ class SortedL1(ConvexPenalty):
         pull = np.where(coef == 0.0, np.abs(gradient), -np.sign(coef) * gradient)
         if coef.ndim > 1:
             labels, pull = cluster_labels(coef), magnitudes(gradient)
-            levels = np.where(labels < 0, 0.0, labels.max() + 1.0 - labels)
+            levels = np.where(labels < 0, 0.0, labels.max(initial=-1) + 1.0 - labels)
             used = np.flatnonzero(levels)
             pull[used], across[used] = _along_and_across(coef[:, used], -gradient[:, used])
         result = np.empty(len(levels))

@@ -140,11 +140,15 @@ class CentredDesign:
         return self.design.products(left, self._rest if copies else None)
 
     def weighted_products(self, features: Indices) -> Iterator[tuple[slice, Array]]:
-        """Weighted inner products of the given columns with all, a block of those at a time."""
+        """Weighted inner products of the given columns with all, a block of those at a time.
+
+        Zero with columns that do not vary.
+        """
         chosen = self.columns(features).weighted(self.weights)
         for block, product in self.products(chosen.matrix.T):
             if self.design.is_sparse:
                 product -= np.outer(chosen.means, self._rest[block])
+            product[:, ~self.usable[block]] = 0.0
             yield block, product
 
     def squares(self, weights: Array) -> Array:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import sorted_reference
 from fuzz_convex import BlockNorm, Data, SortedNorm, lower_bound, objective
 from fuzz_descent import polish
-from fuzz_problems import draw, draw_labels
+from fuzz_harness import Report
+from fuzz_linear_claims import answer, centred, judge
+from fuzz_problems import Problem, draw, draw_labels
 from fuzz_subsets import separated
 from sklearn.linear_model import Lasso, LogisticRegression
+from sorted_reference import SortedProblem
+
+from sksparse.linear_model import OSCAR
 
 
 def regression(rng: np.random.Generator, n: int = 60, p: int = 8) -> tuple[np.ndarray, np.ndarray]:
@@ -144,3 +150,19 @@ def test_separation_is_that_of_a_direction(rng: np.random.Generator) -> None:
     ):
         data = Data(x, y.astype(float), None, "logistic", True)
         assert separated(data, np.array(columns)) == expected
+
+
+@pytest.mark.parametrize("spread, judged", [(5e-7, False), (1e-3, True)])
+def test_a_column_that_varies_by_rounding_may_count_as_constant(
+    spread: float, judged: bool, rng: np.random.Generator
+) -> None:
+    y = rng.standard_normal(40)
+    X = np.c_[1e7 * (1.0 + spread * y), rng.standard_normal(40)].astype(np.float32)
+    drawn = Problem(X, y, None, ["gaussian"] * 2)
+    model = OSCAR(1e-3).fit(X[:, 1:], y)
+    model.coef_ = np.append(np.float32(0.0), model.coef_)
+    Z, targets, _ = centred(drawn, "squared", y)
+    problem = SortedProblem(Z, targets, "squared", 1e-3, np.array([1.0, 0.5]))
+    report = Report(0)
+    judge(report, sorted_reference, problem, drawn, model, *answer(drawn, model))
+    assert bool(report.broken) == judged

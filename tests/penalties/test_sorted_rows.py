@@ -181,3 +181,8 @@ def test_weights_that_increase_are_refused() -> None:
 def test_without_any_weight_nothing_is_penalised() -> None:
     np.testing.assert_array_equal(SortedL1(np.zeros(3)).unpenalised(), [0, 1, 2])
     assert SortedL1(np.array([1.0, 0.0])).unpenalised().size == 0
+
+
+def test_a_working_set_may_be_empty() -> None:
+    nothing = np.zeros((M, 0))
+    assert SortedL1(np.ones(0)).violations(nothing, nothing, 1.0).shape == (0,)

@@ -196,6 +196,16 @@ def test_a_path_is_its_single_fits(loss: str, problem: Any, rng: np.random.Gener
             slope_path(X, y, loss="logistic")
 
 
+def test_a_path_leaves_constant_columns_out(rng: np.random.Generator) -> None:
+    # the mean of such a column rounds, and only the largest coefficient is penalised
+    X = np.c_[rng.standard_normal(155), np.full(155, -3e7), rng.standard_normal(155)]
+    weights = rng.random(155)
+    path = slope_path(
+        X, rng.standard_normal(155), lambdas=[1, 0, 0], alphas=8, eps=0.01, sample_weight=weights
+    )
+    assert np.all(path.coefs[1] == 0.0)
+
+
 @pytest.mark.parametrize(
     "model",
     [OSCAR(), OSCAR(loss="poisson"), SLOPE(), OSCARClassifier(), SLOPEClassifier(), GrOWL()],
