@@ -132,11 +132,11 @@ def judge(
 
 
 def _blurred(drawn: Problem, eps: float) -> np.ndarray:
-    """Columns whose standard deviation is at most ten machine epsilons of their mean."""
+    """Columns whose standard deviation is at most eight machine epsilons of their mean, as in fits."""
     means = _means(drawn)
     s = np.ones(len(drawn.y)) if drawn.weights is None else drawn.weights
     spreads = np.sqrt(s @ (drawn.dense - means) ** 2 / s.sum())
-    return np.asarray(spreads <= 10.0 * eps * np.abs(means))
+    return np.asarray(spreads <= 8.0 * eps * np.abs(means))
 
 
 def _means(drawn: Problem):
