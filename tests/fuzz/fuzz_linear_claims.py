@@ -132,7 +132,7 @@ def judge(
 
 
 def _blurred(drawn: Problem, eps: float) -> np.ndarray:
-    """Columns whose standard deviation is at most eight machine epsilons of their mean, as in fits."""
+    """Columns whose standard deviation is at most eight epsilons of their mean, as in fits."""
     means = _means(drawn)
     s = np.ones(len(drawn.y)) if drawn.weights is None else drawn.weights
     spreads = np.sqrt(s @ (drawn.dense - means) ** 2 / s.sum())
