@@ -153,6 +153,11 @@ class Problem:
         level = np.asarray(self.null_intercept)
         return np.tile(level, (self.design.n_samples, *np.ones(level.ndim, dtype=int)))
 
+    @cached_property
+    def null_excess(self) -> float:
+        """Loss of the model without features, above its lower bound."""
+        return float(self.loss.excess(self.null_predictor))
+
     @property
     def null_coef(self) -> Array:
         """Coefficients of the model without features, (n_features,) or (n_outputs, n_features)."""

@@ -530,6 +530,17 @@ def test_fitted_attributes_are_those_of_the_last_fit(tall: tuple[np.ndarray, np.
     assert not hasattr(model.set_params(encode=None).fit(X, z), "encoder_")
 
 
+def test_a_deviance_without_a_minimum_ends_soon_and_says_so() -> None:
+    # without a penalty, zero counts are fitted better and better
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((8, 200)) * 10.0 ** rng.uniform(-3.0, 3.0, 200)
+    y = [0.0, 0.0, 0.7, 0.7, 15.6, 11.5, 0.03, 14.8]
+    model = GroupLassoSelector(0.0, np.arange(200) // 9, loss="poisson")
+    with pytest.warns(ConvergenceWarning, match="the Poisson deviance has no minimum"):
+        model.fit(X, y)
+    assert model.n_iter_ < model.max_iter // 4
+
+
 def test_what_a_newcomer_meets_names_its_remedy(tall: tuple[np.ndarray, np.ndarray]) -> None:
     X, z = tall
     table = pd.DataFrame({"city": np.where(X[:, 0] > 0, "Oslo", "Lima"), "size": X[:, 1]})

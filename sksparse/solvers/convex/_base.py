@@ -208,7 +208,9 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
     def _watch(problem: Problem, state: AnyConvex, value: float) -> None:
         objective = state.objective = problem.objective(state.coef, state.z)
         better = value < TUNING.better * state.best
-        lower = objective < state.lowest - TUNING.lower * abs(state.lowest)
+        # what a loss without a minimum falls by is at last rounding of what it was
+        little = max(TUNING.lower * abs(state.lowest), TUNING.rounding * problem.null_excess)
+        lower = objective < state.lowest - little
         first = np.isinf(state.lowest)
         state.stale = 0 if better or lower or first else state.stale + 1
         state.steps += 1
@@ -271,7 +273,7 @@ class ConvexSolver(IterativeSolver[AnyConvex], Generic[AnyConvex]):
     def _largest_gap(problem: Problem, state: AnyConvex, share: float) -> float:
         """A gap that is such a share of the objective, or rounding."""
         loss, null = problem.loss, problem.null_predictor
-        unit = loss.excess(null)
+        unit = problem.null_excess
         if not loss.predicts_targets:
             # constant targets are fitted exactly; the curvature is then in the units of the loss
             unit = max(unit, float(loss.curvature(null).sum()))

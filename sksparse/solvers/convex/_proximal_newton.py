@@ -51,6 +51,9 @@ class Tuning:
         Halvings of a step.
     rounding : float
         Objectives this close, as a share, are equal.
+    patience, better : int, float
+        Steps in a row after which it ends, if the objective falls by no more than rounding of the
+        loss without features, and violations do not become ``better`` times as large.
     """
 
     steps: int = 50
@@ -64,6 +67,8 @@ class Tuning:
     jitter: float = 1e-12
     halvings: int = 30
     rounding: float = 8.0 * float(np.finfo(np.float64).eps)
+    patience: int = 10
+    better: float = 0.9
 
 
 TUNING = Tuning()
@@ -189,12 +194,18 @@ def newton_descent(
     """
     columns = models.columns(working.features)
     value, history = _value(problem, working, place), list[tuple[Place, Array]]()
+    idle, smallest, lowest = 0, np.inf, value
     for step in range(TUNING.steps):
         check()
         inner = columns.rmatvec(problem.sample_gradient(place.z))
         inner = inner + working.penalty.ridge * place.coef
         left = working.violation(place.coef, inner, problem.alpha)
         if left == 0.0 or (step >= least and left <= tol):
+            break
+        fell = lowest - value > TUNING.rounding * problem.null_excess
+        idle = 0 if fell or left < TUNING.better * smallest else idle + 1
+        smallest, lowest = min(smallest, left), min(lowest, value)
+        if idle > TUNING.patience:
             break
         end = _model_minimum(problem, working, models, place, max(TUNING.inner * left, 0.1 * tol))
         found = _line_search(problem, working, place, end, value)

@@ -220,6 +220,21 @@ def test_columns_far_from_zero_are_centred_before_they_are_multiplied(
         np.testing.assert_allclose(product, exact[:, [0, 8]].T @ exact[:, block] / N, atol=1e-7)
 
 
+def test_products_with_constant_columns_are_zero(
+    form: str, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    # the weights do not sum to one exactly, so a mean is not quite the constant
+    X, weights = rng.standard_normal((N, P)), rng.integers(1, 9, N).astype(float)
+    X[:, 3] = -3.1e7
+    design = Design(forms(X, tmp_path)[form][0])
+    centred = CentredDesign(design, weights / weights.sum(), centre=True)
+    products = np.full((2, P), np.nan)
+    for block, product in centred.weighted_products(np.array([0, 8])):
+        products[:, block] = product
+    assert np.all(products[:, 3] == 0.0)
+    assert np.all(np.delete(products, 3, axis=1) != 0.0)
+
+
 def groups(p: int) -> Any:
     blocks = Blocks.from_labels(np.arange(p) // 3)
     return GroupL2(blocks, np.full(blocks.sizes.size, 3**0.5))
