@@ -369,9 +369,10 @@ def test_metadata_is_routed_to_the_estimator(rng: np.random.Generator) -> None:
         inside = make_pipeline(StandardScaler(), Records().set_fit_request(sample_weight=True))
         inside[0].set_fit_request(sample_weight=False)
         Records.seen = []
-        StabilitySelection(inside, alphas=None, n_resamples=2).fit(
-            X, X[:, 1], sample_weight=weights
-        )
+        with pytest.warns(UserWarning, match="give an estimator that selects more"):
+            StabilitySelection(inside, alphas=None, n_resamples=2).fit(
+                X, X[:, 1], sample_weight=weights
+            )
         assert all(set(given) <= set(weights) for *_, given in Records.seen)
         lasso = StabilitySelection(max_features=1, random_state=0, **FEW)
         lasso.fit(X[:, 1:], X[:, 1], sample_weight=weights)
@@ -410,11 +411,13 @@ def test_an_automatic_grid_begins_where_features_enter(table: Any) -> None:
     np.testing.assert_allclose(select.alphas_[-1], 0.1 * select.alphas_[0])
     assert len(select.alphas_) == len(select.stability_path_) == 6
     # a strength that makes no difference makes no grid
-    for estimator in (Ridge(), L0Regressor(max_features=2), Lasso()):
-        targets = np.ones(120) if isinstance(estimator, Lasso) else y
-        select = StabilitySelection(estimator, n_resamples=2).fit(X, targets)
+    for estimator in (Ridge(), L0Regressor(max_features=2)):
+        select = StabilitySelection(estimator, n_resamples=2).fit(X, y)
         assert select.alphas_ is None
         assert select.stability_path_.shape == (1, 12)
+    with pytest.warns(UserWarning, match="None of the 4 halves selected any feature"):
+        select.set_params(estimator=Lasso()).fit(X, np.ones(120))
+    assert select.alphas_ is None
 
 
 def test_copies_share_their_selections(rng: np.random.Generator) -> None:
@@ -463,7 +466,17 @@ def test_warnings_of_fits_are_shown_once() -> None:
     assert len(found) == 1
     assert found[0].filename == __file__
     options["alphas"] = [9.0]
-    StabilitySelection(Soft(talks=True), **options).fit(X)  # nothing is selected
+    with pytest.warns(UserWarning, match="None of the 6 halves") as found:
+        StabilitySelection(Soft(talks=True), **options).fit(X)
+    assert len(found) == 1
+
+
+def test_halves_that_select_nothing_warn(table: Any) -> None:
+    X, y = table
+    selector = StabilitySelection(Lasso(), alphas=[1e13, 1e12], n_resamples=2, random_state=0)
+    with pytest.warns(UserWarning, match=r"None of the 4 halves .* the last of them, 1e\+12"):
+        selector.fit(X, y)
+    assert not selector.get_support().any()
 
 
 def test_an_error_that_is_out_of_reach_afterwards_warns() -> None:

@@ -31,6 +31,7 @@ from sksparse.feature_selection.stability._halves import strata_of
 from sksparse.feature_selection.stability._path import HalfPath, generator_of
 from sksparse.feature_selection.stability._resampling import FEWEST_PAIRS, resample
 from sksparse.feature_selection.stability._samples import Samples, read_samples
+from sksparse.feature_selection.stability._shortcomings import shortcomings
 from sksparse.feature_selection.stability._votes import Tally
 
 
@@ -308,7 +309,8 @@ class StabilitySelection(FeatureSelectorMixin, SparseEstimator):
                 verbose=int(self.verbose),
             )
             self._store(path, tally, control)
-        self._warn_of_error()
+        for text in shortcomings(self):
+            warnings.warn(text, UserWarning, stacklevel=2)
         tally.messages.show_others()
         warn_unless_converged(tally.unfinished(self.n_resamples))
         return self
@@ -359,18 +361,6 @@ class StabilitySelection(FeatureSelectorMixin, SparseEstimator):
         self.error_bound_ = float(bound)
         self.n_resamples_ = tally.n_pairs
         self.n_features_ = int(self._get_support_mask().sum())
-
-    def _warn_of_error(self) -> None:
-        """Say so where more features were selected than keep the error that was asked for."""
-        if self.error_bound is not None and self.error_bound_ > self.error_bound * (1 + 1e-12):
-            warnings.warn(
-                f"error_bound={self.error_bound:g} is not kept: with {self.mean_features_:.4g} "
-                f"features selected from each half, {self.n_resamples_} pairs and the threshold "
-                f"{self.threshold_:g} it is {self.error_bound_:.3g}. Give max_features=None in "
-                "place of 'all', a larger error_bound, or more pairs as n_resamples.",
-                UserWarning,
-                stacklevel=3,
-            )
 
     def _get_support_mask(self) -> Mask:
         check_is_fitted(self)
