@@ -67,7 +67,7 @@ class SparseMLPSelector(PathSelection):
         The same of inputs: the network learns to do without some of them.
     learning_rate_init : float, default=0.001
         Learning rate of Adam at the beginning; it falls to zero along a half cosine.
-    weight_decay : float, default=0.01
+    weight_decay : float, default=0.3
         Decoupled weight decay: each update takes this times the learning rate off the weights.
     batch_size : int or "auto", default="auto"
         Rows of a batch. "auto" is 64; a tenth of the samples, at least 16, where that is less, and
@@ -251,7 +251,7 @@ class SparseMLPSelector(PathSelection):
         dropout: float = 0.3,
         input_dropout: float = 0.3,
         learning_rate_init: float = 1e-3,
-        weight_decay: float = 1e-2,
+        weight_decay: float = 0.3,
         batch_size: int | str = "auto",
         max_iter: int | str = "auto",
         min_features: int = 1,
