@@ -65,8 +65,12 @@ class SparseMLPSelector(PathSelection):
         Rate at which hidden units are dropped in training.
     input_dropout : float, default=0.3
         The same of inputs: the network learns to do without some of them.
-    learning_rate_init : float, default=0.001
-        Learning rate of Adam at the beginning; it falls to zero along a half cosine.
+    learning_rate_init : float or "auto", default="auto"
+        Learning rate of Adam at the beginning; it falls to zero along a half cosine. "auto" is
+        0.001; where the network then predicts 20 or more validation samples hardly better than a
+        constant (by less than three standard errors of the score and a tenth of the loss), the run
+        is made again with 0.01, which finds interactions of features that show nothing alone, and
+        the better of the two stays.
     weight_decay : float, default=0.3
         Decoupled weight decay: each update takes this times the learning rate off the weights.
     batch_size : int or "auto", default="auto"
@@ -132,7 +136,9 @@ class SparseMLPSelector(PathSelection):
         When an interruption from the keyboard ended a run: features that were left then are ranked
         by their scores; or when it left fewer runs.
     UserWarning
-        When whole groups do not make `max_features` exactly, or when it is more than X has.
+        When whole groups do not make `max_features` exactly, or when it is more than X has. When no
+        network predicted 20 or more validation samples better than a constant, by two standard
+        errors of the score or a tenth of the loss: the ranking may be chance.
 
     See Also
     --------
@@ -225,7 +231,7 @@ class SparseMLPSelector(PathSelection):
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "dropout": [_RATE],
         "input_dropout": [_RATE],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "max_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -250,7 +256,7 @@ class SparseMLPSelector(PathSelection):
         hidden_layer_sizes: Any = (128,),
         dropout: float = 0.3,
         input_dropout: float = 0.3,
-        learning_rate_init: float = 1e-3,
+        learning_rate_init: float | str = "auto",
         weight_decay: float = 0.3,
         batch_size: int | str = "auto",
         max_iter: int | str = "auto",

@@ -39,6 +39,13 @@ METHODS = (
 
 #: Penalty weights, and one over them, that float32 holds with their squares.
 _LARGEST_COST = 1e12
+#: Standard errors by which a network should be better than a constant.
+_EVIDENT = 2.0
+_UNINFORMED = (
+    "The network predicts samples that were set aside no better than a constant, with any number "
+    "of features: the ranking may be chance. More samples help, larger steps (learning_rate_init), "
+    "more epochs (max_iter), or all features at a time (input_dropout=0)."
+)
 _MOST_SEEDS = np.iinfo(np.int32).max
 
 
@@ -55,7 +62,7 @@ class PathSelection(FeatureSelectorMixin, SparseEstimator):
     hidden_layer_sizes: Any
     dropout: float
     input_dropout: float
-    learning_rate_init: float
+    learning_rate_init: float | str
     weight_decay: float
     batch_size: int | str
     max_iter: int | str
@@ -204,7 +211,11 @@ class PathSelection(FeatureSelectorMixin, SparseEstimator):
         kept = np.sort(order.groups[:n_kept])
         self.selected_groups_ = self.groups_[groups.filled[kept]]
         self.stability_ = stability([_first(path.order, n_kept) for path in self._paths])
-        return self._interruption() if self._is_interrupted else message
+        if self._is_interrupted:
+            return self._interruption()
+        if max(path.evidence for path in self._paths) < _EVIDENT:
+            message = f"{_UNINFORMED} {message}".strip()
+        return message
 
     def _interruption(self) -> str:
         n_runs = len(self._paths)

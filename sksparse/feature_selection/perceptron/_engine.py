@@ -136,7 +136,7 @@ class PathTraining:
         groups[0]["initial_lr"] = schedule.learning_rate
         self._optimizer = torch.optim.AdamW(groups, weight_decay=schedule.weight_decay, fused=True)
         self._gone: list[Tensor] = []
-        self._scored: list[tuple[int, float, float]] = []
+        self._scored: list[tuple[int, float, float, float]] = []
 
     def run(self) -> InputPath:
         """Train to the end."""
@@ -163,10 +163,10 @@ class PathTraining:
                 raise
             complete = False
         self._note_score()
-        counts, scores, errors = np.transpose(self._scored)
+        counts, scores, errors, losses = np.transpose(self._scored)
         n_epochs = math.ceil(done / per_epoch)
         counts = counts.astype(np.intp)
-        return InputPath(self._order(), counts, scores, errors, n_epochs, complete)
+        return InputPath(self._order(), counts, scores, errors, n_epochs, losses, complete)
 
     def _order(self) -> Indices:
         """All groups, those that are left behind those that left, by their scores."""
@@ -243,5 +243,5 @@ class PathTraining:
                 f"weight_decay={self.schedule.weight_decay:g}; lower them, and the strength where "
                 "one is given."
             )
-        score, error = self.score(predicted, torch.cat(targets), torch.cat(weights))
-        self._scored.append((self._n_left, score, error))
+        rows = predicted, torch.cat(targets), torch.cat(weights)
+        self._scored.append((self._n_left, *self.score(*rows), float(self.criterion(*rows))))

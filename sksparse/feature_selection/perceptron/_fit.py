@@ -18,7 +18,7 @@ from sksparse.feature_selection.perceptron._methods import METHODS
 from sksparse.feature_selection.perceptron._network import InputNetwork
 from sksparse.feature_selection.perceptron._objective import objective_of
 from sksparse.feature_selection.perceptron._tables import Source
-from sksparse.neural_network.training._data import make_rows, merge_equal_rows, split_rows
+from sksparse.neural_network.training._data import Rows, make_rows, merge_equal_rows, split_rows
 from sksparse.neural_network.training._labels import class_factors
 from sksparse.neural_network.training._runtime import training
 
@@ -31,6 +31,13 @@ _FEWEST, _MOST = 10, 200
 #: more than `_MOST_UPDATES`.
 _LEAST_EPOCHS, _USUAL_EPOCHS = 10, 100
 _LEAST_UPDATES, _MOST_UPDATES = 2000, 30_000
+#: The usual learning rate, and that of a run after one whose network was no better than a constant.
+_USUAL_RATE, _LARGE_RATE = 1e-3, 1e-2
+#: It was none where any of the networks was better by so many standard errors of the score, or by
+#: this share of the loss: of rare classes the score says little. Fewer rows cannot tell.
+_ERRORS_ABOVE, _LOSS_BELOW, _ENOUGH_ROWS = 3.0, 0.1, 20
+#: Standard errors are 0 where all rows are predicted alike.
+_LEAST_ERROR = 1e-12
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,9 @@ class RunOptions:
         Units of the hidden layers.
     dropout : pair of float
         Rates on inputs and hidden units.
-    learning_rate, weight_decay : float
+    learning_rate : float or "auto"
+        Of the optimiser, at the beginning.
+    weight_decay : float
         Of the optimiser.
     batch_size, n_epochs : int or "auto"
         Rows of a batch, and epochs.
@@ -61,7 +70,7 @@ class RunOptions:
     strength: float | None
     hidden: Sequence[int]
     dropout: tuple[float, float]
-    learning_rate: float
+    learning_rate: float | str
     weight_decay: float
     batch_size: int | str
     n_epochs: int | str
@@ -160,7 +169,23 @@ class Runs:
         return of_moderate_size(data.weights * factors[labels])
 
     def run(self, seed: int, name: str, verbose: int) -> InputPath:
-        """One run; groups without a feature that varies are not part of it, and come first."""
+        """One run; groups without a feature that varies are not part of it, and come first.
+
+        Where no learning rate is given and the network was no better than a constant, another run
+        follows, since columns that show nothing alone are found by larger steps; the better stays.
+        """
+        rate = self._options.learning_rate
+        if not isinstance(rate, str):
+            return self._run(seed, name, verbose, rate)
+        path = self._run(seed, name, verbose, _USUAL_RATE)
+        if path.evidence > _ERRORS_ABOVE or not path.is_complete:
+            return path
+        other = self._run(seed, f"{name}, larger steps", verbose, _LARGE_RATE)
+        if not other.is_complete:
+            return replace(path, is_complete=False)
+        return other if other.evidence > path.evidence else path
+
+    def _run(self, seed: int, name: str, verbose: int, rate: float) -> InputPath:
         options, data, objective = self._options, self._data, self._objective
         table, features = self._source.table()
         y, weights = objective.y[self._rows], self._weights[self._rows]
@@ -176,7 +201,7 @@ class Runs:
         schedule = Schedule(
             self._n_epochs(n_batches),
             batch_size,
-            options.learning_rate,
+            rate,
             options.weight_decay,
             first=METHODS[options.method].first,
             least=min(options.least, len(features)),
@@ -207,7 +232,22 @@ class Runs:
             )
             path = run.run()
         constant = np.flatnonzero(~self.varies)[::-1]
-        return replace(path, order=np.concatenate([constant, path.order]))
+        order = np.concatenate([constant, path.order])
+        return replace(path, order=order, evidence=self._evidence(path, valid))
+
+    def _evidence(self, path: InputPath, valid: Rows) -> float:
+        """By how many standard errors the best network was better than a constant."""
+        if len(valid) < _ENOUGH_ROWS:
+            return math.inf
+        constant = self._objective.constant(self._weights).expand(len(valid), -1)
+        y = valid.y[valid.index]
+        weight = torch.ones(len(valid)) if valid.weight is None else valid.weight[valid.index]
+        score, _ = self._objective.score(constant, y, weight)
+        loss = float(self._objective.criterion(constant, y, weight))
+        if (path.losses < (1 - _LOSS_BELOW) * loss).any():
+            return math.inf
+        above = path.scores - score
+        return float(np.max(above / np.maximum(path.errors, _LEAST_ERROR)))
 
     def _split(self, index: Indices, seed: int) -> tuple[Indices, Indices]:
         fraction = self._options.validation_fraction

@@ -23,8 +23,13 @@ class InputPath:
         Its scores for the validation rows, and their standard errors.
     n_epochs : int
         Epochs of the run.
+    losses : ndarray of shape (n_counts,)
+        Its mean losses for the validation rows.
     is_complete : bool, default=True
         Whether the run was not interrupted.
+    evidence : float, default=inf
+        By how many standard errors of the score the best network was better than a constant;
+        infinite where its loss was far less, or where this cannot be told.
     """
 
     order: Indices
@@ -32,7 +37,9 @@ class InputPath:
     scores: Array
     errors: Array
     n_epochs: int
+    losses: Array
     is_complete: bool = True
+    evidence: float = np.inf
 
     def at(self, n_features: Indices) -> tuple[Array, Array]:
         """Scores and errors at other numbers of features, in between on a logarithmic scale."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ from sksparse.neural_network.training._standardisation import target_standardisa
 
 Score = Callable[[Tensor, Tensor, Tensor], tuple[float, float]]
 
+#: Shares of classes are no less, so that their logarithms are finite.
+_LEAST_SHARE = 1e-7
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -33,6 +37,8 @@ class Objective:
         standardised numbers.
     n_outputs : int
         Outputs of the network.
+    constant : callable
+        Takes weights of the rows; returns the outputs of the best constant.
     criterion : torch.nn.Module
         Takes outputs, targets and weights.
     score : callable
@@ -43,6 +49,7 @@ class Objective:
 
     y: Any
     n_outputs: int
+    constant: Callable[[Array], Tensor]
     criterion: nn.Module
     score: Score
     labels: Indices | None = None
@@ -65,12 +72,28 @@ def objective_of(values: Array, classes: Any, weights: Array) -> Objective:
         scaling, _ = target_standardisation(y, weights)
         with np.errstate(over="ignore"):
             y = scaling.standardise(y).astype(np.float32)
-        return Objective(y, y.shape[1], WeightedSquaredError(), r2)
+        zeros = torch.zeros(y.shape[1])
+        return Objective(y, len(zeros), lambda _: zeros, WeightedSquaredError(), r2)
     if values.ndim == 2:
         y = values.astype(np.float32)
-        return Objective(y, y.shape[1], WeightedBinaryCrossEntropy(), subset_accuracy)
+        odds = partial(log_odds, y)
+        return Objective(y, y.shape[1], odds, WeightedBinaryCrossEntropy(), subset_accuracy)
     codes: Indices = values.astype(np.int64)
-    return Objective(codes, len(classes), WeightedCrossEntropy(), accuracy, codes)
+    n_classes = len(classes)
+    shares = partial(log_shares, codes, n_classes)
+    return Objective(codes, n_classes, shares, WeightedCrossEntropy(), accuracy, codes)
+
+
+def log_odds(y: Array, weights: Array) -> Tensor:
+    """The logit of the weighted share of each label."""
+    shares = np.average(y, axis=0, weights=weights)
+    return torch.logit(torch.from_numpy(shares), eps=_LEAST_SHARE).float()
+
+
+def log_shares(codes: Indices, n_classes: int, weights: Array) -> Tensor:
+    """The logarithm of the weighted share of each class."""
+    shares = np.bincount(codes, weights=weights, minlength=n_classes) / weights.sum()
+    return torch.from_numpy(shares).clamp(min=_LEAST_SHARE).log().float()
 
 
 def accuracy(outputs: Tensor, y: Tensor, weight: Tensor) -> tuple[float, float]:
