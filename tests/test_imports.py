@@ -69,19 +69,34 @@ def test_a_subpackage_of_the_linear_half_imports_neither_numba_nor_torch(subpack
     assert run_python(f"import sksparse.{subpackage}\n{LOADED}") == ""
 
 
-@pytest.mark.parametrize("estimator", linear_estimators(), ids=lambda each: each.__name__)
-def test_a_linear_estimator_never_imports_torch(estimator: type[BaseEstimator]) -> None:
-    loaded = run_python(
+@pytest.fixture(scope="module")
+def torch_after_fits() -> dict[str, bool]:
+    """For each estimator that does not use torch, whether it is imported after a fit.
+
+    One process fits all of them, one after the other: an interpreter for each takes minutes.
+    """
+    kinds = [(each.__module__, each.__name__) for each in linear_estimators()]
+    answer = run_python(
+        "import importlib, json, sys\n"
         "import numpy as np\n"
         "from sklearn.base import is_classifier\n"
-        f"from {estimator.__module__} import {estimator.__name__} as Estimator\n"
         "rng = np.random.default_rng(0); X = rng.normal(size=(40, 6))\n"
         "y = 5.0 + X[:, 0] + 0.1 * rng.normal(size=40)\n"
-        "Estimator().fit(X, y > 5 if is_classifier(Estimator()) else y)\n"
-        f"{LOADED}"
+        "loaded = {}\n"
+        f"for module, name in {kinds}:\n"
+        "    estimator = getattr(importlib.import_module(module), name)()\n"
+        "    estimator.fit(X, y > 5 if is_classifier(estimator) else y)\n"
+        "    loaded[name] = bool({'torch', 'skorch'} & set(sys.modules))\n"
+        "print(json.dumps(loaded))"
     )
-    assert "torch" not in loaded
-    assert "skorch" not in loaded
+    return json.loads(answer)
+
+
+@pytest.mark.parametrize("estimator", [each.__name__ for each in linear_estimators()])
+def test_a_linear_estimator_never_imports_torch(
+    estimator: str, torch_after_fits: dict[str, bool]
+) -> None:
+    assert not torch_after_fits[estimator]
 
 
 @pytest.mark.parametrize("name", sksparse.__all__)
