@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 class InputNetwork(nn.Module):
@@ -28,11 +27,12 @@ class InputNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.n_outputs = n_outputs
-        self.dropout_inputs, rate = dropout
+        rate_of_inputs, rate = dropout
+        self.drop_inputs = Dropout(rate_of_inputs)
         self.first = nn.Linear(n_inputs, hidden[0])
-        rest: list[nn.Module] = [nn.ReLU(), nn.Dropout(rate)]
+        rest: list[nn.Module] = [nn.ReLU(), Dropout(rate)]
         for n_in, n_out in pairwise(hidden):
-            rest += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(rate)]
+            rest += [nn.Linear(n_in, n_out), nn.ReLU(), Dropout(rate)]
         self.rest = nn.Sequential(*rest, nn.Linear(hidden[-1], n_outputs))
 
     @property
@@ -43,10 +43,28 @@ class InputNetwork(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """The outputs."""
-        if self.dropout_inputs and self.training:
-            X = F.dropout(X, self.dropout_inputs)
-        outputs: Tensor = self.rest(self.first(X))
+        outputs: Tensor = self.rest(self.first(self.drop_inputs(X)))
         return outputs
+
+
+class Dropout(nn.Module):
+    """Dropout with uniform numbers, which torch draws three times as fast as those of Bernoulli.
+
+    Parameters
+    ----------
+    rate : float
+        Share that is dropped in training; the rest is scaled up.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, X: Tensor) -> Tensor:
+        """The values, some of which are zero in training."""
+        if not (self.rate and self.training):
+            return X
+        return X * torch.rand_like(X).ge_(self.rate).div_(1 - self.rate)
 
 
 def keep_columns(parameter: nn.Parameter, kept: Tensor, optimizer: torch.optim.Optimizer) -> None:
