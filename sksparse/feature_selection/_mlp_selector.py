@@ -68,7 +68,7 @@ class SparseMLPSelector(PathSelection):
     learning_rate_init : float or "auto", default="auto"
         Learning rate of Adam at the beginning; it falls to zero along a half cosine. "auto" is
         0.001; where the network then predicts 20 or more validation samples hardly better than a
-        constant (by less than three standard errors of the score and a tenth of the loss), the run
+        constant (by less than five standard errors of the score and a tenth of the loss), the run
         is made again with 0.01, which finds interactions of features that show nothing alone, and
         the better of the two stays.
     weight_decay : float, default=0.3

@@ -35,7 +35,7 @@ _LEAST_UPDATES, _MOST_UPDATES = 2000, 30_000
 _USUAL_RATE, _LARGE_RATE = 1e-3, 1e-2
 #: It was none where any of the networks was better by so many standard errors of the score, or by
 #: this share of the loss: of rare classes the score says little. Fewer rows cannot tell.
-_ERRORS_ABOVE, _LOSS_BELOW, _ENOUGH_ROWS = 3.0, 0.1, 20
+_ERRORS_ABOVE, _LOSS_BELOW, _ENOUGH_ROWS = 5.0, 0.1, 20
 #: Standard errors are 0 where all rows are predicted alike.
 _LEAST_ERROR = 1e-12
 
