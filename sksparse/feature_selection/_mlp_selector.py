@@ -70,7 +70,7 @@ class SparseMLPSelector(PathSelection):
         0.001; where the network then predicts 20 or more validation samples hardly better than a
         constant (by less than five standard errors of the score and a tenth of the loss), the run
         is made again with 0.01, which finds interactions of features that show nothing alone, and
-        the better of the two stays.
+        with twice as many epochs where `max_iter` is "auto"; the better of the two stays.
     weight_decay : float, default=0.3
         Decoupled weight decay: each update takes this times the learning rate off the weights.
     batch_size : int or "auto", default="auto"

@@ -31,8 +31,9 @@ _FEWEST, _MOST = 10, 200
 #: more than `_MOST_UPDATES`.
 _LEAST_EPOCHS, _USUAL_EPOCHS = 10, 100
 _LEAST_UPDATES, _MOST_UPDATES = 2000, 30_000
-#: The usual learning rate, and that of a run after one whose network was no better than a constant.
-_USUAL_RATE, _LARGE_RATE = 1e-3, 1e-2
+#: The usual learning rate, and that of a run after one whose network was no better than a constant,
+#: which is so many times as long: some rings among noise are missed by one of the usual length.
+_USUAL_RATE, _LARGE_RATE, _LONGER = 1e-3, 1e-2, 2
 #: It was none where any of the networks was better by so many standard errors of the score, or by
 #: this share of the loss: of rare classes the score says little. Fewer rows cannot tell.
 _ERRORS_ABOVE, _LOSS_BELOW, _ENOUGH_ROWS = 5.0, 0.1, 20
@@ -180,12 +181,12 @@ class Runs:
         path = self._run(seed, name, verbose, _USUAL_RATE)
         if path.evidence > _ERRORS_ABOVE or not path.is_complete:
             return path
-        other = self._run(seed, f"{name}, larger steps", verbose, _LARGE_RATE)
+        other = self._run(seed, f"{name}, larger steps", verbose, _LARGE_RATE, _LONGER)
         if not other.is_complete:
             return replace(path, is_complete=False)
         return other if other.evidence > path.evidence else path
 
-    def _run(self, seed: int, name: str, verbose: int, rate: float) -> InputPath:
+    def _run(self, seed: int, name: str, verbose: int, rate: float, longer: int = 1) -> InputPath:
         options, data, objective = self._options, self._data, self._objective
         table, features = self._source.table()
         y, weights = objective.y[self._rows], self._weights[self._rows]
@@ -199,7 +200,7 @@ class Runs:
         batch_size = self._batch_size(len(train))
         n_batches = math.ceil(len(train) / batch_size)
         schedule = Schedule(
-            self._n_epochs(n_batches),
+            self._n_epochs(n_batches, longer),
             batch_size,
             rate,
             options.weight_decay,
@@ -270,10 +271,10 @@ class Runs:
             size = min(max(few, n_rows // _MOST), _MOST_ROWS)
         return min(n_rows, size)
 
-    def _n_epochs(self, n_batches: int) -> int:
+    def _n_epochs(self, n_batches: int, longer: int) -> int:
         n_epochs = self._options.n_epochs
         if isinstance(n_epochs, str):
-            few = max(_USUAL_EPOCHS, _LEAST_UPDATES // n_batches)
+            few = longer * max(_USUAL_EPOCHS, _LEAST_UPDATES // n_batches)
             n_epochs = max(_LEAST_EPOCHS, min(few, _MOST_UPDATES // n_batches))
         return n_epochs
 
