@@ -38,6 +38,8 @@ def test_a_pair_is_found(name: str, seed: int) -> None:
     assert finds_all(name, seed, 20)
 
 
+# what was found need not be evident in a hundred validation samples
+@pytest.mark.filterwarnings("ignore:The network predicts")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAIRS)
 def test_pairs_among_much_noise_are_found_by_nearly_all_seeds(name: str) -> None:

@@ -184,7 +184,8 @@ class Runs:
         other = self._run(seed, f"{name}, larger steps", verbose, _LARGE_RATE, _LONGER)
         if not other.is_complete:
             return replace(path, is_complete=False)
-        return other if other.evidence > path.evidence else path
+        better = min(path, other, key=lambda run: run.losses.min())
+        return replace(better, evidence=max(path.evidence, other.evidence))
 
     def _run(self, seed: int, name: str, verbose: int, rate: float, longer: int = 1) -> InputPath:
         options, data, objective = self._options, self._data, self._objective
