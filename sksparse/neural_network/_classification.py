@@ -60,7 +60,7 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         sample_weight_val: ArrayLike | None = None,
         groups: ArrayLike | None = None,
     ) -> Self:
-        """Train the network and make it sparse.
+        """Train the network, and make it sparse where that is asked for.
 
         Parameters
         ----------

@@ -1,0 +1,1 @@
+"""Linear layers with fewer parameters than weights."""
