@@ -45,9 +45,11 @@ IMPORTS = {
     "sparsifiers.stochastic": ("sparsifiers",),
     "sparsifiers.units": ("sparsifiers.pruning",),
     "neural_network.training": ("sparsifiers.*",),
-    "neural_network.fitted": ("neural_network.training", "compression"),
+    "neural_network.layers": (),
+    "neural_network.fitted": ("neural_network.training", "neural_network.layers", "compression"),
     "compression": ("sparsifiers.*",),
     "neural_network": ("neural_network.fitted",),
+    "neural_network.compressed": ("neural_network",),
     "feature_selection.perceptron": ("neural_network",),
     "feature_selection": ("linear_model.*", "feature_selection.perceptron"),
     "feature_selection.stability": ("feature_selection",),
@@ -58,7 +60,7 @@ IMPORTS = {
 # Single modules that every subpackage may import, lowest first; each may import those before it.
 LEAVES = (
     "_typing", "_progress", "_interrupts", "_scaling", "_fit_tasks", "_validation", "_selection",
-    "_columns", "_groups", "_infinite_selection",
+    "_columns", "_groups", "_hashing", "_infinite_selection",
     "_estimator",
 )  # fmt: skip
 

@@ -8,12 +8,18 @@ from sksparse.neural_network._net_classifier import SparseNetClassifier
 from sksparse.neural_network._net_regressor import SparseNetRegressor
 from sksparse.neural_network.compressed._hashed_classifier import HashedMLPClassifier
 from sksparse.neural_network.compressed._hashed_regressor import HashedMLPRegressor
+from sksparse.neural_network.compressed._low_rank_classifier import LowRankMLPClassifier
+from sksparse.neural_network.compressed._low_rank_regressor import LowRankMLPRegressor
 from sksparse.neural_network.layers._hashed_linear import HashedLinear
+from sksparse.neural_network.layers._low_rank_linear import LowRankLinear
 
 __all__ = [
     "HashedLinear",
     "HashedMLPClassifier",
     "HashedMLPRegressor",
+    "LowRankLinear",
+    "LowRankMLPClassifier",
+    "LowRankMLPRegressor",
     "SparseMLPClassifier",
     "SparseMLPRegressor",
     "SparseNetClassifier",

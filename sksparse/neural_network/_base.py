@@ -16,13 +16,13 @@ from torch import nn
 
 from sksparse._typing import Array, Indices
 from sksparse._validation import validate_data
-from sksparse.neural_network import _report
 from sksparse.neural_network._module_checks import (
     check_batch_size,
     check_outputs,
     check_parameters,
 )
 from sksparse.neural_network._training import TrainedNet, TrainingTarget
+from sksparse.neural_network.fitted import _report
 from sksparse.neural_network.fitted._network import FittedNetwork
 from sksparse.neural_network.fitted._size import Size
 from sksparse.neural_network.fitted._storage import as_arrays, as_tensors

@@ -13,9 +13,9 @@ from torch import nn
 from sksparse._selection import FeatureSelectorMixin
 from sksparse._typing import Array, Mask
 from sksparse._validation import check_layer_sizes
-from sksparse.neural_network import _report
 from sksparse.neural_network._modules import ACTIVATIONS, build_mlp, dropout_rates
 from sksparse.neural_network._sized import SizedNet
+from sksparse.neural_network.fitted import _report
 from sksparse.neural_network.fitted._size import Size
 from sksparse.neural_network.training._standardisation import (
     Standardisation,

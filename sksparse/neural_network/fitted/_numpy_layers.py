@@ -11,7 +11,9 @@ from scipy.special import erf, expit
 from torch import Tensor, nn
 
 from sksparse._typing import Array
+from sksparse.neural_network.layers._base import CompressedLinear
 from sksparse.neural_network.layers._hashed_linear import HashedLinear
+from sksparse.neural_network.layers._low_rank_linear import LowRankLinear
 
 #: A layer as a function; but for linear maps it may change its argument, and returns it.
 Step = Callable[[Array], Array]
@@ -80,7 +82,7 @@ def _linear(layer: nn.Linear, dtype: np.dtype[Any]) -> Step:
     return _affine(weight, _array(layer.bias, dtype))
 
 
-def _hashed(layer: HashedLinear, dtype: np.dtype[Any]) -> Step:
+def _compressed(layer: CompressedLinear, dtype: np.dtype[Any]) -> Step:
     weight, bias = layer.dense()
     return _affine(_array(weight, dtype).T, _array(bias, dtype))
 
@@ -137,7 +139,8 @@ def _silu(x: Array) -> Array:
 #: Linear maps, which leave their argument as it is.
 _LINEAR: dict[type[nn.Module], Callable[[Any, np.dtype[Any]], Step | None]] = {
     nn.Linear: _linear,
-    HashedLinear: _hashed,
+    HashedLinear: _compressed,
+    LowRankLinear: _compressed,
 }
 
 _MAKERS: dict[type[nn.Module], Callable[[Any, np.dtype[Any]], Step | None]] = {
