@@ -42,6 +42,7 @@ IMPORTS = {
     "sparsifiers": ("sparsifiers.structure",),
     "sparsifiers.pruning": ("sparsifiers",),
     "sparsifiers.proximal": ("sparsifiers.pruning",),
+    "sparsifiers.sharing": ("sparsifiers",),
     "sparsifiers.stochastic": ("sparsifiers",),
     "sparsifiers.units": ("sparsifiers.pruning",),
     "neural_network.training": ("sparsifiers.*",),
