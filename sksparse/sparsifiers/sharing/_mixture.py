@@ -28,7 +28,7 @@ class Tuning:
         Components with a smaller divergence from each other are one.
     """
 
-    zero_count: float = 0.04
+    zero_count: float = 2.0
     other_count: float = 0.002
     least_share: float = 1e-3
     equal: float = 1e-10

@@ -16,8 +16,10 @@ from sksparse.sparsifiers.parameters._probe import Probe
 from sksparse.sparsifiers.sharing._mixture import WeightMixture
 from sksparse.sparsifiers.structure._dead_units import keep_alive
 
-#: The strength of the prior by default, for each training row (Ullrich et al.).
-DEFAULT_STRENGTH = 0.003
+#: The logarithm of the odds of a weight to be zero, by default: 99 to 1.
+DEFAULT_LOG_ODDS = math.log(99)
+#: No component is impossible beforehand.
+_LEAST_SHARE = 1e-6
 #: Batches that share one gradient of the prior, which changes slowly.
 _REFRESH = 4
 
@@ -30,12 +32,13 @@ class SoftWeightSharing(Sparsifier):
 
     .. math::
 
-        \frac{1}{\sum_i s_i} \sum_i s_i \, \ell_i - \alpha \sum_k \log \sum_{j<J}
-        \pi_j N(w_k \mid m_j, 1 / p_j) - \alpha \sum_{j<J} \log \Gamma(p_j)
+        \frac{1}{\sum_i s_i} \sum_i s_i \, \ell_i - \frac{\tau}{n} \left[ \sum_k \log \sum_{j<J}
+        \pi_j N(w_k \mid m_j, 1 / p_j) + \sum_{j<J} \log \Gamma(p_j) \right]
         + \frac{\eta}{2} \|W\|^2
 
-    with :math:`m_0 = 0`, the share :math:`\pi_0` at zero as given, Gamma priors of the precisions
-    :math:`p_j` and the weight decay :math:`\eta` of the estimator. Means, precisions and other
+    with :math:`n` training rows, the mean :math:`m_0 = 0`, the odds
+    :math:`\pi_0 / (1 - \pi_0) = e^\alpha` of a weight to be zero, Gamma priors of the precisions
+    :math:`p_j` and the weight decay :math:`\eta` of the estimator. Other means, precisions and
     shares follow by steps of expectation maximisation.
 
     Training has three phases. A network is trained, unless there is one already
@@ -46,17 +49,16 @@ class SoftWeightSharing(Sparsifier):
     included.
 
     With `target_sparsity` the weights that are most probably zero are set to zero until it is
-    reached, to within one weight, and it takes the place of `zero_share`; the strength is the
-    default. ``partial_fit`` trains weights, not shared values.
+    reached, to within one weight, and it is the share :math:`\pi_0`; `alpha` is not used.
+    ``partial_fit`` trains weights, not shared values.
 
     Parameters
     ----------
     n_components : int, default=16
         Number J of components, at least 2.
-    zero_share : float, default=0.99
-        Prior probability :math:`\pi_0` of a weight to be at zero. It is of the weights that are
-        not zero already.
-    deviation : float, default=0.3
+    strength : float, default=0.003
+        Strength :math:`\tau` of the prior.
+    deviation : float, default=0.2
         Deviation of the components that is most probable beforehand, in units of the root mean
         square of the weights when the prior comes into force.
     train_fraction : float, default=0.3
@@ -69,8 +71,8 @@ class SoftWeightSharing(Sparsifier):
 
     Notes
     -----
-    `alpha` is the factor of the prior; by default 0.003 over the number of training rows. With
-    ``alpha=0`` there is no prior, and the network is trained as it is.
+    `alpha` is the logarithm of the odds of a weight to be zero, of those that are not zero
+    already; by default that of 99 to 1, 4.6.
 
     References
     ----------
@@ -97,7 +99,7 @@ class SoftWeightSharing(Sparsifier):
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 2, None, closed="left")],
-        "zero_share": [Interval(Real, 0, 1, closed="neither")],
+        "strength": [Interval(Real, 0, None, closed="left")],
         "deviation": [Interval(Real, 0, None, closed="neither")],
         "train_fraction": [Interval(Real, 0, 1, closed="both")],
         "share_fraction": [Interval(Real, 0, 1, closed="both")],
@@ -108,14 +110,14 @@ class SoftWeightSharing(Sparsifier):
         self,
         *,
         n_components: int = 16,
-        zero_share: float = 0.99,
-        deviation: float = 0.3,
+        strength: float = 0.003,
+        deviation: float = 0.2,
         train_fraction: float = 0.3,
         share_fraction: float = 0.4,
         min_weight_displacement: float = 10.0,
     ) -> None:
         self.n_components = n_components
-        self.zero_share = zero_share
+        self.strength = strength
         self.deviation = deviation
         self.train_fraction = train_fraction
         self.share_fraction = share_fraction
@@ -129,7 +131,7 @@ class SoftWeightSharing(Sparsifier):
         module : torch.nn.Module
             The network about to be trained.
         task : Task
-            What the estimator asks for; `alpha` is the factor of the prior.
+            What the estimator asks for; `alpha` is the logarithm of the odds of zero.
 
         Returns
         -------
@@ -149,9 +151,7 @@ class _SharingRun(SparsifierRun):
     def __init__(self, options: SoftWeightSharing, module: nn.Module, task: Task) -> None:
         super().__init__(module, task)
         self._options = options
-        self._strength = DEFAULT_STRENGTH / task.n_samples
-        if task.target_sparsity is None and task.alpha is not None:
-            self._strength = task.alpha
+        self._strength = options.strength / task.n_samples
         if bool((self.weights == 0).any()):
             # what was pruned before stays so
             self.freeze(self.weights != 0)
@@ -165,8 +165,6 @@ class _SharingRun(SparsifierRun):
     def phases(self) -> tuple[Phase, ...]:
         options, n = self._options, self.task.max_iter
         displacement = options.min_weight_displacement
-        if not self._strength:
-            return (self.task.weight_phase("train", n, displacement, anneal=True),)
         train = math.floor(options.train_fraction * n)
         share = min(n - train, math.ceil(options.share_fraction * n))
         return (
@@ -183,13 +181,17 @@ class _SharingRun(SparsifierRun):
 
     def _begin_prior(self) -> None:
         free = self._free()
-        zero_share = self._options.zero_share
+        log_odds = DEFAULT_LOG_ODDS if self.task.alpha is None else self.task.alpha
+        zero_share = 1 / (1 + math.exp(-log_odds))
         if self.task.target_sparsity is not None:
             n_zero = self.n_weights - n_kept(self.n_weights, self.task.target_sparsity)
             n_more = n_zero - (self.n_weights - len(free))
-            zero_share = min(max(n_more / max(1, len(free)), 0.01), 0.99)
+            zero_share = n_more / max(1, len(free))
         self._prior = WeightMixture(
-            free, self._options.n_components, zero_share, self._options.deviation
+            free,
+            self._options.n_components,
+            min(max(zero_share, _LEAST_SHARE), 1 - _LEAST_SHARE),
+            self._options.deviation,
         )
         self._gradient = torch.zeros_like(free)
 
