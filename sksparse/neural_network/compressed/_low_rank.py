@@ -54,7 +54,8 @@ class LowRankPerceptron(CompressedPerceptron):
                 f"n_columns={self.n_columns!r} is more than the {n_out} units of a hidden layer; "
                 "lower it, or widen the layers of hidden_layer_sizes."
             )
-        return LowRankLinear(n_in, n_out, max(1, round(self.share * n_in)), self.n_columns)
+        rank = min(n_in, max(2, round(self.share * n_in)))
+        return LowRankLinear(n_in, n_out, rank, self.n_columns)
 
     def _check_image(self, n_features: int) -> None:
         is_needed = self.basis == "squared_exponential"

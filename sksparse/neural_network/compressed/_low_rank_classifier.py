@@ -31,8 +31,8 @@ class LowRankMLPClassifier(NetClassifierMixin, LowRankPerceptron):
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Units of each hidden layer.
     share : float, default=0.25
-        Vectors in the bases of a layer, as a share of its inputs; above 0 up to 1. It is the share
-        of the weights that is learned.
+        Vectors in the bases of a layer, as a share of its inputs, above 0 up to 1, and at least
+        two. It is the share of the weights that is learned.
     basis : str, default="covariance"
         The bases of the first layer. "identity" takes the columns of random features: the others
         have no weights. "random" draws orthonormal vectors. "covariance" predicts the weights

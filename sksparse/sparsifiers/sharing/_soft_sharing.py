@@ -44,8 +44,8 @@ class SoftWeightSharing(Sparsifier):
     Training has three phases. A network is trained, unless there is one already
     (``warm_start=True``); its weights that are zero stay so. Then the prior is in force. In the
     end each weight takes the mean of its most probable component, which is zero for most of
-    them, and the values that are left are trained further, each by the sum of the gradients
-    of its weights. All layers together have at most `n_components` different weights, zero
+    them, and the values that are left are trained further, each by the gradients of all its
+    weights. All layers together have at most `n_components` different weights, zero
     included.
 
     With `target_sparsity` the weights that are most probably zero are set to zero until it is
@@ -160,6 +160,7 @@ class _SharingRun(SparsifierRun):
         self._batch = 0
         self._zeros = 0.0
         self._groups: Tensor | None = None
+        self._counts = torch.zeros(0)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -169,7 +170,7 @@ class _SharingRun(SparsifierRun):
         share = min(n - train, math.ceil(options.share_fraction * n))
         return (
             self.task.weight_phase("train", train, displacement, may_stop=False),
-            self.task.weight_phase("share", share, displacement, may_stop=False),
+            self.task.weight_phase("share", share, displacement, may_stop=False, anneal=True),
             self.task.weight_phase("retrain", n - train - share, displacement, anneal=True),
         )
 
@@ -202,7 +203,8 @@ class _SharingRun(SparsifierRun):
     def after_backward(self) -> None:
         if self._groups is not None:
             slopes = self.parameters.weight_gradient.add(self.weights, alpha=self.task.weight_decay)
-            self.latent_gradient.copy_(self._sums(slopes))
+            # a step of gradient descent is then the mean of those of the weights, and as stable
+            self.latent_gradient.copy_(self._sums(slopes).div_(self._counts))
             return
         super().after_backward()
         if self._prior is None:
@@ -233,9 +235,8 @@ class _SharingRun(SparsifierRun):
             super().take_over(changed)
             return
         # each value is the mean of its weights, exactly itself where they are equal
-        counts = self._sums(torch.ones_like(self.weights, dtype=torch.float64))
-        means = self._sums(self.weights.double()) / counts
-        self.latent.data.copy_(torch.where(counts > 0, means, self.latent.data))
+        means = self._sums(self.weights.double()) / self._counts
+        self.latent.data.copy_(means)
         self._write()
         self.apply_masks()
 
@@ -280,5 +281,6 @@ class _SharingRun(SparsifierRun):
         used, self._groups = torch.unique(merged, return_inverse=True)
         values = self._prior.means[used].to(self.weights.dtype)
         self._learn(values, torch.zeros_like(values))
+        self._counts = self._sums(torch.ones_like(self.weights)).clamp_(min=1)
         self._write()
         self.apply_masks()
