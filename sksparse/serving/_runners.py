@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -27,8 +28,9 @@ from sksparse.serving._tables import (
 #: Rows side by side that are tried, and the numbers that a buffer has at most, unless it must.
 _LANES, _BUFFER_NUMBERS = (64, 128, 192, 256), 2**24
 
-#: How often each form runs when it is measured, and for how many seconds at most.
-_TIMES, _SECONDS = 7, 0.02
+#: How often each form runs when they are compared: up to this time, and so often at least. Other
+#: processes can make a run slow, and never fast.
+_TURNS, _LEAST_TURNS, _SECONDS = 20, 4, 0.02
 
 Runner = Callable[[Array], Array]
 
@@ -140,10 +142,7 @@ def lane_runner(steps: Steps, X: Array) -> LaneRunner:
     widths = widths or [lanes.VECTOR]
     forms = _lane_forms(steps, X[: widths[0]], widths[0])
     runners = [LaneRunner(steps, forms, width) for width in widths]
-    if len(runners) == 1:
-        return runners[0]
-    times = [_seconds(lambda: runner(X)) for runner in runners]  # noqa: B023
-    return runners[int(np.argmin(times))]
+    return runners[_quickest([partial(runner, X) for runner in runners])]
 
 
 def row_runner(steps: Steps, columns: Indices, X: Array) -> RowRunner:
@@ -167,24 +166,18 @@ def row_runner(steps: Steps, columns: Indices, X: Array) -> RowRunner:
     buffer[: len(columns)] = X[0, columns]
     forms = []
     for step in steps.steps:
-        if step.kind != "product":
-            forms.append("")
-            lanes.run_steps(*_arrays(lane_tables([step], [""])), buffer, 1)
-            continue
-        times = {}
-        for form in row_forms(step):
-            arrays = _arrays(row_tables([step], [form]))
-            times[form] = _seconds(lambda: single_row.run_layers(*arrays, buffer))  # noqa: B023
-        forms.append(min(times, key=lambda form: times[form]))
+        if step.kind == "product":
+            names, make, run = row_forms(step), row_tables, single_row.run_layers
+        else:
+            names, make, run = ("",), lane_tables, partial(lanes.run_steps, lanes=1)
+        tables = [_arrays(make([step], [name])) for name in names]
+        forms.append(names[_quickest([partial(run, *arrays, buffer) for arrays in tables])])
     return RowRunner(steps, columns, forms)
 
 
 def fastest(runners: Sequence[Runner], X: Array) -> Runner:
     """The fastest of some forms on rows of X."""
-    if len(runners) == 1:
-        return runners[0]
-    times = [_seconds(lambda: runner(X)) for runner in runners]  # noqa: B023
-    return runners[int(np.argmin(times))]
+    return runners[_quickest([partial(runner, X) for runner in runners])]
 
 
 def _lane_forms(steps: Steps, X: Array, n_lanes: int) -> list[str]:
@@ -196,11 +189,10 @@ def _lane_forms(steps: Steps, X: Array, n_lanes: int) -> list[str]:
     lanes.predict(X, out, *start, *_arrays(lane_tables([], [])), buffer, n_lanes)
     forms = []
     for step in steps.steps:
-        times = {}
-        for form in ("dense", "sparse") if step.kind == "product" else ("",):
-            arrays = _arrays(lane_tables([step], [form]))
-            times[form] = _seconds(lambda: lanes.run_steps(*arrays, buffer, n_lanes))  # noqa: B023
-        forms.append(min(times, key=lambda form: times[form]))
+        names = ("dense", "sparse") if step.kind == "product" else ("",)
+        tables = [_arrays(lane_tables([step], [name])) for name in names]
+        calls = [partial(lanes.run_steps, *arrays, buffer, n_lanes) for arrays in tables]
+        forms.append(names[_quickest(calls)])
     return forms
 
 
@@ -208,14 +200,15 @@ def _arrays(tables: Tables) -> tuple[np.ndarray, ...]:
     return tables.table, tables.pointers, tables.weights, tables.indices
 
 
-def _seconds(run: Callable[[], object]) -> float:
-    """The least time that a call takes."""
-    least, until = np.inf, time.perf_counter() + _SECONDS
-    for _ in range(_TIMES):
-        before = time.perf_counter()
-        run()
-        after = time.perf_counter()
-        least = min(least, after - before)
-        if after > until:
+def _quickest(calls: Sequence[Callable[[], object]]) -> int:
+    """The number of the call that takes the least time; they take turns."""
+    least = [np.inf] * len(calls)
+    until = time.perf_counter() + _SECONDS
+    for turn in range(_TURNS if len(calls) > 1 else 1):
+        for k, call in enumerate(calls):
+            before = time.perf_counter()
+            call()
+            least[k] = min(least[k], time.perf_counter() - before)
+        if turn + 1 >= _LEAST_TURNS and time.perf_counter() > until:
             break
-    return float(least)
+    return int(np.argmin(least))
