@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import groupby, product
 
 import numpy as np
 
@@ -53,21 +53,23 @@ class LaneRunner:
         The form of each.
     n_lanes : int
         Rows side by side, a multiple of 16.
+    together : int
+        The last rows take a multiple of so many lanes.
     """
 
-    def __init__(self, steps: Steps, forms: Sequence[str], n_lanes: int) -> None:
+    def __init__(self, steps: Steps, forms: Sequence[str], n_lanes: int, together: int) -> None:
         tables = lane_tables(steps.steps, forms)
         self._width = int(np.prod(steps.output_shape))
         self._start = blocks_read(steps), steps.output
         self._tables = tables.table, tables.pointers, tables.weights, tables.indices
-        self._n_lanes = n_lanes
+        self._sizes = n_lanes, together
         self._buffers = _Buffers(steps.n_slots * n_lanes)
 
     def __call__(self, X: Array) -> Array:
         """Outputs for rows of float32, contiguous, of shape (n_rows, n_inputs)."""
         out = np.empty((len(X), self._width), dtype=np.float32)
         buffer = self._buffers.buffer
-        lanes.predict(X, out, *self._start, *self._tables, buffer, self._n_lanes)
+        lanes.predict(X, out, *self._start, *self._tables, buffer, *self._sizes)
         return out
 
 
@@ -135,13 +137,15 @@ def lane_runner(steps: Steps, X: Array) -> LaneRunner:
     runner : LaneRunner
         For about so many rows.
     """
+    most = _BUFFER_NUMBERS // steps.n_slots
     n = -(-len(X) // lanes.VECTOR) * lanes.VECTOR
-    widths = [width for width in _LANES if width < n and width * steps.n_slots <= _BUFFER_NUMBERS]
-    if n <= _LANES[-1] and n * steps.n_slots <= _BUFFER_NUMBERS:
-        widths = [n]
+    enough = next((width for width in (lanes.VECTOR, 32, *_LANES) if width >= n), np.inf)
+    widths = [int(enough)] if enough <= most else [w for w in _LANES if w < n and w <= most]
     widths = widths or [lanes.VECTOR]
     forms = _lane_forms(steps, X[: widths[0]], widths[0])
-    runners = [LaneRunner(steps, forms, width) for width in widths]
+    # products of several vectors at once are faster, and may be of rows that are none
+    pairs = product(widths, (lanes.VECTOR, lanes.VECTOR * lanes.VECTORS_AT_ONCE))
+    runners = [LaneRunner(steps, forms, *pair) for pair in pairs if pair[0] % pair[1] == 0]
     return runners[_quickest([partial(runner, X) for runner in runners])]
 
 
@@ -186,7 +190,7 @@ def _lane_forms(steps: Steps, X: Array, n_lanes: int) -> list[str]:
     out = np.empty((len(X), 0), dtype=np.float32)
     # no step, so that the rows are only put in
     start = blocks_read(steps), 0
-    lanes.predict(X, out, *start, *_arrays(lane_tables([], [])), buffer, n_lanes)
+    lanes.predict(X, out, *start, *_arrays(lane_tables([], [])), buffer, n_lanes, n_lanes)
     forms = []
     for step in steps.steps:
         names = ("dense", "sparse") if step.kind == "product" else ("",)

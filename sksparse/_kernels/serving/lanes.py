@@ -328,20 +328,21 @@ def _run(table, pointers, weights, indices, buffer, lanes):
 
 @njit(cache=True, inner=True)
 def _put_in(X, first, n, buffer, lanes, blocks):
-    """Rows of X as lanes; lanes without a row repeat the first, so that they hold usual numbers."""
-    whole, p = n - n % VECTOR, X.shape[1]
+    """Rows of X as lanes; what stands in further lanes does not matter."""
+    p = X.shape[1]
     for block in blocks:
-        end = min(block + VECTOR, p)
-        r = 0
-        if end - block == VECTOR:
-            while r < whole:
-                corner = (first + r) * p + block
-                _transpose(X, corner, p, buffer, block * lanes + r, lanes)  # type: ignore[call-arg]
-                r += VECTOR
-        for j in range(block, end):
-            slot = buffer[j * lanes : (j + 1) * lanes]
-            for i in range(r, lanes):
-                slot[i] = X[first + i if i < n else first, j]
+        if n < VECTOR or p < VECTOR:
+            for j in range(block, min(block + VECTOR, p)):
+                slot = buffer[j * lanes : (j + 1) * lanes]
+                for r in range(n):
+                    slot[r] = X[first + r, j]
+        else:
+            # the last squares overlap others
+            column = min(block, p - VECTOR)
+            for square in range(0, n, VECTOR):
+                r = min(square, n - VECTOR)
+                corner, place = (first + r) * p + column, column * lanes + r
+                _transpose(X, corner, p, buffer, place, lanes)  # type: ignore[call-arg]
 
 
 @njit(cache=True, nogil=True)
@@ -351,7 +352,7 @@ def run_steps(table, pointers, weights, indices, buffer, lanes):
 
 
 @njit(cache=True, nogil=True)
-def predict(X, out, blocks, output, table, pointers, weights, indices, buffer, lanes):
+def predict(X, out, blocks, output, table, pointers, weights, indices, buffer, lanes, together):
     """Outputs for rows of X, so many at once.
 
     Parameters
@@ -370,11 +371,13 @@ def predict(X, out, blocks, output, table, pointers, weights, indices, buffer, l
         The slots.
     lanes : int
         Rows at once, a multiple of 16.
+    together : int
+        The last rows take a multiple of so many lanes, itself a multiple of 16.
     """
     n = X.shape[0]
     for first in range(0, n, lanes):
         rows = min(lanes, n - first)
-        used = (rows + VECTOR - 1) // VECTOR * VECTOR
+        used = min((rows + together - 1) // together * together, lanes)
         _put_in(X, first, rows, buffer, used, blocks)
         _run(table, pointers, weights, indices, buffer, used)
         for j in range(out.shape[1]):
