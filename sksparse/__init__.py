@@ -96,6 +96,7 @@ _SUBPACKAGES = (
     "module_graph",
     "neural_network",
     "penalties",
+    "serving",
     "solvers",
     "sparsifiers",
 )
