@@ -6,6 +6,7 @@ runs them.
 
 from __future__ import annotations
 
+from sksparse.serving._predictor import Predictor
 from sksparse.serving._program import Operation, Program
 
-__all__ = ["Operation", "Program"]
+__all__ = ["Operation", "Predictor", "Program"]

@@ -271,8 +271,6 @@ def _scale(step, buffer, weights, lanes):
 @njit(cache=True, inner=True)
 def _function(code, x, a, b):
     """A function of one number, in double precision."""
-    if code == CLIP:
-        return min(max(x, a), b)
     if code == LEAKY_RELU:
         return x if x > 0.0 else a * x
     if code == ELU:
@@ -300,6 +298,11 @@ def _elementwise(step, buffer, weights, lanes):
         other = buffer[step[OTHER] * lanes : step[OTHER] * lanes + size]
         for r in range(size):
             out[r] = row[r] + other[r]
+    elif step[FUNCTION] == CLIP:
+        low, high = weights[step[NUMBERS]], weights[step[NUMBERS] + 1]
+        for r in range(size):
+            x = low if row[r] < low else row[r]
+            out[r] = high if x > high else x
     else:
         a, b = float(weights[step[NUMBERS]]), float(weights[step[NUMBERS] + 1])
         for r in range(size):
@@ -332,7 +335,8 @@ def _put_in(X, first, n, buffer, lanes, blocks):
         r = 0
         if end - block == VECTOR:
             while r < whole:
-                _transpose(X, (first + r) * p + block, p, buffer, block * lanes + r, lanes)
+                corner = (first + r) * p + block
+                _transpose(X, corner, p, buffer, block * lanes + r, lanes)  # type: ignore[call-arg]
                 r += VECTOR
         for j in range(block, end):
             slot = buffer[j * lanes : (j + 1) * lanes]

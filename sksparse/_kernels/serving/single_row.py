@@ -77,23 +77,8 @@ def _scatter(weights, indices, pointers, biases, row, out):
                 out[indices[k]] += weights[k] * x
 
 
-@njit(cache=True, nogil=True)
-def run_layers(table, pointers, weights, indices, buffer):
-    """Run the layers of a table on what stands in the buffer.
-
-    Parameters
-    ----------
-    table : ndarray of shape (n_layers, COLUMNS)
-        The layers.
-    pointers : ndarray of int64
-        Where the weights of each unit, or of each input, begin.
-    weights : ndarray of float32
-        Weights, biases and bounds.
-    indices : ndarray of uint32
-        The input of each weight, or its unit.
-    buffer : ndarray of float32
-        Is read and written.
-    """
+@njit(cache=True, inner=True)
+def _run(table, pointers, weights, indices, buffer):
     for s in range(table.shape[0]):
         layer = table[s]
         kind, units = layer[KIND], layer[UNITS]
@@ -110,3 +95,44 @@ def run_layers(table, pointers, weights, indices, buffer):
         low = weights[layer[NUMBERS]]
         for u in range(units):
             out[u] = low if out[u] < low else out[u]
+
+
+@njit(cache=True, nogil=True)
+def run_layers(table, pointers, weights, indices, buffer):
+    """Run the layers of a table on what stands in the buffer."""
+    _run(table, pointers, weights, indices, buffer)
+
+
+@njit(cache=True, nogil=True)
+def predict(X, out, columns, output, table, pointers, weights, indices, buffer):
+    """Outputs for rows of X, one after the other.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_inputs)
+        Rows as float32.
+    out : ndarray of shape (n_rows, n_outputs)
+        Is written.
+    columns : ndarray of uint32
+        The columns of X that are put at the start of the buffer.
+    output : int
+        Where in the buffer the output starts.
+    table : ndarray of shape (n_layers, COLUMNS)
+        The layers.
+    pointers : ndarray of int64
+        Where the weights of each unit, or of each input, begin.
+    weights : ndarray of float32
+        Weights, biases and bounds.
+    indices : ndarray of uint32
+        The input of each weight, or its unit.
+    buffer : ndarray of float32
+        Is written.
+    """
+    for i in range(X.shape[0]):
+        row, found = X[i], out[i]
+        for j in range(columns.shape[0]):
+            buffer[j] = row[columns[j]]
+        _run(table, pointers, weights, indices, buffer)
+        made = buffer[output : output + found.shape[0]]
+        for j in range(found.shape[0]):
+            found[j] = made[j]
