@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-_OWN_FOLDERS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+_OWN_FOLDERS = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
 
 #: Methods and functions that ask for something else than the data.
 _QUERIES = frozenset(
