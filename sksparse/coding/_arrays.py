@@ -53,7 +53,9 @@ class EncodedArray:
         return sum(map(len, self.streams))
 
 
-def encode_array(array: NDArray[Any], coding: str = "auto") -> EncodedArray:
+def encode_array(
+    array: NDArray[Any], coding: str = "auto", *, share: bool = True
+) -> EncodedArray:
     """An array as an entry of a header and streams.
 
     Parameters
@@ -62,6 +64,9 @@ def encode_array(array: NDArray[Any], coding: str = "auto") -> EncodedArray:
         Of floats, integers, or booleans.
     coding : {"auto", "adaptive", "huffman", "none"}, default="auto"
         How positions and levels are coded; "auto" takes what is shortest.
+    share : bool, default=True
+        Whether numbers that occur several times are stored once. Otherwise each is stored, and
+        only where they stand is coded.
 
     Returns
     -------
@@ -74,7 +79,7 @@ def encode_array(array: NDArray[Any], coding: str = "auto") -> EncodedArray:
     plain = EncodedArray({**common, "coding": "raw"}, [array.tobytes()])
     if array.size == 0:
         return plain
-    levels = find_levels(array)
+    levels = find_levels(array) if share else None
     made = [plain]
     for name in CODINGS if coding == "auto" else (coding,):
         entry, streams = _encode_values(array, name) if levels is None else _ENCODERS[name](levels)

@@ -11,9 +11,8 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from numpy.typing import NDArray
 
-from sksparse.coding._arrays import EncodedArray, check_entry, decode_array
+from sksparse.coding._arrays import EncodedArray, check_entry
 from sksparse.coding._errors import DamagedFileError
 
 MAGIC = b"\x89SKS\r\n\x1a\n"
@@ -59,7 +58,7 @@ def write_container(meta: dict[str, Any], arrays: Mapping[str, EncodedArray]) ->
         The whole file.
     """
     entries = {
-        name: {**array.entry, "sizes": list(map(len, array.streams))}
+        name: {**array.entry, "sizes": [len(stream) for stream in array.streams]}
         for name, array in arrays.items()
     }
     document = {"meta": meta, "arrays": entries}
@@ -75,7 +74,7 @@ def write_container(meta: dict[str, Any], arrays: Mapping[str, EncodedArray]) ->
 
 def read_container(
     data: bytes, max_bytes: int | None = None
-) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+) -> tuple[dict[str, Any], dict[str, EncodedArray]]:
     """The reverse of ``write_container``, for bytes that nobody has checked.
 
     Parameters
@@ -90,8 +89,9 @@ def read_container(
     -------
     meta : dict
         As it was given, but for tuples, which are lists.
-    arrays : dict of str to ndarray
-        The arrays.
+    arrays : dict of str to EncodedArray
+        The arrays, for ``decode_array``: what the header says of them is checked, and that they
+        take no more memory than allowed; the streams are not.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def read_container(
         for size in entry["sizes"]:
             streams.append(payload[at : at + size])
             at += size
-        arrays[name] = decode_array(entry, streams)
+        arrays[name] = EncodedArray(entry, streams)
     return meta, arrays
 
 

@@ -64,6 +64,9 @@ class ModuleMixin(BaseSparseNet):
         outputs = self._forward(X, double=scaling.is_wide)
         return scaling.restore(outputs).astype(outputs.dtype)
 
+    def _value_scaling(self) -> Standardisation | None:
+        return self._target_scaling
+
     def _describe(
         self, module: nn.Module, scaling: Standardisation | None, size: Size
     ) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from torch import nn
 from sksparse._typing import Array, Indices
 from sksparse._validation import validate_data
 from sksparse.compression import CompactResult
+from sksparse.compression.codebooks._network import NetworkParts
 from sksparse.neural_network import _report
 from sksparse.neural_network._module_checks import (
     check_batch_size,
@@ -35,6 +36,7 @@ from sksparse.neural_network.training._layout import Layout, layout_of
 from sksparse.neural_network.training._runtime import resolve_device
 from sksparse.neural_network.training._standardisation import Standardisation
 from sksparse.neural_network.training._trainer import PhasedNet
+from sksparse.serving._head import Head
 from sksparse.sparsifiers import SPARSIFIERS, Sparsifier, prunable_tensors
 
 
@@ -189,6 +191,26 @@ class BaseSparseNet(TrainedNet):
         # moments of other shapes
         made._optimizer_states = {}
         return made
+
+    def _parts(self) -> NetworkParts:
+        made = self.compacted()
+        network = made._network
+        shapes = network.size.shapes(network.module).values()
+        scaling = self._input_scaling
+        head = Head(
+            **self._outputs_of_head(),
+            row_shape=network.size.row_shape,
+            names=tuple(vars(self).get("feature_names_in_", ())),
+            columns=network.size.columns,
+            input_shift=None if scaling is None else scaling.shift,
+            input_scale=None if scaling is None else scaling.scale,
+        )
+        n_parameters = sum(math.prod(shape) for shape in shapes)
+        return NetworkParts(network.module, network.size.example(), head, 4 * n_parameters)
+
+    @abstractmethod
+    def _outputs_of_head(self) -> dict[str, Any]:
+        """What outputs of the network stand for, as parameters of a ``Head``."""
 
     def _output_scaling(self) -> Standardisation | None:
         """How targets were standardised for the fitted network, where they were."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, Self
 
 import numpy as np
@@ -126,6 +127,19 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
         """
         output = self._predict_values(X)
         return output if self._is_multi_output else output[:, 0]
+
+    def _outputs_of_head(self) -> dict[str, Any]:
+        scaling = self._value_scaling()
+        return {
+            "link": "identity",
+            "is_flat": not self._is_multi_output,
+            "output_shift": None if scaling is None else scaling.shift,
+            "output_scale": None if scaling is None else scaling.scale,
+        }
+
+    @abstractmethod
+    def _value_scaling(self) -> Standardisation | None:
+        """What outputs of the fitted module have to be restored by; None for values."""
 
     def _learn(
         self, raw: Any, y: Any, sample_weight: Any, validation: Validation, *, partial: bool
