@@ -82,7 +82,7 @@ def _run(
     stretch, squash = logistic_tables()
     model = Model(
         probability=np.full(size, 1 << 21, dtype=np.int64),
-        count=np.zeros(size, dtype=np.int64),
+        seen=np.zeros(size, dtype=np.int64),
         chosen=np.zeros(8, dtype=np.int64),
         logits=np.zeros(8, dtype=np.int64),
         weights=start_weights(bits),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,9 +53,7 @@ class EncodedArray:
         return sum(map(len, self.streams))
 
 
-def encode_array(
-    array: NDArray[Any], coding: str = "auto", *, share: bool = True
-) -> EncodedArray:
+def encode_array(array: NDArray[Any], coding: str = "auto", *, share: bool = True) -> EncodedArray:
     """An array as an entry of a header and streams.
 
     Parameters
@@ -133,7 +131,8 @@ def check_entry(entry: Any) -> int:
     """
     if type(entry) is not dict or entry.get("coding") not in list(_KEYS):
         raise DamagedFileError("an array is coded in an unknown way")
-    coding, shape, sizes = entry["coding"], entry.get("shape"), entry.get("sizes")
+    coding: str = entry["coding"]
+    shape, sizes = entry.get("shape"), entry.get("sizes")
     needed, n_streams = _KEYS[coding]["levels" in entry]
     if set(entry) != {"shape", "type", "coding", "sizes", *needed}:
         raise DamagedFileError(f"an array coded as {coding!r} has other entries than it must have")
@@ -163,7 +162,7 @@ def _memory(entry: dict[str, Any], size: int) -> int:
     return n_bytes + 2 * size + 40 * (entry["gap"][1] or size)
 
 
-def _are_counts(values: Any, most: int) -> bool:
+def _are_counts(values: Any, most: int) -> TypeGuard[list[int]]:
     is_list = type(values) is list and len(values) <= most
     return is_list and all(type(n) is int and 0 <= n <= _LONGEST for n in values)
 

@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-
 from sksparse.coding._arrays import EncodedArray, check_entry
 from sksparse.coding._errors import DamagedFileError
 

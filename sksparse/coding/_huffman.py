@@ -47,8 +47,9 @@ def huffman_lengths(counts: ArrayLike, most: int = MOST_BITS) -> NDArray[np.int6
         raise ValueError(f"{len(used)} symbols need codes of more than most={most} bits.")
     if len(used) < 2:
         return lengths
+    single: list[tuple[int, tuple[int, ...]]]
     single = sorted((int(frequency[s]), (int(s),)) for s in used)
-    packed = list(single)
+    packed = single
     for _ in range(most - 1):
         pairs = zip(packed[0::2], packed[1::2], strict=False)
         packed = sorted(single + [(a[0] + b[0], a[1] + b[1]) for a, b in pairs])

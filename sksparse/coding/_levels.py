@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sksparse.coding._errors import DamagedFileError
 
 #: Types of arrays in a file, all little-endian.
-TYPES = {
+TYPES: dict[str, np.dtype[Any]] = {
     "f2": np.dtype("<f2"),
     "f4": np.dtype("<f4"),
     "f8": np.dtype("<f8"),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sksparse.coding._kmeans import kmeans_1d
 
 #: Types of codebooks.
-CODEBOOK_TYPES = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
+CODEBOOK_TYPES: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
 #: Bits of an entry of a vector at most.
 _MOST_BITS = 8
 

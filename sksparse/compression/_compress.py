@@ -95,7 +95,12 @@ def compress(
     >>> from sksparse.neural_network import SparseMLPClassifier
     >>> X, y = load_digits(return_X_y=True)
     >>> model = SparseMLPClassifier(
-    ...     (40,), sparsifier="magnitude", target_sparsity=0.8, max_iter=30, tol=0.01, random_state=0
+    ...     (40,),
+    ...     sparsifier="magnitude",
+    ...     target_sparsity=0.8,
+    ...     max_iter=30,
+    ...     tol=0.01,
+    ...     random_state=0,
     ... ).fit(X / 16, y)
     >>> small = compress(model, X / 16, y, bits=4)
     >>> small.dense_nbytes > 15 * small.nbytes

@@ -49,7 +49,7 @@ class Options:
                 raise ValueError(f"{name}={value!r} must be a whole number from {least} on.")
         for name in ("tolerance", "learning_rate_init"):
             value = getattr(self, name)
-            if not isinstance(value, Real) or not 0 < value < float("inf"):
+            if not isinstance(value, Real) or not 0 < float(value) < float("inf"):
                 raise ValueError(f"{name}={value!r} must be a number above 0.")
 
     def bits_of(self, names: list[str]) -> dict[str, Bits]:

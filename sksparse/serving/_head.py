@@ -198,7 +198,8 @@ class Head:
             tuple(names),
             data.get("is_flat", False),
         )
-        return replace(head, **_checked_arrays(arrays, tuple(shape), n_outputs, taken))
+        found: dict[str, Any] = _checked_arrays(arrays, tuple(shape), n_outputs, taken)
+        return replace(head, **found)
 
 
 def _is_list_of(values: Any, kind: type) -> bool:

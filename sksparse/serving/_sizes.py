@@ -59,6 +59,7 @@ def layer_sizes(encoded: Mapping[str, EncodedArray]) -> list[LayerSize]:
 
 def as_table(sizes: list[LayerSize], others: int, total: int) -> str:
     """The sizes as text: weights with their names, then all vectors, then the rest of the file."""
+    rows: list[tuple[str, ...]]
     rows = [("layer", "shape", "weights", "dense", "pruned", "quantised", "coded")]
     large = [size for size in sizes if len(size.shape) > 1]
     vectors = [size for size in sizes if len(size.shape) < 2]

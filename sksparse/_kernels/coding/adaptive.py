@@ -40,7 +40,7 @@ class Model(NamedTuple):
 
     Parameters
     ----------
-    probability, count : ndarray
+    probability, seen : ndarray
         Predictions, and how often each was right or wrong, at most so often as it remembers.
     chosen, logits : ndarray
         Those that are mixed now: where they stand, and their logits.
@@ -51,7 +51,7 @@ class Model(NamedTuple):
     """
 
     probability: np.ndarray
-    count: np.ndarray
+    seen: np.ndarray
     chosen: np.ndarray
     logits: np.ndarray
     weights: np.ndarray
@@ -88,11 +88,11 @@ def _learn(model, bit, p, n, base, many):
     for k in range(n):
         model.weights[base + k] += (model.logits[k] * error * _RATE) >> 16
         at = model.chosen[k]
-        seen = model.count[at]
-        step = (((bit << 22) - model.probability[at]) * (131072 // (2 * seen + 3))) >> 16
+        n_seen = model.seen[at]
+        step = (((bit << 22) - model.probability[at]) * (131072 // (2 * n_seen + 3))) >> 16
         model.probability[at] = min(max(model.probability[at] + step, 64), _ONE - 64)
-        if seen < (_MANY if at == 0 or at >= many else _FEW):
-            model.count[at] = seen + 1
+        if n_seen < (_MANY if at == 0 or at >= many else _FEW):
+            model.seen[at] = n_seen + 1
 
 
 @njit(cache=True, inner=True)
@@ -151,11 +151,11 @@ def _code(model, bit, n, base, many, registers, data, decoding):
 @njit(cache=True, inner=True)
 def _start(model, at, parent, strength):
     """Let a prediction that was never used start from another one."""
-    if model.count[at] == 0:
+    if model.seen[at] == 0:
         p = model.probability[parent]
         model.probability[at] = p
         n = strength * (_ONE // max(min(p, _ONE - p), 1)) // 4
-        model.count[at] = min(max(n, 1), 255)
+        model.seen[at] = min(max(n, 1), 255)
 
 
 @njit(cache=True, inner=True)
@@ -235,7 +235,7 @@ def code_matrix(labels, data, decoding, bits, block, registers, model, sides, la
         row, left, before, last_in_row = 1 + i, 0, 0, 0
         _start(model, row, 0, _NEW)
         for b in range(n_blocks):
-            model.count[first_block + b] = 0
+            model.seen[first_block + b] = 0
         for j in range(n_columns):
             column, within = first_column + j, first_block + j // block
             _start(model, column, 0, _NEW)

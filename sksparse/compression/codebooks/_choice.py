@@ -50,8 +50,7 @@ def choose_bits(sizes: Mapping[str, int], noise: Noise, tolerance: float) -> dic
         room = [
             name
             for name in sizes
-            if chosen[name] > TRIED[0]
-            and total + added(name) * max(sizes[name], 1) <= tolerance**2
+            if chosen[name] > TRIED[0] and total + added(name) * max(sizes[name], 1) <= tolerance**2
         ]
         if not room:
             break

@@ -117,12 +117,10 @@ def fine_tune(
         at = step % n_batches * tuning.batch_size
         batch = order[at : at + tuning.batch_size]
         share = step / (tuning.max_iter * n_batches)
-        optimizer.param_groups[0]["lr"] = (
-            tuning.learning_rate * (1 + math.cos(math.pi * share)) / 2
-        )
+        optimizer.param_groups[0]["lr"] = tuning.learning_rate * (1 + math.cos(math.pi * share)) / 2
         optimizer.zero_grad()
         loss = tuning.loss(run_torch(program, {**weights, **trained}, rows[batch]), batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for name, weight in weights.items():
             assert weight.grad is not None
             gradient = grouped_gradient(weight.grad, labels[name], len(levels[name]))

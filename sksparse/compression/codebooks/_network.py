@@ -102,9 +102,7 @@ def _finite(name: str, tensor: NDArray[Any]) -> NDArray[Any]:
 
 
 def _rounded(tensor: NDArray[Any], bits: int, options: Options) -> RoundedArray:
-    return round_to_levels(
-        tensor, bits, options.codebook_dtype, options.init, options.random_state
-    )
+    return round_to_levels(tensor, bits, options.codebook_dtype, options.init, options.random_state)
 
 
 def _chosen(

@@ -49,13 +49,14 @@ def _conv2d(operation: Operation, inputs: Sequence[Tensor], tensors: Tensors) ->
 
 
 def _max_pool2d(operation: Operation, inputs: Sequence[Tensor], tensors: Tensors) -> Tensor:
-    made: Tensor = functional.max_pool2d(inputs[0], *_windows(operation))
-    return made
+    kernel, stride, padding = _windows(operation)
+    return functional.max_pool2d(inputs[0], kernel, stride, padding)
 
 
 def _avg_pool2d(operation: Operation, inputs: Sequence[Tensor], tensors: Tensors) -> Tensor:
+    kernel, stride, padding = _windows(operation)
     counts = operation.settings["counts_padding"]
-    return functional.avg_pool2d(inputs[0], *_windows(operation), count_include_pad=counts)
+    return functional.avg_pool2d(inputs[0], kernel, stride, padding, count_include_pad=counts)
 
 
 def _windows(operation: Operation) -> list[tuple[int, int]]:
