@@ -48,6 +48,7 @@ IMPORTS = {
     "neural_network.training": ("sparsifiers.*",),
     "neural_network.fitted": ("neural_network.training", "compression"),
     "serving": ("_kernels.*",),
+    "serving.export": ("serving",),
     "compression.programs": ("serving",),
     "compression": ("sparsifiers.*", "compression.programs"),
     "neural_network": ("neural_network.fitted",),

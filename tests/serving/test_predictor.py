@@ -5,101 +5,19 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Callable
-from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
+from serving_networks import (
+    ACTIVATIONS,
+    Case,
+    check_outputs,
+    convolutional,
+    perceptron,
+    selecting,
+)
 
 from sksparse.serving import Operation, Predictor, Program
-from sksparse.serving._numpy_forms import run_numpy
-
-Case = tuple[Program, dict[str, np.ndarray]]
-
-
-def sparse(rng: np.random.Generator, shape: tuple[int, ...], density: float) -> np.ndarray:
-    n_in = int(np.prod(shape[1:]))
-    values = rng.normal(size=shape) / np.sqrt(max(1.0, n_in * density))
-    return (values * (rng.random(shape) < density)).astype(np.float32)
-
-
-def perceptron(
-    rng: np.random.Generator, widths: tuple[int, ...], density: float, activation: str = "relu"
-) -> Case:
-    operations: list[Operation] = []
-    tensors = {}
-    for k, (n_in, n_out) in enumerate(pairwise(widths)):
-        n = len(operations)
-        tensors[f"w{k}"] = sparse(rng, (n_out, n_in), density)
-        tensors[f"b{k}"] = rng.normal(size=n_out).astype(np.float32)
-        names = {"weight": f"w{k}", "bias": f"b{k}"}
-        operations.append(Operation("linear", (n,), n + 1, names))
-        if k < len(widths) - 2:
-            parameters = {
-                "leaky_relu": {"slope": 0.1}, "elu": {"alpha": 1.5},
-                "clip": {"low": -0.5, "high": 0.25},
-            }.get(activation, {})  # fmt: skip
-            options = {"name": activation, **parameters}
-            operations.append(Operation("activation", (n + 1,), n + 2, options=options))
-    return Program((widths[0],), tuple(operations), len(operations)), tensors
-
-
-def convolutional(rng: np.random.Generator, density: float) -> Case:
-    """Strides, padding, dilation, groups, pools, a sum, values side by side, a selection."""
-    mask = np.zeros(12, dtype=np.float32)
-    mask[[0, 2, 3, 5, 11]] = 1.0
-    tensors = {
-        "c1": sparse(rng, (6, 2, 3, 3), density),
-        "b1": rng.normal(size=6).astype(np.float32),
-        "c2": sparse(rng, (6, 3, 3, 2), density),
-        "scale": rng.normal(size=6).astype(np.float32),
-        "shift": rng.normal(size=6).astype(np.float32),
-        "mask": mask,
-        "c3": sparse(rng, (5, 5, 2, 2), density),
-        "w": sparse(rng, (7, 5 * 5 * 3), density),
-    }
-    pool = {"kernel": (3, 2), "stride": (2, 1), "padding": (1, 1)}
-    options = {"stride": (1, 2), "padding": (2, 1), "dilation": (2, 1)}
-    second = {"padding": (1, 1), "groups": 2, "dilation": (1, 2)}
-    operations = (
-        Operation("conv2d", (0,), 1, {"weight": "c1", "bias": "b1"}, options),
-        Operation("activation", (1,), 2, options={"name": "relu"}),
-        Operation("conv2d", (2,), 3, {"weight": "c2"}, second),
-        Operation("affine", (3,), 4, {"scale": "scale", "shift": "shift"}),
-        Operation("add", (4, 2, 2), 5),
-        Operation("activation", (5,), 6, options={"name": "relu"}),
-        Operation("max_pool2d", (6,), 7, options=pool),
-        Operation("avg_pool2d", (6,), 8, options={**pool, "counts_padding": False}),
-        Operation("avg_pool2d", (7,), 9, options={"kernel": (1, 3), "stride": (1, 1)}),
-        Operation("conv2d", (0,), 10, {"weight": "c1"}, {"stride": (2, 4), "padding": (1, 0)}),
-        Operation("avg_pool2d", (8,), 11, options={"kernel": (1, 3), "stride": (1, 1)}),
-        Operation("add", (9, 11), 12),
-        Operation("concatenate", (12, 12), 13),
-        Operation("select", (13,), 14, {"mask": "mask"}, {"size": 5}),
-        Operation("conv2d", (14,), 15, {"weight": "c3"}, {"padding": (1, 1)}),
-        Operation("max_pool2d", (15,), 16, options={"kernel": (2, 2), "stride": (1, 1)}),
-        Operation("add", (14, 16), 17),
-        Operation("reshape", (17,), 18, options={"shape": (75,)}),
-        Operation("linear", (18,), 19, {"weight": "w"}),
-        Operation("activation", (19,), 20, options={"name": "tanh"}),
-    )
-    return Program((2, 9, 8), operations, 20), tensors
-
-
-def close(
-    made: np.ndarray, program: Program, tensors: dict[str, np.ndarray], X: np.ndarray
-) -> None:
-    """Within 1e-6 of the largest number on the way, by the definition in double precision."""
-    double = {name: t.astype(float) for name, t in tensors.items()}
-    values = [
-        run_numpy(replace(program, output=k), double, X.astype(float))
-        for k in range(len(program.operations) + 1)
-    ]
-    exact = values[program.output]
-    assert made.dtype == np.float32
-    assert made.shape == exact.shape
-    largest = max(float(np.abs(value).max()) for value in values)
-    np.testing.assert_allclose(made, exact, rtol=0, atol=1e-6 * max(1.0, largest))
 
 
 @pytest.mark.parametrize("form", ["numpy", "lanes", "rows"])
@@ -112,13 +30,7 @@ def test_a_perceptron_in_all_forms(
     X = rng.normal(size=(n, 37)).astype(np.float32)
     predictor = Predictor(program, tensors, form=form)
     for _ in range(2):
-        close(predictor(X), program, tensors, X)
-
-
-ACTIVATIONS = (
-    *("relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh", "softplus"),
-    "clip",
-)
+        check_outputs(predictor(X), program, tensors, X)
 
 
 @pytest.mark.parametrize("form", ["numpy", "lanes", "rows"])
@@ -126,7 +38,7 @@ ACTIVATIONS = (
 def test_activations_in_all_forms(rng: np.random.Generator, form: str, activation: str) -> None:
     program, tensors = perceptron(rng, (9, 8, 6), 1.0, activation)
     X = np.concatenate([3.0 * rng.normal(size=(20, 9)), 100.0 * rng.normal(size=(3, 9))])
-    close(Predictor(program, tensors, form=form)(X), program, tensors, X.astype(np.float32))
+    check_outputs(Predictor(program, tensors, form=form)(X), program, tensors, X.astype(np.float32))
 
 
 @pytest.mark.parametrize("form", ["numpy", "lanes"])
@@ -137,19 +49,7 @@ def test_convolutions_in_all_forms(
 ) -> None:
     program, tensors = convolutional(rng, density)
     X = rng.normal(size=(n, 2, 9, 8)).astype(np.float32)
-    close(Predictor(program, tensors, form=form)(X), program, tensors, X)
-
-
-def selecting(rng: np.random.Generator) -> Case:
-    program, tensors = perceptron(rng, (12, 9, 5), 0.5)
-    mask = np.zeros(40, dtype=np.float32)
-    mask[rng.choice(40, 12, replace=False)] = 1.0
-    moved = [
-        Operation(op.kind, tuple(k + 1 for k in op.inputs), op.output + 1, op.tensors, op.options)
-        for op in program.operations
-    ]
-    first = Operation("select", (0,), 1, {"mask": "m"}, {"size": 12})
-    return Program((40,), (first, *moved), 4), {**tensors, "m": mask}
+    check_outputs(Predictor(program, tensors, form=form)(X), program, tensors, X)
 
 
 @pytest.mark.parametrize("form", ["numpy", "lanes", "rows"])
@@ -157,7 +57,7 @@ def selecting(rng: np.random.Generator) -> Case:
 def test_inputs_that_are_selected(rng: np.random.Generator, form: str, n: int) -> None:
     program, tensors = selecting(rng)
     X = rng.normal(size=(n, 40)).astype(np.float32)
-    close(Predictor(program, tensors, form=form)(X), program, tensors, X)
+    check_outputs(Predictor(program, tensors, form=form)(X), program, tensors, X)
 
 
 def test_an_input_that_is_selected_and_read_otherwise(rng: np.random.Generator) -> None:
@@ -169,7 +69,7 @@ def test_an_input_that_is_selected_and_read_otherwise(rng: np.random.Generator) 
     tensors = {"m": np.array([0.0, 1.0, 0.0, 1.0]), "w": rng.normal(size=(2, 4))}
     program, X = Program((4,), operations, 3), rng.normal(size=(5, 4)).astype(np.float32)
     for form in ("lanes", "rows"):
-        close(Predictor(program, tensors, form=form)(X), program, tensors, X)
+        check_outputs(Predictor(program, tensors, form=form)(X), program, tensors, X)
 
 
 @pytest.mark.parametrize("form", ["numpy", "lanes", "rows"])
@@ -180,7 +80,7 @@ def test_programs_that_only_move_numbers(rng: np.random.Generator, form: str) ->
     X = rng.normal(size=(4, 3)).astype(np.float32)
     for n in range(3):
         program = Program((3,), (select, reshape)[:n], n)
-        close(Predictor(program, tensors if n else {}, form=form)(X), program, tensors, X)
+        check_outputs(Predictor(program, tensors if n else {}, form=form)(X), program, tensors, X)
 
 
 def test_empty_units_and_layers(rng: np.random.Generator) -> None:
@@ -189,7 +89,7 @@ def test_empty_units_and_layers(rng: np.random.Generator) -> None:
     tensors["w1"][:] = 0.0
     X = rng.normal(size=(70, 20)).astype(np.float32)
     for form in ("numpy", "lanes", "rows"):
-        close(Predictor(program, tensors, form=form)(X), program, tensors, X)
+        check_outputs(Predictor(program, tensors, form=form)(X), program, tensors, X)
 
 
 def test_the_choice_is_made_once_for_each_size_of_batch(rng: np.random.Generator) -> None:
@@ -197,7 +97,7 @@ def test_the_choice_is_made_once_for_each_size_of_batch(rng: np.random.Generator
     predictor = Predictor(program, tensors)
     for n in (40, 40, 40, 1, 1, 600, 600, 3):
         X = rng.normal(size=(n, 30)).astype(np.float32)
-        close(predictor(X), program, tensors, X)
+        check_outputs(predictor(X), program, tensors, X)
     X = rng.normal(size=(600, 30)).astype(np.float32)
     np.testing.assert_array_equal(predictor(X), predictor(X))
 
