@@ -74,7 +74,7 @@ def kmeans_1d(
     """
     points, given = _checked(values, n_levels, weights, init)
     distinct, place = np.unique(points, return_inverse=True)
-    mass: NDArray[np.float64] = np.bincount(place, weights=given, minlength=len(distinct))
+    mass = np.bincount(place, weights=given, minlength=len(distinct)).astype(np.float64)
     if len(distinct) <= n_levels:
         return distinct, place
     # sums of squares around a middle lose no digits
@@ -139,7 +139,7 @@ def _pooled(
     share = (np.cumsum(mass) / mass.sum() * (most // 2)).astype(np.intp)
     width = ((points - points[0]) / np.ptp(points) * (most // 2 - 1)).astype(np.intp)
     group = np.unique(share + width, return_inverse=True)[1]
-    total: NDArray[np.float64] = np.bincount(group, weights=mass)
+    total = np.bincount(group, weights=mass).astype(np.float64)
     middle = np.bincount(group, weights=points) / np.bincount(group)
     mean = np.bincount(group, weights=mass * points) / np.where(total > 0, total, 1.0)
     return np.where(total > 0, mean, middle), total
