@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sksparse.layers._hashed_linear import HashedLinear
+from sksparse.layers._low_rank_linear import LowRankLinear
 from sksparse.neural_network._mlp_classifier import SparseMLPClassifier
 from sksparse.neural_network._mlp_regressor import SparseMLPRegressor
 from sksparse.neural_network._net_classifier import SparseNetClassifier
@@ -10,8 +12,6 @@ from sksparse.neural_network.compressed._hashed_classifier import HashedMLPClass
 from sksparse.neural_network.compressed._hashed_regressor import HashedMLPRegressor
 from sksparse.neural_network.compressed._low_rank_classifier import LowRankMLPClassifier
 from sksparse.neural_network.compressed._low_rank_regressor import LowRankMLPRegressor
-from sksparse.neural_network.layers._hashed_linear import HashedLinear
-from sksparse.neural_network.layers._low_rank_linear import LowRankLinear
 
 __all__ = [
     "HashedLinear",

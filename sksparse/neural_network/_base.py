@@ -7,7 +7,7 @@ import math
 import warnings
 from abc import abstractmethod
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -16,6 +16,7 @@ from torch import nn
 
 from sksparse._typing import Array, Indices
 from sksparse._validation import validate_data
+from sksparse.compression.codebooks._network import NetworkParts
 from sksparse.neural_network._module_checks import (
     check_batch_size,
     check_outputs,
@@ -31,6 +32,7 @@ from sksparse.neural_network.training._layout import Layout
 from sksparse.neural_network.training._runtime import resolve_device
 from sksparse.neural_network.training._standardisation import Standardisation
 from sksparse.neural_network.training._trainer import PhasedNet
+from sksparse.serving._head import Head
 from sksparse.sparsifiers import SPARSIFIERS, Sparsifier, prunable_tensors
 
 
@@ -106,6 +108,34 @@ class BaseSparseNet(TrainedNet):
             raise AttributeError(
                 f"{type(self).__name__} has no {name}: it is not fitted."
             ) from None
+
+    def _parts(self) -> NetworkParts:
+        made = self._without_waste()
+        network = made._network
+        scaling = self._input_scaling
+        head = Head(
+            **self._outputs_of_head(),
+            row_shape=network.size.row_shape,
+            names=tuple(vars(self).get("feature_names_in_", ())),
+            columns=network.size.columns,
+            input_shift=None if scaling is None else scaling.shift,
+            input_scale=None if scaling is None else scaling.scale,
+        )
+        dense_nbytes = 4 * made._n_dense_parameters()
+        return NetworkParts(network.module, network.size.example(), head, dense_nbytes)
+
+    def _without_waste(self) -> Self:
+        """The same without what contributes nothing to predictions."""
+        return self
+
+    def _n_dense_parameters(self) -> int:
+        """Numbers that the dense network learns."""
+        shapes = self._network.size.shapes(self._network.module).values()
+        return sum(math.prod(shape) for shape in shapes)
+
+    @abstractmethod
+    def _outputs_of_head(self) -> dict[str, Any]:
+        """What outputs of the network stand for, as parameters of a ``Head``."""
 
     def _output_scaling(self) -> Standardisation | None:
         """How targets were standardised for the fitted network, where they were."""

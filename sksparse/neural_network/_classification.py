@@ -195,6 +195,10 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
             return (logits > 0).astype(self.classes_.dtype)
         return self.classes_[_largest(logits)]
 
+    def _outputs_of_head(self) -> dict[str, Any]:
+        link = "sigmoid" if self._is_multilabel else "softmax"
+        return {"link": link, "classes": self.classes_}
+
     def _learn(
         self,
         raw: Any,

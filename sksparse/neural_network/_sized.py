@@ -96,3 +96,6 @@ class SizedNet(BaseSparseNet):
         # moments of other shapes
         made._optimizer_states = {}
         return made
+
+    def _without_waste(self) -> Self:
+        return self.compacted()

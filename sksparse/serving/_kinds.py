@@ -128,6 +128,15 @@ def _linear(options: Options, inputs: Sequence[Shape], tensors: Shapes) -> Shape
     return weight[:1]
 
 
+def _hashed_linear(options: Options, inputs: Sequence[Shape], tensors: Shapes) -> Shape:
+    values, size = tensors["values"], options["size"]
+    _need(len(values) == 2 and values[0] == 1, f"its values have shape {values} and not one row")
+    _need(len(inputs[0]) == 1, f"it reads shape {inputs[0]}, not a row of numbers")
+    n_virtual = size * (inputs[0][0] + 1)
+    _need(n_virtual <= MOST_NUMBERS, f"it stands for a matrix of {n_virtual} numbers")
+    return (size,)
+
+
 def _affine(options: Options, inputs: Sequence[Shape], tensors: Shapes) -> Shape:
     for role in ("scale", "shift"):
         _need_shape(tensors, role, inputs[0][:1])
@@ -212,6 +221,7 @@ _NAME = Option(
 _SIZE = Option(lambda value: is_whole(value, 1, MOST_NUMBERS), "a whole number from 1 on")
 _FLAG = Option(lambda value: type(value) is bool, "true or false", True, is_required=False)
 _SHAPE = Option(is_shape, f"up to {MOST_AXES} whole numbers with a product up to {MOST_NUMBERS}")
+_SEED = Option(lambda value: is_whole(value, 0, 2**32 - 1), "a whole number below 2**32")
 _CONVOLUTION = {
     "stride": _pairs(1, (1, 1)),
     "padding": _pairs(0, (0, 0)),
@@ -222,6 +232,7 @@ _CONVOLUTION = {
 #: The kinds by name.
 KINDS: dict[str, Kind] = {
     "linear": Kind(_linear, ("weight",), ("bias",)),
+    "hashed_linear": Kind(_hashed_linear, ("values",), options={"size": _SIZE, "seed": _SEED}),
     "conv2d": Kind(_conv2d, ("weight",), ("bias",), _CONVOLUTION),
     "max_pool2d": Kind(_pool2d, options=_POOLING),
     "avg_pool2d": Kind(_pool2d, options={**_POOLING, "counts_padding": _FLAG}),

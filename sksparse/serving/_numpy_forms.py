@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from sksparse._hashing import hashed_matrix
 from sksparse._typing import Array
 from sksparse.serving._kinds import Shape
 from sksparse.serving._program import Operation, Program
@@ -90,6 +91,12 @@ def _linear(operation: Operation, inputs: Sequence[Array], tensors: Tensors) -> 
     if "bias" in tensors:
         out += tensors["bias"]
     return out
+
+
+def _hashed_linear(operation: Operation, inputs: Sequence[Array], tensors: Tensors) -> Array:
+    shape = operation.options["size"], inputs[0].shape[1] + 1
+    matrix = hashed_matrix(tensors["values"][0], *shape, operation.options["seed"])
+    return inputs[0] @ matrix[:, :-1].T + matrix[:, -1]
 
 
 def _conv2d(operation: Operation, inputs: Sequence[Array], tensors: Tensors) -> Array:
@@ -185,6 +192,7 @@ def _concatenate(operation: Operation, inputs: Sequence[Array], tensors: Tensors
 
 _RUNNERS: dict[str, Callable[[Operation, Sequence[Array], Tensors], Array]] = {
     "linear": _linear,
+    "hashed_linear": _hashed_linear,
     "conv2d": _conv2d,
     "max_pool2d": _max_pool2d,
     "avg_pool2d": _avg_pool2d,

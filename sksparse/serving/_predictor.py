@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sksparse._typing import Array
+from sksparse.serving._expansion import expanded
 from sksparse.serving._lowering import lower, without_selection
 from sksparse.serving._numpy_forms import run_numpy
 from sksparse.serving._program import Program
@@ -53,7 +54,8 @@ class Predictor:
     Notes
     -----
     All forms compute in float32, and differ by rounding errors of a few 1e-7 of the largest
-    numbers that are summed. One predictor can be called from several threads at once.
+    numbers that are summed. One predictor can be called from several threads at once. Hashed
+    layers are written out: ``program`` and ``tensors`` have linear ones in their place.
 
     Examples
     --------
@@ -81,10 +83,11 @@ class Predictor:
             raise ValueError(f"form={form!r} must be one of {', '.join(_FORMS)}.")
         if type(n_threads) is not int or n_threads < -1 or n_threads == 0:
             raise ValueError(f"n_threads={n_threads!r} must be a whole number from 1 on, or -1.")
-        self.program = program
-        self.tensors = {
+        single = {
             name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in tensors.items()
         }
+        program, single = expanded(program, single)
+        self.program, self.tensors = program, single
         shapes = program.value_shapes({name: t.shape for name, t in self.tensors.items()})
         self.output_shape = shapes[program.output]
         _check_masks(program, self.tensors)

@@ -10,6 +10,8 @@ from torch import nn
 
 from sksparse._typing import Array
 from sksparse.compression.programs._writer import CannotRunError, ProgramWriter, as_array
+from sksparse.layers._hashed_linear import HashedLinear
+from sksparse.layers._low_rank_linear import LowRankLinear
 from sksparse.serving._kinds import Shape
 
 
@@ -204,6 +206,35 @@ def _linear(writer: ProgramWriter, number: int, layer: nn.Linear, name: str) -> 
     return linear(writer, number, name, as_array(layer.weight), bias)
 
 
+def _hashed(writer: ProgramWriter, number: int, layer: HashedLinear, name: str) -> int:
+    _need_rows(writer, number)
+    tensors = {"values": (f"{name}.values", as_array(layer.values))}
+    return writer.add("hashed_linear", (number,), tensors, size=layer.out_features, seed=layer.seed)
+
+
+def _low_rank(writer: ProgramWriter, number: int, layer: LowRankLinear, name: str) -> int:
+    _need_rows(writer, number)
+    n_columns = len(layer.basis)
+    parts = [array.tensor_split(n_columns) for array in (layer.values, layer.bias)]
+    made = []
+    for k, (basis, values, bias) in enumerate(zip(layer.basis, *parts, strict=True)):
+        base = name if n_columns == 1 else f"{name}.{k}"
+        tensors = {"weight": (f"{base}.basis", as_array(basis.T))}
+        factors = writer.add("linear", (number,), tensors)
+        tensors = {
+            "weight": (f"{base}.values", as_array(values)),
+            "bias": (f"{base}.bias", as_array(bias)),
+        }
+        made.append(writer.add("linear", (factors,), tensors))
+    return made[0] if n_columns == 1 else writer.add("concatenate", tuple(made))
+
+
+def _need_rows(writer: ProgramWriter, number: int) -> None:
+    shape = writer.shape(number)
+    if len(shape) != 1:
+        raise CannotRunError(f"it reads rows of shape {shape}")
+
+
 def _function(name: str, **attributes: str) -> Callable[..., int]:
     """A rule for a function whose parameters are attributes of the layer."""
 
@@ -221,6 +252,8 @@ def _nothing(writer: ProgramWriter, number: int, layer: nn.Module, name: str) ->
 #: Takes the writer, the value, the layer and its name; returns the value that is made.
 LAYERS: dict[type[nn.Module], Callable[..., int]] = {
     nn.Linear: _linear,
+    HashedLinear: _hashed,
+    LowRankLinear: _low_rank,
     nn.Conv1d: _convolution,
     nn.Conv2d: _convolution,
     nn.MaxPool1d: _largest(1),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from sksparse.layers._hashed_linear import HashedLinear
 from sksparse.neural_network.compressed._perceptron import CompressedPerceptron
-from sksparse.neural_network.layers._hashed_linear import HashedLinear
 
 
 class HashedPerceptron(CompressedPerceptron):

@@ -13,16 +13,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
 from sksparse._typing import Array
-from sksparse.neural_network._modules import glorot_linear
-from sksparse.neural_network.compressed._perceptron import CompressedPerceptron
-from sksparse.neural_network.layers._bases import (
+from sksparse.layers._bases import (
     choose,
     identity_basis,
     kernel_basis,
     orthonormal_basis,
     squared_exponential,
 )
-from sksparse.neural_network.layers._low_rank_linear import LowRankLinear
+from sksparse.layers._low_rank_linear import LowRankLinear
+from sksparse.neural_network._modules import glorot_linear
+from sksparse.neural_network.compressed._perceptron import CompressedPerceptron
 from sksparse.neural_network.training._data import Rows
 
 #: Rows of which covariances are computed at once.

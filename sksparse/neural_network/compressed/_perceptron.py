@@ -12,10 +12,10 @@ from torch import nn
 
 from sksparse._typing import Array
 from sksparse._validation import check_layer_sizes
+from sksparse.layers._base import CompressedLinear
 from sksparse.neural_network._modules import ACTIVATIONS, build_mlp, dropout_rates
 from sksparse.neural_network._regression import RestoredOutputs
 from sksparse.neural_network.fitted._size import Size
-from sksparse.neural_network.layers._base import CompressedLinear
 from sksparse.neural_network.training._standardisation import Standardisation
 
 
@@ -85,3 +85,7 @@ class CompressedPerceptron(RestoredOutputs):
             "n_dense_parameters_": learned - own + sum(layer.n_dense_parameters for layer in made),
             "n_stored_": learned - own + sum(layer.n_stored for layer in made),
         }
+
+    def _n_dense_parameters(self) -> int:
+        found: int = self.n_dense_parameters_
+        return found

@@ -11,9 +11,9 @@ from scipy.special import erf, expit
 from torch import Tensor, nn
 
 from sksparse._typing import Array
-from sksparse.neural_network.layers._base import CompressedLinear
-from sksparse.neural_network.layers._hashed_linear import HashedLinear
-from sksparse.neural_network.layers._low_rank_linear import LowRankLinear
+from sksparse.layers._base import CompressedLinear
+from sksparse.layers._hashed_linear import HashedLinear
+from sksparse.layers._low_rank_linear import LowRankLinear
 
 #: A layer as a function; but for linear maps it may change its argument, and returns it.
 Step = Callable[[Array], Array]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sksparse.serving._expansion import expanded
 from sksparse.serving._lowering import lower
 from sksparse.serving._network import Network
 from sksparse.serving._steps import Step
@@ -85,7 +86,7 @@ def c_code(network: Network, name: str) -> str:
     """The text of the file of ``to_c``."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,60}", name):
         raise ValueError(f"name={name!r} must be letters, digits and underscores, as in C.")
-    steps = lower(network.program, network.tensors)
+    steps = lower(*expanded(network.program, network.tensors))
     constants = Constants(name)
     body = [_WRITERS[step.kind](step, constants) for step in steps.steps]
     n_inputs, n_outputs = len(steps.read), int(np.prod(steps.output_shape))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sksparse._typing import Array
+from sksparse.serving._expansion import expanded
 from sksparse.serving._kinds import Shape
 from sksparse.serving._network import Network
 from sksparse.serving._program import Operation
@@ -54,7 +55,7 @@ def to_onnx(network: Network, path: str | os.PathLike[str], *, sparse: bool = Fa
         raise ImportError(
             "to_onnx needs the package onnx; install it with pip install sksparse[onnx]."
         ) from error
-    program, tensors = network.program, network.tensors
+    program, tensors = expanded(network.program, network.tensors)
     shapes = program.value_shapes({name: tensor.shape for name, tensor in tensors.items()})
     writer = _Graph(onnx, sparse, shapes)
     for operation in program.operations:

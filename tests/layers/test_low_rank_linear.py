@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from sksparse.neural_network import LowRankLinear
-from sksparse.neural_network.layers._bases import (
+from sksparse.layers._bases import (
     choose,
     identity_basis,
     kernel_basis,
     orthonormal_basis,
     squared_exponential,
 )
+from sksparse.neural_network import LowRankLinear
 
 
 def test_all_inputs_without_a_ridge_are_the_identity() -> None:

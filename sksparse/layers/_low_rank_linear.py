@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sksparse.neural_network.layers._base import CompressedLinear
+from sksparse.layers._base import CompressedLinear
 
 
 class LowRankLinear(CompressedLinear):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sksparse._hashing import signed_buckets
-from sksparse.neural_network.layers._base import CompressedLinear
+from sksparse.layers._base import CompressedLinear
 
 #: Numbers of values and their negatives are stored as signed integers of 32 bits.
 _MOST_VALUES = 2**30
