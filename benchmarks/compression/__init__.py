@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from benchmarks.report import Report
 
-from . import inference
+from . import forms, inference
 
 EVERY = ("inference",)
 
 
 def run(report: Report) -> None:
     """Measure the rows that are asked for, or all."""
-    for name in EVERY if report.rows is None else report.rows:
-        report.merge({name: inference.measure()}, EVERY)
+    for name in EVERY:
+        if report.rows is None or name in report.rows:
+            report.merge({name: inference.measure()}, EVERY)
     kept = report.merge({}, EVERY)
     if "inference" in kept:
         inference.describe(report, kept["inference"])
+    forms.run(report)

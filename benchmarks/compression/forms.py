@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
+from sksparse.compression import compress
 from sksparse.neural_network import (
     HashedMLPClassifier,
     LowRankMLPClassifier,
@@ -98,11 +98,14 @@ class Row:
         Test error that is asked for or was published, in percent.
     start : callable, default=None
         Returns the estimator that is trained first; what ``make`` returns goes on from it.
+    file : dict, default={}
+        Options of ``compress``.
     """
 
     make: Callable[[], Any]
     goal: str
     start: Callable[[], Any] | None = None
+    file: dict[str, Any] = field(default_factory=dict)
 
 
 class RandomEdges(Sparsifier):
@@ -197,7 +200,7 @@ ROWS = {
         for name, options in BASES.items()
         for n_columns in (1, 10)
     },
-    "soft sharing": Row(_shared, "<= 1.94 at 64x", _pruned),
+    "soft sharing": Row(_shared, "<= 1.94 at 64x", _pruned, {"bits": 4}),
 }
 
 
@@ -215,12 +218,12 @@ def run(report: Report) -> None:
             print(name, result, flush=True)
             merged = kept.merge({name: result}, ROWS)
     report.note(
-        "Trained in few numbers: test error, numbers that are learned (for shared values the "
-        "weights that are not zero, and their bytes by the entropies of values and gaps), and the "
-        "times of dense training."
+        "Trained in few numbers: test error, the numbers that are learned (of pruned networks "
+        "those that are not zero) of those of the dense network, the bytes of a file by "
+        "`compress` and the test error of what it holds, and the time of the fit."
     )
     report.table(
-        ["row", "test error", "learned", "of", "bytes", "fit", "asked or published"],
+        ["row", "test error", "learned", "of", "file", "its error", "fit", "asked or published"],
         [[name, *cells(result), ROWS[name].goal] for name, result in merged.items()],
     )
 
@@ -241,34 +244,16 @@ def measure(row: Row, data: Any) -> dict[str, Any]:
     learned = sum(p.numel() for p in model.module_.parameters())
     if model.sparsity_ > 0:
         learned -= round(model.sparsity_ * sum(w.size for w in model.coefs_))
-    stored = 4 * getattr(model, "n_stored_", learned)
-    if row.start is not None:
-        stored = entropy_bytes(model)
+    seconds = time.perf_counter() - start
+    file = compress(model, X_train[::60], **row.file)
     return {
         "error": round(100 * (1 - model.score(X_test, y_test)), 2),
         "learned": learned,
         "dense": dense,
-        "bytes": round(stored),
-        "seconds": round(time.perf_counter() - start),
+        "bytes": file.nbytes,
+        "file_error": round(100 * float((file.predict(X_test) != y_test).mean()), 2),
+        "seconds": round(seconds),
     }
-
-
-def entropy_bytes(model: Any) -> float:
-    """Bytes of shared weights by the empirical entropies of values and gaps; biases in 32 bits."""
-    bits = 32 * (len(np.unique(np.concatenate([w.ravel() for w in model.coefs_]))))
-    for weight, bias in zip(model.coefs_, model.intercepts_, strict=True):
-        flat = weight.T.ravel()
-        places = np.flatnonzero(flat)
-        gaps = np.diff(places, prepend=-1)
-        bits += len(places) * (entropy(flat[places]) + entropy(gaps)) + 32 * len(bias)
-    return bits / 8
-
-
-def entropy(values: np.ndarray) -> float:
-    """Bits of one of the values at their frequencies."""
-    counts = np.unique(values, return_counts=True)[1]
-    shares = counts / counts.sum()
-    return float(-(shares * np.log2(shares)).sum())
 
 
 def cells(result: dict[str, Any]) -> list[str]:
@@ -277,6 +262,7 @@ def cells(result: dict[str, Any]) -> list[str]:
         f"{result['error']:.2f} %",
         f"{result['learned']:,}".replace(",", " "),
         f"{result['dense']:,}".replace(",", " "),
-        f"{result['bytes'] / 1000:.1f} KB",
+        f"{result['bytes'] / 1000:.1f} KB ({4 * result['dense'] / result['bytes']:.0f}x)",
+        f"{result['file_error']:.2f} %",
         f"{result['seconds']} s",
     ]
