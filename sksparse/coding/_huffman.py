@@ -54,7 +54,8 @@ def huffman_lengths(counts: ArrayLike, most: int = MOST_BITS) -> NDArray[np.int6
         pairs = zip(packed[0::2], packed[1::2], strict=False)
         packed = sorted(single + [(a[0] + b[0], a[1] + b[1]) for a, b in pairs])
     for _, symbols in packed[: 2 * len(used) - 2]:
-        lengths[list(symbols)] += 1
+        # a symbol may be in an item several times
+        np.add.at(lengths, list(symbols), 1)
     return lengths
 
 
