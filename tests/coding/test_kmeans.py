@@ -85,7 +85,7 @@ def test_values_far_from_zero_keep_their_digits(rng: np.random.Generator) -> Non
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    "changes, message",
     [
         ({"values": []}, "one or more finite"),
         ({"values": [np.nan]}, "one or more finite"),
