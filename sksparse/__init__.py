@@ -87,6 +87,7 @@ _MODULE_OF_NAME = {
     "StabilitySelection": "feature_selection",
 }
 _SUBPACKAGES = (
+    "coding",
     "compression",
     "datasets",
     "feature_selection",

@@ -59,15 +59,13 @@ def decode_matrix(stream: bytes, shape: tuple[int, int], bits: int, block: int) 
     Raises
     ------
     DamagedFileError
-        Where the stream is longer than what was decoded, or much shorter.
+        Where the stream does not end where the last entry was decoded.
     """
     labels = np.zeros(shape, dtype=np.int16)
     n_read = _run(labels, np.frombuffer(bytearray(stream), dtype=np.uint8), True, bits, block)
-    # The decoder is four bytes ahead, of which the encoder wrote one at most.
-    if not len(stream) <= n_read <= len(stream) + 4:
-        raise DamagedFileError(
-            f"a stream of {len(stream)} bytes should have {max(n_read - 4, 0)} or a few more"
-        )
+    # the decoder is four bytes ahead, of which the encoder wrote one at most
+    if len(stream) not in (n_read - 4, n_read - 3):
+        raise DamagedFileError(f"a stream of {len(stream)} bytes should have {n_read - 3}")
     return labels
 
 

@@ -39,6 +39,12 @@ def huffman_lengths(counts: ArrayLike, most: int = MOST_BITS) -> NDArray[np.int6
     L. L. Larmore and D. S. Hirschberg, "A fast algorithm for optimal length-limited Huffman codes",
     J. ACM, 1990: in each of `most` rounds the cheapest items are packed in pairs, and a symbol has
     as many bits as it has items among the cheapest ``2 n - 2`` of the last round.
+
+    Examples
+    --------
+    >>> from sksparse.coding import huffman_lengths
+    >>> huffman_lengths([50, 0, 20, 15, 15])
+    array([1, 0, 2, 3, 3])
     """
     frequency = np.asarray(counts, dtype=np.int64)
     used = np.flatnonzero(frequency)
@@ -54,7 +60,8 @@ def huffman_lengths(counts: ArrayLike, most: int = MOST_BITS) -> NDArray[np.int6
         pairs = zip(packed[0::2], packed[1::2], strict=False)
         packed = sorted(single + [(a[0] + b[0], a[1] + b[1]) for a, b in pairs])
     for _, symbols in packed[: 2 * len(used) - 2]:
-        lengths[list(symbols)] += 1
+        # a symbol may be in an item several times
+        np.add.at(lengths, list(symbols), 1)
     return lengths
 
 

@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sksparse.coding import DamagedFileError
+    from sksparse.coding._errors import DamagedFileError
     from sksparse.compression._compact import compact
     from sksparse.compression._compress import compress
     from sksparse.compression._program_of import program_of
@@ -25,7 +25,7 @@ _MODULE_OF_NAME = {
     "CompactResult": "compression._result",
     "CompressedLinearModel": "serving._compressed",
     "CompressedNetwork": "serving._compressed",
-    "DamagedFileError": "coding",
+    "DamagedFileError": "coding._errors",
     "RecurrentStack": "compression._recurrent_stack",
     "Shift": "compression._shift",
     "compact": "compression._compact",

@@ -103,7 +103,7 @@ def compress(
     ...     random_state=0,
     ... ).fit(X / 16, y)
     >>> small = compress(model, X / 16, y, bits=4)
-    >>> small.dense_nbytes > 15 * small.nbytes
+    >>> small.dense_nbytes > 10 * small.nbytes
     True
     >>> bool((small.predict(X / 16) == model.predict(X / 16)).mean() > 0.95)
     True

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sksparse._typing import Array
-from sksparse.coding import DamagedFileError, EncodedArray, decode_array
+from sksparse.coding._arrays import EncodedArray, decode_array
 from sksparse.coding._container import read_container, write_container
+from sksparse.coding._errors import DamagedFileError
 from sksparse.serving._head import Head
 from sksparse.serving._predictor import Predictor
 from sksparse.serving._program import Program

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sksparse._typing import Array
-from sksparse.coding import encode_array
+from sksparse.coding._arrays import encode_array
 from sksparse.coding._rounding import round_to_levels
 from sksparse.serving._compressed import CompressedLinearModel
 from sksparse.serving._head import Head

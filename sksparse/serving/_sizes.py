@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sksparse.coding import EncodedArray, decode_array, encode_array
+from sksparse.coding._arrays import EncodedArray, decode_array, encode_array
 
 
 class LayerSize(NamedTuple):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sksparse._typing import Array
-from sksparse.coding import encode_array
+from sksparse.coding._arrays import encode_array
 from sksparse.coding._rounding import RoundedArray, round_to_levels, round_to_steps
 from sksparse.compression._options import Options
 from sksparse.compression._program_of import program_of
