@@ -330,19 +330,20 @@ def _run(table, pointers, weights, indices, buffer, lanes):
 def _put_in(X, first, n, buffer, lanes, blocks):
     """Rows of X as lanes; what stands in further lanes does not matter."""
     p = X.shape[1]
-    for block in blocks:
-        if n < VECTOR or p < VECTOR:
+    if n < VECTOR or p < VECTOR:
+        for block in blocks:
             for j in range(block, min(block + VECTOR, p)):
                 slot = buffer[j * lanes : (j + 1) * lanes]
                 for r in range(n):
                     slot[r] = X[first + r, j]
-        else:
-            # the last squares overlap others
+        return
+    for square in range(0, n, VECTOR):
+        # the last squares overlap others
+        r = min(square, n - VECTOR)
+        for block in blocks:
             column = min(block, p - VECTOR)
-            for square in range(0, n, VECTOR):
-                r = min(square, n - VECTOR)
-                corner, place = (first + r) * p + column, column * lanes + r
-                _transpose(X, corner, p, buffer, place, lanes)  # type: ignore[call-arg]
+            corner, place = (first + r) * p + column, column * lanes + r
+            _transpose(X, corner, p, buffer, place, lanes)  # type: ignore[call-arg]
 
 
 @njit(cache=True, nogil=True)
