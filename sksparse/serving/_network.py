@@ -20,3 +20,21 @@ class Network(Protocol):
     def tensors(self) -> dict[str, Array]:
         """The tensors that it names."""
         ...
+
+
+def parts_of(network: Network) -> tuple[Program, dict[str, Array]]:
+    """The program and the tensors of a network.
+
+    Raises
+    ------
+    ValueError
+        Where it has none, as an estimator.
+    """
+    try:
+        return network.program, network.tensors
+    except AttributeError:
+        raise ValueError(
+            f"network must be a Predictor or a compressed network, not a {type(network).__name__}; "
+            "sksparse.compression.compress makes one of a fitted estimator, and program_of what a "
+            "Predictor takes of a module."
+        ) from None

@@ -91,8 +91,6 @@ class Predictor:
         shapes = program.value_shapes({name: t.shape for name, t in self.tensors.items()})
         self.output_shape = shapes[program.output]
         _check_masks(program, self.tensors)
-        if form == "rows" and any(op.kind == "conv2d" for op in program.operations):
-            raise ValueError('form="rows" runs no convolutions; use "auto", "lanes" or "numpy".')
         self.n_threads, self.form = n_threads, form
         self._start()
 
@@ -163,11 +161,7 @@ class Predictor:
             runners.append(forms.lane_runner(lower(self.program, self.tensors), X))
         if self.form == "rows" or (self.form == "auto" and len(X) < _SIDE_BY_SIDE):
             program, columns = without_selection(self.program, self.tensors)
-            steps = lower(program, self.tensors)
-            if forms.runs_by_row(steps):
-                runners.append(forms.row_runner(steps, columns, X))
-        if not runners:
-            runners.append(forms.lane_runner(lower(self.program, self.tensors), X))
+            runners.append(forms.row_runner(lower(program, self.tensors), columns, X))
         return forms.fastest(runners, X)
 
     def _in_threads(self, runner: Runner, X: Array) -> Array:

@@ -6,6 +6,7 @@ rows: it is measured, on the rows at hand.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,13 +15,15 @@ from itertools import groupby, product
 
 import numpy as np
 
-from sksparse._kernels.serving import lanes, single_row
+from sksparse._kernels.serving import lanes, others, single_row
 from sksparse._typing import Array, Indices
-from sksparse.serving._steps import Steps
+from sksparse.serving._steps import Step, Steps
 from sksparse.serving._tables import (
     Tables,
     blocks_read,
     lane_tables,
+    other_tables,
+    room_between,
     row_forms,
     row_tables,
 )
@@ -58,28 +61,39 @@ class LaneRunner:
     """
 
     def __init__(self, steps: Steps, forms: Sequence[str], n_lanes: int, together: int) -> None:
-        tables = lane_tables(steps.steps, forms)
-        self._width = int(np.prod(steps.output_shape))
-        self._start = blocks_read(steps), steps.output
-        self._tables = tables.table, tables.pointers, tables.weights, tables.indices
-        self._sizes = n_lanes, together
+        self._calls = _calls(steps.steps, forms, lane_tables)
+        self._output, self._width = steps.output, math.prod(steps.output_shape)
+        self._blocks = blocks_read(steps)
+        self._n_lanes, self._together = n_lanes, together
         self._buffers = _Buffers(steps.n_slots * n_lanes)
 
     def __call__(self, X: Array) -> Array:
         """Outputs for rows of float32, contiguous, of shape (n_rows, n_inputs)."""
         out = np.empty((len(X), self._width), dtype=np.float32)
-        buffer = self._buffers.buffer
-        lanes.predict(X, out, *self._start, *self._tables, buffer, *self._sizes)
+        buffer, sizes = self._buffers.buffer, (self._n_lanes, self._together)
+        if len(self._calls) == 1 and self._calls[0][0]:
+            tables = self._calls[0][1]
+            lanes.predict(X, out, self._blocks, self._output, *tables, buffer, *sizes)
+            return out
+        for first in range(0, len(X), self._n_lanes):
+            n = min(self._n_lanes, len(X) - first)
+            used = min(-(-n // self._together) * self._together, self._n_lanes)
+            lanes.put_in(X, first, n, buffer, used, self._blocks)
+            for is_product, tables in self._calls:
+                run = lanes.run_products if is_product else others.run_steps
+                run(*tables, buffer, used)
+            made = buffer[self._output * used : (self._output + self._width) * used]
+            out[first : first + n] = made.reshape(self._width, used)[:, :n].T
         return out
 
 
 class RowRunner:
-    """One row after the other, for programs without maps.
+    """One row after the other.
 
     Parameters
     ----------
     steps : Steps
-        The steps of the program on some columns, which are no convolutions.
+        The steps of the program on some columns.
     columns : ndarray of int
         These columns of X.
     forms : sequence of str
@@ -87,39 +101,46 @@ class RowRunner:
     """
 
     def __init__(self, steps: Steps, columns: Indices, forms: Sequence[str]) -> None:
+        self._calls = _calls(steps.steps, forms, row_tables)
+        self._output, self._width = steps.output, math.prod(steps.output_shape)
         self._columns = columns.astype(np.uint32)
-        self._output, self._width = steps.output, int(np.prod(steps.output_shape))
-        self._calls = []
-        pairs = zip(steps.steps, forms, strict=True)
-        for is_product, group in groupby(pairs, lambda pair: pair[0].kind == "product"):
-            make = row_tables if is_product else lane_tables
-            tables = make(*zip(*group, strict=True))
-            arrays = tables.table, tables.pointers, tables.weights, tables.indices
-            self._calls.append((is_product, arrays))
-        self._buffers = _Buffers(steps.n_slots)
+        self._buffers = _Buffers(row_buffer(steps))
 
     def __call__(self, X: Array) -> Array:
         """Outputs for rows of float32, contiguous, of shape (n_rows, n_inputs)."""
         out = np.empty((len(X), self._width), dtype=np.float32)
         buffer = self._buffers.buffer
         if len(self._calls) == 1 and self._calls[0][0]:
-            arrays = self._calls[0][1]
-            single_row.predict(X, out, self._columns, self._output, *arrays, buffer)
+            tables = self._calls[0][1]
+            single_row.predict(X, out, self._columns, self._output, *tables, buffer)
             return out
         for row, found in zip(X, out, strict=True):
             buffer[: len(self._columns)] = row[self._columns]
-            for is_product, arrays in self._calls:
+            for is_product, tables in self._calls:
                 if is_product:
-                    single_row.run_layers(*arrays, buffer)
+                    single_row.run_layers(*tables, buffer)
                 else:
-                    lanes.run_steps(*arrays, buffer, 1)
+                    others.run_steps(*tables, buffer, 1)
             found[:] = buffer[self._output : self._output + self._width]
         return out
 
 
-def runs_by_row(steps: Steps) -> bool:
-    """Whether a program can run row by row: it has no convolution."""
-    return all(s.map.height * s.map.width == 1 for s in steps.steps if s.kind == "product")
+def _calls(
+    steps: Sequence[Step], forms: Sequence[str], make: Callable[..., Tables]
+) -> list[tuple[bool, tuple[np.ndarray, ...]]]:
+    """Runs of products, and of other steps, each with what its loop takes."""
+    calls = []
+    pairs = zip(steps, forms, strict=True)
+    for is_product, group in groupby(pairs, lambda pair: pair[0].kind == "product"):
+        some, names = zip(*group, strict=True)
+        calls.append((is_product, _arrays(make(some, names) if is_product else other_tables(some))))
+    return calls
+
+
+def row_buffer(steps: Steps) -> int:
+    """The length of the buffer for a single row, with room for maps of convolutions."""
+    products = [step for step in steps.steps if step.kind == "product"]
+    return steps.n_slots + max(map(room_between, products), default=0)
 
 
 def lane_runner(steps: Steps, X: Array) -> LaneRunner:
@@ -155,7 +176,7 @@ def row_runner(steps: Steps, columns: Indices, X: Array) -> RowRunner:
     Parameters
     ----------
     steps : Steps
-        The steps of the program on some columns, which are no convolutions.
+        The steps of the program on some columns.
     columns : ndarray of int
         These columns of X.
     X : ndarray of shape (n_rows, n_inputs)
@@ -166,16 +187,17 @@ def row_runner(steps: Steps, columns: Indices, X: Array) -> RowRunner:
     runner : RowRunner
         For few rows.
     """
-    buffer = np.zeros(steps.n_slots, dtype=np.float32)
+    buffer = np.zeros(row_buffer(steps), dtype=np.float32)
     buffer[: len(columns)] = X[0, columns]
     forms = []
     for step in steps.steps:
         if step.kind == "product":
-            names, make, run = row_forms(step), row_tables, single_row.run_layers
+            tables = {name: _arrays(row_tables([step], [name])) for name in row_forms(step)}
+            calls = [partial(single_row.run_layers, *each, buffer) for each in tables.values()]
+            forms.append(list(tables)[_quickest(calls)])
         else:
-            names, make, run = ("",), lane_tables, partial(lanes.run_steps, lanes=1)
-        tables = [_arrays(make([step], [name])) for name in names]
-        forms.append(names[_quickest([partial(run, *arrays, buffer) for arrays in tables])])
+            forms.append("")
+            others.run_steps(*_arrays(other_tables([step])), buffer, 1)
     return RowRunner(steps, columns, forms)
 
 
@@ -187,20 +209,24 @@ def fastest(runners: Sequence[Runner], X: Array) -> Runner:
 def _lane_forms(steps: Steps, X: Array, n_lanes: int) -> list[str]:
     """For each product the faster of its forms, on what reaches it."""
     buffer = np.zeros(steps.n_slots * n_lanes, dtype=np.float32)
-    out = np.empty((len(X), 0), dtype=np.float32)
-    # no step, so that the rows are only put in
-    start = blocks_read(steps), 0
-    lanes.predict(X, out, *start, *_arrays(lane_tables([], [])), buffer, n_lanes, n_lanes)
+    lanes.put_in(X, 0, len(X), buffer, n_lanes, blocks_read(steps))
     forms = []
     for step in steps.steps:
-        names = ("dense", "sparse") if step.kind == "product" else ("",)
-        tables = [_arrays(lane_tables([step], [name])) for name in names]
-        calls = [partial(lanes.run_steps, *arrays, buffer, n_lanes) for arrays in tables]
-        forms.append(names[_quickest(calls)])
+        if step.kind == "product":
+            tables = {name: _arrays(lane_tables([step], [name])) for name in ("dense", "sparse")}
+            run = lanes.run_products
+            calls = [partial(run, *each, buffer, n_lanes) for each in tables.values()]
+            forms.append(list(tables)[_quickest(calls)])
+        else:
+            forms.append("")
+            others.run_steps(*_arrays(other_tables([step])), buffer, n_lanes)
     return forms
 
 
 def _arrays(tables: Tables) -> tuple[np.ndarray, ...]:
+    """What a loop takes: the others have no pointers."""
+    if tables.table.shape[1] == others.COLUMNS:
+        return tables.table, tables.weights, tables.indices
     return tables.table, tables.pointers, tables.weights, tables.indices
 
 
@@ -210,9 +236,14 @@ def _quickest(calls: Sequence[Callable[[], object]]) -> int:
     until = time.perf_counter() + _SECONDS
     for turn in range(_TURNS if len(calls) > 1 else 1):
         for k, call in enumerate(calls):
-            before = time.perf_counter()
+            before = _clock()
             call()
-            least[k] = min(least[k], time.perf_counter() - before)
+            least[k] = min(least[k], _clock() - before)
         if turn + 1 >= _LEAST_TURNS and time.perf_counter() > until:
             break
     return int(np.argmin(least))
+
+
+# the time of the processor leaves out that of other processes, but some systems count it coarsely
+_is_fine = time.get_clock_info("thread_time").resolution < 1e-6
+_clock = time.thread_time if _is_fine else time.perf_counter

@@ -1,7 +1,8 @@
 """Steps as the arrays that compiled loops read; this file imports numba.
 
 Every product has a form: ``"dense"`` takes all its weights, ``"sparse"`` those that are not zero,
-and for a single row ``"scatter"`` those of inputs that are not zero.
+and for a single row ``"scatter"`` those of inputs that are not zero, ``"sliding"`` those of a
+convolution that are not zero.
 """
 
 from __future__ import annotations
@@ -11,34 +12,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sksparse._kernels.serving import lanes, single_row
+from sksparse._kernels.serving import lanes, others, single_row
 from sksparse._typing import Array, Indices
 from sksparse.serving._steps import Step, Steps
 
 _KINDS = {
-    "gather": lanes.GATHER,
-    "largest": lanes.LARGEST,
-    "mean": lanes.MEAN,
-    "scale": lanes.SCALE,
-    "sum": lanes.SUM,
-    "apply": lanes.APPLY,
+    "gather": others.GATHER,
+    "largest": others.LARGEST,
+    "mean": others.MEAN,
+    "scale": others.SCALE,
+    "sum": others.SUM,
+    "apply": others.APPLY,
 }
 _LANE_FORMS = {"dense": lanes.DENSE, "sparse": lanes.SPARSE}
 _ROW_FORMS = {
     "dense": single_row.DENSE,
     "sparse": single_row.SPARSE,
     "scatter": single_row.SCATTER,
+    "sliding": single_row.SLIDING,
 }
 _FUNCTIONS = {
-    "clip": lanes.CLIP,
-    "leaky_relu": lanes.LEAKY_RELU,
-    "elu": lanes.ELU,
-    "gelu": lanes.GELU,
-    "gelu_tanh": lanes.GELU_TANH,
-    "silu": lanes.SILU,
-    "sigmoid": lanes.SIGMOID,
-    "tanh": lanes.TANH,
-    "softplus": lanes.SOFTPLUS,
+    "clip": others.CLIP,
+    "leaky_relu": others.LEAKY_RELU,
+    "elu": others.ELU,
+    "gelu": others.GELU,
+    "gelu_tanh": others.GELU_TANH,
+    "silu": others.SILU,
+    "sigmoid": others.SIGMOID,
+    "tanh": others.TANH,
+    "softplus": others.SOFTPLUS,
 }
 
 
@@ -117,14 +119,14 @@ class _Writer:
 
 
 def lane_tables(steps: Sequence[Step], forms: Sequence[str]) -> Tables:
-    """Steps for many rows side by side.
+    """Products for many rows side by side.
 
     Parameters
     ----------
     steps : sequence of Step
-        The steps.
+        Products.
     forms : sequence of str
-        For each of them ``"dense"`` or ``"sparse"``, which matters to products.
+        For each of them ``"dense"`` or ``"sparse"``.
 
     Returns
     -------
@@ -134,61 +136,87 @@ def lane_tables(steps: Sequence[Step], forms: Sequence[str]) -> Tables:
     writer = _Writer(lanes.COLUMNS)
     for step, form in zip(steps, forms, strict=True):
         entries = {
+            lanes.KIND: _LANE_FORMS[form],
             lanes.SOURCE: step.source,
-            lanes.OTHER: step.other,
             lanes.TARGET: step.target,
             lanes.UNITS: step.units,
+            lanes.SIZE: len(step.picks),
             lanes.HEIGHT: step.map.height,
             lanes.WIDTH: step.map.width,
             lanes.DOWN: step.map.down,
             lanes.RIGHT: step.map.right,
-            lanes.CHANNEL: step.map.channel,
-            lanes.NUMBERS: writer.weights.add([step.low, step.high]),
+            lanes.BIASES: writer.weights.add(step.bias),
+            lanes.NUMBERS: writer.weights.add([step.low]),
         }
-        if step.kind == "product":
-            entries[lanes.KIND] = _LANE_FORMS[form]
-            entries |= _product_entries(writer, step, form)
+        if form == "dense":
+            entries[lanes.WEIGHTS] = writer.weights.add(step.weight)
+            entries[lanes.INDICES] = writer.indices.add(step.picks)
         else:
-            entries[lanes.KIND] = _KINDS[step.kind]
-            entries |= _other_entries(writer, step)
+            places = writer.compressed(step.weight, step.picks)
+            entries |= zip((lanes.WEIGHTS, lanes.INDICES, lanes.POINTERS), places, strict=True)
         writer.add(entries)
     return writer.tables()
 
 
-def _product_entries(writer: _Writer, step: Step, form: str) -> dict[int, int]:
-    entries = {lanes.SIZE: len(step.picks), lanes.BIASES: writer.weights.add(step.bias)}
-    if form == "dense":
-        entries[lanes.WEIGHTS] = writer.weights.add(step.weight)
-        entries[lanes.INDICES] = writer.indices.add(step.picks)
-    else:
-        places = writer.compressed(step.weight, step.picks)
-        entries |= zip((lanes.WEIGHTS, lanes.INDICES, lanes.POINTERS), places, strict=True)
-    return entries
-
-
-def _other_entries(writer: _Writer, step: Step) -> dict[int, int]:
-    return {
-        lanes.SIZE: len(step.picks) if step.kind in ("largest", "mean") else step.size,
-        lanes.FUNCTION: _FUNCTIONS.get(step.function, 0),
-        lanes.INDICES: writer.indices.add(step.picks),
-        lanes.WEIGHTS: writer.weights.add(step.weight),
-        lanes.BIASES: writer.weights.add(step.bias),
-    }
-
-
-def row_forms(step: Step) -> tuple[str, ...]:
-    """The forms that a linear layer may have for a single row."""
-    in_order = bool((np.diff(step.picks) == 1).all())
-    return ("dense", "sparse", "scatter") if in_order else ("sparse", "scatter")
-
-
-def row_tables(steps: Sequence[Step], forms: Sequence[str]) -> Tables:
-    """Linear layers for a single row.
+def other_tables(steps: Sequence[Step]) -> Tables:
+    """Steps that are no products, for one or many rows.
 
     Parameters
     ----------
     steps : sequence of Step
-        Products without maps.
+        The steps.
+
+    Returns
+    -------
+    tables : Tables
+        For the loop of ``others``.
+    """
+    writer = _Writer(others.COLUMNS)
+    for step in steps:
+        is_pool = step.kind in ("largest", "mean")
+        writer.add(
+            {
+                others.KIND: _KINDS[step.kind],
+                others.SOURCE: step.source,
+                others.OTHER: step.other,
+                others.TARGET: step.target,
+                others.UNITS: step.units,
+                others.SIZE: len(step.picks) if is_pool else step.size,
+                others.WEIGHTS: writer.weights.add(step.weight),
+                others.BIASES: writer.weights.add(step.bias),
+                others.INDICES: writer.indices.add(step.picks),
+                others.HEIGHT: step.map.height,
+                others.WIDTH: step.map.width,
+                others.DOWN: step.map.down,
+                others.RIGHT: step.map.right,
+                others.CHANNEL: step.map.channel,
+                others.FUNCTION: _FUNCTIONS.get(step.function, 0),
+                others.NUMBERS: writer.weights.add([step.low, step.high]),
+            }
+        )
+    return writer.tables()
+
+
+def row_forms(step: Step) -> tuple[str, ...]:
+    """The forms that a product may have for a single row."""
+    if step.map.height * step.map.width > 1:
+        return ("sliding",)
+    in_order = bool((np.diff(step.picks) == 1).all())
+    return ("dense", "sparse", "scatter") if in_order else ("sparse", "scatter")
+
+
+def room_between(step: Step) -> int:
+    """Slots from the first to the last position of a map."""
+    return (step.map.height - 1) * step.map.down + (step.map.width - 1) * step.map.right + 1
+
+
+def row_tables(steps: Sequence[Step], forms: Sequence[str]) -> Tables:
+    """Products for a single row.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+        Products.
     forms : sequence of str
         For each of them one of ``row_forms``.
 
@@ -206,14 +234,18 @@ def row_tables(steps: Sequence[Step], forms: Sequence[str]) -> Tables:
             single_row.SOURCE: step.source + first,
             single_row.TARGET: step.target,
             single_row.UNITS: step.units,
-            single_row.SIZE: size,
+            single_row.SIZE: size + room_between(step) - 1,
             single_row.BIASES: writer.weights.add(step.bias),
             single_row.NUMBERS: writer.weights.add([step.low]),
+            single_row.HEIGHT: step.map.height,
+            single_row.WIDTH: step.map.width,
+            single_row.DOWN: step.map.down,
+            single_row.RIGHT: step.map.right,
         }
         columns = single_row.WEIGHTS, single_row.INDICES, single_row.POINTERS
         if form == "dense":
             entries[single_row.WEIGHTS] = writer.weights.add(step.weight)
-        elif form == "sparse":
+        elif form in ("sparse", "sliding"):
             entries |= zip(columns, writer.compressed(step.weight, places), strict=True)
         else:
             by_input = np.zeros((size, step.units), dtype=np.float32)

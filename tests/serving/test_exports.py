@@ -155,3 +155,9 @@ def test_a_missing_package_is_named(
     program = Program((2,), (Operation("reshape", (0,), 1, options={"shape": (2, 1)}),), 1)
     with pytest.raises(ImportError, match=rf"pip install sksparse\[{package}\]"):
         write(Predictor(program, {}), tmp_path / "file")
+
+
+@pytest.mark.parametrize("write", [to_c, to_onnx, to_safetensors])
+def test_what_is_no_network_is_refused(tmp_path: Path, write: Callable[..., None]) -> None:
+    with pytest.raises(ValueError, match="not a dict; sksparse.compression.compress makes one"):
+        write({}, tmp_path / "file")

@@ -1,41 +1,31 @@
-"""A network as a table of steps on one buffer, with many rows side by side in vectors.
+"""Products of a network on one buffer, with many rows side by side in vectors.
 
 A value of the network is a run of *slots* of the buffer, each of ``lanes`` numbers: those of one
 unit for so many rows. Zeros among weights are then skipped while the arithmetic stays that of whole
 vectors. A convolution is a product at each position of its map.
 
 What multiplies and what transposes is written in vectors of LLVM: its loops would not keep sums
-in registers. Lanes are a multiple of the ``VECTOR`` where there are products. The caller checks
-all that the table says: nothing is checked here.
+in registers. Lanes are a multiple of the ``VECTOR``. The caller checks all that the table says:
+nothing is checked here.
 """
 
-import math
-
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from sksparse._kernels._compiled import njit
 
-#: Columns of the table of steps. Slots: where what is read starts, a second one, what is made.
-KIND, SOURCE, OTHER, TARGET = 0, 1, 2, 3
-#: Outputs, or channels; weights of each; where weights, biases, indices and pointers start.
-UNITS, SIZE, WEIGHTS, BIASES, INDICES, POINTERS = 4, 5, 6, 7, 8, 9
-#: Positions of a map; slots from one to the next, down and right, and from channel to channel.
-HEIGHT, WIDTH, DOWN, RIGHT, CHANNEL = 10, 11, 12, 13, 14
-#: The function, and where its two numbers stand among the weights.
-FUNCTION, NUMBERS = 15, 16
-COLUMNS = 17
+#: Columns of the table of products. Slots: where what is read starts, and what is made.
+SOURCE, TARGET = 0, 1
+#: The kind; outputs; weights of each; where weights, biases, indices and pointers start; where
+#: among the weights the number stands below which no output is.
+KIND, UNITS, SIZE, WEIGHTS, BIASES, INDICES, POINTERS, NUMBERS = 2, 3, 4, 5, 6, 7, 8, 9
+#: Positions of a map, and slots from one to the next, down and right.
+HEIGHT, WIDTH, DOWN, RIGHT = 10, 11, 12, 13
+COLUMNS = 14
 
-#: Kinds of steps.
-DENSE, SPARSE, GATHER, LARGEST, MEAN, SCALE, SUM, APPLY = 0, 1, 2, 3, 4, 5, 6, 7
-
-#: Functions; ReLU is a bound of the products.
-CLIP, LEAKY_RELU, ELU, GELU, GELU_TANH, SILU, SIGMOID, TANH, SOFTPLUS = 0, 1, 2, 3, 4, 5, 6, 7, 8
-
-#: In the place of an index: a constant, the first number.
-NOWHERE = np.uint32(2**32 - 1)
+#: Kinds: all weights, or those of each unit that are not zero.
+DENSE, SPARSE = 0, 1
 
 #: Numbers of a vector; units and vectors of which the sums stay in registers together.
 VECTOR, UNITS_AT_ONCE, VECTORS_AT_ONCE = 16, 4, 4
@@ -202,152 +192,47 @@ def _multiply(step, pointers, buffer, weights, indices, lanes, source, target):
 
 
 @njit(cache=True, inner=True)
-def _multiply_everywhere(step, pointers, buffer, weights, indices, lanes):
-    """Products at all positions of a map, of which a linear layer has one."""
-    target = step[TARGET] * lanes
-    for y in range(step[HEIGHT]):
-        for x in range(step[WIDTH]):
-            source = (step[SOURCE] + y * step[DOWN] + x * step[RIGHT]) * lanes
-            _multiply(step, pointers, buffer, weights, indices, lanes, source, target)
-            target += lanes
-
-
-@njit(cache=True, inner=True)
-def _gather(step, buffer, weights, indices, lanes):
-    """Slots from anywhere, or a constant: selections, borders, values side by side."""
-    for j in range(step[UNITS]):
-        pick, target = indices[step[INDICES] + j], (step[TARGET] + j) * lanes
-        out = buffer[target : target + lanes]
-        if pick == NOWHERE:
-            for r in range(lanes):
-                out[r] = weights[step[NUMBERS]]
-        else:
-            source = (step[SOURCE] + pick) * lanes
-            row = buffer[source : source + lanes]
-            for r in range(lanes):
-                out[r] = row[r]
-
-
-@njit(cache=True, inner=True)
-def _pool(step, buffer, weights, indices, lanes):
-    """The largest, or the sum times a number, of what stands in each window of each channel."""
-    target = step[TARGET] * lanes
-    for c in range(step[UNITS]):
-        for y in range(step[HEIGHT]):
-            for x in range(step[WIDTH]):
-                corner = step[SOURCE] + c * step[CHANNEL] + y * step[DOWN] + x * step[RIGHT]
-                out = buffer[target : target + lanes]
-                for k in range(step[SIZE]):
-                    first = (corner + indices[step[INDICES] + k]) * lanes
-                    row = buffer[first : first + lanes]
-                    if k == 0:
-                        for r in range(lanes):
-                            out[r] = row[r]
-                    elif step[KIND] == MEAN:
-                        for r in range(lanes):
-                            out[r] += row[r]
-                    else:
-                        for r in range(lanes):
-                            out[r] = out[r] if out[r] > row[r] or out[r] != out[r] else row[r]
-                if step[KIND] == MEAN:
-                    share = weights[step[WEIGHTS] + y * step[WIDTH] + x]
-                    for r in range(lanes):
-                        out[r] *= share
-                target += lanes
-
-
-@njit(cache=True, inner=True)
-def _scale(step, buffer, weights, lanes):
-    """A factor and a shift for each channel."""
-    size = step[SIZE] * lanes
-    for c in range(step[UNITS]):
-        factor, shift = weights[step[WEIGHTS] + c], weights[step[BIASES] + c]
-        row = buffer[step[SOURCE] * lanes + c * size : step[SOURCE] * lanes + (c + 1) * size]
-        out = buffer[step[TARGET] * lanes + c * size : step[TARGET] * lanes + (c + 1) * size]
-        for r in range(size):
-            out[r] = row[r] * factor + shift
-
-
-@njit(cache=True, inner=True)
-def _function(code, x, a, b):
-    """A function of one number, in double precision."""
-    if code == LEAKY_RELU:
-        return x if x > 0.0 else a * x
-    if code == ELU:
-        return x if x > 0.0 else a * math.expm1(x)
-    if code == GELU:
-        return 0.5 * x * (1.0 + math.erf(x * 0.7071067811865476))
-    if code == GELU_TANH:
-        return 0.5 * x * (1.0 + math.tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
-    if code == SILU:
-        return x / (1.0 + math.exp(-x))
-    if code == SIGMOID:
-        return 1.0 / (1.0 + math.exp(-x))
-    if code == TANH:
-        return math.tanh(x)
-    return x + math.log1p(math.exp(-x)) if x > 0.0 else math.log1p(math.exp(x))
-
-
-@njit(cache=True, inner=True)
-def _elementwise(step, buffer, weights, lanes):
-    """A sum of two values, or a function of one."""
-    size = step[UNITS] * lanes
-    row = buffer[step[SOURCE] * lanes : step[SOURCE] * lanes + size]
-    out = buffer[step[TARGET] * lanes : step[TARGET] * lanes + size]
-    if step[KIND] == SUM:
-        other = buffer[step[OTHER] * lanes : step[OTHER] * lanes + size]
-        for r in range(size):
-            out[r] = row[r] + other[r]
-    elif step[FUNCTION] == CLIP:
-        low, high = weights[step[NUMBERS]], weights[step[NUMBERS] + 1]
-        for r in range(size):
-            x = low if row[r] < low else row[r]
-            out[r] = high if x > high else x
-    else:
-        a, b = float(weights[step[NUMBERS]]), float(weights[step[NUMBERS] + 1])
-        for r in range(size):
-            out[r] = _function(step[FUNCTION], float(row[r]), a, b)
-
-
-@njit(cache=True, inner=True)
 def _run(table, pointers, weights, indices, buffer, lanes):
+    """Products at all positions of their maps, of which a linear layer has one."""
     for s in range(table.shape[0]):
         step = table[s]
-        kind = step[KIND]
-        if kind <= SPARSE:
-            _multiply_everywhere(step, pointers, buffer, weights, indices, lanes)
-        elif kind == GATHER:
-            _gather(step, buffer, weights, indices, lanes)
-        elif kind <= MEAN:
-            _pool(step, buffer, weights, indices, lanes)
-        elif kind == SCALE:
-            _scale(step, buffer, weights, lanes)
-        else:
-            _elementwise(step, buffer, weights, lanes)
+        target = step[TARGET] * lanes
+        for y in range(step[HEIGHT]):
+            for x in range(step[WIDTH]):
+                source = (step[SOURCE] + y * step[DOWN] + x * step[RIGHT]) * lanes
+                _multiply(step, pointers, buffer, weights, indices, lanes, source, target)
+                target += lanes
 
 
 @njit(cache=True, inner=True)
 def _put_in(X, first, n, buffer, lanes, blocks):
     """Rows of X as lanes; what stands in further lanes does not matter."""
     p = X.shape[1]
-    for block in blocks:
-        if n < VECTOR or p < VECTOR:
+    if n < VECTOR or p < VECTOR:
+        for block in blocks:
             for j in range(block, min(block + VECTOR, p)):
                 slot = buffer[j * lanes : (j + 1) * lanes]
                 for r in range(n):
                     slot[r] = X[first + r, j]
-        else:
-            # the last squares overlap others
+        return
+    for square in range(0, n, VECTOR):
+        # the last squares overlap others
+        r = min(square, n - VECTOR)
+        for block in blocks:
             column = min(block, p - VECTOR)
-            for square in range(0, n, VECTOR):
-                r = min(square, n - VECTOR)
-                corner, place = (first + r) * p + column, column * lanes + r
-                _transpose(X, corner, p, buffer, place, lanes)  # type: ignore[call-arg]
+            corner, place = (first + r) * p + column, column * lanes + r
+            _transpose(X, corner, p, buffer, place, lanes)  # type: ignore[call-arg]
 
 
 @njit(cache=True, nogil=True)
-def run_steps(table, pointers, weights, indices, buffer, lanes):
-    """Run the steps of a table on what stands in the buffer."""
+def put_in(X, first, n, buffer, lanes, blocks):
+    """Put rows of X into the first slots."""
+    _put_in(X, first, n, buffer, lanes, blocks)
+
+
+@njit(cache=True, nogil=True)
+def run_products(table, pointers, weights, indices, buffer, lanes):
+    """Run the products of a table on what stands in the buffer."""
     _run(table, pointers, weights, indices, buffer, lanes)
 
 
@@ -366,7 +251,7 @@ def predict(X, out, blocks, output, table, pointers, weights, indices, buffer, l
     output : int
         The slot where the output starts.
     table, pointers, weights, indices : ndarray
-        The steps, of shape (n_steps, COLUMNS), and what they use.
+        The products, of shape (n_products, COLUMNS), and what they use.
     buffer : ndarray of shape (n_slots * lanes,)
         The slots.
     lanes : int

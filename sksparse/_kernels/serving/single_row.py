@@ -1,8 +1,9 @@
-"""Linear layers for a single row, one after the other on one buffer.
+"""Linear layers and convolutions for a single row, one after the other on one buffer.
 
 Where there is but one row there is nothing to put side by side: products are sums over a row of
-weights, or over those of its weights that are not zero, or over the inputs that are not zero. The
-caller checks all that the table says: nothing is checked here.
+weights, or over those of its weights that are not zero, or over the inputs that are not zero. For
+a convolution each weight is multiplied by all positions of a map at once, also those between the
+ones that are asked for. The caller checks all that the table says: nothing is checked here.
 """
 
 import numpy as np
@@ -14,10 +15,13 @@ from sksparse._kernels._compiled import njit
 KIND, SOURCE, TARGET, UNITS, SIZE, WEIGHTS, BIASES, INDICES, POINTERS = 0, 1, 2, 3, 4, 5, 6, 7, 8
 #: Where among the weights the number stands below which no output is.
 NUMBERS = 9
-COLUMNS = 10
+#: Positions of a map, and places in the buffer from one to the next, down and right.
+HEIGHT, WIDTH, DOWN, RIGHT = 10, 11, 12, 13
+COLUMNS = 14
 
-#: Kinds: all weights; the weights of each output that are not zero; those of each input.
-DENSE, SPARSE, SCATTER = 0, 1, 2
+#: Kinds: all weights; those of each output that are not zero; those of each input; the weights
+#: of a convolution that are not zero.
+DENSE, SPARSE, SCATTER, SLIDING = 0, 1, 2, 3
 
 
 @njit(cache=True, inner=True, fastmath={"reassoc", "contract", "nsz"})
@@ -77,23 +81,60 @@ def _scatter(weights, indices, pointers, biases, row, out):
                 out[indices[k]] += weights[k] * x
 
 
+@njit(cache=True, inner=True, fastmath={"reassoc", "contract"})
+def _add_slid(factors, picks, row, total):
+    """Add weights times the map from their places on, four at a time."""
+    n, places = factors.shape[0], total.shape[0]
+    whole = n - n % 4
+    for k in range(0, whole, 4):
+        first, second = row[picks[k] :], row[picks[k + 1] :]
+        third, fourth = row[picks[k + 2] :], row[picks[k + 3] :]
+        a, b, c, d = factors[k], factors[k + 1], factors[k + 2], factors[k + 3]
+        for p in range(places):
+            total[p] += (a * first[p] + b * second[p]) + (c * third[p] + d * fourth[p])
+    for k in range(whole, n):
+        first, a = row[picks[k] :], factors[k]
+        for p in range(places):
+            total[p] += a * first[p]
+
+
+@njit(cache=True, inner=True)
+def _slide(layer, factors, picks, starts, biases, row, out, total):
+    """A convolution; ``total`` is room for all places between its first and last position."""
+    height, width, down, right = layer[HEIGHT], layer[WIDTH], layer[DOWN], layer[RIGHT]
+    for u in range(layer[UNITS]):
+        for p in range(total.shape[0]):
+            total[p] = biases[u]
+        of_unit = slice(starts[u], starts[u + 1])
+        _add_slid(factors[of_unit], picks[of_unit], row, total)
+        for y in range(height):
+            for x in range(width):
+                out[(u * height + y) * width + x] = total[y * down + x * right]
+
+
 @njit(cache=True, inner=True)
 def _run(table, pointers, weights, indices, buffer):
     for s in range(table.shape[0]):
         layer = table[s]
         kind, units = layer[KIND], layer[UNITS]
         row = buffer[layer[SOURCE] : layer[SOURCE] + layer[SIZE]]
-        out = buffer[layer[TARGET] : layer[TARGET] + units]
+        n_out = units * layer[HEIGHT] * layer[WIDTH]
+        out = buffer[layer[TARGET] : layer[TARGET] + n_out]
         factors, picks = weights[layer[WEIGHTS] :], indices[layer[INDICES] :]
         biases, starts = weights[layer[BIASES] :], pointers[layer[POINTERS] :]
         if kind == DENSE:
             _dense(factors, biases, row, out)
         elif kind == SPARSE:
             _sparse(factors, picks, starts, biases, row, out)
+        elif kind == SLIDING:
+            between = (layer[HEIGHT] - 1) * layer[DOWN] + (layer[WIDTH] - 1) * layer[RIGHT] + 1
+            # the end of the buffer is free
+            total = buffer[buffer.shape[0] - between :]
+            _slide(layer, factors, picks, starts, biases, row, out, total)
         else:
             _scatter(factors, picks, starts, biases, row, out)
         low = weights[layer[NUMBERS]]
-        for u in range(units):
+        for u in range(n_out):
             out[u] = low if out[u] < low else out[u]
 
 

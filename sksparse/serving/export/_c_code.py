@@ -11,7 +11,7 @@ import numpy as np
 
 from sksparse.serving._expansion import expanded
 from sksparse.serving._lowering import lower
-from sksparse.serving._network import Network
+from sksparse.serving._network import Network, parts_of
 from sksparse.serving._steps import Step
 from sksparse.serving.export._c_data import Constants, as_float
 
@@ -57,7 +57,7 @@ def to_c(network: Network, path: str | os.PathLike[str], *, name: str = "network
     Raises
     ------
     ValueError
-        Where the name is no identifier of C.
+        Where the name is no identifier of C, or `network` is something else.
 
     Notes
     -----
@@ -86,7 +86,7 @@ def c_code(network: Network, name: str) -> str:
     """The text of the file of ``to_c``."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,60}", name):
         raise ValueError(f"name={name!r} must be letters, digits and underscores, as in C.")
-    steps = lower(*expanded(network.program, network.tensors))
+    steps = lower(*expanded(*parts_of(network)))
     constants = Constants(name)
     body = [_WRITERS[step.kind](step, constants) for step in steps.steps]
     n_inputs, n_outputs = len(steps.read), int(np.prod(steps.output_shape))

@@ -11,7 +11,7 @@ import numpy as np
 from sksparse._typing import Array
 from sksparse.serving._expansion import expanded
 from sksparse.serving._kinds import Shape
-from sksparse.serving._network import Network
+from sksparse.serving._network import Network, parts_of
 from sksparse.serving._program import Operation
 
 #: The first set of operators with GELU.
@@ -35,6 +35,8 @@ def to_onnx(network: Network, path: str | os.PathLike[str], *, sparse: bool = Fa
     ------
     ImportError
         Where ``onnx`` is not installed.
+    ValueError
+        Where `network` is something else.
 
     Notes
     -----
@@ -49,13 +51,13 @@ def to_onnx(network: Network, path: str | os.PathLike[str], *, sparse: bool = Fa
     >>> predictor = Predictor(program, {"w": np.array([[1.0, 0.0], [0.0, -1.0]])})
     >>> to_onnx(predictor, "network.onnx")  # doctest: +SKIP
     """
+    program, tensors = expanded(*parts_of(network))
     try:
         import onnx
     except ImportError as error:
         raise ImportError(
             "to_onnx needs the package onnx; install it with pip install sksparse[onnx]."
         ) from error
-    program, tensors = expanded(network.program, network.tensors)
     shapes = program.value_shapes({name: tensor.shape for name, tensor in tensors.items()})
     writer = _Graph(onnx, sparse, shapes)
     for operation in program.operations:

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from sksparse.serving._network import Network
+from sksparse.serving._network import Network, parts_of
 
 
 def to_safetensors(network: Network, path: str | os.PathLike[str]) -> None:
@@ -27,6 +27,8 @@ def to_safetensors(network: Network, path: str | os.PathLike[str]) -> None:
     ------
     ImportError
         Where ``safetensors`` is not installed.
+    ValueError
+        Where `network` is something else.
 
     Examples
     --------
@@ -36,6 +38,7 @@ def to_safetensors(network: Network, path: str | os.PathLike[str]) -> None:
     >>> predictor = Predictor(program, {"w": np.array([[1.0, 0.0], [0.0, -1.0]])})
     >>> to_safetensors(predictor, "network.safetensors")  # doctest: +SKIP
     """
+    program, tensors = parts_of(network)
     try:
         from safetensors.numpy import save_file
     except ImportError as error:
@@ -43,8 +46,7 @@ def to_safetensors(network: Network, path: str | os.PathLike[str]) -> None:
             "to_safetensors needs the package safetensors; install it with pip install "
             "sksparse[safetensors]."
         ) from error
-    tensors = {
-        name: np.ascontiguousarray(tensor, dtype=np.float32)
-        for name, tensor in network.tensors.items()
+    arrays = {
+        name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in tensors.items()
     }
-    save_file(tensors, os.fspath(path), {"program": json.dumps(network.program.to_json())})
+    save_file(arrays, os.fspath(path), {"program": json.dumps(program.to_json())})
