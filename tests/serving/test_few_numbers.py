@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from sksparse.neural_network import (
 )
 from sksparse.serving import Operation, Predictor, Program
 from sksparse.serving._expansion import expanded
+from sksparse.serving.export._c_code import c_code
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -122,6 +124,12 @@ def test_files_of_regressors_are_in_the_units_of_the_targets(kind: Any) -> None:
     model = kind(**options, max_iter=20, random_state=0).fit(X, y)
     small = compress(model, bits=None)
     np.testing.assert_allclose(small.predict(X), model.predict(X), rtol=1e-4)
+
+
+def test_exports_write_the_layers_out(network: nn.Module) -> None:
+    program, tensors = program_of(network, torch.randn(2, 8))
+    stored = SimpleNamespace(program=program, tensors=tensors)
+    assert c_code(stored, "n") == c_code(Predictor(program, tensors), "n")
 
 
 def test_values_are_trained_with_their_codebook() -> None:
