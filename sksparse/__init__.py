@@ -92,6 +92,7 @@ _SUBPACKAGES = (
     "datasets",
     "feature_selection",
     "inspection",
+    "layers",
     "linear_model",
     "losses",
     "module_graph",

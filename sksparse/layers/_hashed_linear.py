@@ -61,7 +61,7 @@ class HashedLinear(CompressedLinear):
     Examples
     --------
     >>> import torch
-    >>> from sksparse.neural_network import HashedLinear
+    >>> from sksparse.layers import HashedLinear
     >>> layer = HashedLinear(20, 10, n_values=15)
     >>> layer(torch.ones(4, 20)).shape
     torch.Size([4, 10])

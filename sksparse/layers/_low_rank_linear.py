@@ -54,7 +54,7 @@ class LowRankLinear(CompressedLinear):
     Examples
     --------
     >>> import torch
-    >>> from sksparse.neural_network import LowRankLinear
+    >>> from sksparse.layers import LowRankLinear
     >>> layer = LowRankLinear(20, 10, rank=5)
     >>> layer(torch.ones(4, 20)).shape
     torch.Size([4, 10])

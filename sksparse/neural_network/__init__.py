@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from sksparse.layers._hashed_linear import HashedLinear
-from sksparse.layers._low_rank_linear import LowRankLinear
 from sksparse.neural_network._mlp_classifier import SparseMLPClassifier
 from sksparse.neural_network._mlp_regressor import SparseMLPRegressor
 from sksparse.neural_network._net_classifier import SparseNetClassifier
@@ -14,10 +12,8 @@ from sksparse.neural_network.compressed._low_rank_classifier import LowRankMLPCl
 from sksparse.neural_network.compressed._low_rank_regressor import LowRankMLPRegressor
 
 __all__ = [
-    "HashedLinear",
     "HashedMLPClassifier",
     "HashedMLPRegressor",
-    "LowRankLinear",
     "LowRankMLPClassifier",
     "LowRankMLPRegressor",
     "SparseMLPClassifier",

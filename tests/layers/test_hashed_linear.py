@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from sksparse._hashing import hashed_matrix, signed_buckets
-from sksparse.neural_network import HashedLinear, SparseNetClassifier
+from sksparse.layers import HashedLinear
+from sksparse.neural_network import SparseNetClassifier
 
 
 @pytest.fixture

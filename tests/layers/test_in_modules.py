@@ -10,7 +10,8 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from sksparse.compression import compress
-from sksparse.neural_network import HashedLinear, LowRankLinear, SparseNetClassifier
+from sksparse.layers import HashedLinear, LowRankLinear
+from sksparse.neural_network import SparseNetClassifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

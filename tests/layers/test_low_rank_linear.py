@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from sksparse.layers import LowRankLinear
 from sksparse.layers._bases import (
     choose,
     identity_basis,
@@ -17,7 +18,6 @@ from sksparse.layers._bases import (
     orthonormal_basis,
     squared_exponential,
 )
-from sksparse.neural_network import LowRankLinear
 
 
 def test_all_inputs_without_a_ridge_are_the_identity() -> None:

@@ -13,11 +13,10 @@ from torch import nn
 
 from sksparse.compression import compress, load, program_of
 from sksparse.compression.codebooks._run_torch import run_torch
+from sksparse.layers import HashedLinear, LowRankLinear
 from sksparse.neural_network import (
-    HashedLinear,
     HashedMLPClassifier,
     HashedMLPRegressor,
-    LowRankLinear,
     LowRankMLPClassifier,
     LowRankMLPRegressor,
     SparseNetRegressor,

@@ -17,10 +17,11 @@ class HashedMLPClassifier(NetClassifierMixin, HashedPerceptron):
     r"""A multilayer perceptron for classification with hashed weights.
 
     Learned and stored are a few values for each layer; a hash says which of them, and with which
-    sign, stands at each position of the weights and biases (:class:`HashedLinear`). The layers are
-    as wide as those of the dense network, and so are outputs and gradients: what is saved is
-    memory, of the model and of the optimiser, and the size of files. Wide layers with few
-    values are more accurate than narrow dense layers of as many parameters.
+    sign, stands at each position of the weights and biases
+    (:class:`~sksparse.layers.HashedLinear`). The layers are as wide as those of the dense network,
+    and so are outputs and gradients: what is saved is memory, of the model and of the optimiser,
+    and the size of files. Wide layers with few values are more accurate than narrow dense layers
+    of as many parameters.
 
     <<compressed_objective>>
 

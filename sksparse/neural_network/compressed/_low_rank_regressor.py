@@ -17,10 +17,10 @@ class LowRankMLPRegressor(NetRegressorMixin, LowRankPerceptron):
     r"""A multilayer perceptron for regression of low rank layers.
 
     The weights of each layer but that of the outputs are the product of a fixed basis and of
-    factors that are learned (:class:`LowRankLinear`): the weights of all inputs of a unit follow
-    from as many numbers as there are vectors in the basis. Where inputs are alike, as
-    neighbouring pixels or correlated features are, so are their weights, and a share of the numbers
-    is enough.
+    factors that are learned (:class:`~sksparse.layers.LowRankLinear`): the weights of all inputs
+    of a unit follow from as many numbers as there are vectors in the basis. Where inputs are
+    alike, as neighbouring pixels or correlated features are, so are their weights, and a share of
+    the numbers is enough.
 
     <<compressed_objective>>
 

@@ -17,11 +17,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
+from sksparse.layers import HashedLinear, LowRankLinear
 from sksparse.neural_network import (
-    HashedLinear,
     HashedMLPClassifier,
     HashedMLPRegressor,
-    LowRankLinear,
     LowRankMLPClassifier,
     LowRankMLPRegressor,
 )
