@@ -159,5 +159,5 @@ def test_a_missing_package_is_named(
 
 @pytest.mark.parametrize("write", [to_c, to_onnx, to_safetensors])
 def test_what_is_no_network_is_refused(tmp_path: Path, write: Callable[..., None]) -> None:
-    with pytest.raises(ValueError, match="not a dict; sksparse.compression.compress makes one"):
+    with pytest.raises(ValueError, match=r"not a dict; sksparse\.compression\.compress makes one"):
         write({}, tmp_path / "file")
