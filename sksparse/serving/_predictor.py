@@ -19,7 +19,7 @@ from sksparse.serving._program import Program
 if TYPE_CHECKING:
     from sksparse.serving._runners import Runner
 
-#: Rows from which forms with rows side by side are the only ones, and those of a usual batch.
+#: Rows from which they only run side by side, and from which a batch is large.
 _SIDE_BY_SIDE, _MANY = 16, 256
 
 #: Rows on which forms are measured at most, and rows of a task of a thread at least.
@@ -156,13 +156,15 @@ class Predictor:
         # numba takes a few tenths of a second to import
         from sksparse.serving import _runners as forms
 
-        runners: list[Runner] = []
-        if self.form == "lanes" or (self.form == "auto" and len(X) > 1):
-            runners.append(forms.lane_runner(lower(self.program, self.tensors), X))
-        if self.form == "rows" or (self.form == "auto" and len(X) < _SIDE_BY_SIDE):
-            program, columns = without_selection(self.program, self.tensors)
-            runners.append(forms.row_runner(lower(program, self.tensors), columns, X))
-        return forms.fastest(runners, X)
+        if self.form == "lanes" or (self.form == "auto" and len(X) >= _SIDE_BY_SIDE):
+            return forms.lane_runner(lower(self.program, self.tensors), X)
+        program, columns = without_selection(self.program, self.tensors)
+        by_row = forms.row_runner(lower(program, self.tensors), columns, X)
+        if self.form == "rows":
+            return by_row
+        narrow = (_SIDE_BY_SIDE,)
+        side_by_side = forms.lane_runner(lower(self.program, self.tensors), X, narrow)
+        return forms.few_runner(by_row, side_by_side, X)
 
     def _in_threads(self, runner: Runner, X: Array) -> Array:
         n_threads = self.n_threads if self.n_threads > 0 else os.cpu_count() or 1
@@ -186,9 +188,7 @@ class Predictor:
 
 def _batch_class(n_rows: int) -> int:
     """Batches that are run in the same way share a number."""
-    if n_rows < _SIDE_BY_SIDE:
-        return n_rows
-    return -1 if n_rows < _MANY else -2
+    return (n_rows >= _SIDE_BY_SIDE) + (n_rows >= _MANY)
 
 
 def _check_masks(program: Program, tensors: Mapping[str, Array]) -> None:

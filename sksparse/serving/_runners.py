@@ -29,13 +29,15 @@ from sksparse.serving._tables import (
 )
 
 #: Rows side by side that are tried, and the numbers that a buffer has at most, unless it must.
-_LANES, _BUFFER_NUMBERS = (64, 128, 192, 256), 2**24
+LANES, _BUFFER_NUMBERS = (64, 128, 192, 256), 2**24
 
 #: How often each form runs when they are compared: up to this time, and so often at least. Other
 #: processes can make a run slow, and never fast.
 _TURNS, _LEAST_TURNS, _SECONDS = 20, 4, 0.02
 
 Runner = Callable[[Array], Array]
+#: Runs of products and of other steps: whether they are products, and what their loop takes.
+Calls = list[tuple[bool, tuple[np.ndarray, ...]]]
 
 
 class _Buffers(threading.local):
@@ -52,16 +54,16 @@ class LaneRunner:
     ----------
     steps : Steps
         The steps of the program.
-    forms : sequence of str
-        The form of each.
+    calls : list of tuple
+        What runs, by ``_calls``.
     n_lanes : int
         Rows side by side, a multiple of 16.
     together : int
         The last rows take a multiple of so many lanes.
     """
 
-    def __init__(self, steps: Steps, forms: Sequence[str], n_lanes: int, together: int) -> None:
-        self._calls = _calls(steps.steps, forms, lane_tables)
+    def __init__(self, steps: Steps, calls: Calls, n_lanes: int, together: int) -> None:
+        self._calls = calls
         self._output, self._width = steps.output, math.prod(steps.output_shape)
         self._blocks = blocks_read(steps)
         self._n_lanes, self._together = n_lanes, together
@@ -125,10 +127,7 @@ class RowRunner:
         return out
 
 
-def _calls(
-    steps: Sequence[Step], forms: Sequence[str], make: Callable[..., Tables]
-) -> list[tuple[bool, tuple[np.ndarray, ...]]]:
-    """Runs of products, and of other steps, each with what its loop takes."""
+def _calls(steps: Sequence[Step], forms: Sequence[str], make: Callable[..., Tables]) -> Calls:
     calls = []
     pairs = zip(steps, forms, strict=True)
     for is_product, group in groupby(pairs, lambda pair: pair[0].kind == "product"):
@@ -143,7 +142,28 @@ def row_buffer(steps: Steps) -> int:
     return steps.n_slots + max(map(room_between, products), default=0)
 
 
-def lane_runner(steps: Steps, X: Array) -> LaneRunner:
+class FewRunner:
+    """One after the other where rows are few, side by side where they are not.
+
+    Parameters
+    ----------
+    by_row : RowRunner
+        For few rows.
+    side_by_side : LaneRunner
+        For others.
+    most : int
+        So many rows are few.
+    """
+
+    def __init__(self, by_row: RowRunner, side_by_side: LaneRunner, most: int) -> None:
+        self._by_row, self._side_by_side, self._most = by_row, side_by_side, most
+
+    def __call__(self, X: Array) -> Array:
+        """Outputs for rows of float32, contiguous, of shape (n_rows, n_inputs)."""
+        return self._by_row(X) if len(X) <= self._most else self._side_by_side(X)
+
+
+def lane_runner(steps: Steps, X: Array, widths: Sequence[int] = LANES) -> LaneRunner:
     """The fastest form with rows side by side, by trying them on rows of X.
 
     Parameters
@@ -152,22 +172,27 @@ def lane_runner(steps: Steps, X: Array) -> LaneRunner:
         The steps of the program.
     X : ndarray of shape (n_rows, n_inputs)
         Some rows, of float32 and contiguous.
+    widths : sequence of int, default=LANES
+        Rows side by side that are tried.
 
     Returns
     -------
     runner : LaneRunner
         For about so many rows.
     """
-    most = _BUFFER_NUMBERS // steps.n_slots
-    n = -(-len(X) // lanes.VECTOR) * lanes.VECTOR
-    enough = next((width for width in (lanes.VECTOR, 32, *_LANES) if width >= n), np.inf)
-    widths = [int(enough)] if enough <= most else [w for w in _LANES if w < n and w <= most]
-    widths = widths or [lanes.VECTOR]
-    forms = _lane_forms(steps, X[: widths[0]], widths[0])
+    fitting = [width for width in widths if width * steps.n_slots <= _BUFFER_NUMBERS]
+    fitting = fitting or [lanes.VECTOR]
+    calls = _calls(steps.steps, _lane_forms(steps, X[: fitting[0]], fitting[0]), lane_tables)
     # products of several vectors at once are faster, and may be of rows that are none
-    pairs = product(widths, (lanes.VECTOR, lanes.VECTOR * lanes.VECTORS_AT_ONCE))
-    runners = [LaneRunner(steps, forms, *pair) for pair in pairs if pair[0] % pair[1] == 0]
-    return runners[_quickest([partial(runner, X) for runner in runners])]
+    pairs = product(fitting, (lanes.VECTOR, lanes.VECTOR * lanes.VECTORS_AT_ONCE))
+    runners = [LaneRunner(steps, calls, *pair) for pair in pairs if pair[0] % pair[1] == 0]
+    return runners[int(np.argmin(_least_seconds([partial(runner, X) for runner in runners])))]
+
+
+def few_runner(by_row: RowRunner, side_by_side: LaneRunner, X: Array) -> FewRunner:
+    """What takes the faster of two forms, by trying them on rows of X."""
+    one, vector = _least_seconds([partial(by_row, X[:1]), partial(side_by_side, X)])
+    return FewRunner(by_row, side_by_side, int(vector / one))
 
 
 def row_runner(steps: Steps, columns: Indices, X: Array) -> RowRunner:
@@ -194,16 +219,11 @@ def row_runner(steps: Steps, columns: Indices, X: Array) -> RowRunner:
         if step.kind == "product":
             tables = {name: _arrays(row_tables([step], [name])) for name in row_forms(step)}
             calls = [partial(single_row.run_layers, *each, buffer) for each in tables.values()]
-            forms.append(list(tables)[_quickest(calls)])
+            forms.append(list(tables)[int(np.argmin(_least_seconds(calls)))])
         else:
             forms.append("")
             others.run_steps(*_arrays(other_tables([step])), buffer, 1)
     return RowRunner(steps, columns, forms)
-
-
-def fastest(runners: Sequence[Runner], X: Array) -> Runner:
-    """The fastest of some forms on rows of X."""
-    return runners[_quickest([partial(runner, X) for runner in runners])]
 
 
 def _lane_forms(steps: Steps, X: Array, n_lanes: int) -> list[str]:
@@ -216,7 +236,7 @@ def _lane_forms(steps: Steps, X: Array, n_lanes: int) -> list[str]:
             tables = {name: _arrays(lane_tables([step], [name])) for name in ("dense", "sparse")}
             run = lanes.run_products
             calls = [partial(run, *each, buffer, n_lanes) for each in tables.values()]
-            forms.append(list(tables)[_quickest(calls)])
+            forms.append(list(tables)[int(np.argmin(_least_seconds(calls)))])
         else:
             forms.append("")
             others.run_steps(*_arrays(other_tables([step])), buffer, n_lanes)
@@ -230,8 +250,8 @@ def _arrays(tables: Tables) -> tuple[np.ndarray, ...]:
     return tables.table, tables.pointers, tables.weights, tables.indices
 
 
-def _quickest(calls: Sequence[Callable[[], object]]) -> int:
-    """The number of the call that takes the least time; they take turns."""
+def _least_seconds(calls: Sequence[Callable[[], object]]) -> list[float]:
+    """The least time that each call takes; they take turns."""
     least = [np.inf] * len(calls)
     until = time.perf_counter() + _SECONDS
     for turn in range(_TURNS if len(calls) > 1 else 1):
@@ -241,7 +261,7 @@ def _quickest(calls: Sequence[Callable[[], object]]) -> int:
             least[k] = min(least[k], _clock() - before)
         if turn + 1 >= _LEAST_TURNS and time.perf_counter() > until:
             break
-    return int(np.argmin(least))
+    return least
 
 
 # the time of the processor leaves out that of other processes, but some systems count it coarsely
