@@ -112,17 +112,24 @@ class BaseSparseNet(TrainedNet):
     def _parts(self) -> NetworkParts:
         made = self._without_waste()
         network = made._network
-        scaling = self._input_scaling
+        module = network.module
+        inputs, outputs = self._input_scaling, self._output_scaling()
+        if outputs is not None:
+            # a codebook would lose what is small beside a large shift
+            module = copy.deepcopy(module)
+            made._standardise_outputs(module, outputs)
         head = Head(
             **self._outputs_of_head(),
             row_shape=network.size.row_shape,
             names=tuple(vars(self).get("feature_names_in_", ())),
             columns=network.size.columns,
-            input_shift=None if scaling is None else scaling.shift,
-            input_scale=None if scaling is None else scaling.scale,
+            input_shift=None if inputs is None else inputs.shift,
+            input_scale=None if inputs is None else inputs.scale,
+            output_shift=None if outputs is None else outputs.shift,
+            output_scale=None if outputs is None else outputs.scale,
         )
         dense_nbytes = 4 * made._n_dense_parameters()
-        return NetworkParts(network.module, network.size.example(), head, dense_nbytes)
+        return NetworkParts(module, network.size.example(), head, dense_nbytes)
 
     def _without_waste(self) -> Self:
         """The same without what contributes nothing to predictions."""

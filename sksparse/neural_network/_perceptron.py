@@ -72,12 +72,6 @@ class PerceptronMixin(FeatureSelectorMixin, SizedNet):
             return self._forward(X)
         return self._forward(X, double=True) + self._bias_left
 
-    def _value_scaling(self) -> Standardisation | None:
-        """What outputs of the fitted module have to be restored by; None for values."""
-        if not self._bias_left.any():
-            return None
-        return Standardisation(self._bias_left, np.ones_like(self._bias_left))
-
     def _get_support_mask(self) -> Mask:
         check_is_fitted(self)
         live = _report.live_units(_report.path_matrices(self._network.module))[0]

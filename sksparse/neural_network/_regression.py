@@ -131,13 +131,7 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
         return output if self._is_multi_output else output[:, 0]
 
     def _outputs_of_head(self) -> dict[str, Any]:
-        scaling = self._value_scaling()
-        return {
-            "link": "identity",
-            "is_flat": not self._is_multi_output,
-            "output_shift": None if scaling is None else scaling.shift,
-            "output_scale": None if scaling is None else scaling.scale,
-        }
+        return {"link": "identity", "is_flat": not self._is_multi_output}
 
     def _learn(
         self, raw: Any, y: Any, sample_weight: Any, validation: Validation, *, partial: bool
@@ -225,10 +219,6 @@ class RestoredOutputs(BaseSparseNet):
         # float32 would lose what is small relative to a large shift
         outputs = self._forward(X, double=scaling.is_wide)
         return scaling.restore(outputs).astype(outputs.dtype)
-
-    def _value_scaling(self) -> Standardisation | None:
-        """What outputs of the fitted module have to be restored by."""
-        return self._target_scaling
 
     def _describe(
         self, module: nn.Module, scaling: Standardisation | None, size: Size
