@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.report import Report
 
-from . import forms, inference
+from . import forms, inference, sizes
 
 EVERY = ("inference",)
 
@@ -17,4 +17,5 @@ def run(report: Report) -> None:
     kept = report.merge({}, EVERY)
     if "inference" in kept:
         inference.describe(report, kept["inference"])
+    sizes.run(report)
     forms.run(report)

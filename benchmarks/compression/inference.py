@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
@@ -71,6 +70,8 @@ def of_all_columns(network: Predictor, n_columns: int) -> Predictor:
 
 def in_onnxruntime(network: Predictor) -> Call:
     """The network in onnxruntime, with one thread."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     with tempfile.TemporaryDirectory() as folder:
