@@ -7,6 +7,7 @@ from pathlib import Path
 
 from . import (
     certified,
+    compression,
     genes,
     groups,
     mnist,
@@ -34,6 +35,7 @@ BENCHMARKS = {
     "sorted_l1": sorted_l1.run,
     "structured": structured.run,
     "selection": selection.run,
+    "compression": compression.run,
 }
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

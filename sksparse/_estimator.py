@@ -106,6 +106,13 @@ class SparseEstimator(CallbackSupportMixin, Component):
         ):
             yield fit
 
+    def _parts(self) -> Any:
+        """What :func:`sksparse.compression.compress` takes of a fitted model."""
+        raise ValueError(
+            f"model={type(self).__name__} cannot be compressed: it is neither a network nor a "
+            "linear model with predictions; compress the model that it helps to fit."
+        )
+
     def _adopt(self, attributes: dict[str, Any]) -> None:
         """Set fitted attributes."""
         for name, value in attributes.items():

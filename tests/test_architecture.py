@@ -21,6 +21,9 @@ MOST_FILES = 16
 # subpackage means the files in it; with ".*", those of nested subpackages as well.
 IMPORTS = {
     "_kernels": (),
+    "_kernels.serving": ("_kernels",),
+    "_kernels.coding": ("_kernels",),
+    "coding": ("_kernels.*",),
     "losses": ("_kernels",),
     "penalties": ("_kernels",),
     "solvers": ("losses", "penalties"),
@@ -30,24 +33,31 @@ IMPORTS = {
     "solvers.local_search": ("solvers.subset",),
     "solvers.subset_newton": ("solvers.subset",),
     "solvers.branch_and_bound": ("solvers.local_search",),
-    "linear_model": ("solvers.*",),
+    "linear_model": ("solvers.*", "serving"),
     "linear_model.l0": ("linear_model",),
     "linear_model.counts": ("linear_model.l0",),
     "linear_model.group": ("linear_model",),
     "linear_model.sorted_l1": ("linear_model",),
     "sparsifiers.parameters": ("penalties",),
     "sparsifiers.masks": ("sparsifiers.parameters",),
-    "module_graph": (),
+    "layers": (),
+    "module_graph": ("layers",),
     "sparsifiers.structure": ("module_graph", "sparsifiers.masks"),
     "sparsifiers": ("sparsifiers.structure",),
     "sparsifiers.pruning": ("sparsifiers",),
     "sparsifiers.proximal": ("sparsifiers.pruning",),
+    "sparsifiers.sharing": ("sparsifiers",),
     "sparsifiers.stochastic": ("sparsifiers",),
     "sparsifiers.units": ("sparsifiers.pruning",),
     "neural_network.training": ("sparsifiers.*",),
     "neural_network.fitted": ("neural_network.training", "compression"),
-    "compression": ("sparsifiers.*",),
-    "neural_network": ("neural_network.fitted",),
+    "serving": ("_kernels.*", "coding"),
+    "serving.export": ("serving",),
+    "compression.programs": ("serving", "layers"),
+    "compression": ("sparsifiers.*", "compression.programs"),
+    "compression.codebooks": ("compression",),
+    "neural_network": ("neural_network.fitted", "compression.codebooks"),
+    "neural_network.compressed": ("neural_network",),
     "feature_selection.perceptron": ("neural_network",),
     "feature_selection": ("linear_model.*", "feature_selection.perceptron"),
     "feature_selection.stability": ("feature_selection",),
@@ -58,7 +68,7 @@ IMPORTS = {
 # Single modules that every subpackage may import, lowest first; each may import those before it.
 LEAVES = (
     "_typing", "_progress", "_interrupts", "_scaling", "_fit_tasks", "_validation", "_selection",
-    "_columns", "_groups", "_infinite_selection",
+    "_columns", "_groups", "_hashing", "_infinite_selection",
     "_estimator",
 )  # fmt: skip
 
@@ -70,7 +80,7 @@ SUITESPARSE_NAMES = {
     "lagraph", "ldl", "mongoose", "paru", "rbio", "spex", "spqr", "suitesparse", "umfpack",
 }  # fmt: skip
 
-KERNEL_IMPORTS = {"__future__", "math", "numba", "numpy", "typing"}
+KERNEL_IMPORTS = {"__future__", "llvmlite", "math", "numba", "numpy", "typing"}
 # The one decorator, in a file that holds no compiled code.
 DECORATOR, DECORATOR_FILE = "sksparse._kernels._compiled.njit", "_compiled.py"
 COMPILERS = {"cfunc", "generated_jit", "guvectorize", "jit", "njit", "stencil", "vectorize"}
@@ -344,7 +354,7 @@ def test_a_kernel_file_that_does_not_stand_alone_is_found(tmp_path: Path, source
 
 def test_only_kernels_import_numba() -> None:
     users = {
-        subpackage_of(path, PACKAGE)
+        subpackage_of(path, PACKAGE).split(".")[0]
         for path in source_files(PACKAGE)
         for _, name in imported_modules(path, PACKAGE)
         if name.split(".")[0] == "numba"

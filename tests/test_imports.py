@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 import sksparse
 
 # These load torch the moment they are imported; everything else must never do so.
-NEURAL_SUBPACKAGES = {"compression", "module_graph", "neural_network", "sparsifiers"}
+NEURAL_SUBPACKAGES = {"layers", "module_graph", "neural_network", "sparsifiers"}
 SUBPACKAGES = sorted(
     module.name for module in pkgutil.iter_modules(sksparse.__path__) if module.ispkg
 )

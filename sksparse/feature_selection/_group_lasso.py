@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
+from sksparse._estimator import SparseEstimator
 from sksparse._typing import Array
 from sksparse._validation import warn_unless_converged
 from sksparse.feature_selection._group_selection import GroupSelection
@@ -333,6 +334,10 @@ class GroupLassoSelector(GroupSelection):
     def _n_fit_levels(self) -> int | None:  # type: ignore[override]
         """One loop, or those of a search for a number of groups."""
         return 1 if self.max_groups is None else None
+
+    def _parts(self) -> Any:
+        # it selects, and predicts nothing
+        return SparseEstimator._parts(self)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

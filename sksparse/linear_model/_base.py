@@ -26,6 +26,8 @@ from sksparse._validation import (
     warn_unless_converged,
 )
 from sksparse.losses import Poisson, Squared
+from sksparse.serving._head import Head
+from sksparse.serving._linear_parts import LinearParts
 from sksparse.solvers import Design, Solution
 
 #: Parameters of every estimator that fits one strength.
@@ -77,11 +79,32 @@ class LinearSelectorMixin(FeatureSelectorMixin):
     """Selects the features with a coefficient that is not zero, and takes sparse data."""
 
     coef_: Array
+    intercept_: Any
 
     def _get_support_mask(self) -> Mask:
         check_is_fitted(self)
         used: Mask = (np.atleast_2d(self._dense_coef()) != 0).any(axis=0)
         return used
+
+    def _link(self) -> str:
+        """From outputs to predictions, as :class:`sksparse.serving.Head` calls it."""
+        return "identity"
+
+    def _parts(self) -> LinearParts:
+        coef = self._dense_coef()
+        table = np.atleast_2d(coef)
+        fitted = vars(self)
+        return LinearParts(
+            table,
+            np.broadcast_to(np.atleast_1d(self.intercept_), len(table)),
+            Head(
+                self._link(),
+                table.shape[1:],
+                classes=fitted.get("classes_"),
+                names=tuple(fitted.get("feature_names_in_", ())),
+                is_flat=coef.ndim == 1,
+            ),
+        )
 
     def _dense_coef(self) -> Array:
         coef: Any = self.coef_

@@ -33,6 +33,9 @@ class SparseClassifierMixin(LinearSelectorMixin, SparseCoefMixin, LinearClassifi
         tags.classifier_tags.multi_class = not np.any(self.positive)
         return tags
 
+    def _link(self) -> str:
+        return "logistic" if len(self.coef_) == 1 else "softmax"
+
     def decision_function(self, X: Any) -> Array:
         """Predictor of each class, or of the second of two.
 

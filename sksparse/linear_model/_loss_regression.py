@@ -83,6 +83,9 @@ class LossRegressorMixin(LinearSelectorMixin, RegressorMixin):
         attributes = table_attributes(X.dtype) if y.ndim == 2 else attributes_in(X.dtype)
         return Numbers(X, y, targets, weights, attributes)
 
+    def _link(self) -> str:
+        return "exp" if self.loss == "poisson" else "identity"
+
     def predict(self, X: Any) -> Array:
         """Predict the target, or its mean for ``loss="poisson"``.
 

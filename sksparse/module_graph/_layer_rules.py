@@ -15,6 +15,8 @@ import torch
 from torch import fx, nn
 
 from sksparse._typing import Indices
+from sksparse.layers._hashed_linear import HashedLinear
+from sksparse.layers._low_rank_linear import LowRankLinear
 from sksparse.module_graph._shape_rules import unknown
 from sksparse.module_graph._value import Value
 from sksparse.module_graph._walk import Walk
@@ -29,6 +31,16 @@ def linear(walk: Walk, node: fx.Node, name: str, layer: Any, x: Value) -> Value:
     walk.note(name, layer.bias, 0, units, "writes")
     walk.count(layer.weight, math.prod(shape[:-1]))
     return Value(shape, len(shape) - 1, units)
+
+
+def compressed(walk: Walk, node: fx.Node, name: str, layer: Any, x: Value) -> Value:
+    """A matrix that follows from fewer numbers, of which none belongs to one unit."""
+    shape, why = tuple(node.meta["shape"]), f"{name!r} follows from fewer numbers than it has units"
+    walk.read(x, -1)
+    walk.keep_values_whole([x], why)
+    # each value stands in so many places
+    walk.count(layer.values, math.prod(shape) * layer.in_features / layer.values.numel())
+    return Value(shape, len(shape) - 1, walk.whole_units(shape[-1], why))
 
 
 def convolution(walk: Walk, node: fx.Node, name: str, layer: Any, x: Value) -> Value:
@@ -258,6 +270,7 @@ def _values_in(states: Any) -> Iterator[Value]:
 #: Rules of layers with weights, by their exact types.
 WEIGHT_LAYERS: dict[type[nn.Module], Any] = {
     nn.Linear: linear,
+    **dict.fromkeys((HashedLinear, LowRankLinear), compressed),
     **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), convolution),
     **dict.fromkeys(
         (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), transposed_convolution

@@ -22,7 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-_OWN_FOLDERS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+from sksparse.layers._base import CompressedLinear
+
+_OWN_FOLDERS = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
 
 #: Methods and functions that ask for something else than the data.
 _QUERIES = frozenset(
@@ -133,7 +135,9 @@ class _Tracer(fx.Tracer):
         return root_fn, [self.root, features]
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Layers of torch are not looked into, but for those that are made of others."""
+        """Layers of torch and ours are not looked into, but for those that are made of others."""
+        if isinstance(m, CompressedLinear):
+            return True
         return not isinstance(m, _COMPOSED) and super().is_leaf_module(m, module_qualified_name)
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:

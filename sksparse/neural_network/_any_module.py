@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from sksparse._typing import Array
 from sksparse.module_graph import ModuleGraph
-from sksparse.neural_network._base import BaseSparseNet
 from sksparse.neural_network._module_checks import call_factory, check_parameters, copy_module
-from sksparse.neural_network.fitted._size import Size
+from sksparse.neural_network._regression import RestoredOutputs
+from sksparse.neural_network._sized import SizedNet
 from sksparse.neural_network.training._data import Rows
 from sksparse.neural_network.training._layout import PREDICT_ROWS
 from sksparse.neural_network.training._standardisation import Standardisation, standardise_outputs
@@ -25,7 +22,7 @@ from sksparse.neural_network.training._standardisation import Standardisation, s
 _LARGEST_ERROR = 0.9
 
 
-class ModuleMixin(BaseSparseNet):
+class ModuleMixin(RestoredOutputs, SizedNet):
     """A module that is given, or a function that makes one."""
 
     _parameter_constraints: dict = {"module": [nn.Module, callable]}
@@ -56,20 +53,6 @@ class ModuleMixin(BaseSparseNet):
             ConvergenceWarning,
             stacklevel=6,
         )
-
-    def _predict_values(self, X: Any) -> Array:
-        check_is_fitted(self)
-        scaling = self._target_scaling
-        # float32 would lose what is small relative to a large shift
-        outputs = self._forward(X, double=scaling.is_wide)
-        return scaling.restore(outputs).astype(outputs.dtype)
-
-    def _describe(
-        self, module: nn.Module, scaling: Standardisation | None, size: Size
-    ) -> dict[str, Any]:
-        if scaling is None:
-            return {}
-        return {"target_shift_": scaling.shift, "target_scale_": scaling.scale}
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

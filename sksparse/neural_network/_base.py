@@ -6,35 +6,33 @@ import copy
 import math
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sksparse._typing import Array, Indices
 from sksparse._validation import validate_data
-from sksparse.compression import CompactResult
-from sksparse.neural_network import _report
+from sksparse.compression.codebooks._network import NetworkParts
 from sksparse.neural_network._module_checks import (
     check_batch_size,
     check_outputs,
     check_parameters,
 )
 from sksparse.neural_network._training import TrainedNet, TrainingTarget
+from sksparse.neural_network.fitted import _report
 from sksparse.neural_network.fitted._network import FittedNetwork
-from sksparse.neural_network.fitted._size import DenseSize, Size
+from sksparse.neural_network.fitted._size import Size
 from sksparse.neural_network.fitted._storage import as_arrays, as_tensors
 from sksparse.neural_network.training._data import Rows, row_blocks
-from sksparse.neural_network.training._layout import Layout, layout_of
+from sksparse.neural_network.training._layout import Layout
 from sksparse.neural_network.training._runtime import resolve_device
 from sksparse.neural_network.training._standardisation import Standardisation
 from sksparse.neural_network.training._trainer import PhasedNet
+from sksparse.serving._head import Head
 from sksparse.sparsifiers import SPARSIFIERS, Sparsifier, prunable_tensors
 
 
@@ -98,36 +96,6 @@ class BaseSparseNet(TrainedNet):
         self._network = FittedNetwork(module, is_shared=True, size=size)
 
     @property
-    def flops_(self) -> int:
-        """FLOPs for one row without dead units: two for each multiplication by a weight."""
-        return round(2 * self._without_dead_units("flops_").multiply_adds[0])
-
-    @property
-    def n_units_(self) -> dict[str, int]:
-        """Units of each hidden layer that are not dead, by the name of the layer."""
-        network = self._fitted_network("n_units_")
-        with self._named("n_units_"):
-            return network.size.n_units(network.module)
-
-    @property
-    def dense_flops_(self) -> int:
-        """The same as ``flops_`` for the network that was asked for."""
-        dense = self._dense_size("dense_flops_")
-        return round(2 * dense.multiply_adds)
-
-    @property
-    def dense_n_units_(self) -> dict[str, int]:
-        """The same as ``n_units_`` for the network that was asked for."""
-        return dict(self._dense_size("dense_n_units_").units)
-
-    @property
-    def layer_sizes_(self) -> dict[str, dict[str, tuple[float, float]]]:
-        """For each layer its "units", "parameters" and "flops": without dead units, and dense."""
-        network = self._fitted_network("layer_sizes_")
-        with self._named("layer_sizes_"):
-            return network.size.layer_sizes(network.module)
-
-    @property
     def input_columns_(self) -> Indices:
         """The columns of X that ``module_`` takes."""
         size = self._fitted_network("input_columns_").size
@@ -141,54 +109,40 @@ class BaseSparseNet(TrainedNet):
                 f"{type(self).__name__} has no {name}: it is not fitted."
             ) from None
 
-    @contextmanager
-    def _named(self, name: str) -> Iterator[None]:
-        """What cannot be followed is no attribute of the estimator."""
-        try:
-            yield
-        except ValueError as error:
-            raise AttributeError(f"{type(self).__name__} has no {name}: {error}") from error
+    def _parts(self) -> NetworkParts:
+        made = self._without_waste()
+        network = made._network
+        module = network.module
+        inputs, outputs = self._input_scaling, self._output_scaling()
+        if outputs is not None:
+            # a codebook would lose what is small beside a large shift
+            module = copy.deepcopy(module)
+            made._standardise_outputs(module, outputs)
+        head = Head(
+            **self._outputs_of_head(),
+            row_shape=network.size.row_shape,
+            names=tuple(vars(self).get("feature_names_in_", ())),
+            columns=network.size.columns,
+            input_shift=None if inputs is None else inputs.shift,
+            input_scale=None if inputs is None else inputs.scale,
+            output_shift=None if outputs is None else outputs.shift,
+            output_scale=None if outputs is None else outputs.scale,
+        )
+        dense_nbytes = 4 * made._n_dense_parameters()
+        return NetworkParts(module, network.size.example(), head, dense_nbytes)
 
-    def _without_dead_units(self, name: str) -> CompactResult:
-        network = self._fitted_network(name)
-        with self._named(name):
-            return network.size.measure(network.module)
+    def _without_waste(self) -> Self:
+        """The same without what contributes nothing to predictions."""
+        return self
 
-    def _dense_size(self, name: str) -> DenseSize:
-        network = self._fitted_network(name)
-        return network.size.dense_of(network.module, self._without_dead_units(name))
+    def _n_dense_parameters(self) -> int:
+        """Numbers that the dense network learns."""
+        shapes = self._network.size.shapes(self._network.module).values()
+        return sum(math.prod(shape) for shape in shapes)
 
-    def compacted(self) -> Self:
-        """A fitted estimator with the same predictions, whose ``module_`` has no dead units.
-
-        A unit (neuron, filter, channel, state of a recurrent layer) is taken out where nothing
-        reads it, or where it emits a constant, which is added to the biases behind it. Features
-        that nothing reads are dropped from ``module_`` where X has two dimensions: see
-        ``input_columns_``; the estimator itself takes the same X as before. ``partial_fit``, and
-        ``fit`` with ``warm_start=True``, go on with the small network.
-
-        Returns
-        -------
-        compacted : object
-            An estimator of this class with the same parameters. This one is left as it is.
-
-        Raises
-        ------
-        ValueError
-            Where it cannot be followed which units of the layers of ``module_`` belong together;
-            it names the part of the module and the line.
-        """
-        check_is_fitted(self)
-        made = copy.copy(self)
-        module = copy.deepcopy(self._network.module).eval()
-        scaling = self._output_scaling()
-        if scaling is not None:
-            self._standardise_outputs(module, scaling)
-        module, size = self._network.size.compacted(module)
-        made._adopt_module(module, scaling, size, layout_of(module, size.example()))
-        # moments of other shapes
-        made._optimizer_states = {}
-        return made
+    @abstractmethod
+    def _outputs_of_head(self) -> dict[str, Any]:
+        """What outputs of the network stand for, as parameters of a ``Head``."""
 
     def _output_scaling(self) -> Standardisation | None:
         """How targets were standardised for the fitted network, where they were."""
@@ -197,6 +151,9 @@ class BaseSparseNet(TrainedNet):
     @abstractmethod
     def _build_module(self, n_features: int, n_outputs: int) -> nn.Module:
         """A module with new weights."""
+
+    def _prepare_module(self, module: nn.Module, train: Rows) -> None:
+        """Set what a new module takes of the rows before it is trained on them."""
 
     def _describe(
         self, module: nn.Module, scaling: Standardisation | None, size: Size

@@ -60,7 +60,7 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         sample_weight_val: ArrayLike | None = None,
         groups: ArrayLike | None = None,
     ) -> Self:
-        """Train the network and make it sparse.
+        """Train the network, and make it sparse where that is asked for.
 
         Parameters
         ----------
@@ -194,6 +194,10 @@ class NetClassifierMixin(ClassifierMixin, BaseSparseNet):
         if self._is_multilabel:
             return (logits > 0).astype(self.classes_.dtype)
         return self.classes_[_largest(logits)]
+
+    def _outputs_of_head(self) -> dict[str, Any]:
+        link = "sigmoid" if self._is_multilabel else "softmax"
+        return {"link": link, "classes": self.classes_}
 
     def _learn(
         self,

@@ -18,7 +18,20 @@ OBJECTIVE = r"""The objective is
     pruned. After ``fit`` the pruned weights are exactly zero and ``module_`` is a plain torch
     network.
 
-    A fit depends on the samples only through their weighted distribution: equal rows of
+    <<data>>"""
+
+COMPRESSED_OBJECTIVE = r"""The objective is
+
+    .. math::
+
+        \frac{1}{\sum_i s_i} \sum_i s_i \, \ell(y_i, f(x_i)) + \frac{\eta}{2} \|w\|^2
+
+    with sample weights :math:`s` and the weight decay :math:`\eta` on the values :math:`w` that
+    are learned.
+
+    <<data>>"""
+
+DATA = """A fit depends on the samples only through their weighted distribution: equal rows of
     equal target are merged and their weights added, and the order of the rows does not
     matter. The network is trained in float32; predictions have the type of the features they
     are made of, float32 or float64.
@@ -84,7 +97,8 @@ TRAINING = """solver : {"adam", "sgd"}, default="adam"
         is a tenth of the distinct training rows, at least 16 and at most 200.
     learning_rate : {"auto", "constant", "cosine", "step"}, default="auto"
         Schedule of the learning rate. "auto" is what the sparsifier asks for in each of its
-        phases, raised where there are few updates. The others begin at
+        phases, raised where there are few updates; without a sparsifier the rate does not change.
+        The others begin at
         `learning_rate_init` and hold over all phases: unchanged, down to zero along half a
         cosine, or divided by ten at half and again at three quarters of `max_iter`.
     learning_rate_init : float, default=1e-3
@@ -138,14 +152,16 @@ TEACHING = """teacher : estimator, default=None
         Seed of initial weights, batches and gates. An int makes fits on one machine
         equal bit for bit. The global random states of numpy and torch are left alone."""
 
-FITTED = """sparsity_ : float
+SPARSITY = """sparsity_ : float
         Share of the trainable weights of the dense network that are exactly zero, or were taken
         out with their units; biases aside. Where single weights are pruned, those that are left in
         dead units count until these are taken out, as with ``compact=True``.
     density_by_layer_ : dict of str to float
         For each weight tensor, by its name in ``module_``, its non-zero weights as a share of all
         weights of the dense tensor.
-    n_units_ : dict of str to int
+    <<size>>"""
+
+SIZE = """n_units_ : dict of str to int
         Units of each hidden layer that are not dead, by the name of the layer; 0 where it was
         removed with its branch. Like ``flops_`` it is found when it is asked for, where the module
         can be followed, and is the same before and after dead units are taken out.
@@ -157,8 +173,25 @@ FITTED = """sparsity_ : float
         The FLOPs of the dense network for one row.
     layer_sizes_ : dict of str to dict
         For each layer by name its "units", "parameters" and "flops", each a pair: what is left
-        without dead units, and what the dense network has.
-    history_ : list of dict
+        without dead units, and what the dense network has."""
+
+COMPRESSED = """n_parameters_ : int
+        Numbers that are learned: the values of the layers, and biases and scales beside them.
+    n_dense_parameters_ : int
+        Numbers that a dense network of these layers learns.
+    n_stored_ : int
+        Numbers that have to be stored for predictions, beside a few for each layer.
+    coefs_ : list of ndarray of shape (n_units_in, n_units_out)
+        The weight matrices that the values stand for, the one of the inputs first; made anew
+        each time.
+    intercepts_ : list of ndarray of shape (n_units_out,)
+        Likewise the bias vectors.
+    sparsity_ : float
+        Share of the values that are exactly zero: 0.0, but by chance.
+    density_by_layer_ : dict of str to float
+        For each tensor of values, by its name in ``module_``, the share that is not zero."""
+
+FITTED = """history_ : list of dict
         For every epoch: epoch, phase, loss, train_loss (the loss without penalties), sparsity,
         seconds and, with early stopping, valid_loss and valid_score; and what callbacks record.
     loss_ : float
@@ -217,11 +250,17 @@ RAISES = """ValueError
         and at least one epoch: the network is then finished, at its full sparsity, as it stands.
         Earlier, or when it is pressed again, Ctrl-C raises and leaves the estimator as it was."""
 
+# what a part names stands after it
 _PARTS = {
     "objective": OBJECTIVE,
+    "compressed_objective": COMPRESSED_OBJECTIVE,
+    "data": DATA,
     "strength": STRENGTH,
     "training": TRAINING,
     "teaching": TEACHING,
+    "sparsity": SPARSITY,
+    "size": SIZE,
+    "compressed": COMPRESSED,
     "fitted": FITTED,
     "perceptron": PERCEPTRON,
     "units": UNITS,

@@ -40,6 +40,7 @@ class SparseMLPClassifier(NetClassifierMixin, PerceptronMixin):
     classes_ : ndarray of shape (n_classes,)
         Class labels; the numbers of the columns of y where it has one for each label.
     <<units>>
+    <<sparsity>>
     <<fitted>>
 
     Raises

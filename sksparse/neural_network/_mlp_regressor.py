@@ -43,6 +43,7 @@ class SparseMLPRegressor(NetRegressorMixin, PerceptronMixin):
     n_outputs_ : int
         Number of targets.
     <<units>>
+    <<sparsity>>
     <<fitted>>
 
     Raises

@@ -43,6 +43,7 @@ class SparseNetClassifier(NetClassifierMixin, ModuleMixin):
         The fitted network on the CPU.
     classes_ : ndarray of shape (n_classes,)
         Class labels; the numbers of the columns of y where it has one for each label.
+    <<sparsity>>
     <<fitted>>
 
     Raises

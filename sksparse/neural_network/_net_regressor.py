@@ -49,6 +49,7 @@ class SparseNetRegressor(NetRegressorMixin, ModuleMixin):
         Weighted mean of each target.
     target_scale_ : ndarray of shape (`n_outputs_`,)
         Weighted standard deviation of each target.
+    <<sparsity>>
     <<fitted>>
 
     Raises

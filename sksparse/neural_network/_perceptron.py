@@ -13,9 +13,9 @@ from torch import nn
 from sksparse._selection import FeatureSelectorMixin
 from sksparse._typing import Array, Mask
 from sksparse._validation import check_layer_sizes
-from sksparse.neural_network import _report
-from sksparse.neural_network._base import BaseSparseNet
-from sksparse.neural_network._modules import ACTIVATIONS, build_mlp
+from sksparse.neural_network._modules import ACTIVATIONS, build_mlp, dropout_rates
+from sksparse.neural_network._sized import SizedNet
+from sksparse.neural_network.fitted import _report
 from sksparse.neural_network.fitted._size import Size
 from sksparse.neural_network.training._standardisation import (
     Standardisation,
@@ -24,7 +24,7 @@ from sksparse.neural_network.training._standardisation import (
 )
 
 
-class PerceptronMixin(FeatureSelectorMixin, BaseSparseNet):
+class PerceptronMixin(FeatureSelectorMixin, SizedNet):
     """Linear layers with an activation between them; selects the inputs in use."""
 
     _parameter_constraints: dict = {
@@ -52,7 +52,7 @@ class PerceptronMixin(FeatureSelectorMixin, BaseSparseNet):
     def _build_module(self, n_features: int, n_outputs: int) -> nn.Module:
         hidden = check_layer_sizes(self.hidden_layer_sizes)
         widths = [n_features, *hidden, n_outputs]
-        rates = self._dropout_rates(len(hidden))
+        rates = dropout_rates(self.dropout, len(hidden))
         return build_mlp(widths, self.activation, rates, batch_norm=self.batch_norm)
 
     def _set_start(self, module: nn.Module) -> None:
@@ -76,17 +76,6 @@ class PerceptronMixin(FeatureSelectorMixin, BaseSparseNet):
         check_is_fitted(self)
         live = _report.live_units(_report.path_matrices(self._network.module))[0]
         return self._network.size.spread(live)
-
-    def _dropout_rates(self, n_hidden: int) -> list[float]:
-        if isinstance(self.dropout, Real):
-            return [0.0, *[float(self.dropout)] * n_hidden]
-        rates = [float(rate) for rate in self.dropout]
-        if len(rates) != n_hidden + 1 or not all(0 <= rate < 1 for rate in rates):
-            raise ValueError(
-                f"dropout={self.dropout!r} must be one probability below 1, or {n_hidden + 1} of "
-                f"them: for the inputs and each of the {n_hidden} hidden layers."
-            )
-        return rates
 
     def _describe(
         self, module: nn.Module, scaling: Standardisation | None, size: Size

@@ -9,12 +9,15 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
 from sksparse._typing import Array
 from sksparse._validation import check_weights, intact_on_failure
 from sksparse.neural_network._base import BaseSparseNet
 from sksparse.neural_network._targets import teacher_outputs, validate, validate_more
 from sksparse.neural_network._training import TrainingTarget
+from sksparse.neural_network.fitted._size import Size
 from sksparse.neural_network.training._held_out import HeldOut, Validation
 from sksparse.neural_network.training._objectives import (
     DistilledSquaredError,
@@ -50,7 +53,7 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
         sample_weight_val: ArrayLike | None = None,
         groups: ArrayLike | None = None,
     ) -> Self:
-        """Train the network and make it sparse.
+        """Train the network, and make it sparse where that is asked for.
 
         Parameters
         ----------
@@ -127,6 +130,9 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
         output = self._predict_values(X)
         return output if self._is_multi_output else output[:, 0]
 
+    def _outputs_of_head(self) -> dict[str, Any]:
+        return {"link": "identity", "is_flat": not self._is_multi_output}
+
     def _learn(
         self, raw: Any, y: Any, sample_weight: Any, validation: Validation, *, partial: bool
     ) -> None:
@@ -202,3 +208,21 @@ class NetRegressorMixin(RegressorMixin, BaseSparseNet):
         tags.input_tags.sparse = True
         tags.target_tags.multi_output = True
         return tags
+
+
+class RestoredOutputs(BaseSparseNet):
+    """A module that returns standardised targets: the estimator holds their units."""
+
+    def _predict_values(self, X: Any) -> Array:
+        check_is_fitted(self)
+        scaling = self._target_scaling
+        # float32 would lose what is small relative to a large shift
+        outputs = self._forward(X, double=scaling.is_wide)
+        return scaling.restore(outputs).astype(outputs.dtype)
+
+    def _describe(
+        self, module: nn.Module, scaling: Standardisation | None, size: Size
+    ) -> dict[str, Any]:
+        if scaling is None:
+            return {}
+        return {"target_shift_": scaling.shift, "target_scale_": scaling.scale}

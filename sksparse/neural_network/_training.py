@@ -122,6 +122,8 @@ class TrainedNet(SparseEstimator):
             valid = _held_out_rows(held_out, inputs, size, device)
         with training(seed, device) as use_threads:
             module = self._start_module(n_features, target, partial=partial).to(device)
+            if not continues:
+                self._prepare_module(module, train)
             self._check_module(module, train, target.n_outputs)
             if target.scaling is not None and not continues:
                 self._adopt_standardisation(module, train, target.scaling)

@@ -26,6 +26,7 @@ from sksparse.sparsifiers.pruning._rigl import RigL
 from sksparse.sparsifiers.pruning._snip import SNIP
 from sksparse.sparsifiers.pruning._synflow import SynFlow
 from sksparse.sparsifiers.pruning._topk import TopK
+from sksparse.sparsifiers.sharing._soft_sharing import SoftWeightSharing
 from sksparse.sparsifiers.stochastic._bayesian_compression import BayesianGroups
 from sksparse.sparsifiers.stochastic._hard_concrete import HardConcrete
 from sksparse.sparsifiers.stochastic._ising_dropout import IsingDropout
@@ -58,6 +59,7 @@ SPARSIFIERS: dict[str | None, type[Sparsifier]] = {
     "rigl": RigL,
     "slimming": NetworkSlimming,
     "snip": SNIP,
+    "soft_sharing": SoftWeightSharing,
     "sparse_group": SparseGroupShrinkage,
     "ssl": StructuredSparsity,
     "surgery": DynamicSurgery,
@@ -94,6 +96,7 @@ __all__ = [
     "ProductGates",
     "RandomUnits",
     "RigL",
+    "SoftWeightSharing",
     "SparseGroupShrinkage",
     "Sparsifier",
     "SparsifierRun",

@@ -21,6 +21,9 @@ class SparseCountMixin(LinearSelectorMixin, RegressorMixin):
     intercept_: float
     n_features_in_: int
 
+    def _link(self) -> str:
+        return "exp"
+
     def predict(self, X: Any) -> Array:
         """Predict the mean, ``exp(X @ coef_ + intercept_)``.
 

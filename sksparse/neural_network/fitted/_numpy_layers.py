@@ -11,6 +11,9 @@ from scipy.special import erf, expit
 from torch import Tensor, nn
 
 from sksparse._typing import Array
+from sksparse.layers._base import CompressedLinear
+from sksparse.layers._hashed_linear import HashedLinear
+from sksparse.layers._low_rank_linear import LowRankLinear
 
 #: A layer as a function; but for linear maps it may change its argument, and returns it.
 Step = Callable[[Array], Array]
@@ -40,7 +43,7 @@ def numpy_layers(module: nn.Module, dtype: np.dtype[Any]) -> Step | None:
         if step is None:
             return None
         steps.append(step)
-    if not steps or type(next(_chain(module))) is not nn.Linear:
+    if not steps or type(next(_chain(module))) not in _LINEAR:
         return None
 
     def run(rows: Array) -> Array:
@@ -76,8 +79,15 @@ def _linear(layer: nn.Linear, dtype: np.dtype[Any]) -> Step:
     weight = _array(layer.weight, dtype).T
     if layer.bias is None:
         return lambda x: x @ weight
-    bias = _array(layer.bias, dtype)
+    return _affine(weight, _array(layer.bias, dtype))
 
+
+def _compressed(layer: CompressedLinear, dtype: np.dtype[Any]) -> Step:
+    weight, bias = layer.dense()
+    return _affine(_array(weight, dtype).T, _array(bias, dtype))
+
+
+def _affine(weight: Array, bias: Array) -> Step:
     def step(x: Array) -> Array:
         x = x @ weight
         x += bias
@@ -126,8 +136,15 @@ def _silu(x: Array) -> Array:
     return x
 
 
-_MAKERS: dict[type[nn.Module], Callable[[Any, np.dtype[Any]], Step | None]] = {
+#: Linear maps, which leave their argument as it is.
+_LINEAR: dict[type[nn.Module], Callable[[Any, np.dtype[Any]], Step | None]] = {
     nn.Linear: _linear,
+    HashedLinear: _compressed,
+    LowRankLinear: _compressed,
+}
+
+_MAKERS: dict[type[nn.Module], Callable[[Any, np.dtype[Any]], Step | None]] = {
+    **_LINEAR,
     nn.BatchNorm1d: _batch_norm,
     nn.ELU: _elu,
     nn.GELU: _gelu,

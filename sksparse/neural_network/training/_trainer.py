@@ -217,6 +217,8 @@ class PhasedNet(ObservedNet):
                 self._take_out_units(plateau)
         if plateau.state:
             self.module_.load_state_dict(plateau.state)
+            # what is learned may be other tensors than those of the module
+            self.run.take_over(torch.ones_like(self.run.weights, dtype=torch.bool))
         elif self._average is not None:
             self._average.load()
 

@@ -1,0 +1,1 @@
+"""Loops of the coders of sparse arrays."""

@@ -1,0 +1,1 @@
+"""How layers and functions of torch become operations of a program."""

@@ -1,0 +1,1 @@
+"""Perceptrons that are trained in few parameters from the beginning."""

@@ -1,0 +1,1 @@
+"""Weights that are to share a few values."""
