@@ -50,6 +50,10 @@ ESTIMATORS: dict[str, BaseEstimator] = {
     "SLOPEClassifier": sksparse.SLOPEClassifier(1e-2),
     "SLOPEClassifierCV": sksparse.SLOPEClassifierCV(alphas=3, cv=2, eps=0.1),
     "GrOWL": sksparse.GrOWL(1e-2),
+    "HashedMLPClassifier": sksparse.HashedMLPClassifier((4,), share=0.5, **NET),
+    "HashedMLPRegressor": sksparse.HashedMLPRegressor((4,), share=0.5, **NET),
+    "LowRankMLPClassifier": sksparse.LowRankMLPClassifier((4,), share=0.5, **NET),
+    "LowRankMLPRegressor": sksparse.LowRankMLPRegressor((4,), share=0.5, **NET),
     "SparseMLPClassifier": sksparse.SparseMLPClassifier((4,), **NET),
     "SparseMLPRegressor": sksparse.SparseMLPRegressor((4,), **NET),
     "SparseNetClassifier": sksparse.SparseNetClassifier(torch.nn.Linear(4, 2), **NET),
@@ -101,6 +105,22 @@ class Recorder:
 
 def test_the_list_is_complete() -> None:
     assert sorted(ESTIMATORS) == sorted(sksparse.__all__)
+
+
+@every_estimator
+def test_files_of_skops_hold_types_of_this_package_and_of_torch(name: str, data: Any) -> None:
+    skops = pytest.importorskip("skops.io")
+    model = clone(ESTIMATORS[name]).fit(*data)
+    stored = skops.dumps(model)
+    types = skops.get_untrusted_types(data=stored)
+    assert {kind.split(".")[0] for kind in types} <= {"sksparse", "torch"}
+    if "Net" not in name and "MLP" not in name:
+        # a linear model is its own type and arrays
+        assert types == [f"{type(model).__module__}.{name}"]
+    again = skops.loads(stored, trusted=types)
+    method = "predict" if hasattr(model, "predict") else "get_support"
+    rows = (data[0],) if method == "predict" else ()
+    assert (getattr(again, method)(*rows) == getattr(model, method)(*rows)).all()
 
 
 @needs_callbacks
