@@ -65,6 +65,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "SLOPECV": {"alphas": 3, "cv": 2},
     "SLOPEClassifier": {"alpha": 1e-3},
     "SLOPEClassifierCV": {"alphas": 3, "cv": 2, "eps": 0.1},
+    **{
+        f"{kind}{task}": {"hidden_layer_sizes": (3,), "share": 0.5, **_EPOCH}
+        for kind in ("HashedMLP", "LowRankMLP")
+        for task in ("Classifier", "Regressor")
+    },
     "SparseMLPClassifier": {"hidden_layer_sizes": (3,), **_EPOCH},
     "SparseMLPRegressor": {"hidden_layer_sizes": (3,), **_EPOCH},
     "SparseNetClassifier": {"module": _module, **_EPOCH},
@@ -73,7 +78,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 NOT_PREDICTING = {"GroupLassoSelector", "InfFS", "SparseMLPSelector", "StabilitySelection"}
 PREDICTORS = sorted(set(OPTIONS) - NOT_PREDICTING)
-NETWORKS = [name for name in PREDICTORS if name.startswith("Sparse")]
+#: Modules of any kind and layers that share values need have no importances, which the elimination
+#: ranks features by.
+UNRANKED = ("SparseNet", "HashedMLP", "LowRankMLP")
+NETWORKS = [name for name in PREDICTORS if name.startswith(("Sparse", "Hashed", "LowRank"))]
 
 
 def make(name: str) -> Any:
@@ -212,8 +220,7 @@ def test_weights_reach_models_inside_of_others(
 
 @pytest.mark.parametrize(
     "name, kind",
-    # a module of any kind need not have importances, which the elimination ranks features by
-    [(n, k) for n in PREDICTORS for k in SELECTORS if (n[:9], k) != ("SparseNet", "rfe")],
+    [(n, k) for n in PREDICTORS for k in SELECTORS if k != "rfe" or not n.startswith(UNRANKED)],
 )
 def test_weights_reach_models_that_select_for_others(
     name: str, kind: str, samples: Any, calls: Calls
