@@ -85,7 +85,8 @@ class Head:
             rows = rows.astype(np.float64)
         if rows.shape[1:] != self.row_shape or rows.ndim < 2:
             raise ValueError(
-                f"X has shape {rows.shape}; the model takes rows of shape {self.row_shape}."
+                f"X has shape {rows.shape}; the model takes rows of shape {self.row_shape}, as "
+                f"an array of shape (n_rows, {', '.join(map(str, self.row_shape))})."
             )
         # a sum is finite where all numbers are, unless it overflows
         if not np.isfinite(rows.sum(dtype=np.float64)) and not np.isfinite(rows).all():
