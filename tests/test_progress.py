@@ -119,7 +119,8 @@ targets = {"Classifier": (score > 0).astype(int), "Poisson": rng.poisson(np.exp(
 from torch import nn
 for name in sksparse.__all__:
     y = next((y for part, y in targets.items() if part in name), score)
-    options = {"max_iter": 3, "tol": 1e9} if "Sparse" in name else {}
+    is_network = any(part in name for part in ("SparseMLP", "SparseNet", "Hashed", "LowRank"))
+    options = {"max_iter": 3, "tol": 1e9} if is_network else {}
     if name == "SparseMLPSelector":
         options = {"max_iter": 3}
     if "SparseNet" in name:
